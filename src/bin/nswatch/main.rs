@@ -1,0 +1,3 @@
+//! The `nswatch` command.
+
+fn main() {}

@@ -1,0 +1,108 @@
+//! What can go wrong, told so that the reader knows what to do next.
+//!
+//! An [`Error`] is an `errno` with its circumstances: what was being done, on what. The remedy for an errno
+//! is one table, [`explain`], which serves this type, the C function `nsw_strerror` and the command alike.
+
+use std::ffi::{CStr, OsStr, OsString};
+use std::io;
+
+/// The result of everything here that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failed request to the kernel, or a refused argument.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {doing}{}: {}", subject(.on), explain(*.errno).to_string_lossy())]
+pub struct Error {
+    errno: i32,
+    doing: &'static str,
+    on: Option<OsString>,
+}
+
+fn subject(on: &Option<OsString>) -> String {
+    on.as_ref().map(|on| format!(" {}", on.to_string_lossy())).unwrap_or_default()
+}
+
+impl Error {
+    pub(crate) fn new(errno: i32, doing: &'static str) -> Self {
+        Self { errno, doing, on: None }
+    }
+
+    pub(crate) fn on(mut self, on: impl AsRef<OsStr>) -> Self {
+        self.on = Some(on.as_ref().to_owned());
+        self
+    }
+
+    /// The `errno` of the failure (positive), as in `errno(3)`.
+    pub fn errno(&self) -> i32 {
+        self.errno
+    }
+}
+
+/// Whether an error says nothing about the object asked for, only that a limit or a signal was in the way just now.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    matches!(
+        errno_of(error),
+        libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EINTR | libc::EAGAIN | libc::ENOBUFS | libc::ENOSPC
+    )
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        io::Error::new(io::Error::from_raw_os_error(error.errno).kind(), error)
+    }
+}
+
+/// The errno of an [`io::Error`]; `EIO` for the few that the standard library makes up itself.
+pub(crate) fn errno_of(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
+}
+
+/// Adds the circumstances to a bare system call error.
+pub(crate) trait Doing<T> {
+    fn doing(self, doing: &'static str) -> Result<T>;
+    fn doing_on(self, doing: &'static str, on: impl AsRef<OsStr>) -> Result<T>;
+}
+
+impl<T> Doing<T> for io::Result<T> {
+    fn doing(self, doing: &'static str) -> Result<T> {
+        self.map_err(|error| Error::new(errno_of(&error), doing))
+    }
+
+    fn doing_on(self, doing: &'static str, on: impl AsRef<OsStr>) -> Result<T> {
+        self.doing(doing).map_err(|error| error.on(on))
+    }
+}
+
+/// What an errno means when nswatch reports it, and what can be done about it. Never empty.
+///
+/// `errno` is positive; 0 is success.
+pub fn explain(errno: i32) -> &'static CStr {
+    match errno {
+        0 => c"success",
+        libc::EPERM => c"operation not permitted: assigning an nsid needs CAP_NET_ADMIN, all nsids need CAP_NET_BROADCAST",
+        libc::ENOENT => c"no such file, name or id: the directory, the namespace or the nsid is not there (any more)",
+        libc::ESRCH => c"no such process: the pid is not that of a running process in this pid namespace",
+        libc::EINTR => c"interrupted by a signal: call again",
+        libc::EIO => c"input/output error: the kernel could not carry out the request",
+        libc::EBADF => c"bad file descriptor: it is negative or not open",
+        libc::EAGAIN => c"resource temporarily unavailable: call again",
+        libc::ENOMEM => c"out of memory: the kernel or this process has none to spare",
+        libc::EACCES => c"permission denied: the directory and all above it must be searchable, the directory itself readable",
+        libc::EBUSY => c"device or resource busy: call again",
+        libc::EEXIST => c"already there: the namespace has an nsid, or the wanted nsid belongs to another namespace",
+        libc::ENODEV => c"no such device: the object was taken away while it was looked at",
+        libc::ENOTDIR => c"not a directory: a part of the path is something else",
+        libc::EINVAL => c"invalid argument: a NULL, a relative path, an unknown flag, a value out of range, or not a network namespace",
+        libc::ENFILE => c"too many open files in the system: raise fs.file-max",
+        libc::EMFILE => c"inotify instance or file descriptor limit reached: raise fs.inotify.max_user_instances or RLIMIT_NOFILE",
+        libc::ENOSPC => c"inotify watch limit reached: raise fs.inotify.max_user_watches",
+        libc::ENAMETOOLONG => c"name too long: a name has at most 255 bytes, a path at most 4095",
+        libc::ENOSYS => c"not implemented by this kernel, or forbidden by a seccomp filter",
+        libc::ELOOP => c"too many levels of symbolic links in the path",
+        libc::ENOBUFS => c"messages were lost: raise net.core.rmem_max or read more often",
+        libc::EOPNOTSUPP => c"not supported: this kernel lacks what the request needs",
+        libc::ESTALE => c"the name now refers to another namespace than the one announced",
+        libc::ENOTRECOVERABLE => c"nswatch had an internal error and this watcher is of no more use: close it, open another, report the bug",
+        _ => c"unexpected error: see errno(3) for its number",
+    }
+}

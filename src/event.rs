@@ -1,0 +1,191 @@
+//! What a watcher tells: events, the names and the namespaces in them.
+//!
+//! Events are plain values. They know nothing of descriptors or of the watcher that told them.
+
+use std::ffi::{CStr, OsStr};
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The name of a namespace in the watched directory: 1 to 255 bytes without `/` and NUL, UTF-8 or not.
+///
+/// Cloning shares the bytes.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Name(Arc<CStr>);
+
+impl Name {
+    pub(crate) fn new(name: &CStr) -> Self {
+        Self(name.into())
+    }
+
+    /// The bytes as a string of the operating system.
+    pub fn as_os_str(&self) -> &OsStr {
+        OsStr::from_bytes(self.0.to_bytes())
+    }
+
+    /// The bytes with a NUL behind them, as C takes them.
+    pub fn as_c_str(&self) -> &CStr {
+        &self.0
+    }
+}
+
+impl AsRef<OsStr> for Name {
+    fn as_ref(&self) -> &OsStr {
+        self.as_os_str()
+    }
+}
+
+impl std::borrow::Borrow<CStr> for Name {
+    fn borrow(&self) -> &CStr {
+        &self.0
+    }
+}
+
+impl PartialEq<str> for Name {
+    fn eq(&self, other: &str) -> bool {
+        self.0.to_bytes() == other.as_bytes()
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_os_str().fmt(f)
+    }
+}
+
+impl fmt::Display for Name {
+    /// Bytes that are not UTF-8 become U+FFFD.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_os_str().to_string_lossy().fmt(f)
+    }
+}
+
+/// Which network namespace: two values are equal exactly if they are the same namespace.
+///
+/// The kernel recycles inode numbers, so the device and the inode alone cannot tell. On Linux 6.18 the never-reused
+/// id does; before, something else that changes with a replacement is compared behind the scenes: the id of the
+/// mount (6.8), or the change time of the inode. Neither knows the successor of a namespace that a *symbolic link*
+/// leads to if it got the same inode number: there, only Linux 6.18 can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Netns {
+    pub(crate) dev: u64,
+    pub(crate) ino: u64,
+    pub(crate) ns_id: u64,
+    /// Changes with a replacement; 0 where `ns_id` says it all.
+    pub(crate) stamp: u64,
+}
+
+impl Netns {
+    /// The device number of the namespace's file (`st_dev`).
+    pub fn dev(&self) -> u64 {
+        self.dev
+    }
+
+    /// The inode number of the namespace's file (`st_ino`), the one in `net:[…]`.
+    pub fn ino(&self) -> u64 {
+        self.ino
+    }
+
+    /// The id that the kernel never uses again (`NS_GET_ID`, Linux 6.18; equal to `SO_NETNS_COOKIE`).
+    pub fn ns_id(&self) -> Option<u64> {
+        (self.ns_id != 0).then_some(self.ns_id)
+    }
+}
+
+/// What happened. The order in which a watcher tells these is fixed: see [the grammar](crate#the-grammar).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A name appeared. It may not be a namespace yet.
+    Created(Name),
+    /// The name now refers to this network namespace, which can be opened. After another `Ready`: replaced.
+    Ready(Name, Netns),
+    /// The name is still there but no longer refers to a network namespace.
+    Detached(Name),
+    /// The name is gone.
+    Deleted(Name),
+    /// The watched directory came.
+    DirCreated,
+    /// The watched directory went; each name in it has been told as deleted before.
+    DirDeleted,
+    /// The kernel assigned an id to a peer namespace.
+    NsidNew {
+        /// The id, as seen in `origin`.
+        nsid: i32,
+        /// The id of the namespace that it happened in; `None`: the watcher's own.
+        origin: Option<i32>,
+        /// The netlink port of who asked for it explicitly, else 0.
+        portid: u32,
+    },
+    /// The namespace that had the id is no more.
+    NsidDel {
+        /// The id, as seen in `origin`.
+        nsid: i32,
+        /// The id of the namespace that it happened in; `None`: the watcher's own.
+        origin: Option<i32>,
+    },
+    /// What was replayed at open, or by a resync, is complete.
+    Synced,
+    /// The kernel, or a full queue, lost events; what they did follows as replayed events, then `Synced`.
+    Overflow {
+        /// How many; 0: unknown.
+        dropped: u64,
+    },
+}
+
+/// Something that happened, when the library learned of it, and whether it is news.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    pub(crate) kind: EventKind,
+    pub(crate) replayed: bool,
+    pub(crate) time: Duration,
+}
+
+impl Event {
+    /// What happened.
+    pub fn kind(&self) -> &EventKind {
+        &self.kind
+    }
+
+    /// Existing state, told at open or by a resync, rather than a change seen as it happened.
+    pub fn is_replayed(&self) -> bool {
+        self.replayed
+    }
+
+    /// `CLOCK_MONOTONIC` when the library learned of it.
+    pub fn time(&self) -> Duration {
+        self.time
+    }
+
+    /// The name that the event is about, if it is about one.
+    pub fn name(&self) -> Option<&Name> {
+        match &self.kind {
+            EventKind::Created(name)
+            | EventKind::Ready(name, _)
+            | EventKind::Detached(name)
+            | EventKind::Deleted(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The namespace that a `Ready` announces.
+    pub fn netns(&self) -> Option<&Netns> {
+        match &self.kind {
+            EventKind::Ready(_, netns) => Some(netns),
+            _ => None,
+        }
+    }
+}

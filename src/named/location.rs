@@ -1,0 +1,216 @@
+//! Where the watched path leads at the moment, and which inotify watches will tell when it leads elsewhere.
+//!
+//! The path is walked one component at a time, as the kernel would. Every directory on the way is watched *before*
+//! the next component is looked up in it, so no change can fall between. The walk ends on the directory itself, or
+//! on its nearest ancestor where a component is missing. Nothing but watches is kept: an open directory would keep
+//! its filesystem busy. It must not know what the names in the directory mean.
+
+use std::collections::VecDeque;
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path};
+
+use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
+
+use super::wire::Notice;
+use crate::error::{Doing, Error, Result, is_shortage};
+use crate::sys::{self, CWD};
+
+/// What can take a component away, or make it lead elsewhere. Creation is not among it: a directory above the
+/// watched one may be busy, and its business is not ours.
+const WAY: WatchMask =
+    WatchMask::DELETE.union(WatchMask::MOVE).union(WatchMask::ATTRIB).union(WatchMask::MOVE_SELF);
+
+/// What can happen in the directory itself, or make a missing component appear.
+const END: WatchMask = WAY.union(WatchMask::CREATE).union(WatchMask::DELETE_SELF);
+
+/// Says that the watched object itself was moved, removed or unmounted, or that its watch ended.
+const SELF: EventMask =
+    EventMask::MOVE_SELF.union(EventMask::DELETE_SELF).union(EventMask::UNMOUNT).union(EventMask::IGNORED);
+
+/// The most symbolic links in one path, as in the kernel.
+const MAX_LINKS: usize = 40;
+
+/// A directory on the way, and the component that is looked up in it.
+#[derive(Debug)]
+struct Step {
+    watch: WatchDescriptor,
+    /// `None` at the end of the way.
+    next: Option<CString>,
+}
+
+/// What a walk came to.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// At a directory, opened for reading; `same` if it is the one that was watched before, so nothing was missed.
+    Directory { opened: OwnedFd, same: bool },
+    /// Nowhere, for this reason.
+    Nowhere(io::Error),
+}
+
+/// What a notice is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Concern {
+    /// A name in the directory.
+    Name,
+    /// The way to the directory: walk again.
+    Way,
+    /// Nothing of ours.
+    Nothing,
+}
+
+#[derive(Debug)]
+pub(crate) struct Location {
+    path: CString,
+    steps: Vec<Step>,
+    /// The watch of the directory itself, if the path leads to one.
+    directory: Option<WatchDescriptor>,
+}
+
+impl Location {
+    pub(crate) fn new(path: &Path) -> Result<Self> {
+        let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::new(libc::EINVAL, "watch").on(path))?;
+        Ok(Self { path, steps: Vec::new(), directory: None })
+    }
+
+    pub(crate) fn as_os_str(&self) -> &OsStr {
+        OsStr::from_bytes(self.path.to_bytes())
+    }
+
+    /// The path of a name in the directory.
+    pub(crate) fn path_of(&self, name: &CStr) -> CString {
+        let mut path = self.path.to_bytes().to_vec();
+        path.push(b'/');
+        path.extend_from_slice(name.to_bytes());
+        // neither part contains a NUL
+        CString::new(path).unwrap_or_default()
+    }
+
+    /// What a notice means for this location.
+    pub(crate) fn concern(&self, notice: &Notice<'_>) -> Concern {
+        let mask = EventMask::from_bits_truncate(notice.mask);
+        let about_self = notice.name.is_empty();
+        if !about_self && self.directory.as_ref().is_some_and(|wd| id(wd) == notice.wd) {
+            return Concern::Name;
+        }
+        let moves = |step: &Step| {
+            id(&step.watch) == notice.wd
+                && match &step.next {
+                    _ if about_self => mask.intersects(SELF.union(EventMask::ATTRIB)),
+                    Some(next) => next.as_c_str() == notice.name,
+                    None => false,
+                }
+        };
+        if self.steps.iter().any(moves) { Concern::Way } else { Concern::Nothing }
+    }
+
+    /// Walks the path and replaces the watches by those of the way found. An error leaves the watches of before in
+    /// place, and perhaps more; the next walk puts that right.
+    pub(crate) fn walk(&mut self, inotify: &Inotify) -> Result<Arrival> {
+        let mut walk = Walk { inotify, steps: Vec::new() };
+        let arrival = match walk.to_the_end(&self.path) {
+            Err(error) if is_shortage(&error) => return Err(error).doing_on("watch the way to", self.as_os_str()),
+            arrival => arrival,
+        };
+        let steps = walk.steps;
+        for old in std::mem::take(&mut self.steps) {
+            if !steps.iter().any(|step| step.watch == old.watch) {
+                // fails only if the kernel has ended the watch already, with the object that it was on
+                inotify.watches().remove(old.watch).ok();
+            }
+        }
+        let before = self.directory.take();
+        self.steps = steps;
+        match arrival {
+            Ok(opened) => {
+                self.directory = self.steps.last().map(|step| step.watch.clone());
+                Ok(Arrival::Directory { opened, same: before == self.directory })
+            }
+            Err(why) => Ok(Arrival::Nowhere(why)),
+        }
+    }
+}
+
+/// A walk in progress.
+struct Walk<'a> {
+    inotify: &'a Inotify,
+    steps: Vec<Step>,
+}
+
+impl Walk<'_> {
+    /// The directory, opened for reading.
+    fn to_the_end(&mut self, path: &CStr) -> io::Result<OwnedFd> {
+        let root = || sys::open(CWD, c"/", libc::O_PATH | libc::O_DIRECTORY);
+        let mut components = split(path.to_bytes());
+        let mut links = 0;
+        let mut here = root()?;
+        while let Some(next) = components.pop_front() {
+            let found = self.look_up(here.as_fd(), &next)?;
+            match sys::link_target(found.as_fd())? {
+                None => here = found,
+                Some(_) if links == MAX_LINKS => return Err(io::Error::from_raw_os_error(libc::ELOOP)),
+                Some(target) => {
+                    links += 1;
+                    if sys::filesystem_of(found.as_fd())? == libc::PROC_SUPER_MAGIC {
+                        // the text of /proc/PID/root and its like is not where they lead
+                        here = sys::open(here.as_fd(), &next, libc::O_PATH | libc::O_DIRECTORY)?;
+                        continue;
+                    }
+                    if target.as_bytes().starts_with(b"/") {
+                        here = root()?;
+                    }
+                    let mut target = split(target.as_bytes());
+                    target.append(&mut components);
+                    components = target;
+                }
+            }
+        }
+        self.watch(here.as_fd(), END, None)?;
+        // "." of a directory can be opened by who may both read and search it
+        sys::open(here.as_fd(), c".", libc::O_RDONLY | libc::O_DIRECTORY)
+    }
+
+    /// Finds `next` in the directory `here`, having watched `here` first.
+    fn look_up(&mut self, here: BorrowedFd<'_>, next: &CStr) -> io::Result<OwnedFd> {
+        let find = || sys::open(here, next, libc::O_PATH | libc::O_NOFOLLOW);
+        match self.watch(here, WAY, Some(next)) {
+            // who may not read a directory cannot watch it, but can perhaps go through it
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return find().map_err(|_| error),
+            result => result?,
+        }
+        match find() {
+            Err(_) => {
+                // it is missing or in the way; now look out for its coming too, and look again
+                self.steps.pop();
+                self.watch(here, END, Some(next))?;
+                find()
+            }
+            found => found,
+        }
+    }
+
+    fn watch(&mut self, directory: BorrowedFd<'_>, mask: WatchMask, next: Option<&CStr>) -> io::Result<()> {
+        let watch = self.inotify.watches().add(sys::proc_path(directory), mask | WatchMask::ONLYDIR)?;
+        self.steps.push(Step { watch, next: next.map(CStr::to_owned) });
+        Ok(())
+    }
+}
+
+/// Components without those that lead nowhere else. `..` is one to be walked: it depends on where one is.
+fn split(path: &[u8]) -> VecDeque<CString> {
+    let path = OsString::from_vec(path.to_vec());
+    Path::new(&path)
+        .components()
+        .filter_map(|component| match component {
+            Component::Normal(name) => CString::new(name.as_bytes()).ok(),
+            Component::ParentDir => Some(c"..".to_owned()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn id(watch: &WatchDescriptor) -> i32 {
+    watch.get_watch_descriptor_id()
+}

@@ -1,0 +1,298 @@
+//! The source that watches the names in a directory.
+//!
+//! It owns an inotify instance and wires the parts together: notices about the way go to the [`Location`], notices
+//! about names to the [`Roster`], new names to [`Readiness`]. What the roster answers is told. There is one way to
+//! find out the whole truth, [`Named::look`], and it serves the replay at open, the recovery from an overflow, a
+//! directory that came, and `resync` alike.
+
+mod location;
+mod mounts;
+mod probe;
+mod readiness;
+mod roster;
+mod wire;
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::sync::Arc;
+
+use inotify::{EventMask, Inotify};
+
+use crate::error::{Doing, Error, Result};
+use crate::event::{Event, EventKind};
+use crate::options::Options;
+use crate::outbox::Outbox;
+use crate::source::{Drained, Source};
+use crate::sys::{self, Epoll};
+use location::{Arrival, Concern, Location};
+use probe::Probe;
+use readiness::Readiness;
+use roster::{Roster, State, Transition};
+use wire::Notice;
+
+/// Room for what one read returns: some 500 notices of short names.
+const BUFFER: usize = 16 * 1024;
+
+/// How many reads without an event one drain makes before it yields.
+const READS: usize = 16;
+
+/// How many reads fetch all that an inotify queue of the default length can hold.
+const READS_OF_A_QUEUE: usize = 16384 * 272 / BUFFER;
+
+#[derive(Debug)]
+pub(crate) struct Named {
+    inotify: Inotify,
+    buffer: Box<[u8]>,
+    location: Location,
+    /// The directory has been told as there.
+    present: bool,
+    roster: Roster,
+    readiness: Readiness,
+    probe: Probe,
+    due: Due,
+    dir_events: bool,
+    /// Without it the watch ends with its directory.
+    parent: bool,
+    ended: bool,
+}
+
+/// Work that is left to do. It stays due until it is done: an error on the way loses nothing.
+#[derive(Debug, Default)]
+struct Due {
+    /// The way may have changed.
+    walk: bool,
+    /// The names are to be compared with the directory, and the differences told in this manner.
+    look: Option<Telling>,
+    /// When all that is done, `Synced` is to be told.
+    synced: bool,
+}
+
+/// How what a look finds is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Telling {
+    /// As existing state.
+    Replayed,
+    /// As news: the directory has just come.
+    News,
+    /// Not at all.
+    Silent,
+}
+
+impl Named {
+    pub(crate) fn open(options: &Options, epoll: Arc<Epoll>, out: &mut Outbox) -> Result<Self> {
+        let inotify = Inotify::init().doing("make an inotify instance")?;
+        epoll.add(inotify.as_fd()).doing("listen to an inotify instance")?;
+        let mut this = Self {
+            inotify,
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+            location: Location::new(&options.dir)?,
+            present: false,
+            roster: Roster::default(),
+            readiness: Readiness::new(epoll),
+            probe: Probe::detect(),
+            due: Due { synced: options.replay, ..Due::default() },
+            dir_events: options.dir_events,
+            parent: options.parent,
+            ended: false,
+        };
+        out.learned_now();
+        let telling = if options.replay { Telling::Replayed } else { Telling::Silent };
+        match this.location.walk(&this.inotify)? {
+            Arrival::Nowhere(why) if !this.parent || why.kind() != io::ErrorKind::NotFound => {
+                return Err(why).doing_on("watch", &options.dir);
+            }
+            arrival => this.arrive(arrival, telling, out)?,
+        }
+        this.catch_up(out)?;
+        Ok(this)
+    }
+
+    /// Reads until there is nothing more, something to tell, or enough was done; `false` if there may be more.
+    fn read(&mut self, out: &mut Outbox) -> Result<bool> {
+        for reads in 1.. {
+            let n = match sys::read(self.inotify.as_fd(), &mut self.buffer) {
+                Ok(n) => n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(error) => return Err(error).doing("read inotify events"),
+            };
+            out.learned_now();
+            let buffer = std::mem::take(&mut self.buffer);
+            for notice in wire::notices(buffer.get(..n).unwrap_or_default()) {
+                self.notice(&notice, out);
+            }
+            self.buffer = buffer;
+            let enough = match self.due.look {
+                // what is in the queue now is older than the look to come
+                Some(_) => READS_OF_A_QUEUE,
+                None if out.is_empty() => READS,
+                None => break,
+            };
+            if reads >= enough {
+                break;
+            }
+        }
+        Ok(false)
+    }
+
+    fn notice(&mut self, notice: &Notice<'_>, out: &mut Outbox) {
+        let mask = EventMask::from_bits_truncate(notice.mask);
+        if mask.contains(EventMask::Q_OVERFLOW) {
+            out.push(EventKind::Overflow { dropped: 0 }, false);
+            self.due = Due { walk: true, look: Some(Telling::Replayed), synced: true };
+            return;
+        }
+        match self.location.concern(notice) {
+            Concern::Name if mask.contains(EventMask::ISDIR) => {}
+            Concern::Name if mask.intersects(EventMask::CREATE | EventMask::MOVED_TO) => {
+                if self.roster.state(notice.name) == State::Absent {
+                    tell(self.roster.observe(notice.name, State::Placeholder), false, out);
+                }
+                self.readiness.consider(notice.name);
+            }
+            Concern::Name if mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM) => {
+                tell(self.roster.observe(notice.name, State::Absent), false, out);
+            }
+            Concern::Way => self.due.walk = true,
+            Concern::Name | Concern::Nothing => {}
+        }
+    }
+
+    /// Does what is due.
+    fn catch_up(&mut self, out: &mut Outbox) -> Result<()> {
+        if self.due.walk || self.due.look.is_some() {
+            let arrival = self.location.walk(&self.inotify)?;
+            self.due.walk = false;
+            self.arrive(arrival, Telling::News, out)?;
+        }
+        self.readiness.check(&mut self.roster, self.probe, &self.location, out)?;
+        if self.due.synced {
+            self.due.synced = false;
+            out.push(EventKind::Synced, false);
+        }
+        Ok(())
+    }
+
+    /// Takes note of where the path leads now. `coming`: how to tell of a directory that was not there before.
+    fn arrive(&mut self, arrival: Arrival, coming: Telling, out: &mut Outbox) -> Result<()> {
+        let directory = match arrival {
+            Arrival::Directory { opened, same: true } => Some(opened),
+            other => {
+                self.leave(out);
+                match other {
+                    Arrival::Directory { opened, .. } if !self.ended => {
+                        self.present = true;
+                        self.due.look = Some(coming);
+                        if self.dir_events && coming != Telling::Silent {
+                            out.push(EventKind::DirCreated, coming == Telling::Replayed);
+                        }
+                        Some(opened)
+                    }
+                    _ => None,
+                }
+            }
+        };
+        if let (Some(directory), Some(telling)) = (directory, self.due.look) {
+            self.look(&directory, telling, out)?;
+        }
+        self.due.look = None;
+        Ok(())
+    }
+
+    /// Tells that the directory is gone, if it was there.
+    fn leave(&mut self, out: &mut Outbox) {
+        if !self.present {
+            return;
+        }
+        self.present = false;
+        self.roster.begin_look();
+        for transition in self.roster.end_look() {
+            tell(Some(transition), false, out);
+        }
+        self.ended = !self.parent;
+        if self.dir_events || self.ended {
+            out.push(EventKind::DirDeleted, false);
+        }
+    }
+
+    /// Compares the roster with the directory.
+    fn look(&mut self, directory: &OwnedFd, telling: Telling, out: &mut Outbox) -> Result<()> {
+        let doing = "read the directory";
+        let replayed = telling == Telling::Replayed;
+        self.roster.begin_look();
+        for entry in std::fs::read_dir(sys::proc_path(directory.as_fd())).doing_on(doing, self.location.as_os_str())? {
+            let entry = match entry {
+                Ok(entry) if entry.file_type().is_ok_and(|kind| kind.is_dir()) => continue,
+                Ok(entry) => entry,
+                // what is removed while it is read holds no names
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                Err(error) => return Err(error).doing_on(doing, self.location.as_os_str()),
+            };
+            let Ok(name) = CString::new(entry.file_name().into_vec()) else { continue };
+            let found = self.probe.look(directory.as_fd(), &name).doing_on("look at", entry.path())?;
+            let state = found.map_or(State::Placeholder, State::Namespace);
+            match telling {
+                Telling::Silent => self.roster.assume(&name, state),
+                _ => tell(self.roster.observe(&name, state), replayed, out),
+            }
+        }
+        for transition in self.roster.end_look() {
+            tell(Some(transition), replayed, out);
+        }
+        Ok(())
+    }
+}
+
+fn tell(transition: Option<Transition>, replayed: bool, out: &mut Outbox) {
+    if let Some(transition) = transition {
+        transition.tell(|event| out.push(event, replayed));
+    }
+}
+
+impl Source for Named {
+    fn drain(&mut self, out: &mut Outbox) -> Result<Drained> {
+        self.check_ended()?;
+        let all = self.read(out)?;
+        self.catch_up(out)?;
+        Ok(if all || !out.is_empty() { Drained::All } else { Drained::More })
+    }
+
+    fn resync(&mut self, out: &mut Outbox) -> Result<()> {
+        self.check_ended()?;
+        self.due.look = Some(Telling::Replayed);
+        self.due.synced = true;
+        self.read(out)?;
+        out.learned_now();
+        self.catch_up(out)
+    }
+
+    fn known(&self) -> u64 {
+        self.roster.len() as u64
+    }
+
+    fn pending(&self) -> u64 {
+        self.roster.waiting().len() as u64
+    }
+
+    fn open_netns(&self, ready: &Event) -> Result<OwnedFd> {
+        let doing = "open the namespace";
+        let EventKind::Ready(name, netns) = ready.kind() else {
+            return Err(Error::new(libc::EINVAL, "open the namespace of an event that announces none"));
+        };
+        match self.probe.open(&self.location.path_of(name.as_c_str())).doing_on(doing, name)? {
+            Some((found, namespace)) if found == *netns => Ok(namespace),
+            Some(_) => Err(Error::new(libc::ESTALE, doing).on(name)),
+            None => Err(Error::new(libc::ENOENT, doing).on(name)),
+        }
+    }
+}
+
+impl Named {
+    fn check_ended(&self) -> Result<()> {
+        match self.ended {
+            true => Err(Error::new(libc::ENOENT, "go on watching").on(self.location.as_os_str())),
+            false => Ok(()),
+        }
+    }
+}

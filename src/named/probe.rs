@@ -1,0 +1,81 @@
+//! Is it a network namespace, and which one?
+//!
+//! Two ways lead to the answer. Since Linux 6.18 the file handle of a namespace says it all in one system call.
+//! Before, the name is opened, but never for reading unless it is a file of nsfs: a placeholder may be a FIFO or a
+//! device. Which way this kernel and its filters permit is found out by trying, once a watcher.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::error::is_shortage;
+use crate::event::Netns;
+use crate::sys::{self, CWD};
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Probe {
+    /// File handles work; namespaces are on this device.
+    Handles { dev: u64 },
+    /// They do not.
+    Opens,
+}
+
+impl Probe {
+    pub(crate) fn detect() -> Self {
+        let own = c"/proc/thread-self/ns/net";
+        match (sys::handle(CWD, own), sys::stat(CWD, own, 0)) {
+            (Ok(Some(handle)), Ok(stat)) if u64::from(handle.ino) == stat.ino => Self::Handles { dev: stat.dev },
+            _ => Self::Opens,
+        }
+    }
+
+    /// The network namespace that `path` leads to; `None` if it leads to anything else or nowhere.
+    ///
+    /// Fails only where the answer could not be had just now.
+    pub(crate) fn look(&self, at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<Netns>> {
+        let answer = match *self {
+            Self::Handles { dev } => by_handle(at, path, dev),
+            Self::Opens => by_opening(at, path).map(|found| found.map(|(netns, _)| netns)),
+        };
+        match answer {
+            Err(error) if is_shortage(&error) => Err(error),
+            // it leads nowhere, or not for us
+            Err(_) => Ok(None),
+            found => found,
+        }
+    }
+
+    /// Opens the network namespace that `path` leads to and says which one it is.
+    pub(crate) fn open(&self, path: &CStr) -> io::Result<Option<(Netns, OwnedFd)>> {
+        let Some((netns, namespace)) = by_opening(CWD, path)? else { return Ok(None) };
+        match *self {
+            // what is open is asked in the way in which it was looked at, so that the answers can be compared
+            Self::Handles { dev } => Ok(by_handle(namespace.as_fd(), c"", dev)?.map(|netns| (netns, namespace))),
+            Self::Opens => Ok(Some((netns, namespace))),
+        }
+    }
+}
+
+fn by_handle(at: BorrowedFd<'_>, path: &CStr, dev: u64) -> io::Result<Option<Netns>> {
+    let found = sys::handle(at, path)?.filter(|handle| handle.ns_type == libc::CLONE_NEWNET as u32);
+    Ok(found.map(|handle| Netns { dev, ino: handle.ino.into(), ns_id: handle.ns_id, stamp: 0 }))
+}
+
+fn by_opening(at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<(Netns, OwnedFd)>> {
+    // cheaper than opening, and the answer for nearly every name that is new
+    if path.to_bytes().starts_with(b"/") && sys::filesystem_at(path)? != sys::NSFS_MAGIC {
+        return Ok(None);
+    }
+    let found = sys::open(at, path, libc::O_PATH)?;
+    let Some(namespace) = sys::net_namespace(found.as_fd())? else { return Ok(None) };
+    let stat = sys::stat(namespace.as_fd(), c"", 0)?;
+    let ns_id = sys::net_namespace_id(&namespace).unwrap_or(0);
+    let stamp = match stat.mount_id {
+        _ if ns_id != 0 => 0,
+        Some(mount_id) => mount_id,
+        // nothing keeps the inode that a symbolic link leads to: its change time changes although nothing else does
+        None if sys::stat(at, path, libc::AT_SYMLINK_NOFOLLOW)?.is_symlink => 0,
+        None => stat.ctime_ns,
+    };
+    Ok(Some((Netns { dev: stat.dev, ino: stat.ino, ns_id, stamp }, namespace)))
+}

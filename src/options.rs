@@ -1,0 +1,67 @@
+//! What a watcher can be asked to do differently. Pure data: nothing is looked at before a watcher is opened.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Where `ip netns` keeps its names.
+pub const DEFAULT_DIR: &str = "/run/netns";
+
+/// How to watch. The default watches `/run/netns`, tells what exists first, and waits for a missing directory.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub(crate) dir: PathBuf,
+    pub(crate) replay: bool,
+    pub(crate) parent: bool,
+    pub(crate) dir_events: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { dir: DEFAULT_DIR.into(), replay: true, parent: true, dir_events: false }
+    }
+}
+
+impl Options {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The directory whose entries are the names. It need not exist.
+    ///
+    /// # Errors
+    /// `EINVAL`: `dir` is not absolute or contains a NUL byte.
+    pub fn dir(mut self, dir: impl AsRef<Path>) -> Result<Self> {
+        let dir = dir.as_ref();
+        if !dir.is_absolute() || dir.as_os_str().as_encoded_bytes().contains(&0) {
+            return Err(Error::new(libc::EINVAL, "watch a directory by other than an absolute path").on(dir));
+        }
+        self.dir = dir.to_owned();
+        Ok(self)
+    }
+
+    /// Whether to tell what exists when the watcher is opened (default: yes).
+    ///
+    /// Without it, a name is first told when it changes, or by a resync.
+    pub fn replay(mut self, replay: bool) -> Self {
+        self.replay = replay;
+        self
+    }
+
+    /// Whether to wait for a missing directory by watching its nearest ancestor (default: yes).
+    ///
+    /// Without it a missing directory is `ENOENT`, and its removal ends the watch: [`crate::EventKind::DirDeleted`]
+    /// is told whatever [`dir_events`](Self::dir_events) says, and after it each request for an event fails with
+    /// `ENOENT`.
+    pub fn parent(mut self, parent: bool) -> Self {
+        self.parent = parent;
+        self
+    }
+
+    /// Whether to tell when the directory itself comes and goes (default: no).
+    pub fn dir_events(mut self, dir_events: bool) -> Self {
+        self.dir_events = dir_events;
+        self
+    }
+}

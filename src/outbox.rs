@@ -1,0 +1,65 @@
+//! Where events wait until they are asked for, with the count of all that passed.
+//!
+//! A source pushes at one end, the watcher pops at the other. The outbox is filled only when it is empty, so it
+//! holds at most what one drain or one resync found.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::event::{Event, EventKind};
+use crate::sys;
+
+/// What has passed so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counters {
+    pub(crate) delivered: u64,
+    pub(crate) dropped: u64,
+    pub(crate) overflows: u64,
+    pub(crate) resyncs: u64,
+    pub(crate) queued_max: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    queue: VecDeque<Event>,
+    now: Duration,
+    pub(crate) counters: Counters,
+}
+
+impl Outbox {
+    /// States that what is pushed from here on was learned at this moment.
+    pub(crate) fn learned_now(&mut self) {
+        self.now = sys::monotonic();
+    }
+
+    pub(crate) fn push(&mut self, kind: EventKind, replayed: bool) {
+        match kind {
+            EventKind::Overflow { dropped } => {
+                self.counters.overflows += 1;
+                self.counters.dropped += dropped;
+            }
+            EventKind::Synced => self.counters.resyncs += 1,
+            _ => {}
+        }
+        self.queue.push_back(Event { kind, replayed, time: self.now });
+        self.counters.queued_max = self.counters.queued_max.max(self.len());
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Event> {
+        let event = self.queue.pop_front()?;
+        self.counters.delivered += 1;
+        if self.queue.is_empty() {
+            // a replay of thousands must not be paid for ever after
+            self.queue.shrink_to(64);
+        }
+        Some(event)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.queue.len() as u64
+    }
+}

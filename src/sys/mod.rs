@@ -1,0 +1,146 @@
+//! The few system calls that neither the standard library nor our crates offer, each as a safe function.
+//!
+//! This module and `capi` are the only ones with `unsafe` in them. Nothing here knows what a name or an event is:
+//! functions take and return file descriptors, bytes and numbers, and fail with the bare `errno` of the call.
+
+#![allow(unsafe_code)]
+
+mod aio;
+mod fanotify;
+mod files;
+
+pub(crate) use aio::MountPoll;
+pub(crate) use fanotify::{MountChange, MountGroup};
+pub(crate) use files::{
+    CWD, NSFS_MAGIC, filesystem_at, filesystem_of, handle, link_target, net_namespace, net_namespace_id, open, stat,
+};
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+/// `-1` with `errno` as the standard library's error.
+fn check(rc: libc::c_int) -> io::Result<libc::c_int> {
+    if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(rc) }
+}
+
+/// Takes over the descriptor that a system call has just returned.
+fn owned(rc: libc::c_int) -> io::Result<OwnedFd> {
+    let fd = check(rc)?;
+    // SAFETY: a non-negative result of the calls that this is used on is a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The path that leads to what `fd` refers to, for calls that only take a path. Needs /proc.
+pub(crate) fn proc_path(fd: BorrowedFd<'_>) -> String {
+    // thread-self, not self: a thread that has unshared its files has descriptors of its own
+    format!("/proc/thread-self/fd/{}", fd.as_raw_fd())
+}
+
+/// Reads once.
+pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the kernel writes at most `buffer.len()` bytes into a buffer that is ours for the call.
+    let n = unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    usize::try_from(n).map_err(|_| io::Error::last_os_error())
+}
+
+/// An epoll instance that is handed out to be polled and never waited on by the library itself.
+#[derive(Debug)]
+pub(crate) struct Epoll(OwnedFd);
+
+impl Epoll {
+    pub(crate) fn new() -> io::Result<Self> {
+        // SAFETY: no pointers.
+        let epoll = owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        // Go registers a descriptor with its poller only if O_NONBLOCK is set on it.
+        // SAFETY: no pointers; F_SETFL takes an int.
+        check(unsafe { libc::fcntl(epoll.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })?;
+        Ok(Self(epoll))
+    }
+
+    pub(crate) fn add(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.add_for(fd, libc::EPOLLIN)
+    }
+
+    /// mountinfo reports its changes as an exceptional condition.
+    pub(crate) fn add_priority(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.add_for(fd, libc::EPOLLPRI)
+    }
+
+    fn add_for(&self, fd: BorrowedFd<'_>, interest: libc::c_int) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: interest as u32, u64: 0 };
+        // SAFETY: `event` is read during the call only.
+        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &mut event) }).map(drop)
+    }
+
+    pub(crate) fn remove(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        // SAFETY: EPOLL_CTL_DEL takes no event (Linux 2.6.9).
+        check(unsafe {
+            libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_DEL, fd.as_raw_fd(), std::ptr::null_mut())
+        })
+        .map(drop)
+    }
+}
+
+impl AsFd for Epoll {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// An eventfd used as a flag: readable while it is up.
+#[derive(Debug)]
+pub(crate) struct Flag(OwnedFd);
+
+impl Flag {
+    pub(crate) fn new() -> io::Result<Self> {
+        // SAFETY: no pointers.
+        owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }).map(Self)
+    }
+
+    /// Puts the flag up; doing so again is a new edge for those who poll for edges.
+    pub(crate) fn raise(&self) -> io::Result<()> {
+        let one = 1u64.to_ne_bytes();
+        // SAFETY: the kernel reads eight bytes from a buffer of eight.
+        let n = unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+        match n {
+            8 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// Takes the flag down; whether it was up.
+    pub(crate) fn lower(&self) -> io::Result<bool> {
+        match read(self.0.as_fd(), &mut [0; 8]) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl AsFd for Flag {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Waits until `fd` is readable (`true`) or the time is over (`false`); `None` waits for ever.
+pub(crate) fn poll_readable(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<bool> {
+    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let timespec = timeout.map(|timeout| libc::timespec {
+        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    });
+    let timeout = timespec.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: one entry is passed and counted as one; the timespec lives until the call returns.
+    check(unsafe { libc::ppoll(&mut entry, 1, timeout, std::ptr::null()) }).map(|n| n > 0)
+}
+
+/// `CLOCK_MONOTONIC`, the clock of [`crate::Event::time`].
+pub(crate) fn monotonic() -> Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is ours to write; CLOCK_MONOTONIC exists on every Linux, so the call cannot fail.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+}

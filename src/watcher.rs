@@ -1,0 +1,217 @@
+//! The front: one descriptor to poll, one call to ask for the next event.
+//!
+//! The watcher owns a source and an outbox and keeps the one promise that neither can: its descriptor polls readable
+//! exactly while there is something to be had. It must not know what its source listens to.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::error::{Doing, Result};
+use crate::event::Event;
+use crate::named::Named;
+use crate::options::Options;
+use crate::outbox::Outbox;
+use crate::source::{Drained, Source};
+use crate::sys::{self, Epoll, Flag};
+
+/// What a watcher has counted since it was opened, and what it holds now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Events handed out.
+    pub delivered: u64,
+    /// Events known to be lost, as far as the loss could be counted.
+    pub dropped: u64,
+    /// `Overflow` events.
+    pub overflows: u64,
+    /// Completed comparisons with the kernel, the replay at open among them.
+    pub resyncs: u64,
+    /// Events waiting to be handed out.
+    pub queued: u64,
+    /// The most that ever waited.
+    pub queued_max: u64,
+    /// Names that do not refer to a network namespace.
+    pub pending: u64,
+    /// Names, or ids, that exist.
+    pub known: u64,
+}
+
+/// Tells what happens to network namespaces. Made by [`Watcher::named`].
+///
+/// Poll the descriptor ([`AsFd`]) for readability and call [`next_event`](Self::next_event) until it answers `None`;
+/// or call [`wait`](Self::wait); or iterate, which waits for ever. A watcher may move between threads.
+#[derive(Debug)]
+pub struct Watcher {
+    source: Box<dyn Source>,
+    out: Outbox,
+    /// The source has work left that none of its descriptors shows.
+    unfinished: bool,
+    level: Level,
+    epoll: Arc<Epoll>,
+}
+
+/// Keeps the descriptor readable while there is something that the kernel's own descriptors do not show.
+#[derive(Debug)]
+struct Level {
+    flag: Flag,
+    up: bool,
+}
+
+impl Level {
+    fn raise(&mut self) -> Result<()> {
+        if !self.up {
+            self.flag.raise().doing("mark the watcher as readable")?;
+            self.up = true;
+        }
+        Ok(())
+    }
+
+    /// Raised again, the flag is an edge to those who poll for edges and were told that there is nothing now.
+    fn nudge(&mut self) -> Result<()> {
+        self.up = false;
+        self.raise()
+    }
+
+    fn lower(&mut self) -> Result<()> {
+        if self.up {
+            self.flag.lower().doing("mark the watcher as read")?;
+            self.up = false;
+        }
+        Ok(())
+    }
+}
+
+impl Watcher {
+    /// Watches the names in a directory, `/run/netns` by default.
+    ///
+    /// # Errors
+    /// `ENOTDIR`: a part of the path is not a directory. `EACCES`: the directory may not be read or searched.
+    /// `ENOENT`: it is missing, with [`Options::parent`] switched off. `ELOOP`, `ENAMETOOLONG`: as in `open(2)`.
+    /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit was reached; the error's text says which to raise.
+    pub fn named(options: &Options) -> Result<Self> {
+        let epoll = Arc::new(Epoll::new().doing("make an epoll descriptor")?);
+        let mut out = Outbox::default();
+        let source = Named::open(options, Arc::clone(&epoll), &mut out)?;
+        Self::new(Box::new(source), out, epoll)
+    }
+
+    fn new(source: Box<dyn Source>, out: Outbox, epoll: Arc<Epoll>) -> Result<Self> {
+        let flag = Flag::new().doing("make an event descriptor")?;
+        epoll.add(flag.as_fd()).doing("listen to an event descriptor")?;
+        let mut level = Level { flag, up: false };
+        if !out.is_empty() {
+            level.raise()?;
+        }
+        Ok(Self { source, out, unfinished: false, level, epoll })
+    }
+
+    /// The next event, or `None` if there is none now. Never blocks.
+    ///
+    /// The work of one call is bounded by one kernel queue and one comparison of the names with the directory.
+    ///
+    /// # Errors
+    /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit kept the watcher from looking. Nothing is lost: the
+    /// descriptor stays readable, and the next call goes on where this one stopped.
+    /// `ENOENT`: the directory is gone and [`Options::parent`] was switched off.
+    pub fn next_event(&mut self) -> Result<Option<Event>> {
+        let mut failure = None;
+        if self.out.is_empty() {
+            let drained = self.source.drain(&mut self.out);
+            self.unfinished = !matches!(drained, Ok(Drained::All));
+            failure = drained.err();
+        }
+        match (self.out.len(), self.unfinished) {
+            (0, true) => self.level.nudge()?,
+            (0 | 1, false) => self.level.lower()?,
+            _ => self.level.raise()?,
+        }
+        // what was learned before a failure is told before the failure, which comes again if it still stands
+        match (self.out.pop(), failure) {
+            (None, Some(error)) => Err(error),
+            (event, _) => Ok(event),
+        }
+    }
+
+    /// Waits for the next event; `None` in `timeout` is for ever, `None` in the result means that the time is over.
+    ///
+    /// # Errors
+    /// As [`next_event`](Self::next_event); and `EINTR`: a signal came.
+    pub fn wait(&mut self, timeout: Option<Duration>) -> Result<Option<Event>> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            if let Some(event) = self.next_event()? {
+                return Ok(Some(event));
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if !sys::poll_readable(self.epoll.as_fd(), left).doing("wait for an event")? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Compares with the kernel now; the differences follow as replayed events, then [`crate::EventKind::Synced`].
+    ///
+    /// # Errors
+    /// As [`next_event`](Self::next_event); the events told so far stay true.
+    pub fn resync(&mut self) -> Result<()> {
+        let done = self.source.resync(&mut self.out);
+        if !self.out.is_empty() {
+            self.level.raise()?;
+        }
+        done
+    }
+
+    /// Opens the very namespace that a [`crate::EventKind::Ready`] announced.
+    ///
+    /// # Errors
+    /// `ENOENT`: it is gone from this name. `ESTALE`: the name refers to another namespace by now. `EINVAL`: the
+    /// event is not a `Ready`. Otherwise as `open(2)`.
+    pub fn open_netns(&self, ready: &Event) -> Result<OwnedFd> {
+        self.source.open_netns(ready)
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> Stats {
+        let counters = self.out.counters;
+        Stats {
+            delivered: counters.delivered,
+            dropped: counters.dropped,
+            overflows: counters.overflows,
+            resyncs: counters.resyncs,
+            queued: self.out.len(),
+            queued_max: counters.queued_max,
+            pending: self.source.pending(),
+            known: self.source.known(),
+        }
+    }
+}
+
+impl AsFd for Watcher {
+    /// Level-triggered: readable while there is an event to be had. To be polled only; never read or close it.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}
+
+impl std::os::fd::AsRawFd for Watcher {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.epoll.as_fd().as_raw_fd()
+    }
+}
+
+impl Iterator for Watcher {
+    type Item = Result<Event>;
+
+    /// Waits for ever for the next event. Ends only where no further event can come.
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.wait(None) {
+                Ok(Some(event)) => return Some(Ok(event)),
+                Ok(None) => {}
+                Err(error) if error.errno() == libc::EINTR => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
