@@ -20,8 +20,7 @@ use crate::sys::{self, CWD};
 
 /// What can take a component away, or make it lead elsewhere. Creation is not among it: a directory above the
 /// watched one may be busy, and its business is not ours.
-const WAY: WatchMask =
-    WatchMask::DELETE.union(WatchMask::MOVE).union(WatchMask::ATTRIB).union(WatchMask::MOVE_SELF);
+const WAY: WatchMask = WatchMask::DELETE.union(WatchMask::MOVE).union(WatchMask::ATTRIB).union(WatchMask::MOVE_SELF);
 
 /// What can happen in the directory itself, or make a missing component appear.
 const END: WatchMask = WAY.union(WatchMask::CREATE).union(WatchMask::DELETE_SELF);
