@@ -20,7 +20,7 @@ pub const NSW_NO_PARENT: u32 = 0x2;
 /// NSW_SOURCE_NAMED: tell when the directory itself comes and goes. Since: 0.1
 pub const NSW_DIR_EVENTS: u32 = 0x4;
 
-/// What to do differently. Opaque, owned by the caller: nsw_options_free().
+/// What to do differently, as C holds it.
 pub struct nsw_options(pub(super) Options);
 
 /// Makes options with the default values.
