@@ -82,6 +82,6 @@ fn look(name: &Name, roster: &mut Roster, probe: Probe, location: &Location, out
     }
     let path = location.path_of(name);
     let found = probe.look(CWD, &path).doing_on("look at", Name::new(name))?;
-    tell(roster.observe(name, found.map_or(State::Placeholder, State::Namespace)), false, out);
+    tell(roster.review(name, found.map_or(State::Placeholder, State::Namespace)), false, out);
     Ok(())
 }
