@@ -1,6 +1,7 @@
 //! What a watcher can be asked to do differently. Pure data: nothing is looked at before a watcher is opened.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 
@@ -14,11 +15,20 @@ pub struct Options {
     pub(crate) replay: bool,
     pub(crate) parent: bool,
     pub(crate) dir_events: bool,
+    pub(crate) mount_events: bool,
+    pub(crate) settle: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { dir: DEFAULT_DIR.into(), replay: true, parent: true, dir_events: false }
+        Self {
+            dir: DEFAULT_DIR.into(),
+            replay: true,
+            parent: true,
+            dir_events: false,
+            mount_events: false,
+            settle: Duration::ZERO,
+        }
     }
 }
 
@@ -62,6 +72,26 @@ impl Options {
     /// Whether to tell when the directory itself comes and goes (default: no).
     pub fn dir_events(mut self, dir_events: bool) -> Self {
         self.dir_events = dir_events;
+        self
+    }
+
+    /// Whether to notice unmounts and re-binds of known names, and mounts over the directory or the way to it, as
+    /// they happen (default: no, only at a resync).
+    ///
+    /// With CAP_SYS_ADMIN over the mount namespace on Linux 6.15 this costs a constant amount per change of any mount
+    /// of the mount namespace. Without, each such change costs a look at every known name.
+    pub fn mount_events(mut self, mount_events: bool) -> Self {
+        self.mount_events = mount_events;
+        self
+    }
+
+    /// How long a name may change before the outcome is told (default: zero, every change is told at once).
+    ///
+    /// The first change of a name starts the time; when it is over, the difference is told. So a name that comes and
+    /// goes within it is never told, and one that keeps changing is told once in each such time. What is replayed
+    /// does not wait.
+    pub fn settle(mut self, settle: Duration) -> Self {
+        self.settle = settle;
         self
     }
 }

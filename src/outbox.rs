@@ -32,6 +32,11 @@ impl Outbox {
         self.now = sys::monotonic();
     }
 
+    /// The moment of which [`learned_now`](Self::learned_now) spoke last.
+    pub(crate) fn now(&self) -> Duration {
+        self.now
+    }
+
     pub(crate) fn push(&mut self, kind: EventKind, replayed: bool) {
         match kind {
             EventKind::Overflow { dropped } => {

@@ -5,12 +5,13 @@
 //! on its nearest ancestor where a component is missing. Nothing but watches is kept: an open directory would keep
 //! its filesystem busy. It must not know what the names in the directory mean.
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 
@@ -66,12 +67,19 @@ pub(crate) struct Location {
     steps: Vec<Step>,
     /// The watch of the directory itself, if the path leads to one.
     directory: Option<WatchDescriptor>,
+    /// The directory and the mount that it is on, to notice that mounts have changed where the path leads.
+    place: Option<Place>,
+    /// The path without symbolic links, as the kernel states mount points; found out when first needed.
+    canonical: OnceCell<Option<PathBuf>>,
 }
+
+/// Device, inode, mount.
+type Place = (u64, u64, Option<u64>);
 
 impl Location {
     pub(crate) fn new(path: &Path) -> Result<Self> {
         let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::new(libc::EINVAL, "watch").on(path))?;
-        Ok(Self { path, steps: Vec::new(), directory: None })
+        Ok(Self { path, steps: Vec::new(), directory: None, place: None, canonical: OnceCell::new() })
     }
 
     pub(crate) fn as_os_str(&self) -> &OsStr {
@@ -121,15 +129,39 @@ impl Location {
             }
         }
         let before = self.directory.take();
+        self.canonical.take();
         self.steps = steps;
         match arrival {
             Ok(opened) => {
                 self.directory = self.steps.last().map(|step| step.watch.clone());
+                self.place = place(opened.as_fd(), c"");
                 Ok(Arrival::Directory { opened, same: before == self.directory })
             }
-            Err(why) => Ok(Arrival::Nowhere(why)),
+            Err(why) => {
+                self.place = None;
+                Ok(Arrival::Nowhere(why))
+            }
         }
     }
+
+    /// Whether the path leads where it led at the last walk, as far as mounts are concerned.
+    pub(crate) fn is_unmoved(&self) -> bool {
+        place(CWD, &self.path) == self.place
+    }
+
+    /// The name in the directory that a mount point is.
+    pub(crate) fn name_at(&self, mount_point: &CStr) -> Option<CString> {
+        let mount_point = Path::new(OsStr::from_bytes(mount_point.to_bytes()));
+        let canonical = self.canonical.get_or_init(|| Path::new(self.as_os_str()).canonicalize().ok());
+        if mount_point.parent() != canonical.as_deref() {
+            return None;
+        }
+        CString::new(mount_point.file_name()?.as_bytes()).ok()
+    }
+}
+
+fn place(at: BorrowedFd<'_>, path: &CStr) -> Option<Place> {
+    sys::stat(at, path, 0).ok().map(|stat| (stat.dev, stat.ino, stat.mount_id))
 }
 
 /// A walk in progress.

@@ -8,12 +8,14 @@
 mod aio;
 mod fanotify;
 mod files;
+mod mounts;
 
 pub(crate) use aio::MountPoll;
 pub(crate) use fanotify::{MountChange, MountGroup};
 pub(crate) use files::{
     CWD, NSFS_MAGIC, filesystem_at, filesystem_of, handle, link_target, net_namespace, net_namespace_id, open, stat,
 };
+pub(crate) use mounts::mount_point;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -70,13 +72,23 @@ impl Epoll {
     fn add_for(&self, fd: BorrowedFd<'_>, interest: libc::c_int) -> io::Result<()> {
         let mut event = libc::epoll_event { events: interest as u32, u64: 0 };
         // SAFETY: `event` is read during the call only.
-        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &mut event) }).map(drop)
+        let rc = unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &mut event) };
+        unless(libc::EEXIST, check(rc))
     }
 
     pub(crate) fn remove(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         // SAFETY: EPOLL_CTL_DEL takes no event (Linux 2.6.9).
-        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_DEL, fd.as_raw_fd(), std::ptr::null_mut()) })
-            .map(drop)
+        let rc =
+            unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_DEL, fd.as_raw_fd(), std::ptr::null_mut()) };
+        unless(libc::ENOENT, check(rc))
+    }
+}
+
+/// A result with one error that is none: what was asked for is so already.
+fn unless(errno: i32, result: io::Result<libc::c_int>) -> io::Result<()> {
+    match result {
+        Err(error) if error.raw_os_error() != Some(errno) => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -120,6 +132,49 @@ impl Flag {
 impl AsFd for Flag {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+/// A timer that makes its descriptor readable at a moment of [`monotonic`].
+#[derive(Debug)]
+pub(crate) struct Timer {
+    fd: OwnedFd,
+    end: Option<Duration>,
+}
+
+impl Timer {
+    pub(crate) fn new() -> io::Result<Self> {
+        // SAFETY: no pointers.
+        let fd = owned(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_CLOEXEC | libc::TFD_NONBLOCK) })?;
+        Ok(Self { fd, end: None })
+    }
+
+    /// Sets the moment, or stops it. It costs nothing if nothing changes by it.
+    pub(crate) fn set(&mut self, end: Option<Duration>) -> io::Result<()> {
+        if self.end == end {
+            return Ok(());
+        }
+        let moment = end.unwrap_or_default();
+        let setting = libc::itimerspec {
+            it_interval: libc::timespec { tv_sec: 0, tv_nsec: 0 },
+            it_value: libc::timespec {
+                tv_sec: libc::time_t::try_from(moment.as_secs()).unwrap_or(libc::time_t::MAX),
+                tv_nsec: moment.subsec_nanos().into(),
+            },
+        };
+        // SAFETY: `setting` is read during the call only; the old setting is not asked for. Setting a timer, or
+        // stopping it by a zero, also takes back that it was readable.
+        check(unsafe {
+            libc::timerfd_settime(self.fd.as_raw_fd(), libc::TFD_TIMER_ABSTIME, &setting, std::ptr::null_mut())
+        })?;
+        self.end = end;
+        Ok(())
+    }
+}
+
+impl AsFd for Timer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 
