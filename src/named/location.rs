@@ -16,6 +16,7 @@ use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 
 use super::wire::Notice;
 use crate::error::{Doing, Error, Result, is_shortage};
+use crate::event::Name;
 use crate::sys::{self, CWD};
 
 /// What can take a component away, or make it lead elsewhere. Creation is not among it: a directory above the
@@ -85,6 +86,15 @@ impl Location {
         path.extend_from_slice(name.to_bytes());
         // neither part contains a NUL
         CString::new(path).unwrap_or_default()
+    }
+
+    /// Whether there is something of this name in the directory, other than a directory.
+    pub(crate) fn has(&self, name: &Name) -> Result<bool> {
+        match sys::stat(CWD, &self.path_of(name.as_c_str()), libc::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(!stat.is_directory),
+            Err(error) if is_shortage(&error) => Err(error).doing_on("look at", name),
+            Err(_) => Ok(false),
+        }
     }
 
     /// What a notice means for this location.

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use inotify::{EventMask, Inotify};
 
 use crate::error::{Doing, Error, Result};
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventKind, Name};
 use crate::options::Options;
 use crate::outbox::Outbox;
 use crate::source::{Drained, Source};
@@ -67,6 +67,9 @@ struct Due {
     look: Option<Telling>,
     /// When all that is done, `Synced` is to be told.
     synced: bool,
+    /// Names that something was moved away from. Whether something else is there now is to be seen: when two names
+    /// change places, each is told as the target of one move and then as the source of the other.
+    vacated: Vec<Name>,
 }
 
 /// How what a look finds is told.
@@ -140,7 +143,7 @@ impl Named {
         let mask = EventMask::from_bits_truncate(notice.mask);
         if mask.contains(EventMask::Q_OVERFLOW) {
             out.push(EventKind::Overflow { dropped: 0 }, false);
-            self.due = Due { walk: true, look: Some(Telling::Replayed), synced: true };
+            self.due = Due { walk: true, look: Some(Telling::Replayed), synced: true, ..Due::default() };
             return;
         }
         match self.location.concern(notice) {
@@ -153,6 +156,9 @@ impl Named {
             }
             Concern::Name if mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM) => {
                 tell(self.roster.observe(notice.name, State::Absent), false, out);
+                if mask.contains(EventMask::MOVED_FROM) {
+                    self.due.vacated.push(Name::new(notice.name));
+                }
             }
             Concern::Way => self.due.walk = true,
             Concern::Name | Concern::Nothing => {}
@@ -165,6 +171,13 @@ impl Named {
             let arrival = self.location.walk(&self.inotify)?;
             self.due.walk = false;
             self.arrive(arrival, Telling::News, out)?;
+        }
+        while let Some(name) = self.due.vacated.last() {
+            if self.roster.state(name.as_c_str()) == State::Absent && self.location.has(name)? {
+                tell(self.roster.observe(name.as_c_str(), State::Placeholder), false, out);
+                self.readiness.consider(name.as_c_str());
+            }
+            self.due.vacated.pop();
         }
         self.readiness.check(&mut self.roster, self.probe, &self.location, out)?;
         if self.due.synced {
