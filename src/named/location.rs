@@ -5,18 +5,18 @@
 //! on its nearest ancestor where a component is missing. Nothing but watches is kept: an open directory would keep
 //! its filesystem busy. It must not know what the names in the directory mean.
 
-use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 
 use super::wire::Notice;
 use crate::error::{Doing, Error, Result, is_shortage};
+use crate::event::Name;
 use crate::sys::{self, CWD};
 
 /// What can take a component away, or make it lead elsewhere. Creation is not among it: a directory above the
@@ -69,8 +69,6 @@ pub(crate) struct Location {
     directory: Option<WatchDescriptor>,
     /// The directory and the mount that it is on, to notice that mounts have changed where the path leads.
     place: Option<Place>,
-    /// The path without symbolic links, as the kernel states mount points; found out when first needed.
-    canonical: OnceCell<Option<PathBuf>>,
 }
 
 /// Device, inode, mount.
@@ -79,7 +77,7 @@ type Place = (u64, u64, Option<u64>);
 impl Location {
     pub(crate) fn new(path: &Path) -> Result<Self> {
         let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::new(libc::EINVAL, "watch").on(path))?;
-        Ok(Self { path, steps: Vec::new(), directory: None, place: None, canonical: OnceCell::new() })
+        Ok(Self { path, steps: Vec::new(), directory: None, place: None })
     }
 
     pub(crate) fn as_os_str(&self) -> &OsStr {
@@ -93,6 +91,15 @@ impl Location {
         path.extend_from_slice(name.to_bytes());
         // neither part contains a NUL
         CString::new(path).unwrap_or_default()
+    }
+
+    /// Whether there is something of this name in the directory, other than a directory.
+    pub(crate) fn has(&self, name: &Name) -> Result<bool> {
+        match sys::stat(CWD, &self.path_of(name.as_c_str()), libc::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(!stat.is_directory),
+            Err(error) if is_shortage(&error) => Err(error).doing_on("look at", name),
+            Err(_) => Ok(false),
+        }
     }
 
     /// What a notice means for this location.
@@ -129,7 +136,6 @@ impl Location {
             }
         }
         let before = self.directory.take();
-        self.canonical.take();
         self.steps = steps;
         match arrival {
             Ok(opened) => {
@@ -147,16 +153,6 @@ impl Location {
     /// Whether the path leads where it led at the last walk, as far as mounts are concerned.
     pub(crate) fn is_unmoved(&self) -> bool {
         place(CWD, &self.path) == self.place
-    }
-
-    /// The name in the directory that a mount point is.
-    pub(crate) fn name_at(&self, mount_point: &CStr) -> Option<CString> {
-        let mount_point = Path::new(OsStr::from_bytes(mount_point.to_bytes()));
-        let canonical = self.canonical.get_or_init(|| Path::new(self.as_os_str()).canonicalize().ok());
-        if mount_point.parent() != canonical.as_deref() {
-            return None;
-        }
-        CString::new(mount_point.file_name()?.as_bytes()).ok()
     }
 }
 

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use inotify::{EventMask, Inotify};
 
 use crate::error::{Doing, Error, Result};
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventKind, Name};
 use crate::options::Options;
 use crate::outbox::Outbox;
 use crate::source::{Drained, Source};
@@ -70,6 +70,9 @@ struct Due {
     look: Option<Telling>,
     /// When all that is done, `Synced` is to be told.
     synced: bool,
+    /// Names that something was moved away from. Whether something else is there now is to be seen: when two names
+    /// change places, each is told as the target of one move and then as the source of the other.
+    vacated: Vec<Name>,
 }
 
 /// How what a look finds is told.
@@ -156,6 +159,9 @@ impl Named {
             Concern::Name if mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM) => {
                 self.ledger.observe(notice.name, State::Absent, out);
                 self.readiness.forget(notice.name);
+                if mask.contains(EventMask::MOVED_FROM) {
+                    self.due.vacated.push(Name::new(notice.name));
+                }
             }
             Concern::Way => self.due.walk = true,
             Concern::Name | Concern::Nothing => {}
@@ -165,12 +171,13 @@ impl Named {
     /// The kernel has lost notices, nobody knows how many: a look is due.
     fn lost(&mut self, out: &mut Outbox) {
         out.push(EventKind::Overflow { dropped: 0 }, false);
-        self.due = Due { walk: true, look: Some(Telling::Replayed), synced: true };
+        let vacated = std::mem::take(&mut self.due.vacated);
+        self.due = Due { walk: true, look: Some(Telling::Replayed), synced: true, vacated };
     }
 
     /// Does what is due.
     fn catch_up(&mut self, out: &mut Outbox) -> Result<()> {
-        match self.readiness.hear(&self.ledger, &self.location)? {
+        match self.readiness.hear(&self.location)? {
             Tidings::Lost => self.lost(out),
             Tidings::Way => self.due.walk = true,
             Tidings::Names => {}
@@ -179,6 +186,13 @@ impl Named {
             let arrival = self.location.walk(&self.inotify)?;
             self.due.walk = false;
             self.arrive(arrival, Telling::News, out)?;
+        }
+        while let Some(name) = self.due.vacated.last() {
+            if self.ledger.roster().state(name.as_c_str()) == State::Absent && self.location.has(name)? {
+                self.ledger.observe(name.as_c_str(), State::Placeholder, out);
+                self.readiness.consider(name.as_c_str());
+            }
+            self.due.vacated.pop();
         }
         self.readiness.check(&mut self.ledger, self.probe, &self.location, out)?;
         self.ledger.tell_settled(out)?;

@@ -83,12 +83,12 @@ impl Readiness {
     }
 
     /// Hears of mounts and finds out which names they concern.
-    pub(crate) fn hear(&mut self, ledger: &Ledger, location: &Location) -> Result<Tidings> {
+    pub(crate) fn hear(&mut self, location: &Location) -> Result<Tidings> {
         let everything = if self.always { Stale::Everything } else { Stale::Waiting };
         let lost = match self.mounts.hear()? {
             Heard::Changes(changes) if changes.is_empty() => return Ok(Tidings::Names),
             Heard::Changes(changes) => {
-                changes.iter().for_each(|change| self.trace(*change, everything, ledger, location));
+                changes.iter().for_each(|change| self.trace(*change, everything));
                 false
             }
             Heard::Anything => {
@@ -115,15 +115,17 @@ impl Readiness {
     }
 
     /// Traces a mount to the names that it may concern.
-    fn trace(&mut self, change: MountChange, everything: Stale, ledger: &Ledger, location: &Location) {
+    fn trace(&mut self, change: MountChange, everything: Stale) {
         match change {
-            MountChange::Attached(id) => match sys::mount_point(id) {
-                Ok(Some(mount)) => match location.name_at(&mount.path) {
-                    Some(name) if ledger.roster().state(&name) != State::Absent => self.consider(&name),
-                    // a symbolic link among those that wait may lead there
-                    _ if mount.filesystem == sys::NSFS_MAGIC => self.stale = self.stale.max(Stale::Waiting),
-                    _ => {}
-                },
+            MountChange::Attached(id) => match sys::mount(id) {
+                Ok(Some(mount)) => {
+                    // what it hides: the mounts that names ended on until now
+                    self.fresh.extend(self.mounted.names_on(mount.parent).cloned());
+                    if mount.filesystem == sys::NSFS_MAGIC {
+                        // on a name that waits, or where a symbolic link among them leads
+                        self.stale = self.stale.max(Stale::Waiting);
+                    }
+                }
                 // it has gone again, which is a change of its own
                 Ok(None) => {}
                 Err(_) => self.stale = everything,

@@ -1,11 +1,10 @@
-//! `statmount(2)`: what and where a mount is, given its id (Linux 6.8).
+//! `statmount(2)`: what a mount is, given its id (Linux 6.8).
 
-use std::ffi::CString;
 use std::io;
 
 const SYS_STATMOUNT: libc::c_long = 457;
 const STATMOUNT_SB_BASIC: u64 = 0x1;
-const STATMOUNT_MNT_POINT: u64 = 0x10;
+const STATMOUNT_MNT_BASIC: u64 = 0x2;
 
 /// `struct mnt_id_req`, in its first version.
 #[repr(C)]
@@ -16,25 +15,25 @@ struct Request {
     mask: u64,
 }
 
-/// What is mounted, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MountPoint {
+/// What is mounted, and on what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mount {
     /// `f_type` of the filesystem.
     pub(crate) filesystem: i64,
-    /// Relative to the root of this process, as in mountinfo.
-    pub(crate) path: CString,
+    /// The mount that it is mounted on: where something was mounted before, that.
+    pub(crate) parent: u64,
 }
 
-/// Room for the fixed part and a path of any length.
-const ROOM: usize = 512 + libc::PATH_MAX as usize;
+/// Size of the fixed part of `struct statmount`.
+const ROOM: usize = 512;
 
-/// Where the mount with this never-reused id is. `None`: it is no more, or out of reach of this process.
-pub(crate) fn mount_point(mount_id: u64) -> io::Result<Option<MountPoint>> {
+/// The mount with this never-reused id. `None`: it is no more, or out of reach of this process.
+pub(crate) fn mount(mount_id: u64) -> io::Result<Option<Mount>> {
     let request = Request {
         size: size_of::<Request>() as u32,
         spare: 0,
         mount_id,
-        mask: STATMOUNT_SB_BASIC | STATMOUNT_MNT_POINT,
+        mask: STATMOUNT_SB_BASIC | STATMOUNT_MNT_BASIC,
     };
     let mut answer = [0u8; ROOM];
     // SAFETY: the request states its own size; at most `ROOM` bytes are written.
@@ -49,11 +48,8 @@ pub(crate) fn mount_point(mount_id: u64) -> io::Result<Option<MountPoint>> {
     Ok(parse(&answer))
 }
 
-/// `struct statmount`: the filesystem's magic at 24, the offset of the mount point at 108 into the strings at 512.
-fn parse(answer: &[u8]) -> Option<MountPoint> {
-    let magic = u64::from_ne_bytes(*answer.get(24..)?.first_chunk()?);
-    let offset = u32::from_ne_bytes(*answer.get(108..)?.first_chunk()?);
-    let path = answer.get(512usize.checked_add(usize::try_from(offset).ok()?)?..)?;
-    let path = std::ffi::CStr::from_bytes_until_nul(path).ok()?;
-    Some(MountPoint { filesystem: i64::try_from(magic).ok()?, path: path.to_owned() })
+/// `struct statmount`: the filesystem's magic is at 24, the parent's id at 48.
+fn parse(answer: &[u8]) -> Option<Mount> {
+    let number = |at: usize| answer.get(at..)?.first_chunk().copied().map(u64::from_ne_bytes);
+    Some(Mount { filesystem: i64::try_from(number(24)?).ok()?, parent: number(48)? })
 }

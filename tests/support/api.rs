@@ -380,6 +380,21 @@ impl<A: Api> Observer<A> {
         assert!(!readable(self.api.fd(), Duration::ZERO), "readable, but there is nothing");
     }
 
+    /// Compares with the kernel by a resync; what it told, without the `Synced` at the end.
+    pub fn resync(&mut self) -> Vec<Ev> {
+        self.api.resync().unwrap_or_else(|errno| panic!("resync: errno {errno}"));
+        let before = self.log.len();
+        self.until(Kind::Synced, "");
+        let told = self.log[before..self.log.len() - 1].to_vec();
+        assert!(told.iter().all(|event| event.replayed), "told by a resync, but not as replayed: {told:#?}");
+        told
+    }
+
+    /// Asserts that adding up the events gives what is there.
+    pub fn expect_truth(&self, dir: impl AsRef<Path>) {
+        assert_eq!(self.checker.believed(), super::kernel::names(dir), "so far: {:#?}", self.briefs());
+    }
+
     pub fn briefs(&self) -> Vec<(Kind, String)> {
         self.log.iter().map(Ev::brief).collect()
     }

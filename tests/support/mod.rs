@@ -6,9 +6,11 @@
 pub mod api;
 pub mod grammar;
 pub mod kernel;
+pub mod thread;
 
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -92,6 +94,55 @@ pub fn mount_new_netns(path: impl AsRef<Path>) {
     })
     .join()
     .unwrap();
+}
+
+/// A process in a network namespace of its own that does nothing, until it is dropped.
+pub struct Sleeper(std::process::Child);
+
+impl Sleeper {
+    pub fn new() -> Self {
+        let mut command = Command::new("cat");
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+        // SAFETY: unshare may be called between fork and exec; the closure allocates nothing.
+        unsafe {
+            command.pre_exec(|| match libc::unshare(libc::CLONE_NEWNET) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            });
+        }
+        Self(command.spawn().expect("cat"))
+    }
+
+    /// `/proc/PID/ns/KIND`
+    pub fn namespace(&self, kind: &str) -> PathBuf {
+        format!("/proc/{}/ns/{kind}", self.0.id()).into()
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        self.0.kill().expect("kill");
+        self.0.wait().expect("wait");
+    }
+}
+
+/// `symlink(2)`, which must succeed.
+pub fn symlink(target: impl AsRef<Path>, link: impl AsRef<Path>) {
+    std::os::unix::fs::symlink(target, link).unwrap();
+}
+
+/// `rename(2)`, which must succeed.
+pub fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    std::fs::rename(from, to).unwrap();
+}
+
+/// Lets two names change places.
+pub fn exchange(one: impl AsRef<OsStr>, other: impl AsRef<OsStr>) {
+    let (one, other) = (c(one), c(other));
+    // SAFETY: both strings are NUL-terminated and outlive the call.
+    let rc =
+        unsafe { libc::renameat2(libc::AT_FDCWD, one.as_ptr(), libc::AT_FDCWD, other.as_ptr(), libc::RENAME_EXCHANGE) };
+    assert_eq!(rc, 0, "exchange {one:?} {other:?}: {}", std::io::Error::last_os_error());
 }
 
 /// Whether this process is root in the initial user namespace, so that it can become somebody else.
