@@ -8,6 +8,20 @@ use crate::error::{Error, Result};
 /// Where `ip netns` keeps its names.
 pub const DEFAULT_DIR: &str = "/run/netns";
 
+/// The most events that a queue can be asked to hold.
+pub const QUEUE_MAX: u32 = 1 << 20;
+
+/// What a full queue does with one event more. What is dropped is counted, and made good by a resync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// The reader thread waits for room; meanwhile the kernel queues, and then overflows.
+    Block,
+    /// The events in the queue are still told, then `Overflow` and what has changed since.
+    DropNewest,
+    /// The events in the queue are dropped, so that `Overflow` and what is now come first.
+    DropOldest,
+}
+
 /// How to watch. The default watches `/run/netns`, tells what exists first, and waits for a missing directory.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -17,6 +31,7 @@ pub struct Options {
     pub(crate) dir_events: bool,
     pub(crate) mount_events: bool,
     pub(crate) settle: Duration,
+    pub(crate) queue: Option<(u32, Policy)>,
 }
 
 impl Default for Options {
@@ -28,6 +43,7 @@ impl Default for Options {
             dir_events: false,
             mount_events: false,
             settle: Duration::ZERO,
+            queue: None,
         }
     }
 }
@@ -93,5 +109,22 @@ impl Options {
     pub fn settle(mut self, settle: Duration) -> Self {
         self.settle = settle;
         self
+    }
+
+    /// Asks for a reader thread with a queue of `capacity` events (default: no thread).
+    ///
+    /// The thread takes events from the kernel as they come, however rarely the consumer asks. It ends with the
+    /// watcher and has all signals blocked. The price: a process with a second thread can no longer
+    /// `unshare(CLONE_NEWUSER)`, or `setns` to a user namespace; and a child of `fork(2)` has no such thread
+    /// and must not touch the watcher.
+    ///
+    /// # Errors
+    /// `EINVAL`: `capacity` is 0 or more than [`QUEUE_MAX`].
+    pub fn queue(mut self, capacity: u32, policy: Policy) -> Result<Self> {
+        if capacity == 0 || capacity > QUEUE_MAX {
+            return Err(Error::new(libc::EINVAL, "make a queue of no or too many events"));
+        }
+        self.queue = Some((capacity, policy));
+        Ok(self)
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use libc::c_int;
 
 use super::{borrow_mut, guard, invalid};
-use crate::options::Options;
+use crate::options::{Options, Policy};
 
 /// Start with now, not with what exists. Since: 0.1
 pub const NSW_NO_REPLAY: u32 = 0x1;
@@ -26,6 +26,13 @@ pub const NSW_DIR_EVENTS: u32 = 0x4;
 pub const NSW_MOUNT_EVENTS: u32 = 0x8;
 
 const FLAGS: u32 = NSW_NO_REPLAY | NSW_NO_PARENT | NSW_DIR_EVENTS | NSW_MOUNT_EVENTS;
+
+/// A full queue: the reader thread waits for room; meanwhile the kernel queues, and then overflows. Since: 0.1
+pub const NSW_QUEUE_BLOCK: u32 = 1;
+/// A full queue: the events in it are still told, then NSW_EVENT_OVERFLOW and what has changed since. Since: 0.1
+pub const NSW_QUEUE_DROP_NEWEST: u32 = 2;
+/// A full queue: the events in it are dropped, so that NSW_EVENT_OVERFLOW and what is now come first. Since: 0.1
+pub const NSW_QUEUE_DROP_OLDEST: u32 = 3;
 
 /// What to do differently, as C holds it.
 pub struct nsw_options(pub(super) Options);
@@ -114,6 +121,34 @@ pub unsafe extern "C" fn nsw_options_set_settle(o: *mut nsw_options, ms: u32) ->
         // SAFETY: NULL or live, as the chapter demands.
         let options = unsafe { borrow_mut(o) }?;
         options.0 = std::mem::take(&mut options.0).settle(Duration::from_millis(ms.into()));
+        Ok(0)
+    })
+}
+
+/// Asks for a background reader thread with a bounded queue, which takes events from the kernel as they come, however
+/// rarely they are asked for. The thread ends with nsw_close() and has all signals blocked. The price: a process with a
+/// second thread can no longer unshare(CLONE_NEWUSER), or setns(2) to a user namespace; and a child of fork(2) has no
+/// such thread and must not touch the watcher.
+///
+/// @capacity: how many events the queue holds, 1 to 1048576.
+/// @policy: what a full queue does: NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST or NSW_QUEUE_DROP_OLDEST. What is dropped is
+/// counted, told by NSW_EVENT_OVERFLOW, and made good by a resync.
+///
+/// Returns 0, or -EINVAL: @o is NULL, or a value is none of those; then nothing is changed.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_options_set_queue(o: *mut nsw_options, capacity: u32, policy: u32) -> c_int {
+    guard(|| {
+        // SAFETY: NULL or live, as the chapter demands.
+        let options = unsafe { borrow_mut(o) }?;
+        let policy = match policy {
+            NSW_QUEUE_BLOCK => Policy::Block,
+            NSW_QUEUE_DROP_NEWEST => Policy::DropNewest,
+            NSW_QUEUE_DROP_OLDEST => Policy::DropOldest,
+            _ => return Err(invalid()),
+        };
+        options.0 = options.0.clone().queue(capacity, policy)?;
         Ok(0)
     })
 }

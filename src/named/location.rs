@@ -84,13 +84,13 @@ impl Location {
         OsStr::from_bytes(self.path.to_bytes())
     }
 
+    pub(crate) fn clone_path(&self) -> CString {
+        self.path.clone()
+    }
+
     /// The path of a name in the directory.
     pub(crate) fn path_of(&self, name: &CStr) -> CString {
-        let mut path = self.path.to_bytes().to_vec();
-        path.push(b'/');
-        path.extend_from_slice(name.to_bytes());
-        // neither part contains a NUL
-        CString::new(path).unwrap_or_default()
+        join(&self.path, name)
     }
 
     /// Whether there is something of this name in the directory, other than a directory.
@@ -154,6 +154,15 @@ impl Location {
     pub(crate) fn is_unmoved(&self) -> bool {
         place(CWD, &self.path) == self.place
     }
+}
+
+/// The path of a name in a directory.
+pub(crate) fn join(dir: &CStr, name: &CStr) -> CString {
+    let mut path = dir.to_bytes().to_vec();
+    path.push(b'/');
+    path.extend_from_slice(name.to_bytes());
+    // neither part contains a NUL
+    CString::new(path).unwrap_or_default()
 }
 
 fn place(at: BorrowedFd<'_>, path: &CStr) -> Option<Place> {

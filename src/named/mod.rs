@@ -32,7 +32,7 @@ use ledger::Ledger;
 use location::{Arrival, Concern, Location};
 use probe::Probe;
 use readiness::{Readiness, Tidings};
-use roster::State;
+pub(crate) use roster::{State, Transition};
 use wire::Notice;
 
 /// Room for what one read returns: some 500 notices of short names.
@@ -296,16 +296,8 @@ impl Source for Named {
         self.ledger.roster().waiting().len() as u64
     }
 
-    fn open_netns(&self, ready: &Event) -> Result<OwnedFd> {
-        let doing = "open the namespace";
-        let EventKind::Ready(name, netns) = ready.kind() else {
-            return Err(Error::new(libc::EINVAL, "open the namespace of an event that announces none"));
-        };
-        match self.probe.open(&self.location.path_of(name.as_c_str())).doing_on(doing, name)? {
-            Some((found, namespace)) if found == *netns => Ok(namespace),
-            Some(_) => Err(Error::new(libc::ESTALE, doing).on(name)),
-            None => Err(Error::new(libc::ENOENT, doing).on(name)),
-        }
+    fn opener(&self) -> Option<Opener> {
+        Some(Opener { dir: self.location.clone_path(), probe: self.probe })
     }
 }
 
@@ -314,6 +306,27 @@ impl Named {
         match self.ended {
             true => Err(Error::new(libc::ENOENT, "go on watching").on(self.location.as_os_str())),
             false => Ok(()),
+        }
+    }
+}
+
+/// Opens the namespaces that events announced. Knows where the names are, and nothing of what happens to them.
+#[derive(Debug, Clone)]
+pub(crate) struct Opener {
+    dir: CString,
+    probe: Probe,
+}
+
+impl Opener {
+    pub(crate) fn open(&self, ready: &Event) -> Result<OwnedFd> {
+        let doing = "open the namespace";
+        let EventKind::Ready(name, netns) = ready.kind() else {
+            return Err(Error::new(libc::EINVAL, "open the namespace of an event that announces none"));
+        };
+        match self.probe.open(&location::join(&self.dir, name.as_c_str())).doing_on(doing, name)? {
+            Some((found, namespace)) if found == *netns => Ok(namespace),
+            Some(_) => Err(Error::new(libc::ESTALE, doing).on(name)),
+            None => Err(Error::new(libc::ENOENT, doing).on(name)),
         }
     }
 }

@@ -190,6 +190,30 @@ pub(crate) fn poll_readable(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> io
     check(unsafe { libc::ppoll(&mut entry, 1, timeout, std::ptr::null()) }).map(|n| n > 0)
 }
 
+/// Waits until one of two descriptors is readable, or a signal comes.
+pub(crate) fn poll_readable_either(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> io::Result<()> {
+    let mut entries = [a, b].map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 });
+    // SAFETY: two entries are passed and counted as two.
+    unless(libc::EINTR, check(unsafe { libc::poll(entries.as_mut_ptr(), 2, -1) }))
+}
+
+/// Runs `body` with all signals blocked; a thread started in it keeps them blocked, so that it takes none from the
+/// threads that they are meant for.
+pub(crate) fn without_signals<T>(body: impl FnOnce() -> T) -> T {
+    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigfillset fills `all` in; pthread_sigmask reads it and fills `before` in. With valid arguments neither
+    // can fail.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr());
+    }
+    let result = body();
+    // SAFETY: `before` was filled in above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    result
+}
+
 /// `CLOCK_MONOTONIC`, the clock of [`crate::Event::time`].
 pub(crate) fn monotonic() -> Duration {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
