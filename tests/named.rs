@@ -17,6 +17,7 @@ both! {
     a_name_comes_and_goes_between_two_reads
     another_namespace_is_bound_over_a_ready_one
     another_namespace_takes_its_place_between_two_resyncs
+    another_namespace_with_the_same_inode_number_takes_its_place
     an_unmount_is_found_by_a_resync
     a_detached_name_becomes_ready_again_as_it_happens
     a_resync_without_changes_tells_nothing
@@ -177,6 +178,20 @@ fn another_namespace_takes_its_place_between_two_resyncs<A: Api>() {
         assert_eq!(o.resync().iter().map(|event| event.kind).collect::<Vec<_>>(), [Ready]);
         o.expect_truth(RUN_NETNS);
     }
+    o.expect_nothing();
+}
+
+fn another_namespace_with_the_same_inode_number_takes_its_place<A: Api>() {
+    let mut o = watched::<A>();
+    ip_netns(&["add", "blue"]);
+    let old = o.expect(&[(Created, "blue"), (Ready, "blue")]).remove(1);
+    unmount("/run/netns/blue");
+    if !mount_netns_with_ino("/run/netns/blue", old.ino) {
+        return skipped("the kernel did not give the inode number to another namespace in time");
+    }
+    let told = o.resync();
+    assert_eq!(told.iter().map(|event| (event.kind, event.ino)).collect::<Vec<_>>(), [(Ready, old.ino)]);
+    o.expect_truth(RUN_NETNS);
     o.expect_nothing();
 }
 

@@ -9,7 +9,9 @@ pub mod kernel;
 pub mod thread;
 
 use std::ffi::{CString, OsStr};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -94,6 +96,48 @@ pub fn mount_new_netns(path: impl AsRef<Path>) {
     })
     .join()
     .unwrap();
+}
+
+/// Mounts a new network namespace that got the inode number of one that is gone; `false` if none got it in time.
+///
+/// The kernel gives namespaces of all kinds the lowest number that is free.
+pub fn mount_netns_with_ino(path: impl AsRef<Path>, ino: u64) -> bool {
+    let unshared = |flag, kind: &str| {
+        // SAFETY: no pointers; it concerns this thread alone.
+        assert_eq!(unsafe { libc::unshare(flag) }, 0);
+        let namespace = std::fs::File::open(format!("/proc/thread-self/ns/{kind}")).unwrap();
+        let ino = namespace.metadata().unwrap().ino();
+        (namespace, ino)
+    };
+    let find = move || {
+        let end = std::time::Instant::now() + DEADLINE;
+        // each takes a number below the wanted one; this kind costs nothing
+        let mut others = Vec::new();
+        while std::time::Instant::now() < end {
+            let (other, number) = unshared(libc::CLONE_NEWUTS, "uts");
+            match number.cmp(&ino) {
+                std::cmp::Ordering::Less => others.push(other),
+                std::cmp::Ordering::Greater => std::thread::yield_now(),
+                std::cmp::Ordering::Equal => {
+                    // it is given back when this thread takes another
+                    drop(other);
+                    unshared(libc::CLONE_NEWUTS, "uts");
+                    let (namespace, number) = unshared(libc::CLONE_NEWNET, "net");
+                    if number == ino {
+                        return Some(namespace);
+                    }
+                }
+            }
+        }
+        None
+    };
+    match std::thread::spawn(find).join().unwrap() {
+        Some(namespace) => {
+            bind(format!("/proc/thread-self/fd/{}", namespace.as_raw_fd()), path.as_ref());
+            true
+        }
+        None => false,
+    }
 }
 
 /// A process in a network namespace of its own that does nothing, until it is dropped.
