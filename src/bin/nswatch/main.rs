@@ -33,7 +33,8 @@ fn main() -> ExitCode {
     match done {
         Ok(()) | Err(Ending::Asked | Ending::NobodyReads) => ExitCode::SUCCESS,
         Err(Ending::Failed(why)) => {
-            output::complain(why);
+            // it may have a path in it
+            output::complain(text::escaped(why.as_ref()));
             ExitCode::FAILURE
         }
     }

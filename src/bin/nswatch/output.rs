@@ -1,15 +1,17 @@
 //! Standard output and standard error, such that neither can make the command panic.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
 use nswatch::Stats;
 
 use crate::ending::Ending;
-use crate::text;
 
-/// One line on standard error. If nobody reads that, there is nobody left to tell.
-pub(crate) fn complain(what: impl AsRef<str>) {
-    writeln!(io::stderr(), "nswatch: {}", text::escaped(what.as_ref().as_ref())).ok();
+/// One line on standard error, of text that is [safe](crate::text::safe). If nobody reads that, there is nobody left
+/// to tell.
+pub(crate) fn complain(what: impl Display) {
+    // one write, so that lines of several processes do not mix
+    io::stderr().write_all(format!("nswatch: {what}\n").as_bytes()).ok();
 }
 
 /// All that there is to be printed, for subcommands that end by themselves.
