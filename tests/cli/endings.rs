@@ -48,8 +48,9 @@ fn a_directory_that_may_not_be_read() {
     sandbox();
     make_dir("/run/secret");
     std::fs::set_permissions("/run/secret", PermissionsExt::from_mode(0o700)).unwrap();
-    // the build may be where others cannot look
-    std::fs::copy(env!("CARGO_BIN_EXE_nswatch"), "/run/nswatch").unwrap();
+    // the build may be where others cannot look; copied by another process, lest a command that another test starts
+    // at this moment inherit the copy open for writing
+    run("cp", &[env!("CARGO_BIN_EXE_nswatch"), "/run/nswatch"]);
     let mut command = Command::new("/run/nswatch");
     command.args(["watch", "--dir", "/run/secret"]).uid(65534).gid(65534);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());

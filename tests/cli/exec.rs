@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::os::unix::ffi::OsStrExt;
+use std::process::Stdio;
 
 use crate::running::{Running, nswatch};
 use crate::support::*;
@@ -48,6 +49,15 @@ fn names_are_bytes_and_no_shell_sees_them() {
     assert_eq!(running.out.bytes(), [name, name, &b"|{nam}"[..]].concat());
     let running = exec("created", &["sh", "-c", "printf '%s\\n' \"$NSWATCH_NAME\""]);
     assert_eq!(running.out.bytes(), name);
+}
+
+#[test]
+fn commands_do_not_read_what_is_not_theirs() {
+    sandbox();
+    let mut command = nswatch(["exec", "--on", "synced", "--", "sh", "-c", "cat; echo end"]);
+    // a pipe that never ends
+    command.stdin(Stdio::piped());
+    assert_eq!(Running::start(command).out.next(), "end");
 }
 
 #[test]

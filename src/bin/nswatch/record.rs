@@ -1,7 +1,7 @@
 //! An event as named fields: the one list that the JSON lines and the environment of commands are made from.
 //!
 //! The JSON is written here, not by a crate: a line must be harmless on a terminal too, so that more is escaped than
-//! JSON demands. It is always ASCII-clean of control characters and always valid UTF-8.
+//! JSON demands. It is always free of control characters and valid UTF-8.
 
 use std::ffi::OsStr;
 use std::fmt::Write;

@@ -163,7 +163,7 @@ impl Signals {
         let [counters, stop] = [found.pop(), found.pop()].map(|flags| flags.is_some_and(|flags| !flags.is_empty()));
         if counters {
             // many signals at once are one question
-            while self.counters.read(&mut [0; 64]).is_ok() {}
+            while self.counters.read(&mut [0; 64]).is_ok_and(|n| n > 0) {}
             output::counters(&watcher.stats());
         }
         if stop {
