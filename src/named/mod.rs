@@ -38,6 +38,10 @@ const BUFFER: usize = 16 * 1024;
 /// How many reads without an event one drain makes before it yields.
 const READS: usize = 16;
 
+/// How many times one drain reads again because it walked: the watches that a walk gives up say so in the queue, and
+/// would wake the consumer for nothing.
+const ROUNDS: usize = 4;
+
 /// How many reads fetch all that an inotify queue of the default length can hold.
 const READS_OF_A_QUEUE: usize = 16384 * 272 / BUFFER;
 
@@ -170,7 +174,8 @@ impl Named {
         if self.due.walk || self.due.look.is_some() {
             let arrival = self.location.walk(&self.inotify)?;
             self.due.walk = false;
-            self.arrive(arrival, Telling::News, out)?;
+            // what a comparison finds out about the directory is no more news than what it finds out about the names
+            self.arrive(arrival, self.due.look.unwrap_or(Telling::News), out)?;
         }
         while let Some(name) = self.due.vacated.last() {
             if self.roster.state(name.as_c_str()) == State::Absent && self.location.has(name)? {
@@ -192,7 +197,7 @@ impl Named {
         let directory = match arrival {
             Arrival::Directory { opened, same: true } => Some(opened),
             other => {
-                self.leave(out);
+                self.leave(coming == Telling::Replayed, out);
                 match other {
                     Arrival::Directory { opened, .. } if !self.ended => {
                         self.present = true;
@@ -214,18 +219,18 @@ impl Named {
     }
 
     /// Tells that the directory is gone, if it was there.
-    fn leave(&mut self, out: &mut Outbox) {
+    fn leave(&mut self, replayed: bool, out: &mut Outbox) {
         if !self.present {
             return;
         }
         self.present = false;
         self.roster.begin_look();
         for transition in self.roster.end_look() {
-            tell(Some(transition), false, out);
+            tell(Some(transition), replayed, out);
         }
         self.ended = !self.parent;
         if self.dir_events || self.ended {
-            out.push(EventKind::DirDeleted, false);
+            out.push(EventKind::DirDeleted, replayed);
         }
     }
 
@@ -266,9 +271,18 @@ fn tell(transition: Option<Transition>, replayed: bool, out: &mut Outbox) {
 impl Source for Named {
     fn drain(&mut self, out: &mut Outbox) -> Result<Drained> {
         self.check_ended()?;
-        let all = self.read(out)?;
-        self.catch_up(out)?;
-        Ok(if all || !out.is_empty() { Drained::All } else { Drained::More })
+        for _ in 0..ROUNDS {
+            let all = self.read(out)?;
+            let walks = self.due.walk || self.due.look.is_some();
+            self.catch_up(out)?;
+            if !out.is_empty() || (all && !walks) {
+                return Ok(Drained::All);
+            }
+            if !all {
+                break;
+            }
+        }
+        Ok(Drained::More)
     }
 
     fn resync(&mut self, out: &mut Outbox) -> Result<()> {
