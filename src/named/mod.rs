@@ -26,7 +26,7 @@ use crate::options::Options;
 use crate::outbox::Outbox;
 use crate::source::{Drained, Source};
 use crate::sys::{self, Epoll};
-use location::{Arrival, Concern, Location};
+use location::{Arrival, Location};
 use probe::Probe;
 use readiness::Readiness;
 use roster::{Roster, State, Transition};
@@ -150,22 +150,20 @@ impl Named {
             self.due = Due { walk: true, look: Some(Telling::Replayed), synced: true, ..Due::default() };
             return;
         }
-        match self.location.concern(notice) {
-            Concern::Name if mask.contains(EventMask::ISDIR) => {}
-            Concern::Name if mask.intersects(EventMask::CREATE | EventMask::MOVED_TO) => {
-                if self.roster.state(notice.name) == State::Absent {
-                    tell(self.roster.observe(notice.name, State::Placeholder), false, out);
-                }
-                self.readiness.consider(notice.name);
+        self.due.walk |= self.location.is_way(notice);
+        if !self.location.is_name(notice) || mask.contains(EventMask::ISDIR) {
+            return;
+        }
+        if mask.intersects(EventMask::CREATE | EventMask::MOVED_TO) {
+            if self.roster.state(notice.name) == State::Absent {
+                tell(self.roster.observe(notice.name, State::Placeholder), false, out);
             }
-            Concern::Name if mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM) => {
-                tell(self.roster.observe(notice.name, State::Absent), false, out);
-                if mask.contains(EventMask::MOVED_FROM) {
-                    self.due.vacated.push(Name::new(notice.name));
-                }
+            self.readiness.consider(notice.name);
+        } else if mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM) {
+            tell(self.roster.observe(notice.name, State::Absent), false, out);
+            if mask.contains(EventMask::MOVED_FROM) {
+                self.due.vacated.push(Name::new(notice.name));
             }
-            Concern::Way => self.due.walk = true,
-            Concern::Name | Concern::Nothing => {}
         }
     }
 
