@@ -9,7 +9,10 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use crate::error::{Doing, Result, is_shortage};
-use crate::sys::{Epoll, MountChange, MountGroup, MountPoll};
+use crate::sys::{self, Epoll, MountChange, MountGroup, MountPoll};
+
+/// How many buffers of mount events are read at once: more than a queue of the default length fills.
+const READS: usize = 256;
 
 /// The means.
 #[derive(Debug)]
@@ -91,12 +94,25 @@ impl Mounts {
         }
         match &mut self.means {
             Some(Means::Events(group)) => {
+                let mut any = false;
                 let mut changes = Vec::<MountChange>::new();
-                group.read(&mut changes).doing("read mount events")?;
-                Ok(!changes.is_empty())
+                for _ in 0..READS {
+                    group.read(&mut changes).doing("read mount events")?;
+                    if changes.is_empty() {
+                        break;
+                    }
+                    any = true;
+                    changes.clear();
+                }
+                Ok(any)
             }
             Some(Means::Poll(poll)) => poll.renew().doing("poll mountinfo"),
-            Some(Means::Bare(_)) => Ok(true),
+            Some(Means::Bare(mountinfo)) => {
+                // lest it wakes the consumer for what is looked at now; that it says no means nothing: another may
+                // have polled it before
+                sys::poll_priority(mountinfo.as_fd()).doing("poll mountinfo")?;
+                Ok(true)
+            }
             None => Ok(false),
         }
     }
