@@ -50,17 +50,6 @@ pub(crate) enum Arrival {
     Nowhere(io::Error),
 }
 
-/// What a notice is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Concern {
-    /// A name in the directory.
-    Name,
-    /// The way to the directory: walk again.
-    Way,
-    /// Nothing of ours.
-    Nothing,
-}
-
 #[derive(Debug)]
 pub(crate) struct Location {
     path: CString,
@@ -102,22 +91,20 @@ impl Location {
         }
     }
 
-    /// What a notice means for this location.
-    pub(crate) fn concern(&self, notice: &Notice<'_>) -> Concern {
+    /// Whether a notice is about a name in the directory.
+    pub(crate) fn is_name(&self, notice: &Notice<'_>) -> bool {
+        !notice.name.is_empty() && self.directory.as_ref().is_some_and(|wd| id(wd) == notice.wd)
+    }
+
+    /// Whether a notice is about the way to the directory: it may lead elsewhere now. A name can be a part of the way
+    /// too, if it is a symbolic link that leads back to where it is.
+    pub(crate) fn is_way(&self, notice: &Notice<'_>) -> bool {
         let mask = EventMask::from_bits_truncate(notice.mask);
-        let about_self = notice.name.is_empty();
-        if !about_self && self.directory.as_ref().is_some_and(|wd| id(wd) == notice.wd) {
-            return Concern::Name;
-        }
-        let moves = |step: &Step| {
-            id(&step.watch) == notice.wd
-                && match &step.next {
-                    _ if about_self => mask.intersects(SELF.union(EventMask::ATTRIB)),
-                    Some(next) => next.as_c_str() == notice.name,
-                    None => false,
-                }
-        };
-        if self.steps.iter().any(moves) { Concern::Way } else { Concern::Nothing }
+        self.steps.iter().filter(|step| id(&step.watch) == notice.wd).any(|step| match &step.next {
+            _ if notice.name.is_empty() => mask.intersects(SELF.union(EventMask::ATTRIB)),
+            Some(next) => next.as_c_str() == notice.name,
+            None => false,
+        })
     }
 
     /// Walks the path and replaces the watches by those of the way found. An error leaves the watches of before in

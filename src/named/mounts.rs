@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use crate::error::{Doing, Result, is_shortage};
-use crate::sys::{Epoll, MountChange, MountGroup, MountPoll};
+use crate::sys::{self, Epoll, MountChange, MountGroup, MountPoll};
 
 /// Beyond so many changes, a look at all that matters is cheaper than one at each of them.
 const MANY: usize = 1000;
@@ -109,28 +109,38 @@ impl Mounts {
             None => Ok(nothing),
             Some(Means::Events(group)) => {
                 let mut changes = Vec::new();
-                let mut many = false;
+                let (mut many, mut lost) = (false, false);
                 for _ in 0..READS_OF_A_QUEUE {
                     let before = changes.len();
-                    group.read(&mut changes).doing("read mount events")?;
-                    if changes.contains(&MountChange::Overflow) {
-                        return Ok(Heard::Lost);
+                    match group.read(&mut changes) {
+                        Ok(()) if changes.len() == before => break,
+                        Ok(()) => {}
+                        Err(error) if before == 0 && !many => return Err(error).doing("read mount events"),
+                        // it comes again; what was read before it must not be lost
+                        Err(_) => break,
                     }
-                    if changes.len() == before {
-                        break;
-                    }
+                    lost |= changes.contains(&MountChange::Overflow);
                     if changes.len() > MANY {
                         changes.clear();
                         many = true;
                     }
                 }
-                Ok(if many { Heard::Anything } else { Heard::Changes(changes) })
+                Ok(match (lost, many) {
+                    (true, _) => Heard::Lost,
+                    (_, true) => Heard::Anything,
+                    _ => Heard::Changes(changes),
+                })
             }
             Some(Means::Poll(poll)) => match poll.renew().doing("poll mountinfo")? {
                 true => Ok(Heard::Anything),
                 false => Ok(nothing),
             },
-            Some(Means::Bare(_)) => Ok(Heard::Anything),
+            Some(Means::Bare(mountinfo)) => {
+                // lest it wakes the consumer for what is looked at now; that it says no means nothing: another may
+                // have polled it before
+                sys::poll_priority(mountinfo.as_fd()).doing("poll mountinfo")?;
+                Ok(Heard::Anything)
+            }
         }
     }
 }

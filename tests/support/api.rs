@@ -392,6 +392,15 @@ impl<A: Api> Observer<A> {
             .collect()
     }
 
+    /// Waits for exactly these events, in any order: a directory is read in the order of its filesystem.
+    pub fn expect_unordered(&mut self, expected: &[(Kind, &str)]) {
+        let mut expected: Vec<_> = expected.iter().map(|&(kind, name)| (kind, name.to_owned())).collect();
+        let mut told: Vec<_> = expected.iter().map(|_| self.next().brief()).collect();
+        expected.sort();
+        told.sort();
+        assert_eq!(told, expected, "so far: {:#?}", self.briefs());
+    }
+
     /// Asserts that there is nothing to be had: the descriptor says so, and so does the call.
     pub fn expect_nothing(&mut self) {
         assert_eq!(self.drain().iter().map(Ev::brief).collect::<Vec<_>>(), []);
