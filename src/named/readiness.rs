@@ -44,7 +44,14 @@ impl Readiness {
         location: &Location,
         out: &mut Outbox,
     ) -> Result<()> {
-        self.stale |= self.mounts.changed()?;
+        match self.mounts.changed() {
+            Ok(changed) => self.stale |= changed,
+            Err(error) => {
+                // it may have been a change that could not be told of
+                self.stale = true;
+                return Err(error);
+            }
+        }
         self.fresh.sort_unstable();
         self.fresh.dedup();
         while let Some(name) = self.fresh.last() {
