@@ -1,8 +1,6 @@
 //! Threads with fewer rights than the test: what a thread may not do says nothing about the threads beside it, so a
 //! fault strikes the library alone, and one watcher can be used with and without it.
 
-use std::sync::Mutex;
-
 /// Lets a value that only one thread uses at a time go to another one.
 struct Lent<T>(T);
 
@@ -38,8 +36,8 @@ pub fn elsewhere<T>(restriction: &Restriction, body: impl FnOnce() -> T) -> T {
 #[derive(Debug, Clone, Default)]
 pub struct Restriction {
     sys_admin: bool,
-    /// System calls that fail, each with an errno.
-    failing: Vec<(libc::c_long, i32)>,
+    /// System calls that fail, each with an errno; of ioctl(2) perhaps only one request.
+    failing: Vec<(libc::c_long, Option<u32>, i32)>,
 }
 
 impl Restriction {
@@ -55,7 +53,13 @@ impl Restriction {
 
     /// A system call that fails.
     pub fn failing(mut self, call: libc::c_long, errno: i32) -> Self {
-        self.failing.push((call, errno));
+        self.failing.push((call, None, errno));
+        self
+    }
+
+    /// A request of ioctl(2) that fails.
+    pub fn failing_ioctl(mut self, request: u32, errno: i32) -> Self {
+        self.failing.push((libc::SYS_ioctl, Some(request), errno));
         self
     }
 
@@ -85,13 +89,24 @@ fn drop_sys_admin() {
 }
 
 /// Lets system calls of this thread fail, for the rest of its life.
-fn filter(failing: &[(libc::c_long, i32)]) {
+fn filter(failing: &[(libc::c_long, Option<u32>, i32)]) {
     let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
-    // the number of the system call comes first in struct seccomp_data
-    let mut program = vec![statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0)];
-    for &(call, errno) in failing {
-        let jump = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
-        program.push(libc::sock_filter { code: jump as u16, jt: 0, jf: 1, k: call as u32 });
+    // skips so many if not equal
+    let unless = |k: u32, jf: u8| {
+        let code = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+        libc::sock_filter { code: code as u16, jt: 0, jf, k }
+    };
+    // struct seccomp_data: the number of the system call, …, from 16 on the arguments, 64 bits each
+    let load = |at: u32| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, at);
+    let low_half_of_second_argument = 24 + if cfg!(target_endian = "big") { 4 } else { 0 };
+    let mut program = Vec::new();
+    for &(call, request, errno) in failing {
+        program.push(load(0));
+        program.push(unless(call as u32, if request.is_some() { 3 } else { 1 }));
+        if let Some(request) = request {
+            program.push(load(low_half_of_second_argument));
+            program.push(unless(request, 1));
+        }
         program.push(statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | errno as u32));
     }
     program.push(statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW));
@@ -102,6 +117,3 @@ fn filter(failing: &[(libc::c_long, i32)]) {
     };
     assert_eq!(rc, 0, "seccomp: {}", std::io::Error::last_os_error());
 }
-
-/// Tests that use up what all threads of the process share take turns.
-pub static ALONE: Mutex<()> = Mutex::new(());
