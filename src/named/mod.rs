@@ -71,6 +71,8 @@ struct Due {
     look: Option<Telling>,
     /// When all that is done, `Synced` is to be told.
     synced: bool,
+    /// An overflow has been told that is not made good yet. Until it is, another one is the same.
+    overflow: bool,
     /// Names that something was moved away from. Whether something else is there now is to be seen: when two names
     /// change places, each is told as the target of one move and then as the source of the other.
     vacated: Vec<Name>,
@@ -146,8 +148,11 @@ impl Named {
     fn notice(&mut self, notice: &Notice<'_>, out: &mut Outbox) {
         let mask = EventMask::from_bits_truncate(notice.mask);
         if mask.contains(EventMask::Q_OVERFLOW) {
-            out.push(EventKind::Overflow { dropped: 0 }, false);
-            self.due = Due { walk: true, look: Some(Telling::Replayed), synced: true, ..Due::default() };
+            if !self.due.overflow {
+                out.push(EventKind::Overflow { dropped: 0 }, false);
+            }
+            let look = Some(Telling::Replayed);
+            self.due = Due { walk: true, look, synced: true, overflow: true, vacated: Vec::new() };
             return;
         }
         self.due.walk |= self.location.is_way(notice);
@@ -185,6 +190,7 @@ impl Named {
         self.readiness.check(&mut self.roster, self.probe, &self.location, out)?;
         if self.due.synced {
             self.due.synced = false;
+            self.due.overflow = false;
             out.push(EventKind::Synced, false);
         }
         Ok(())
