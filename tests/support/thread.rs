@@ -35,7 +35,8 @@ pub fn elsewhere<T>(restriction: &Restriction, body: impl FnOnce() -> T) -> T {
 /// What a thread gives up.
 #[derive(Debug, Clone, Default)]
 pub struct Restriction {
-    sys_admin: bool,
+    /// Bits of capabilities 0-31 and 32-63.
+    capabilities: [u32; 2],
     /// System calls that fail, each with an errno; of ioctl(2) perhaps only one request.
     failing: Vec<(libc::c_long, Option<u32>, i32)>,
 }
@@ -48,7 +49,12 @@ impl Restriction {
 
     /// The effective CAP_SYS_ADMIN, with which fanotify tells of mounts.
     pub fn without_sys_admin() -> Self {
-        Self { sys_admin: true, ..Self::default() }
+        Self { capabilities: [1 << 21, 0], ..Self::default() }
+    }
+
+    /// All effective capabilities: permissions of files count, root or not.
+    pub fn powerless() -> Self {
+        Self { capabilities: [!0, !0], ..Self::default() }
     }
 
     /// A system call that fails.
@@ -64,8 +70,8 @@ impl Restriction {
     }
 
     fn apply(&self) {
-        if self.sys_admin {
-            drop_sys_admin();
+        if self.capabilities != [0, 0] {
+            drop_capabilities(self.capabilities);
         }
         if !self.failing.is_empty() {
             filter(&self.failing);
@@ -73,16 +79,16 @@ impl Restriction {
     }
 }
 
-fn drop_sys_admin() {
+fn drop_capabilities(dropped: [u32; 2]) {
     const VERSION_3: u32 = 0x2008_0522;
-    const SYS_ADMIN: u32 = 1 << 21;
     let mut header = [VERSION_3, 0];
     // effective, permitted, inheritable, of the capabilities 0-31 and 32-63
     let mut sets = [[0u32; 3]; 2];
     // SAFETY: version 3 has a header of two and data of twice three numbers of 32 bits; pid 0 is this thread.
     let rc = unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()) };
     assert_eq!(rc, 0, "capget: {}", std::io::Error::last_os_error());
-    sets[0][0] &= !SYS_ADMIN;
+    sets[0][0] &= !dropped[0];
+    sets[1][0] &= !dropped[1];
     // SAFETY: as above.
     let rc = unsafe { libc::syscall(libc::SYS_capset, header.as_mut_ptr(), sets.as_ptr()) };
     assert_eq!(rc, 0, "capset: {}", std::io::Error::last_os_error());
