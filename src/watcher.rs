@@ -157,6 +157,10 @@ impl Watcher {
                 return Ok(Some(event));
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            // asked for at least once, and no longer than was said, however much there is that tells nothing
+            if left == Some(Duration::ZERO) {
+                return Ok(None);
+            }
             if !sys::poll_readable(self.epoll.as_fd(), left).doing("wait for an event")? {
                 return Ok(None);
             }
@@ -169,7 +173,9 @@ impl Watcher {
     /// As [`next_event`](Self::next_event); the events told so far stay true.
     pub fn resync(&mut self) -> Result<()> {
         let done = self.source.resync(&mut self.out);
-        if !self.out.is_empty() {
+        // what an error kept from being done is done by the next call that can: somebody must be told to make it
+        self.unfinished |= done.is_err();
+        if self.unfinished || !self.out.is_empty() {
             self.level.raise()?;
         }
         done

@@ -350,9 +350,14 @@ impl<A: Api> Observer<A> {
 
     /// The next event there is now.
     pub fn now(&mut self) -> Option<Ev> {
-        let event = self.api.next().unwrap_or_else(|errno| panic!("next: errno {errno}"))?;
-        self.note(&event);
-        Some(event)
+        self.try_now().unwrap_or_else(|errno| panic!("next: errno {errno}"))
+    }
+
+    /// The next event there is now, where an error is expected.
+    pub fn try_now(&mut self) -> Result<Option<Ev>, i32> {
+        let event = self.api.next()?;
+        event.iter().for_each(|event| self.note(event));
+        Ok(event)
     }
 
     /// All events there are now.
