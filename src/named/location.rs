@@ -20,8 +20,7 @@ use crate::sys::{self, CWD};
 
 /// What can take a component away, or make it lead elsewhere. Creation is not among it: a directory above the
 /// watched one may be busy, and its business is not ours.
-const WAY: WatchMask =
-    WatchMask::DELETE.union(WatchMask::MOVE).union(WatchMask::ATTRIB).union(WatchMask::MOVE_SELF);
+const WAY: WatchMask = WatchMask::DELETE.union(WatchMask::MOVE).union(WatchMask::ATTRIB).union(WatchMask::MOVE_SELF);
 
 /// What can happen in the directory itself, or make a missing component appear.
 const END: WatchMask = WAY.union(WatchMask::CREATE).union(WatchMask::DELETE_SELF);
@@ -110,7 +109,7 @@ impl Location {
     /// place, and perhaps more; the next walk puts that right.
     pub(crate) fn walk(&mut self, inotify: &Inotify) -> Result<Arrival> {
         let mut walk = Walk { inotify, steps: Vec::new() };
-        let arrival = match walk.to_the_end(&self.path) {
+        let arrival = match walk.walk_on(&self.path) {
             Err(error) if is_shortage(&error) => return Err(error).doing_on("watch the way to", self.as_os_str()),
             arrival => arrival,
         };
@@ -141,7 +140,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// The directory, opened for reading.
-    fn to_the_end(&mut self, path: &CStr) -> io::Result<OwnedFd> {
+    fn walk_on(&mut self, path: &CStr) -> io::Result<OwnedFd> {
         let root = || sys::open(CWD, c"/", libc::O_PATH | libc::O_DIRECTORY);
         let mut components = split(path.to_bytes());
         let mut links = 0;

@@ -120,9 +120,8 @@ impl MountPoll {
         let mut completion = Completion::default();
         let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: room for one completion is passed and counted as one; the timespec lives until the call returns.
-        check(unsafe {
-            libc::syscall(libc::SYS_io_getevents, self.context.0, 0, 1, &mut completion, &mut now)
-        } as libc::c_int)
+        check(unsafe { libc::syscall(libc::SYS_io_getevents, self.context.0, 0, 1, &mut completion, &mut now) }
+            as libc::c_int)
         .map(drop)
     }
 }

@@ -77,10 +77,8 @@ impl Epoll {
 
     pub(crate) fn remove(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         // SAFETY: EPOLL_CTL_DEL takes no event (Linux 2.6.9).
-        check(unsafe {
-            libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_DEL, fd.as_raw_fd(), std::ptr::null_mut())
-        })
-        .map(drop)
+        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_DEL, fd.as_raw_fd(), std::ptr::null_mut()) })
+            .map(drop)
     }
 }
 

@@ -1,0 +1,212 @@
+//! Events
+//!
+//! An event is borrowed from its watcher, and so is every string that it gives out: both are valid until the next
+//! nsw_next_event(), nsw_wait_event() or nsw_close() on that watcher. Its accessors take NULL, never fail, and answer
+//! with the stated value where the event has no such part. They may be called from several threads at once.
+
+use std::ffi::{CStr, c_char};
+
+use crate::event::{Event, EventKind};
+
+/// A name appeared; it may not be a namespace yet. Since: 0.1
+pub const NSW_EVENT_CREATED: u32 = 1;
+/// The name now refers to a network namespace that can be opened; after another NSW_EVENT_READY of the same name:
+/// it was replaced by another namespace. Since: 0.1
+pub const NSW_EVENT_READY: u32 = 2;
+/// The name is still there but no longer refers to a network namespace. Since: 0.1
+pub const NSW_EVENT_DETACHED: u32 = 3;
+/// The name is gone. Since: 0.1
+pub const NSW_EVENT_DELETED: u32 = 4;
+/// The watched directory came. Since: 0.1
+pub const NSW_EVENT_DIR_CREATED: u32 = 5;
+/// The watched directory went; each name in it has been told as deleted before. Since: 0.1
+pub const NSW_EVENT_DIR_DELETED: u32 = 6;
+/// An id was assigned to a peer namespace. Since: 0.1
+pub const NSW_EVENT_NSID_NEW: u32 = 7;
+/// The namespace that had the id died. Since: 0.1
+pub const NSW_EVENT_NSID_DEL: u32 = 8;
+/// What was replayed at open, or by a resync, is complete. Since: 0.1
+pub const NSW_EVENT_SYNCED: u32 = 9;
+/// Events were lost; what they did follows as replayed events, then NSW_EVENT_SYNCED. Since: 0.1
+pub const NSW_EVENT_OVERFLOW: u32 = 10;
+
+/// A bit of nsw_event_flags(): existing state, told at open or by a resync. Since: 0.1
+pub const NSW_EVENT_REPLAYED: u32 = 1;
+
+/// What an nsid is where there is none. Since: 0.1
+pub const NSID_NOT_ASSIGNED: i32 = -1;
+
+/// An event, as C borrows it.
+#[repr(transparent)]
+pub struct nsw_event(pub(super) Event);
+
+/// # Safety
+/// `e` is NULL, or borrowed from a watcher as the chapter says.
+unsafe fn get<T>(e: *const nsw_event, part: impl FnOnce(&Event) -> Option<T>) -> Option<T> {
+    // SAFETY: the caller's promise.
+    unsafe { e.as_ref() }.and_then(|e| part(&e.0))
+}
+
+/// Returns the type, NSW_EVENT_*; 0 for NULL. Types may be added in later versions: ignore those that you do not know.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_event_type(e: *const nsw_event) -> u32 {
+    let number = |e: &Event| {
+        Some(match e.kind() {
+            EventKind::Created(_) => NSW_EVENT_CREATED,
+            EventKind::Ready(..) => NSW_EVENT_READY,
+            EventKind::Detached(_) => NSW_EVENT_DETACHED,
+            EventKind::Deleted(_) => NSW_EVENT_DELETED,
+            EventKind::DirCreated => NSW_EVENT_DIR_CREATED,
+            EventKind::DirDeleted => NSW_EVENT_DIR_DELETED,
+            EventKind::NsidNew { .. } => NSW_EVENT_NSID_NEW,
+            EventKind::NsidDel { .. } => NSW_EVENT_NSID_DEL,
+            EventKind::Synced => NSW_EVENT_SYNCED,
+            EventKind::Overflow { .. } => NSW_EVENT_OVERFLOW,
+        })
+    };
+    // SAFETY: as the chapter demands.
+    unsafe { get(e, number) }.unwrap_or(0)
+}
+
+/// Returns the name of a type of event, as "created" for NSW_EVENT_CREATED; "unknown" for a number that is none.
+/// Static text.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn nsw_event_type_name(r#type: u32) -> *const c_char {
+    let name: &CStr = match r#type {
+        NSW_EVENT_CREATED => c"created",
+        NSW_EVENT_READY => c"ready",
+        NSW_EVENT_DETACHED => c"detached",
+        NSW_EVENT_DELETED => c"deleted",
+        NSW_EVENT_DIR_CREATED => c"dir_created",
+        NSW_EVENT_DIR_DELETED => c"dir_deleted",
+        NSW_EVENT_NSID_NEW => c"nsid_new",
+        NSW_EVENT_NSID_DEL => c"nsid_del",
+        NSW_EVENT_SYNCED => c"synced",
+        NSW_EVENT_OVERFLOW => c"overflow",
+        _ => c"unknown",
+    };
+    name.as_ptr()
+}
+
+/// Returns bits: NSW_EVENT_REPLAYED; 0 for NULL.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_event_flags(e: *const nsw_event) -> u32 {
+    // SAFETY: as the chapter demands.
+    unsafe { get(e, |e| Some(if e.is_replayed() { NSW_EVENT_REPLAYED } else { 0 })) }.unwrap_or(0)
+}
+
+/// Returns CLOCK_MONOTONIC, in nanoseconds, when the library learned of it; 0 for NULL.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_event_time_ns(e: *const nsw_event) -> u64 {
+    // SAFETY: as the chapter demands.
+    unsafe { get(e, |e| u64::try_from(e.time().as_nanos()).ok()) }.unwrap_or(0)
+}
+
+/// Returns the name: any bytes but '/' and NUL, perhaps not UTF-8, with a NUL behind them. It is borrowed from the
+/// event. NULL where the type has no name.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_event_name(e: *const nsw_event) -> *const c_char {
+    // SAFETY: as the chapter demands.
+    unsafe { get(e, |e| e.name().map(|name| name.as_c_str().as_ptr())) }.unwrap_or(std::ptr::null())
+}
+
+/// Returns the length of nsw_event_name() in bytes, without the NUL; 0 where there is no name.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_event_name_len(e: *const nsw_event) -> usize {
+    // SAFETY: as the chapter demands.
+    unsafe { get(e, |e| e.name().map(|name| name.as_c_str().count_bytes())) }.unwrap_or(0)
+}
+
+/// Returns st_dev of the namespace, for NSW_EVENT_READY; else 0.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_event_dev(e: *const nsw_event) -> u64 {
+    // SAFETY: as the chapter demands.
+    unsafe { get(e, |e| e.netns().map(|netns| netns.dev())) }.unwrap_or(0)
+}
+
+/// Returns st_ino of the namespace, for NSW_EVENT_READY; else 0. The kernel recycles these numbers: a later namespace
+/// may have the same.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_event_ino(e: *const nsw_event) -> u64 {
+    // SAFETY: as the chapter demands.
+    unsafe { get(e, |e| e.netns().map(|netns| netns.ino())) }.unwrap_or(0)
+}
+
+/// Returns the id of the namespace that the kernel never uses again, for NSW_EVENT_READY on Linux 6.18 and later;
+/// else 0.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_event_ns_id(e: *const nsw_event) -> u64 {
+    // SAFETY: as the chapter demands.
+    unsafe { get(e, |e| e.netns().and_then(|netns| netns.ns_id())) }.unwrap_or(0)
+}
+
+/// Returns the id, for NSW_EVENT_NSID_NEW and NSW_EVENT_NSID_DEL; else NSID_NOT_ASSIGNED.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_event_nsid(e: *const nsw_event) -> i32 {
+    let nsid = |e: &Event| match *e.kind() {
+        EventKind::NsidNew { nsid, .. } | EventKind::NsidDel { nsid, .. } => Some(nsid),
+        _ => None,
+    };
+    // SAFETY: as the chapter demands.
+    unsafe { get(e, nsid) }.unwrap_or(NSID_NOT_ASSIGNED)
+}
+
+/// Returns the id of the namespace that it happened in, for NSW_EVENT_NSID_NEW and NSW_EVENT_NSID_DEL of another
+/// namespace (NSW_ALL_NSID); else NSID_NOT_ASSIGNED.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_event_origin(e: *const nsw_event) -> i32 {
+    let origin = |e: &Event| match *e.kind() {
+        EventKind::NsidNew { origin, .. } | EventKind::NsidDel { origin, .. } => origin,
+        _ => None,
+    };
+    // SAFETY: as the chapter demands.
+    unsafe { get(e, origin) }.unwrap_or(NSID_NOT_ASSIGNED)
+}
+
+/// Returns the netlink port of who asked for the id, for an NSW_EVENT_NSID_NEW that was explicitly asked for; else 0.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_event_portid(e: *const nsw_event) -> u32 {
+    let portid = |e: &Event| match *e.kind() {
+        EventKind::NsidNew { portid, .. } => Some(portid),
+        _ => None,
+    };
+    // SAFETY: as the chapter demands.
+    unsafe { get(e, portid) }.unwrap_or(0)
+}
+
+/// Returns how many events were lost, for NSW_EVENT_OVERFLOW; 0: the kernel did not say, or another type.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_event_dropped(e: *const nsw_event) -> u64 {
+    let dropped = |e: &Event| match *e.kind() {
+        EventKind::Overflow { dropped } => Some(dropped),
+        _ => None,
+    };
+    // SAFETY: as the chapter demands.
+    unsafe { get(e, dropped) }.unwrap_or(0)
+}

@@ -1,0 +1,53 @@
+//! The C ABI of `nswatch.h` and nothing else: pointers in, numbers out.
+//!
+//! Each function is one expression over the Rust API. What is special about C is dealt with here, once: a NULL, a
+//! panic that must not leave the library, an error that becomes a negative errno. `include/nswatch.h` is generated
+//! from the files of this module, one chapter from each.
+
+#![allow(unsafe_code, non_camel_case_types)]
+// what each function demands of its caller is told once a chapter, in the words of C
+#![allow(clippy::missing_safety_doc)]
+
+pub mod about;
+pub mod event;
+pub mod options;
+pub mod watcher;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use libc::c_int;
+
+use crate::error::{Error, Result};
+
+/// Runs the body of a function of the ABI. A panic is `ENOTRECOVERABLE`.
+fn guard(body: impl FnOnce() -> Result<c_int>) -> c_int {
+    let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
+        // dropping it could panic again
+        std::mem::forget(payload);
+        Err(Error::new(libc::ENOTRECOVERABLE, "go on after a panic"))
+    });
+    result.unwrap_or_else(|error| -error.errno())
+}
+
+/// The error for a NULL where something is needed, and for a number that means nothing.
+fn invalid() -> Error {
+    Error::new(libc::EINVAL, "work with a NULL or an unknown value")
+}
+
+/// Borrows what a handle of C points to.
+///
+/// # Safety
+/// `pointer` is NULL, or points to a live `T` that nobody else uses during the call.
+unsafe fn borrow<'a, T>(pointer: *const T) -> Result<&'a T> {
+    // SAFETY: the caller's promise.
+    unsafe { pointer.as_ref() }.ok_or_else(invalid)
+}
+
+/// Borrows for change what a handle of C points to.
+///
+/// # Safety
+/// As [`borrow`].
+unsafe fn borrow_mut<'a, T>(pointer: *mut T) -> Result<&'a mut T> {
+    // SAFETY: the caller's promise.
+    unsafe { pointer.as_mut() }.ok_or_else(invalid)
+}

@@ -1,0 +1,413 @@
+//! One face over the Rust API and the C ABI.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::DEADLINE;
+use super::grammar::Checker;
+use nswatch::capi::{event as ce, options as co, watcher as cw};
+use nswatch::{EventKind, Options, Watcher};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    Created = 1,
+    Ready,
+    Detached,
+    Deleted,
+    DirCreated,
+    DirDeleted,
+    NsidNew,
+    NsidDel,
+    Synced,
+    Overflow,
+}
+
+/// An event, whichever way it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ev {
+    pub kind: Kind,
+    pub name: Option<Vec<u8>>,
+    pub replayed: bool,
+    pub time_ns: u64,
+    pub dev: u64,
+    pub ino: u64,
+    pub ns_id: u64,
+    pub nsid: i32,
+    pub origin: i32,
+    pub portid: u32,
+    pub dropped: u64,
+}
+
+impl Ev {
+    /// The name as text, for comparisons in tests.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(self.name.as_deref().unwrap_or_default()).into_owned()
+    }
+
+    /// Kind and name: what most tests compare.
+    pub fn brief(&self) -> (Kind, String) {
+        (self.kind, self.text())
+    }
+}
+
+/// How to watch, for both.
+#[derive(Debug, Clone)]
+pub struct How {
+    pub dir: PathBuf,
+    pub flags: u32,
+}
+
+impl Default for How {
+    fn default() -> Self {
+        Self { dir: super::RUN_NETNS.into(), flags: 0 }
+    }
+}
+
+impl How {
+    pub fn dir(dir: impl AsRef<Path>) -> Self {
+        Self { dir: dir.as_ref().to_owned(), ..Self::default() }
+    }
+
+    pub fn flags(mut self, flags: u32) -> Self {
+        self.flags = flags;
+        self
+    }
+}
+
+/// A watcher of names, whichever way it is reached. Errors are positive errnos.
+pub trait Api: Sized {
+    fn open(how: &How) -> Result<Self, i32>;
+    fn fd(&self) -> RawFd;
+    fn next(&mut self) -> Result<Option<Ev>, i32>;
+    fn wait(&mut self, timeout: Option<Duration>) -> Result<Option<Ev>, i32>;
+    fn resync(&mut self) -> Result<(), i32>;
+    /// Opens the namespace of the last event that was given out.
+    fn open_netns(&self) -> Result<OwnedFd, i32>;
+    fn stat(&self, which: u32) -> u64;
+}
+
+/// The Rust API.
+#[derive(Debug)]
+pub struct Rust {
+    pub watcher: Watcher,
+    last: Option<nswatch::Event>,
+}
+
+impl Rust {
+    fn given(&mut self, event: nswatch::Result<Option<nswatch::Event>>) -> Result<Option<Ev>, i32> {
+        self.last = event.map_err(|error| error.errno())?;
+        Ok(self.last.as_ref().map(from_rust))
+    }
+}
+
+/// The flags of C as options of Rust.
+pub fn options(how: &How) -> Options {
+    let has = |flag| how.flags & flag != 0;
+    Options::new()
+        .dir(&how.dir)
+        .unwrap()
+        .replay(!has(co::NSW_NO_REPLAY))
+        .parent(!has(co::NSW_NO_PARENT))
+        .dir_events(has(co::NSW_DIR_EVENTS))
+}
+
+impl Api for Rust {
+    fn open(how: &How) -> Result<Self, i32> {
+        let watcher = Watcher::named(&options(how)).map_err(|error| error.errno())?;
+        Ok(Self { watcher, last: None })
+    }
+
+    fn fd(&self) -> RawFd {
+        self.watcher.as_raw_fd()
+    }
+
+    fn next(&mut self) -> Result<Option<Ev>, i32> {
+        let event = self.watcher.next_event();
+        self.given(event)
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) -> Result<Option<Ev>, i32> {
+        let event = self.watcher.wait(timeout);
+        self.given(event)
+    }
+
+    fn resync(&mut self) -> Result<(), i32> {
+        self.watcher.resync().map_err(|error| error.errno())
+    }
+
+    fn open_netns(&self) -> Result<OwnedFd, i32> {
+        self.watcher.open_netns(self.last.as_ref().expect("no event yet")).map_err(|error| error.errno())
+    }
+
+    fn stat(&self, which: u32) -> u64 {
+        let stats = self.watcher.stats();
+        match which {
+            cw::NSW_STAT_DELIVERED => stats.delivered,
+            cw::NSW_STAT_DROPPED => stats.dropped,
+            cw::NSW_STAT_OVERFLOWS => stats.overflows,
+            cw::NSW_STAT_RESYNCS => stats.resyncs,
+            cw::NSW_STAT_QUEUED => stats.queued,
+            cw::NSW_STAT_QUEUED_MAX => stats.queued_max,
+            cw::NSW_STAT_PENDING => stats.pending,
+            cw::NSW_STAT_KNOWN => stats.known,
+            _ => 0,
+        }
+    }
+}
+
+fn from_rust(event: &nswatch::Event) -> Ev {
+    let (kind, nsid, origin, portid, dropped) = match *event.kind() {
+        EventKind::Created(_) => (Kind::Created, -1, None, 0, 0),
+        EventKind::Ready(..) => (Kind::Ready, -1, None, 0, 0),
+        EventKind::Detached(_) => (Kind::Detached, -1, None, 0, 0),
+        EventKind::Deleted(_) => (Kind::Deleted, -1, None, 0, 0),
+        EventKind::DirCreated => (Kind::DirCreated, -1, None, 0, 0),
+        EventKind::DirDeleted => (Kind::DirDeleted, -1, None, 0, 0),
+        EventKind::NsidNew { nsid, origin, portid } => (Kind::NsidNew, nsid, origin, portid, 0),
+        EventKind::NsidDel { nsid, origin } => (Kind::NsidDel, nsid, origin, 0, 0),
+        EventKind::Synced => (Kind::Synced, -1, None, 0, 0),
+        EventKind::Overflow { dropped } => (Kind::Overflow, -1, None, 0, dropped),
+        ref other => panic!("unknown to the tests: {other:?}"),
+    };
+    Ev {
+        kind,
+        name: event.name().map(|name| name.as_os_str().as_bytes().to_vec()),
+        replayed: event.is_replayed(),
+        time_ns: event.time().as_nanos() as u64,
+        dev: event.netns().map_or(0, |netns| netns.dev()),
+        ino: event.netns().map_or(0, |netns| netns.ino()),
+        ns_id: event.netns().and_then(|netns| netns.ns_id()).unwrap_or(0),
+        nsid,
+        origin: origin.unwrap_or(-1),
+        portid,
+        dropped,
+    }
+}
+
+/// The C ABI.
+#[derive(Debug)]
+pub struct C {
+    handle: *mut cw::nsw_watcher,
+    last: *const ce::nsw_event,
+}
+
+impl C {
+    fn given(&mut self, rc: i32, event: *const ce::nsw_event) -> Result<Option<Ev>, i32> {
+        // the event of before is no longer borrowed
+        self.last = event;
+        match rc {
+            1 => Ok(Some(from_c(event))),
+            0 => Ok(None),
+            _ => Err(-rc),
+        }
+    }
+}
+
+impl Api for C {
+    fn open(how: &How) -> Result<Self, i32> {
+        let dir = CString::new(how.dir.as_os_str().as_bytes()).unwrap();
+        let mut handle = std::ptr::null_mut();
+        // SAFETY: as nswatch.h demands.
+        let rc = unsafe {
+            let options = co::nsw_options_new();
+            assert_eq!(co::nsw_options_set_dir(options, dir.as_ptr()), 0);
+            assert_eq!(co::nsw_options_set_flags(options, how.flags), 0);
+            let rc = cw::nsw_open(cw::NSW_SOURCE_NAMED, options, &mut handle);
+            co::nsw_options_free(options);
+            rc
+        };
+        if rc == 0 { Ok(Self { handle, last: std::ptr::null() }) } else { Err(-rc) }
+    }
+
+    fn fd(&self) -> RawFd {
+        // SAFETY: the handle is live.
+        unsafe { cw::nsw_fd(self.handle) }
+    }
+
+    fn next(&mut self) -> Result<Option<Ev>, i32> {
+        let mut event = std::ptr::null();
+        // SAFETY: the handle is live.
+        let rc = unsafe { cw::nsw_next_event(self.handle, &mut event) };
+        self.given(rc, event)
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) -> Result<Option<Ev>, i32> {
+        let mut event = std::ptr::null();
+        let timeout = timeout.map_or(-1, |timeout| timeout.as_millis() as i32);
+        // SAFETY: the handle is live.
+        let rc = unsafe { cw::nsw_wait_event(self.handle, timeout, &mut event) };
+        self.given(rc, event)
+    }
+
+    fn resync(&mut self) -> Result<(), i32> {
+        // SAFETY: the handle is live.
+        match unsafe { cw::nsw_resync(self.handle) } {
+            0 => Ok(()),
+            rc => Err(-rc),
+        }
+    }
+
+    fn open_netns(&self) -> Result<OwnedFd, i32> {
+        // SAFETY: the handle is live and the event still borrowed.
+        let fd = unsafe { cw::nsw_open_netns(self.handle, self.last) };
+        // SAFETY: a result that is not negative is a new descriptor.
+        if fd < 0 { Err(-fd) } else { Ok(unsafe { OwnedFd::from_raw_fd(fd) }) }
+    }
+
+    fn stat(&self, which: u32) -> u64 {
+        // SAFETY: the handle is live.
+        unsafe { cw::nsw_stat(self.handle, which) }
+    }
+}
+
+impl Drop for C {
+    fn drop(&mut self) {
+        // SAFETY: the handle is live and not used any more.
+        unsafe { cw::nsw_close(self.handle) }
+    }
+}
+
+fn from_c(e: *const ce::nsw_event) -> Ev {
+    // SAFETY: the event is borrowed from a live watcher.
+    unsafe {
+        let kind = match ce::nsw_event_type(e) {
+            1 => Kind::Created,
+            2 => Kind::Ready,
+            3 => Kind::Detached,
+            4 => Kind::Deleted,
+            5 => Kind::DirCreated,
+            6 => Kind::DirDeleted,
+            7 => Kind::NsidNew,
+            8 => Kind::NsidDel,
+            9 => Kind::Synced,
+            10 => Kind::Overflow,
+            other => panic!("unknown type {other}"),
+        };
+        let name = ce::nsw_event_name(e);
+        let name = (!name.is_null()).then(|| CStr::from_ptr(name).to_bytes().to_vec());
+        assert_eq!(ce::nsw_event_name_len(e), name.as_ref().map_or(0, Vec::len));
+        Ev {
+            kind,
+            name,
+            replayed: ce::nsw_event_flags(e) & ce::NSW_EVENT_REPLAYED != 0,
+            time_ns: ce::nsw_event_time_ns(e),
+            dev: ce::nsw_event_dev(e),
+            ino: ce::nsw_event_ino(e),
+            ns_id: ce::nsw_event_ns_id(e),
+            nsid: ce::nsw_event_nsid(e),
+            origin: ce::nsw_event_origin(e),
+            portid: ce::nsw_event_portid(e),
+            dropped: ce::nsw_event_dropped(e),
+        }
+    }
+}
+
+/// A watcher whose every event is checked against the grammar and kept.
+pub struct Observer<A> {
+    pub api: A,
+    pub checker: Checker,
+    pub log: Vec<Ev>,
+}
+
+impl<A: Api> Observer<A> {
+    pub fn open(how: &How) -> Self {
+        let api = A::open(how).unwrap_or_else(|errno| panic!("open {how:?}: errno {errno}"));
+        Self { api, checker: Checker::default(), log: Vec::new() }
+    }
+
+    /// Opens and takes all that is replayed.
+    pub fn open_synced(how: &How) -> Self {
+        let mut this = Self::open(how);
+        this.until(Kind::Synced, "");
+        this
+    }
+
+    fn note(&mut self, event: &Ev) {
+        self.checker.feed(event);
+        self.log.push(event.clone());
+    }
+
+    /// The next event there is now.
+    pub fn now(&mut self) -> Option<Ev> {
+        let event = self.api.next().unwrap_or_else(|errno| panic!("next: errno {errno}"))?;
+        self.note(&event);
+        Some(event)
+    }
+
+    /// All events there are now.
+    pub fn drain(&mut self) -> Vec<Ev> {
+        std::iter::from_fn(|| self.now()).collect()
+    }
+
+    /// Waits for the next event.
+    pub fn next(&mut self) -> Ev {
+        let event = self.api.wait(Some(DEADLINE)).unwrap_or_else(|errno| panic!("wait: errno {errno}"));
+        let event = event.unwrap_or_else(|| panic!("no event in time; so far: {:#?}", self.briefs()));
+        self.note(&event);
+        event
+    }
+
+    /// Waits until this is told and returns it; what comes before is kept in the log.
+    pub fn until(&mut self, kind: Kind, name: &str) -> Ev {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let event = self.next();
+            if event.brief() == (kind, name.to_owned()) {
+                return event;
+            }
+            assert!(Instant::now() < end, "{kind:?} {name:?} was not told; so far: {:#?}", self.briefs());
+        }
+    }
+
+    /// Waits for exactly these events, in this order.
+    pub fn expect(&mut self, expected: &[(Kind, &str)]) -> Vec<Ev> {
+        expected
+            .iter()
+            .map(|&(kind, name)| {
+                let event = self.next();
+                assert_eq!(event.brief(), (kind, name.to_owned()), "so far: {:#?}", self.briefs());
+                event
+            })
+            .collect()
+    }
+
+    /// Asserts that there is nothing to be had: the descriptor says so, and so does the call.
+    pub fn expect_nothing(&mut self) {
+        assert_eq!(self.drain().iter().map(Ev::brief).collect::<Vec<_>>(), []);
+        assert!(!readable(self.api.fd(), Duration::ZERO), "readable, but there is nothing");
+    }
+
+    pub fn briefs(&self) -> Vec<(Kind, String)> {
+        self.log.iter().map(Ev::brief).collect()
+    }
+}
+
+/// Whether `fd` polls readable within the time.
+pub fn readable(fd: RawFd, timeout: Duration) -> bool {
+    let mut entry = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    // SAFETY: one entry is passed and counted as one.
+    let rc = unsafe { libc::poll(&mut entry, 1, timeout.as_millis() as i32) };
+    assert!(rc >= 0, "poll: {}", std::io::Error::last_os_error());
+    rc == 1
+}
+
+/// Gives up an [`OwnedFd`] for a raw call.
+pub fn raw(fd: OwnedFd) -> RawFd {
+    fd.into_raw_fd()
+}
+
+/// Makes two tests of one body, one for each way to reach the library.
+#[macro_export]
+macro_rules! both {
+    ($($(#[$attribute:meta])* $name:ident)*) => {
+        mod rust {
+            $($(#[$attribute])* #[test] fn $name() { super::$name::<super::support::api::Rust>() })*
+        }
+        mod c {
+            $($(#[$attribute])* #[test] fn $name() { super::$name::<super::support::api::C>() })*
+        }
+    };
+}

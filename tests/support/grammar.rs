@@ -1,0 +1,64 @@
+//! The grammar of events as a checker, and what a consumer believes who adds up the events.
+
+use std::collections::BTreeMap;
+
+use super::api::{Ev, Kind};
+
+/// Which namespace, as far as an event tells: device, inode, never-reused id.
+pub type Id = (u64, u64, u64);
+
+/// Fed with every event of one watcher, in order. Panics at the first that the grammar does not allow.
+#[derive(Debug, Default)]
+pub struct Checker {
+    /// Name → the namespace that it refers to, if it does.
+    pub names: BTreeMap<Vec<u8>, Option<Id>>,
+    /// (origin, nsid) of the ids that exist.
+    pub nsids: std::collections::BTreeSet<(i32, i32)>,
+    pub directory: Option<bool>,
+    pub open_overflows: u32,
+    pub synced: u32,
+    last_time: u64,
+}
+
+impl Checker {
+    pub fn feed(&mut self, event: &Ev) {
+        assert!(event.time_ns >= self.last_time, "time goes backwards at {event:?}");
+        self.last_time = event.time_ns;
+        let name = event.name.clone().unwrap_or_default();
+        match event.kind {
+            Kind::Created => {
+                let before = self.names.insert(name, None);
+                assert_eq!(before, None, "created twice: {event:?}");
+            }
+            Kind::Ready => {
+                let id = (event.dev, event.ino, event.ns_id);
+                let Some(before) = self.names.get_mut(&name) else { panic!("ready before created: {event:?}") };
+                let replayed = event.replayed;
+                assert!(*before != Some(id) || event.ns_id == 0, "ready twice ({replayed}): {event:?}");
+                *before = Some(id);
+            }
+            Kind::Detached => {
+                let Some(before) = self.names.get_mut(&name) else { panic!("detached before created: {event:?}") };
+                assert!(before.take().is_some(), "detached without ready: {event:?}");
+            }
+            Kind::Deleted => assert!(self.names.remove(&name).is_some(), "deleted before created: {event:?}"),
+            Kind::DirCreated => assert_ne!(self.directory.replace(true), Some(true), "directory came twice"),
+            Kind::DirDeleted => {
+                assert_ne!(self.directory.replace(false), Some(false), "directory went twice");
+                assert!(self.names.is_empty(), "directory went before its names {:?}", self.names);
+            }
+            Kind::NsidNew => assert!(self.nsids.insert((event.origin, event.nsid)), "nsid twice: {event:?}"),
+            Kind::NsidDel => assert!(self.nsids.remove(&(event.origin, event.nsid)), "no such nsid: {event:?}"),
+            Kind::Overflow => self.open_overflows += 1,
+            Kind::Synced => {
+                self.open_overflows = 0;
+                self.synced += 1;
+            }
+        }
+    }
+
+    /// What is believed of the names, for a comparison with [`super::kernel::names`].
+    pub fn believed(&self) -> BTreeMap<Vec<u8>, Option<Id>> {
+        self.names.clone()
+    }
+}

@@ -1,0 +1,107 @@
+//! What all tests share: a sandbox of real namespaces, the real `ip`, a look at the kernel that owes nothing to the
+//! library, and one face over the Rust API and the C ABI so that each test body runs against both.
+
+#![allow(dead_code, missing_docs, unreachable_pub)] // each test file uses its part
+
+pub mod api;
+pub mod grammar;
+pub mod kernel;
+
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+/// How long anything may take before a test fails. Generous: a loaded machine is slow, not wrong.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Where `ip netns` keeps its names.
+pub const RUN_NETNS: &str = "/run/netns";
+
+/// Gives the calling thread, and what it starts, namespaces of its own: an empty `/run`, a loopback, no peers.
+///
+/// A thread that libtest starts for one test takes its sandbox with it when it ends.
+pub fn sandbox() {
+    // SAFETY: no pointers. The flags concern this thread alone (CLONE_NEWNS implies CLONE_FS).
+    let rc = unsafe { libc::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWNET) };
+    assert_eq!(rc, 0, "no sandbox ({}): run the tests by `make test`, or as root", std::io::Error::last_os_error());
+    mount("none", "/", None, libc::MS_REC | libc::MS_PRIVATE);
+    mount("nswatch-test", "/run", Some("tmpfs"), 0);
+    run("ip", &["link", "set", "lo", "up"]);
+}
+
+fn c(path: impl AsRef<OsStr>) -> CString {
+    CString::new(path.as_ref().as_bytes()).unwrap()
+}
+
+/// `mount(2)`, which must succeed.
+pub fn mount(source: impl AsRef<OsStr>, target: impl AsRef<OsStr>, kind: Option<&str>, flags: libc::c_ulong) {
+    let (source, target, kind) = (c(source), c(target), kind.map(c));
+    let kind = kind.as_ref().map_or(std::ptr::null(), |kind| kind.as_ptr());
+    // SAFETY: all strings are NUL-terminated and outlive the call.
+    let rc = unsafe { libc::mount(source.as_ptr(), target.as_ptr(), kind, flags, std::ptr::null()) };
+    assert_eq!(rc, 0, "mount on {target:?}: {}", std::io::Error::last_os_error());
+}
+
+/// Binds `source` over `target`.
+pub fn bind(source: impl AsRef<OsStr>, target: impl AsRef<OsStr>) {
+    mount(source, target, None, libc::MS_BIND);
+}
+
+/// `umount2(2)` with MNT_DETACH, as `ip netns del` does, which must succeed.
+pub fn unmount(target: impl AsRef<OsStr>) {
+    let target = c(target);
+    // SAFETY: the string is NUL-terminated and outlives the call.
+    let rc = unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) };
+    assert_eq!(rc, 0, "umount {target:?}: {}", std::io::Error::last_os_error());
+}
+
+/// Runs a command, which must succeed; what it printed.
+pub fn run(program: &str, arguments: &[&str]) -> String {
+    let Output { status, stdout, stderr } =
+        Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(status.success(), "{program} {arguments:?}: {status}: {}", String::from_utf8_lossy(&stderr));
+    String::from_utf8_lossy(&stdout).into_owned()
+}
+
+/// `ip netns …`, which must succeed.
+pub fn ip_netns(arguments: &[&str]) {
+    run("ip", &[&["netns"], arguments].concat());
+}
+
+/// A directory that is like `/run/netns` but is not it, for tests that want another one.
+pub fn make_dir(path: impl AsRef<Path>) -> PathBuf {
+    std::fs::create_dir_all(&path).unwrap();
+    path.as_ref().to_owned()
+}
+
+/// Makes a name as `ip netns add` does, but step by step: the placeholder first …
+pub fn placeholder(path: impl AsRef<Path>) {
+    std::fs::OpenOptions::new().write(true).create_new(true).open(path).unwrap();
+}
+
+/// … then a new network namespace mounted over it.
+pub fn mount_new_netns(path: impl AsRef<Path>) {
+    let path = path.as_ref().to_owned();
+    // the namespace belongs to a thread of its own until it is mounted; the mount namespace is shared with it
+    std::thread::spawn(move || {
+        // SAFETY: no pointers; it concerns this thread alone.
+        assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0);
+        bind("/proc/thread-self/ns/net", path);
+    })
+    .join()
+    .unwrap();
+}
+
+/// Whether this process is root in the initial user namespace, so that it can become somebody else.
+pub fn is_real_root() -> bool {
+    std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.split_whitespace().nth(2) == Some("4294967295"))
+        // SAFETY: no pointers.
+        && unsafe { libc::geteuid() } == 0
+}
+
+/// Says loudly that a test could not run, and why. CI looks for this line and fails.
+pub fn skipped(why: &str) {
+    eprintln!("SKIPPED: {}: {why}", std::thread::current().name().unwrap_or("test"));
+}
