@@ -87,7 +87,7 @@ pub fn explain(errno: i32) -> &'static CStr {
         libc::EBADF => c"bad file descriptor: it is negative or not open",
         libc::EAGAIN => c"resource temporarily unavailable: call again",
         libc::ENOMEM => c"out of memory: the kernel or this process has none to spare",
-        libc::EACCES => c"permission denied: the directory and all above it must be searchable, the directory itself readable",
+        libc::EACCES => c"permission denied: a directory must be readable and all above it searchable; ids of a peer need CAP_NET_ADMIN over it",
         libc::EBUSY => c"device or resource busy: call again",
         libc::EEXIST => c"already there: the namespace has an nsid, or the wanted nsid belongs to another namespace",
         libc::ENODEV => c"no such device: the object was taken away while it was looked at",

@@ -2,7 +2,8 @@
 //!
 //! A [`Watcher`] tells what happens to the names in `/run/netns`, as `ip netns` makes them, as a sequence of
 //! [`Event`]s: when a name appears, when the namespace behind it can really be opened, when it is replaced, when it
-//! is gone. It needs no privilege, starts no thread, and does not poll.
+//! is gone; or, made by [`Watcher::nsid`], to the ids that the kernel assigns to peer namespaces. It needs no
+//! privilege, starts no thread, and does not poll. [`nsid`] asks for such ids, and assigns them.
 //!
 //! ```no_run
 //! use nswatch::{EventKind, Options, Watcher};
@@ -23,6 +24,7 @@
 //! - per name: `( Created ( Ready Detached? )* Deleted )*`; a `Ready` right after a `Ready` of the same name means
 //!   that another namespace took its place;
 //! - `DirDeleted` comes only after `Deleted` for every known name;
+//! - per id, and namespace that it is relative to: `( NsidNew NsidDel )*`;
 //! - `Overflow` is followed by `Synced`;
 //! - after `Synced`, what the consumer believes by adding up the events equals what the kernel has, if nothing
 //!   changes any more.
@@ -36,6 +38,7 @@
 mod error;
 mod event;
 mod named;
+pub mod nsid;
 mod options;
 mod outbox;
 mod source;

@@ -14,11 +14,13 @@ pub struct Options {
     pub(crate) replay: bool,
     pub(crate) parent: bool,
     pub(crate) dir_events: bool,
+    pub(crate) all_nsid: bool,
+    pub(crate) rcvbuf: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { dir: DEFAULT_DIR.into(), replay: true, parent: true, dir_events: false }
+        Self { dir: DEFAULT_DIR.into(), replay: true, parent: true, dir_events: false, all_nsid: false, rcvbuf: 0 }
     }
 }
 
@@ -62,6 +64,22 @@ impl Options {
     /// Whether to tell when the directory itself comes and goes (default: no).
     pub fn dir_events(mut self, dir_events: bool) -> Self {
         self.dir_events = dir_events;
+        self
+    }
+
+    /// For [`Watcher::nsid`](crate::Watcher::nsid): whether to tell what happens in peer namespaces too, those that
+    /// have an id here (default: no). Needs `CAP_NET_BROADCAST`, and over each peer that is to be heard of.
+    pub fn all_nsid(mut self, all_nsid: bool) -> Self {
+        self.all_nsid = all_nsid;
+        self
+    }
+
+    /// For [`Watcher::nsid`](crate::Watcher::nsid): the size of the socket's receive buffer in bytes, which the kernel
+    /// doubles; a notification takes some 800 of them. 0, the default, is the library's choice, 2 MiB.
+    ///
+    /// Without `CAP_NET_ADMIN` no more than `net.core.rmem_max` is given.
+    pub fn rcvbuf(mut self, bytes: u32) -> Self {
+        self.rcvbuf = bytes;
         self
     }
 }

@@ -20,6 +20,10 @@ pub const NSW_NO_PARENT: u32 = 0x2;
 /// NSW_SOURCE_NAMED: tell when the directory itself comes and goes. Since: 0.1
 pub const NSW_DIR_EVENTS: u32 = 0x4;
 
+/// NSW_SOURCE_NSID: tell what happens in peer namespaces too, those that have an id here. Needs CAP_NET_BROADCAST,
+/// and over each peer that is to be heard of. Since: 0.1
+pub const NSW_ALL_NSID: u32 = 0x10;
+
 /// What to do differently, as C holds it.
 pub struct nsw_options(pub(super) Options);
 
@@ -47,7 +51,7 @@ pub unsafe extern "C" fn nsw_options_free(o: *mut nsw_options) {
 
 /// Sets the flags, in place of those set before.
 ///
-/// @flags: NSW_NO_REPLAY, NSW_NO_PARENT, NSW_DIR_EVENTS, or 0.
+/// @flags: NSW_NO_REPLAY, NSW_NO_PARENT, NSW_DIR_EVENTS, NSW_ALL_NSID, or 0.
 ///
 /// Returns 0, or -EINVAL: @o is NULL, or a bit is unknown; then nothing is changed.
 ///
@@ -57,14 +61,15 @@ pub unsafe extern "C" fn nsw_options_set_flags(o: *mut nsw_options, flags: u32) 
     guard(|| {
         // SAFETY: NULL or live, as the chapter demands.
         let options = unsafe { borrow_mut(o) }?;
-        if flags & !(NSW_NO_REPLAY | NSW_NO_PARENT | NSW_DIR_EVENTS) != 0 {
+        if flags & !(NSW_NO_REPLAY | NSW_NO_PARENT | NSW_DIR_EVENTS | NSW_ALL_NSID) != 0 {
             return Err(invalid());
         }
         let has = |flag| flags & flag != 0;
         options.0 = std::mem::take(&mut options.0)
             .replay(!has(NSW_NO_REPLAY))
             .parent(!has(NSW_NO_PARENT))
-            .dir_events(has(NSW_DIR_EVENTS));
+            .dir_events(has(NSW_DIR_EVENTS))
+            .all_nsid(has(NSW_ALL_NSID));
         Ok(0)
     })
 }
@@ -87,6 +92,24 @@ pub unsafe extern "C" fn nsw_options_set_dir(o: *mut nsw_options, path: *const c
         // SAFETY: not NULL, so it is a string of C.
         let path = unsafe { CStr::from_ptr(path) };
         options.0 = options.0.clone().dir(OsStr::from_bytes(path.to_bytes()))?;
+        Ok(0)
+    })
+}
+
+/// Sets the size of the socket's receive buffer, for NSW_SOURCE_NSID. The kernel doubles it; a notification takes some
+/// 800 bytes of that. Without CAP_NET_ADMIN no more than net.core.rmem_max is given.
+///
+/// @bytes: the size; 0, the default: the library's choice, 2 MiB.
+///
+/// Returns 0, or -EINVAL: @o is NULL.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_options_set_rcvbuf(o: *mut nsw_options, bytes: u32) -> c_int {
+    guard(|| {
+        // SAFETY: NULL or live, as the chapter demands.
+        let options = unsafe { borrow_mut(o) }?;
+        options.0 = std::mem::take(&mut options.0).rcvbuf(bytes);
         Ok(0)
     })
 }

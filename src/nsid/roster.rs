@@ -118,16 +118,22 @@ impl Roster {
         }
     }
 
-    /// Takes over what a look at one peer saw.
-    pub(crate) fn compare_peer(&mut self, peer: i32, ids: &BTreeSet<i32>, tell: &mut impl FnMut(EventKind)) {
+    /// Takes over what a look at one peer saw, except for the ids in `newer`.
+    pub(crate) fn compare_peer(
+        &mut self,
+        peer: i32,
+        ids: &BTreeSet<i32>,
+        newer: &BTreeSet<Id>,
+        tell: &mut impl FnMut(EventKind),
+    ) {
         let id = |nsid| Id { origin: Some(peer), nsid };
-        let known = self.ids.range(id(i32::MIN)..=id(i32::MAX));
-        let gone: Vec<Id> = known.filter(|(id, _)| !ids.contains(&id.nsid)).map(|(id, _)| *id).collect();
+        let known = self.ids.range(id(i32::MIN)..=id(i32::MAX)).map(|(id, _)| *id);
+        let gone: Vec<Id> = known.filter(|id| !ids.contains(&id.nsid) && !newer.contains(id)).collect();
         for id in gone {
             self.gone(id, tell);
         }
-        for nsid in ids {
-            self.present(id(*nsid), tell);
+        for id in ids.iter().map(|nsid| id(*nsid)).filter(|id| !newer.contains(id)) {
+            self.present(id, tell);
         }
     }
 

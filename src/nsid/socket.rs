@@ -252,11 +252,10 @@ impl Channel {
         if self.buffer.len() < LONGEST {
             self.buffer.resize(LONGEST, 0);
         }
-        let mut before: Vec<Listed> = Vec::new();
-        let mut interrupted = true;
+        let mut passes: Vec<Vec<Listed>> = Vec::new();
         for _ in 0..TRIES {
             let mut pass = match self.dump(target) {
-                // kernels before 5.12 or so could not lock both namespaces just now; or a dump was broken off
+                // older kernels could not lock both namespaces just now; or a dump that was given up is not over
                 Err(Refusal { errno: libc::EAGAIN | libc::EBUSY, .. }) => {
                     self.flush();
                     continue;
@@ -267,16 +266,17 @@ impl Channel {
                 continue;
             }
             pass.listed.sort_unstable();
-            pass.listed.dedup();
-            if !pass.doubtful || (!interrupted && before == pass.listed) {
+            pass.listed.dedup_by_key(|listed| listed.nsid);
+            if !pass.doubtful || passes.last() == Some(&pass.listed) {
                 return Ok(pass.listed);
             }
-            interrupted = false;
-            before.append(&mut pass.listed);
-            std::mem::swap(&mut before, &mut pass.listed);
-            before = pass.listed;
+            passes.push(pass.listed);
         }
-        if interrupted { Err(Refusal::new(libc::EAGAIN)) } else { Ok(before) }
+        // it changes faster than it can be asked: what is there all the time is in one of two
+        let mut listed: Vec<Listed> = passes.into_iter().rev().take(2).flatten().collect();
+        listed.sort_unstable();
+        listed.dedup_by_key(|listed| listed.nsid);
+        if listed.is_empty() { Err(Refusal::new(libc::EAGAIN)) } else { Ok(listed) }
     }
 
     fn dump(&mut self, target: Option<i32>) -> Result<Pass, Refusal> {
