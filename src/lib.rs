@@ -31,7 +31,7 @@
 //!
 //! # Features
 //! `capi` builds the C ABI of `nswatch.h` in; `cli` the `nswatch` command; `header` lets cbindgen write the header
-//! anew. A Rust program needs none of them.
+//! anew; `fuzzing` lets the fuzzers in `fuzz/` at the parsers. A Rust program needs none of them.
 
 #![deny(unsafe_code)]
 
@@ -47,6 +47,10 @@ mod watcher;
 
 #[cfg(feature = "capi")]
 pub mod capi;
+
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 
 pub use error::{Error, Result, explain};
 pub use event::{Event, EventKind, Name, Netns};

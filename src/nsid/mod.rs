@@ -10,7 +10,7 @@
 mod query;
 mod roster;
 mod socket;
-mod wire;
+pub(crate) mod wire;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -149,7 +149,8 @@ impl Nsid {
                     for message in wire::messages(bytes) {
                         match message.map(|message| (message.body, message.header.portid)) {
                             Ok((Body::Id(Attributes { nsid: Some(nsid @ 0..), .. }), portid)) => {
-                                self.inbox.push_back(Notice { id: Id { origin, nsid }, what: What::Assigned { portid } });
+                                self.inbox
+                                    .push_back(Notice { id: Id { origin, nsid }, what: What::Assigned { portid } });
                             }
                             Ok((Body::Gone(Attributes { nsid: Some(nsid @ 0..), .. }), _)) => {
                                 self.inbox.push_back(Notice { id: Id { origin, nsid }, what: What::Gone });
@@ -303,7 +304,10 @@ impl Nsid {
         };
         let tell = &mut |event| out.push(event, false);
         let exists = match &found {
-            Peer::Gone => return Ok(self.roster.unheard(peer, tell)),
+            Peer::Gone => {
+                self.roster.unheard(peer, tell);
+                return Ok(());
+            }
             Peer::Ids(ids) => Some(ids.contains(&id.nsid)),
             Peer::Closed => None,
         };

@@ -107,8 +107,7 @@ impl Roster {
         silently: bool,
         tell: &mut impl FnMut(EventKind),
     ) {
-        let is_newer =
-            |id: &Id| newer.contains(id) || id.origin.is_some_and(|origin| newer.contains(&Id::own(origin)));
+        let is_newer = |id: &Id| newer.contains(id) || id.origin.is_some_and(|origin| newer.contains(&Id::own(origin)));
         let gone: Vec<Id> = self.ids.keys().filter(|id| seen.lacks(**id) && !is_newer(id)).copied().collect();
         for id in gone {
             self.gone(id, tell);

@@ -79,8 +79,9 @@ pub(crate) struct Received {
 /// Receives one datagram; what does not fit is cut off, and `length` tells.
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
     // SAFETY: all zeroes is a valid address and a valid, empty message header.
-    let (mut from, mut message) =
-        unsafe { (MaybeUninit::<libc::sockaddr_nl>::zeroed().assume_init(), MaybeUninit::<libc::msghdr>::zeroed().assume_init()) };
+    let (mut from, mut message) = unsafe {
+        (MaybeUninit::<libc::sockaddr_nl>::zeroed().assume_init(), MaybeUninit::<libc::msghdr>::zeroed().assume_init())
+    };
     let mut control = [0u64; CONTROL];
     let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     message.msg_name = (&raw mut from).cast();
@@ -92,12 +93,14 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<R
     // SAFETY: address, part and control are ours for the call, and their sizes are as stated.
     let n = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut message, libc::MSG_TRUNC) };
     let length = usize::try_from(n).map_err(|_| io::Error::last_os_error())?;
-    let from_kernel =
-        message.msg_namelen as usize >= size_of_val(&from) && libc::c_int::from(from.nl_family) == libc::AF_NETLINK && from.nl_pid == 0;
+    let from_kernel = message.msg_namelen as usize >= size_of_val(&from)
+        && libc::c_int::from(from.nl_family) == libc::AF_NETLINK
+        && from.nl_pid == 0;
     Ok(Received { length, from_kernel, nsid: origin(&message) })
 }
 
 /// The control message that names the namespace of origin.
+#[allow(clippy::unnecessary_cast)] // the type of cmsg_len differs between C libraries
 fn origin(message: &libc::msghdr) -> Option<i32> {
     // SAFETY: `message` has been filled in by recvmsg and its control buffer is still there.
     let mut header = unsafe { libc::CMSG_FIRSTHDR(message) };
