@@ -100,6 +100,7 @@ pub fn explain(errno: i32) -> &'static CStr {
         libc::ENOSYS => c"not implemented by this kernel, or forbidden by a seccomp filter",
         libc::ELOOP => c"too many levels of symbolic links in the path",
         libc::ENOBUFS => c"messages were lost: raise net.core.rmem_max or read more often",
+        libc::EOVERFLOW => c"the peer has more nsids than this kernel lists: ask in the peer itself",
         libc::EOPNOTSUPP => c"not supported: this kernel lacks what the request needs",
         libc::ESTALE => c"the name now refers to another namespace than the one announced",
         libc::ENOTRECOVERABLE => c"nswatch had an internal error and this watcher is of no more use: close it, open another, report the bug",

@@ -21,8 +21,8 @@ use crate::options::Options;
 use crate::outbox::Outbox;
 use crate::source::{Drained, Source};
 use crate::sys::{self, CWD, Epoll};
-use roster::{Id, Roster, Seen};
-use socket::{Channel, Heard, Listener, Refusal};
+use roster::{Id, Ids, Roster, Seen};
+use socket::{Channel, Heard, Listener, Listing, Refusal};
 use wire::{Attributes, Body};
 
 pub use query::{assign, get_for_fd, get_for_name, get_for_pid, list, translate};
@@ -52,7 +52,8 @@ pub(crate) struct Nsid {
     roster: Roster,
     /// Notifications in the order in which they came.
     inbox: VecDeque<Notice>,
-    /// The ids in peers, as they were after all that is in the inbox had happened.
+    /// The ids here and in peers, as they were after all that is in the inbox had been notified.
+    here: Option<Ids>,
     looks: BTreeMap<i32, Peer>,
     due: Due,
 }
@@ -100,10 +101,16 @@ struct Own {
 /// What can be known of a peer.
 #[derive(Debug, Clone)]
 enum Peer {
-    Ids(BTreeSet<i32>),
+    Ids(Ids),
     /// It may not be asked: what it notifies is all that is known.
     Closed,
     Gone,
+}
+
+impl From<Listing> for Ids {
+    fn from(listing: Listing) -> Self {
+        Self { ids: listing.ids.iter().map(|listed| listed.nsid).collect(), until: listing.until }
+    }
 }
 
 impl Nsid {
@@ -129,6 +136,7 @@ impl Nsid {
             peers,
             roster: Roster::default(),
             inbox: VecDeque::new(),
+            here: None,
             looks: BTreeMap::new(),
             due: Due { look, synced: options.replay, ..Due::default() },
         };
@@ -139,6 +147,7 @@ impl Nsid {
 
     /// Puts at most so many notifications into the inbox; whether that was all there is.
     fn read(&mut self, limit: usize) -> Result<bool> {
+        self.here = None;
         self.looks.clear();
         for _ in 0..limit {
             match self.listener.hear().doing("read notifications of namespace ids")? {
@@ -243,8 +252,13 @@ impl Nsid {
 
     /// Everything that there is.
     fn see(&mut self) -> Result<Seen> {
-        let list = self.channel.list(None).map_err(|refusal| refusal.doing("list the namespace ids"))?;
-        let mut seen = Seen { own: list.iter().map(|listed| listed.nsid).collect(), peers: BTreeMap::new() };
+        let Ids { ids: mut own, until } = self.ask_here()?;
+        for nsid in self.roster.own_after(until) {
+            if self.lives(nsid)? {
+                own.insert(nsid);
+            }
+        }
+        let mut seen = Seen { own, peers: BTreeMap::new() };
         if self.peers.is_some() {
             for nsid in seen.own.clone() {
                 if self.is_own(nsid)? {
@@ -273,7 +287,10 @@ impl Nsid {
 
     /// All questions are asked before anything is told: after an error the notice is dealt with once more.
     fn own_notice(&mut self, id: Id, what: What, out: &mut Outbox) -> Result<()> {
-        let exists = self.exists(id.nsid)?;
+        let exists = match what {
+            What::Assigned { .. } => self.is_assigned(id.nsid)?,
+            What::Gone => self.lives(id.nsid)?,
+        };
         let is_peer = self.peers.is_some() && !self.is_own(id.nsid)?;
         let tell = &mut |event| out.push(event, false);
         match what {
@@ -308,7 +325,7 @@ impl Nsid {
                 self.roster.unheard(peer, tell);
                 return Ok(());
             }
-            Peer::Ids(ids) => Some(ids.contains(&id.nsid)),
+            Peer::Ids(ids) => ids.has(id.nsid),
             Peer::Closed => None,
         };
         match what {
@@ -327,26 +344,43 @@ impl Nsid {
     /// Whether the id is assigned now; `None`: nobody will say.
     fn truth(&mut self, id: Id) -> Result<Option<bool>> {
         match id.origin {
-            None => self.exists(id.nsid).map(Some),
+            None => self.is_assigned(id.nsid).map(Some),
             Some(peer) => Ok(match self.ask_peer(peer)? {
-                Peer::Ids(ids) => Some(ids.contains(&id.nsid)),
+                Peer::Ids(ids) => ids.has(id.nsid),
                 Peer::Gone => Some(false),
                 Peer::Closed => None,
             }),
         }
     }
 
-    fn exists(&mut self, nsid: i32) -> Result<bool> {
+    /// Whether a living namespace has the id here. One that is dying has it still, but the kernel does not say so.
+    fn lives(&mut self, nsid: i32) -> Result<bool> {
         self.channel.exists(nsid).map_err(|refusal| refusal.doing("ask who has a namespace id"))
+    }
+
+    /// Whether a namespace has the id here, living or dying: of a dying one there is a notification to come.
+    fn is_assigned(&mut self, nsid: i32) -> Result<bool> {
+        if self.lives(nsid)? {
+            return Ok(true);
+        }
+        if self.here.is_none() {
+            self.here = Some(self.ask_here()?);
+        }
+        Ok(self.here.as_ref().and_then(|ids| ids.has(nsid)).unwrap_or(false))
+    }
+
+    /// Which ids there are here.
+    fn ask_here(&mut self) -> Result<Ids> {
+        self.channel.list(None).map(Ids::from).map_err(|refusal| refusal.doing("list the namespace ids"))
     }
 
     /// Which ids there are in a peer.
     fn ask_peer(&mut self, peer: i32) -> Result<Peer> {
-        if !self.exists(peer)? {
+        if !self.lives(peer)? {
             return Ok(Peer::Gone);
         }
         match self.channel.list(Some(peer)) {
-            Ok(list) => Ok(Peer::Ids(list.iter().map(|listed| listed.nsid).collect())),
+            Ok(listing) => Ok(Peer::Ids(listing.into())),
             Err(Refusal { errno: libc::EACCES | libc::EPERM | libc::EOPNOTSUPP, .. }) => Ok(Peer::Closed),
             // it went in the meantime
             Err(Refusal { errno: libc::EINVAL | libc::ENOENT, .. }) => Ok(Peer::Gone),

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-use super::socket::{Channel, Listed};
+use super::socket::{Channel, Listed, Listing, Refusal};
 use super::wire::Attributes;
 use crate::error::{Doing, Error, Result};
 use crate::options::DEFAULT_DIR;
@@ -95,26 +95,32 @@ pub fn assign(namespace: impl AsFd, wanted: Option<i32>) -> Result<i32> {
 ///
 /// # Errors
 /// `EINVAL`: an id is negative, or no peer has the id `from` here. `ENOENT`: `from` has no such `nsid`. `EACCES`:
-/// `CAP_NET_ADMIN` over `from` is missing. `EOPNOTSUPP`: before Linux 5.0. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`:
+/// `CAP_NET_ADMIN` over `from` is missing. `EOPNOTSUPP`: before Linux 5.0. `EOVERFLOW`: `from` has more ids than the
+/// kernel lists, 900 on Linux 6.18, and `nsid` comes after them. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`:
 /// a limit was reached.
 pub fn translate(nsid: i32, from: i32) -> Result<Option<i32>> {
     if nsid < 0 || from < 0 {
         return Err(Error::new(libc::EINVAL, TRANSLATE));
     }
     // The kernel answers the question in the other direction only; but it lists `from` with the ids that they have here.
-    let listed = channel(TRANSLATE)?.checked().list(Some(from)).map_err(|refusal| refusal.doing(TRANSLATE))?;
-    let found = listed.binary_search_by_key(&nsid, |listed| listed.nsid).ok().and_then(|at| listed.get(at));
-    found.map(|Listed { here, .. }| *here).ok_or_else(|| Error::new(libc::ENOENT, TRANSLATE))
+    let refused = |refusal: Refusal| refusal.doing(TRANSLATE);
+    let Listing { ids, until } = channel(TRANSLATE)?.checked().list(Some(from)).map_err(refused)?;
+    match ids.binary_search_by_key(&nsid, |listed| listed.nsid).ok().and_then(|at| ids.get(at)) {
+        Some(Listed { here, .. }) => Ok(*here),
+        None if nsid > until => Err(Error::new(libc::EOVERFLOW, TRANSLATE)),
+        None => Err(Error::new(libc::ENOENT, TRANSLATE)),
+    }
 }
 
 /// All ids that are assigned here, in ascending order.
 ///
-/// A list is one moment's only where nothing changes: to know of all changes, [watch](crate::Watcher::nsid).
+/// A list is one moment's only where nothing changes: to know of all changes, [watch](crate::Watcher::nsid). Linux 6.18
+/// itself lists the first 1158 only; those after them are found as long as no 64 in a row are free.
 ///
 /// # Errors
 /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached. `EAGAIN`: the kernel was interrupted time and again.
 /// `EOPNOTSUPP`: before Linux 4.2.
 pub fn list() -> Result<Vec<i32>> {
-    let listed = channel(LIST)?.list(None).map_err(|refusal| refusal.doing(LIST))?;
-    Ok(listed.into_iter().map(|listed| listed.nsid).collect())
+    let listing = channel(LIST)?.list(None).map_err(|refusal| refusal.doing(LIST))?;
+    Ok(listing.ids.into_iter().map(|listed| listed.nsid).collect())
 }

@@ -22,13 +22,32 @@ impl Id {
     }
 }
 
+/// The ids in one namespace, as far as they could be seen.
+#[derive(Debug, Clone)]
+pub(crate) struct Ids {
+    pub(crate) ids: BTreeSet<i32>,
+    /// There may be more after this one; `i32::MAX`: these are all.
+    pub(crate) until: i32,
+}
+
+impl Ids {
+    /// Whether the id is there; `None`: it could not be seen.
+    pub(crate) fn has(&self, nsid: i32) -> Option<bool> {
+        match self.ids.contains(&nsid) {
+            true => Some(true),
+            false if nsid > self.until => None,
+            false => Some(false),
+        }
+    }
+}
+
 /// What a look at everything saw.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Seen {
     /// The ids in the watcher's own namespace.
     pub(crate) own: BTreeSet<i32>,
-    /// The ids in each peer that could be looked at. What is believed of the other peers is kept.
-    pub(crate) peers: BTreeMap<i32, BTreeSet<i32>>,
+    /// The ids in each peer that could be looked at. What is believed of what was not seen is kept.
+    pub(crate) peers: BTreeMap<i32, Ids>,
 }
 
 impl Seen {
@@ -37,15 +56,15 @@ impl Seen {
         match id.origin {
             None => !self.own.contains(&id.nsid),
             Some(origin) if !self.own.contains(&origin) => true,
-            Some(origin) => self.peers.get(&origin).is_some_and(|ids| !ids.contains(&id.nsid)),
+            Some(origin) => self.peers.get(&origin).is_some_and(|ids| ids.has(id.nsid) == Some(false)),
         }
     }
 
     fn ids(&self) -> impl Iterator<Item = Id> {
         let own = self.own.iter().map(|nsid| Id::own(*nsid));
-        let of = |(origin, ids): (&i32, &BTreeSet<i32>)| {
+        let of = |(origin, ids): (&i32, &Ids)| {
             let origin = Some(*origin);
-            ids.iter().map(|nsid| Id { origin, nsid: *nsid }).collect::<Vec<_>>()
+            ids.ids.iter().map(|nsid| Id { origin, nsid: *nsid }).collect::<Vec<_>>()
         };
         own.chain(self.peers.iter().flat_map(of))
     }
@@ -121,19 +140,25 @@ impl Roster {
     pub(crate) fn compare_peer(
         &mut self,
         peer: i32,
-        ids: &BTreeSet<i32>,
+        ids: &Ids,
         newer: &BTreeSet<Id>,
         tell: &mut impl FnMut(EventKind),
     ) {
         let id = |nsid| Id { origin: Some(peer), nsid };
         let known = self.ids.range(id(i32::MIN)..=id(i32::MAX)).map(|(id, _)| *id);
-        let gone: Vec<Id> = known.filter(|id| !ids.contains(&id.nsid) && !newer.contains(id)).collect();
+        let gone: Vec<Id> = known.filter(|id| ids.has(id.nsid) == Some(false) && !newer.contains(id)).collect();
         for id in gone {
             self.gone(id, tell);
         }
-        for id in ids.iter().map(|nsid| id(*nsid)).filter(|id| !newer.contains(id)) {
+        for id in ids.ids.iter().map(|nsid| id(*nsid)).filter(|id| !newer.contains(id)) {
             self.present(id, tell);
         }
+    }
+
+    /// The ids in the own namespace that come after this one.
+    pub(crate) fn own_after(&self, nsid: i32) -> Vec<i32> {
+        let own = self.ids.range(Id::own(nsid)..=Id::own(i32::MAX));
+        own.map(|(id, _)| id.nsid).filter(|id| *id > nsid).collect()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -153,7 +178,7 @@ mod tests {
         Present(Id),
         Assume(Id),
         Unheard(i32),
-        Look(Vec<i32>, Vec<(i32, Vec<i32>)>, Vec<Id>),
+        Look(Vec<i32>, Vec<(i32, Vec<i32>, i32)>, Vec<Id>),
     }
 
     fn any_id() -> impl Strategy<Value = Id> {
@@ -168,7 +193,7 @@ mod tests {
             any_id().prop_map(Step::Present),
             any_id().prop_map(Step::Assume),
             (0..3i32).prop_map(Step::Unheard),
-            (ids(), prop::collection::vec((0..3i32, ids()), 0..3), prop::collection::vec(any_id(), 0..3))
+            (ids(), prop::collection::vec((0..3i32, ids(), 0..5i32), 0..3), prop::collection::vec(any_id(), 0..3))
                 .prop_map(|(own, peers, newer)| Step::Look(own, peers, newer)),
         ]
     }
@@ -200,8 +225,8 @@ mod tests {
                         let own: BTreeSet<i32> = own.into_iter().collect();
                         let peers = peers
                             .into_iter()
-                            .filter(|(peer, _)| own.contains(peer))
-                            .map(|(peer, ids)| (peer, ids.into_iter().collect()))
+                            .filter(|(peer, ..)| own.contains(peer))
+                            .map(|(peer, ids, until)| (peer, Ids { ids: ids.into_iter().collect(), until }))
                             .collect();
                         let seen = Seen { own, peers };
                         let newer: BTreeSet<Id> = newer.into_iter().collect();

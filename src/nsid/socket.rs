@@ -24,6 +24,9 @@ const ANSWER: usize = 512;
 /// Below this a part of a dump ended because there was no more, not because it was full.
 const CERTAINLY_NOT_FULL: usize = 3072;
 
+/// After so many ids that nobody has, no more are looked for.
+const GAP: i32 = 64;
+
 /// How often a dump is asked for at most.
 const TRIES: usize = 16;
 
@@ -59,6 +62,7 @@ impl Listener {
     /// Listens from now on. `receive_buffer`: 0 is the library's choice. `all`: to peers too.
     pub(crate) fn open(receive_buffer: u32, all: bool) -> io::Result<Self> {
         let socket = sys::rtnetlink()?;
+        sys::bind(socket.as_fd())?;
         let wanted = if receive_buffer == 0 { RECEIVE_BUFFER } else { receive_buffer };
         let wanted = libc::c_int::try_from(wanted).unwrap_or(libc::c_int::MAX);
         if sys::set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, wanted).is_err() {
@@ -158,12 +162,23 @@ pub(crate) struct Channel {
     strict: bool,
 }
 
+/// All ids, as far as they could be had.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    /// In ascending order.
+    pub(crate) ids: Vec<Listed>,
+    /// There may be more after this one.
+    pub(crate) until: i32,
+}
+
 /// What one pass of a dump brought.
 #[derive(Debug, Default)]
 struct Pass {
     listed: Vec<Listed>,
-    /// Something may have been passed over.
-    doubtful: bool,
+    /// Between two parts something may have been passed over.
+    gap: bool,
+    /// The last id, if the last part may have been full.
+    end: Option<i32>,
     interrupted: bool,
 }
 
@@ -239,20 +254,33 @@ impl Channel {
         }
     }
 
-    /// All ids here; or in the peer `target`, with those that the same namespaces have here. In ascending order.
+    /// All ids here; or in the peer `target`, with those that the same namespaces have here.
     ///
-    /// The kernel goes on with a dump by *position*: if an id before it went in the meantime, it passes over one, and
-    /// does not say so. So where a part may have ended because it was full and the next does not follow on at once,
-    /// the dump is asked for again, until two are the same.
-    pub(crate) fn list(&mut self, target: Option<i32>) -> Result<Vec<Listed>, Refusal> {
+    /// The kernel says of no dump that it is not whole, but it may not be, in two ways. It goes on with a dump by
+    /// *position*: if an id before it went in the meantime, it passes over one. So where the next part does not follow
+    /// on at once, the dump is asked for again, until two are the same. And newer kernels (6.18 is one) end it after
+    /// the first part, however much there is: at most 1158 ids, on a socket that has never read much only 134. So the
+    /// first read is a long one, and where the last part may have been full the ids after it are asked for one by one.
+    pub(crate) fn list(&mut self, target: Option<i32>) -> Result<Listing, Refusal> {
         if target.is_some() && !self.strict {
             // an older kernel would not look at the target, and list what is here
             return Err(Refusal::new(libc::EOPNOTSUPP));
         }
         if self.buffer.len() < LONGEST {
             self.buffer.resize(LONGEST, 0);
+            // any answer will do, and so will none
+            self.exists(0).ok();
         }
-        let mut passes: Vec<Vec<Listed>> = Vec::new();
+        let (ids, end) = self.agreed(target)?;
+        match end {
+            Some(last) if target.is_none() => self.beyond(ids, last),
+            _ => Ok(Listing { ids, until: end.unwrap_or(i32::MAX) }),
+        }
+    }
+
+    /// What a dump lists, in ascending order; and the last id, if there may be more after it.
+    fn agreed(&mut self, target: Option<i32>) -> Result<(Vec<Listed>, Option<i32>), Refusal> {
+        let mut passes: Vec<Pass> = Vec::new();
         for _ in 0..TRIES {
             let mut pass = match self.dump(target) {
                 // older kernels could not lock both namespaces just now; or a dump that was given up is not over
@@ -267,22 +295,38 @@ impl Channel {
             }
             pass.listed.sort_unstable();
             pass.listed.dedup_by_key(|listed| listed.nsid);
-            if !pass.doubtful || passes.last() == Some(&pass.listed) {
-                return Ok(pass.listed);
+            if !pass.gap || passes.last().is_some_and(|before| before.listed == pass.listed) {
+                return Ok((pass.listed, pass.end));
             }
-            passes.push(pass.listed);
+            passes.push(pass);
         }
         // it changes faster than it can be asked: what is there all the time is in one of two
-        let mut listed: Vec<Listed> = passes.into_iter().rev().take(2).flatten().collect();
+        let end = passes.last().ok_or_else(|| Refusal::new(libc::EAGAIN))?.end;
+        let mut listed: Vec<Listed> = passes.into_iter().rev().take(2).flat_map(|pass| pass.listed).collect();
         listed.sort_unstable();
         listed.dedup_by_key(|listed| listed.nsid);
-        if listed.is_empty() { Err(Refusal::new(libc::EAGAIN)) } else { Ok(listed) }
+        Ok((listed, end))
+    }
+
+    /// The ids after the last one that was listed. The kernel gives the lowest that is free: they are close together.
+    fn beyond(&mut self, mut ids: Vec<Listed>, last: i32) -> Result<Listing, Refusal> {
+        let mut until = last;
+        let mut missed = 0;
+        while missed < GAP {
+            let Some(nsid) = until.checked_add(1) else { break };
+            until = nsid;
+            missed += 1;
+            if self.exists(nsid)? {
+                ids.push(Listed { nsid, here: None });
+                missed = 0;
+            }
+        }
+        Ok(Listing { ids, until })
     }
 
     fn dump(&mut self, target: Option<i32>) -> Result<Pass, Refusal> {
         self.send(wire::RTM_GETNSID, wire::NLM_F_DUMP, &Attributes { target, ..Attributes::default() })?;
         let mut pass = Pass::default();
-        let mut full_at = None;
         loop {
             let received = match sys::receive(self.socket.as_fd(), &mut self.buffer) {
                 Ok(received) if !received.from_kernel => continue,
@@ -308,12 +352,13 @@ impl Channel {
                 pass.interrupted |= message.header.is_interrupted();
                 match message.body {
                     Body::Id(Attributes { nsid: Some(nsid), current, .. }) => {
-                        let last = full_at.take();
-                        pass.doubtful |= last.is_some_and(|last: i32| last.checked_add(1) != Some(nsid));
+                        pass.gap |= pass.end.take().is_some_and(|last| last.checked_add(1) != Some(nsid));
                         pass.listed.push(Listed { nsid, here: current.filter(|current| *current >= 0) });
                     }
                     Body::Done { errno: 0 } => {
-                        pass.doubtful |= full_at.is_some();
+                        if received.length > CERTAINLY_NOT_FULL {
+                            pass.end = pass.listed.last().map(|listed| listed.nsid);
+                        }
                         return Ok(pass);
                     }
                     Body::Done { errno } | Body::Failed { errno, .. } => return Err(Refusal::new(errno)),
@@ -322,7 +367,7 @@ impl Channel {
                 }
             }
             if received.length > CERTAINLY_NOT_FULL {
-                full_at = pass.listed.last().map(|listed| listed.nsid);
+                pass.end = pass.listed.last().map(|listed| listed.nsid);
             }
         }
     }

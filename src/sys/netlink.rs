@@ -20,6 +20,17 @@ pub(crate) fn rtnetlink() -> io::Result<OwnedFd> {
     owned(unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) })
 }
 
+/// Gives the socket a port of its own. One without takes part in no group: its port is 0, that of the kernel, which
+/// does not send to itself.
+pub(crate) fn bind(socket: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: all zeroes is a valid address.
+    let mut address = unsafe { MaybeUninit::<libc::sockaddr_nl>::zeroed().assume_init() };
+    address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
+    let size = size_of_val(&address) as libc::socklen_t;
+    // SAFETY: the address is as long as stated.
+    check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size) }).map(drop)
+}
+
 /// `setsockopt(2)` of an option that is an `int`.
 pub(crate) fn set_option(
     socket: BorrowedFd<'_>,

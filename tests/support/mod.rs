@@ -6,6 +6,7 @@
 pub mod api;
 pub mod grammar;
 pub mod kernel;
+pub mod nsid;
 
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
