@@ -446,10 +446,32 @@ uint64_t nsw_event_dropped(const nsw_event *e);
 #define NSW_DIR_EVENTS 4
 
 /**
+ * NSW_SOURCE_NAMED: notice unmounts and re-binds of known names, and mounts over the directory or the way to it, as
+ * they happen and not only at a resync. With CAP_SYS_ADMIN over the mount namespace, on Linux 6.15, each change of a
+ * mount costs a constant amount; without, a look at every known name. Since: 0.1
+ */
+#define NSW_MOUNT_EVENTS 8
+
+/**
  * NSW_SOURCE_NSID: tell what happens in peer namespaces too, those that have an id here. Needs CAP_NET_BROADCAST,
  * and over each peer that is to be heard of. Since: 0.1
  */
 #define NSW_ALL_NSID 16
+
+/**
+ * A full queue: the reader thread waits for room; meanwhile the kernel queues, and then overflows. Since: 0.1
+ */
+#define NSW_QUEUE_BLOCK 1
+
+/**
+ * A full queue: the events in it are still told, then NSW_EVENT_OVERFLOW and what has changed since. Since: 0.1
+ */
+#define NSW_QUEUE_DROP_NEWEST 2
+
+/**
+ * A full queue: the events in it are dropped, so that NSW_EVENT_OVERFLOW and what is now come first. Since: 0.1
+ */
+#define NSW_QUEUE_DROP_OLDEST 3
 
 /**
  * Makes options with the default values.
@@ -470,7 +492,8 @@ void nsw_options_free(nsw_options *o);
 /**
  * Sets the flags, in place of those set before.
  *
- * @flags: NSW_NO_REPLAY, NSW_NO_PARENT, NSW_DIR_EVENTS, NSW_ALL_NSID, or 0.
+ * @flags: 0, or one or several of NSW_NO_REPLAY, NSW_NO_PARENT, NSW_DIR_EVENTS, NSW_MOUNT_EVENTS,
+ * NSW_ALL_NSID.
  *
  * Returns 0, or -EINVAL: @o is NULL, or a bit is unknown; then nothing is changed.
  *
@@ -488,6 +511,38 @@ int nsw_options_set_flags(nsw_options *o, uint32_t flags);
  * Since: 0.1
  */
 int nsw_options_set_dir(nsw_options *o, const char *path);
+
+/**
+ * Sets for how long a name may change before the outcome is told, for NSW_SOURCE_NAMED. The first change of a name
+ * starts the time, and when it is over, the difference is told: a name that comes and goes within it is never told,
+ * and one that keeps changing is told once in each such time. What is replayed does not wait.
+ *
+ * @ms: milliseconds; 0, the default: every change is told at once.
+ *
+ * Returns 0, or -EINVAL: @o is NULL.
+ *
+ * Since: 0.1
+ */
+int nsw_options_set_settle(nsw_options *o,
+                           uint32_t ms);
+
+/**
+ * Asks for a background reader thread with a bounded queue, which takes events from the kernel as they come, however
+ * rarely they are asked for. The thread ends with nsw_close() and has all signals blocked. The price: a process with a
+ * second thread can no longer unshare(CLONE_NEWUSER), or setns(2) to a user namespace; and a child of fork(2) has no
+ * such thread and must not touch the watcher.
+ *
+ * @capacity: how many events the queue holds, 1 to 1048576.
+ * @policy: what a full queue does: NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST or NSW_QUEUE_DROP_OLDEST. What is dropped is
+ * counted, told by NSW_EVENT_OVERFLOW, and made good by a resync.
+ *
+ * Returns 0, or -EINVAL: @o is NULL, or a value is none of those; then nothing is changed.
+ *
+ * Since: 0.1
+ */
+int nsw_options_set_queue(nsw_options *o,
+                          uint32_t capacity,
+                          uint32_t policy);
 
 /**
  * Sets the size of the socket's receive buffer, for NSW_SOURCE_NSID. The kernel doubles it; a notification takes some

@@ -41,6 +41,8 @@ mod named;
 pub mod nsid;
 mod options;
 mod outbox;
+mod picture;
+mod relay;
 mod source;
 mod sys;
 mod watcher;
@@ -54,5 +56,5 @@ pub mod fuzzing;
 
 pub use error::{Error, Result, explain};
 pub use event::{Event, EventKind, Name, Netns};
-pub use options::{DEFAULT_DIR, Options};
+pub use options::{DEFAULT_DIR, Options, Policy, QUEUE_MAX};
 pub use watcher::{Stats, Watcher};

@@ -71,26 +71,31 @@ fn out(call: impl FnOnce(&mut i32) -> i32) -> Result<i32, i32> {
     }
 }
 
-// SAFETY: (of each) the out-parameter is writable, strings end in NUL.
 impl Ask for C {
     fn pid(pid: i32) -> Result<i32, i32> {
+        // SAFETY: the out-parameter is writable, a string ends in NUL.
         out(|out| unsafe { cn::nsid_get_for_pid(pid, out) })
     }
     fn fd(fd: i32) -> Result<i32, i32> {
+        // SAFETY: the out-parameter is writable, a string ends in NUL.
         out(|out| unsafe { cn::nsid_get_for_fd(fd, out) })
     }
     fn name(name: &[u8]) -> Result<i32, i32> {
         let name = CString::new(name).map_err(|_| libc::EINVAL)?;
+        // SAFETY: the out-parameter is writable, a string ends in NUL.
         out(|out| unsafe { cn::nsid_get_for_name(name.as_ptr(), out) })
     }
     fn assign(fd: i32, wanted: i32) -> Result<i32, i32> {
+        // SAFETY: the out-parameter is writable, a string ends in NUL.
         out(|out| unsafe { cn::nsid_assign(fd, wanted, out) })
     }
     fn translate(nsid: i32, from: i32) -> Result<i32, i32> {
+        // SAFETY: the out-parameter is writable, a string ends in NUL.
         out(|out| unsafe { cn::nsid_translate(nsid, from, out) })
     }
     fn list() -> Result<Vec<i32>, i32> {
         let (mut ids, mut count) = (vec![-7; 2048], 0);
+        // SAFETY: there is as much room as stated.
         match unsafe { cn::nsid_list(ids.as_mut_ptr(), ids.len(), &mut count) } {
             0 => {
                 assert!(ids.iter().skip(count).all(|nsid| *nsid == -7));

@@ -11,44 +11,38 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static int assign(int32_t pid, int32_t *nsid)
+static int open_netns(int32_t pid)
 {
 	char path[64];
-	int fd, rc;
 
 	snprintf(path, sizeof(path), "/proc/%" PRId32 "/ns/net", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	rc = nsid_assign(fd, NSID_NOT_ASSIGNED, nsid); /* a descriptor that could not be opened is -EBADF */
-	if (fd >= 0)
-		close(fd); /* while it is open the namespace lives */
-	return rc;
+	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
 int main(int argc, char **argv)
 {
-	nsw_options *options = nsw_options_new();
 	nsw_watcher *watcher = NULL;
 	const nsw_event *event;
 	int32_t pid = argc > 1 ? atoi(argv[1]) : 0, nsid;
-	int rc;
+	int fd, rc;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	/* first the watcher, so that a death right after the assignment is not missed */
-	rc = nsw_options_set_flags(options, NSW_NO_REPLAY);
-	if (rc == 0)
-		rc = nsw_open(NSW_SOURCE_NSID, options, &watcher);
-	nsw_options_free(options);
-
-	if (rc == 0)
-		rc = nsid_get_for_pid(pid, &nsid);
+	/* while it is open the namespace lives: it cannot die before there is a watcher to tell */
+	fd = open_netns(pid);
+	rc = nsid_get_for_pid(pid, &nsid);
 	if (rc == 0 && nsid != NSID_NOT_ASSIGNED)
 		printf("process %" PRId32 " is in the namespace that is %" PRId32 " here\n", pid, nsid);
 	if (rc == 0 && nsid == NSID_NOT_ASSIGNED) {
 		printf("process %" PRId32 " is in a namespace without an id\n", pid);
-		rc = assign(pid, &nsid);
+		rc = nsid_assign(fd, NSID_NOT_ASSIGNED, &nsid); /* if it could not be opened: -EBADF */
 		if (rc == 0)
 			printf("now it is %" PRId32 "\n", nsid);
 	}
+	if (rc == 0)
+		rc = nsw_open(NSW_SOURCE_NSID, NULL, &watcher);
+	if (fd >= 0)
+		close(fd);
+
 	while (rc >= 0 && (rc = nsw_wait_event(watcher, -1, &event)) > 0) {
 		if (nsw_event_type(event) == NSW_EVENT_NSID_DEL && nsw_event_nsid(event) == nsid) {
 			printf("%" PRId32 " is gone\n", nsid);

@@ -7,8 +7,8 @@ use nswatch::{EventKind, Options, Watcher, nsid};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pid: i32 = std::env::args().nth(1).ok_or("nsid PID")?.parse()?;
-    // first the watcher, so that a death right after the assignment is not missed
-    let watcher = Watcher::nsid(&Options::new().replay(false))?;
+    // while it is open the namespace lives: it cannot die before there is a watcher to tell
+    let namespace = std::fs::File::open(format!("/proc/{pid}/ns/net"))?;
     let id = match nsid::get_for_pid(pid)? {
         Some(id) => {
             println!("process {pid} is in the namespace that is {id} here");
@@ -16,12 +16,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         None => {
             println!("process {pid} is in a namespace without an id");
-            // while it is open the namespace lives: it is closed with this statement
-            let id = nsid::assign(std::fs::File::open(format!("/proc/{pid}/ns/net"))?, None)?;
+            let id = nsid::assign(&namespace, None)?;
             println!("now it is {id}");
             id
         }
     };
+    let watcher = Watcher::nsid(&Options::new())?;
+    drop(namespace);
     for event in watcher {
         if matches!(event?.kind(), EventKind::NsidDel { nsid, .. } if *nsid == id) {
             println!("{id} is gone");

@@ -16,6 +16,7 @@ use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 
 use super::wire::Notice;
 use crate::error::{Doing, Error, Result, is_shortage};
+use crate::event::Name;
 use crate::sys::{self, CWD};
 
 /// What can take a component away, or make it lead elsewhere. Creation is not among it: a directory above the
@@ -66,25 +67,39 @@ pub(crate) struct Location {
     steps: Vec<Step>,
     /// The watch of the directory itself, if the path leads to one.
     directory: Option<WatchDescriptor>,
+    /// The directory and the mount that it is on, to notice that mounts have changed where the path leads.
+    place: Option<Place>,
 }
+
+/// Device, inode, mount.
+type Place = (u64, u64, Option<u64>);
 
 impl Location {
     pub(crate) fn new(path: &Path) -> Result<Self> {
         let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::new(libc::EINVAL, "watch").on(path))?;
-        Ok(Self { path, steps: Vec::new(), directory: None })
+        Ok(Self { path, steps: Vec::new(), directory: None, place: None })
     }
 
     pub(crate) fn as_os_str(&self) -> &OsStr {
         OsStr::from_bytes(self.path.to_bytes())
     }
 
+    pub(crate) fn clone_path(&self) -> CString {
+        self.path.clone()
+    }
+
     /// The path of a name in the directory.
     pub(crate) fn path_of(&self, name: &CStr) -> CString {
-        let mut path = self.path.to_bytes().to_vec();
-        path.push(b'/');
-        path.extend_from_slice(name.to_bytes());
-        // neither part contains a NUL
-        CString::new(path).unwrap_or_default()
+        join(&self.path, name)
+    }
+
+    /// Whether there is something of this name in the directory, other than a directory.
+    pub(crate) fn has(&self, name: &Name) -> Result<bool> {
+        match sys::stat(CWD, &self.path_of(name.as_c_str()), libc::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(!stat.is_directory),
+            Err(error) if is_shortage(&error) => Err(error).doing_on("look at", name),
+            Err(_) => Ok(false),
+        }
     }
 
     /// What a notice means for this location.
@@ -125,11 +140,33 @@ impl Location {
         match arrival {
             Ok(opened) => {
                 self.directory = self.steps.last().map(|step| step.watch.clone());
+                self.place = place(opened.as_fd(), c"");
                 Ok(Arrival::Directory { opened, same: before == self.directory })
             }
-            Err(why) => Ok(Arrival::Nowhere(why)),
+            Err(why) => {
+                self.place = None;
+                Ok(Arrival::Nowhere(why))
+            }
         }
     }
+
+    /// Whether the path leads where it led at the last walk, as far as mounts are concerned.
+    pub(crate) fn is_unmoved(&self) -> bool {
+        place(CWD, &self.path) == self.place
+    }
+}
+
+/// The path of a name in a directory.
+pub(crate) fn join(dir: &CStr, name: &CStr) -> CString {
+    let mut path = dir.to_bytes().to_vec();
+    path.push(b'/');
+    path.extend_from_slice(name.to_bytes());
+    // neither part contains a NUL
+    CString::new(path).unwrap_or_default()
+}
+
+fn place(at: BorrowedFd<'_>, path: &CStr) -> Option<Place> {
+    sys::stat(at, path, 0).ok().map(|stat| (stat.dev, stat.ino, stat.mount_id))
 }
 
 /// A walk in progress.

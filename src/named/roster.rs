@@ -64,10 +64,16 @@ pub(crate) struct Roster {
 }
 
 impl Roster {
-    /// Takes note of what was seen; the change it makes to what the consumer believes, if any.
+    /// Takes note of what was seen and is to be told; the change it makes to what the consumer believes, if any.
     pub(crate) fn observe(&mut self, name: &CStr, to: State) -> Option<Transition> {
         let transition = self.set(name, to, true)?;
         (transition.from != transition.to).then_some(transition)
+    }
+
+    /// Takes note of what was seen, which is to be told only if it is a change: what was only assumed so far, and is
+    /// found as it was, stays untold.
+    pub(crate) fn review(&mut self, name: &CStr, to: State) -> Option<Transition> {
+        if self.state(name) == to { None } else { self.observe(name, to) }
     }
 
     /// Takes note of what is there, but does not tell it: it is told as new when it changes, or at the next look.
@@ -119,6 +125,10 @@ impl Roster {
         self.names.get(name).map_or(State::Absent, |entry| entry.state)
     }
 
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Name> {
+        self.names.keys()
+    }
+
     pub(crate) fn waiting(&self) -> &BTreeSet<Name> {
         &self.waiting
     }
@@ -127,3 +137,6 @@ impl Roster {
         self.names.len()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,8 +15,8 @@ pub(crate) mod wire;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use crate::error::{Doing, Error, Result};
-use crate::event::{Event, EventKind};
+use crate::error::{Doing, Result};
+use crate::event::EventKind;
 use crate::options::Options;
 use crate::outbox::Outbox;
 use crate::source::{Drained, Source};
@@ -430,9 +430,5 @@ impl Source for Nsid {
 
     fn known(&self) -> u64 {
         self.roster.len() as u64
-    }
-
-    fn open_netns(&self, _ready: &Event) -> Result<OwnedFd> {
-        Err(Error::new(libc::EINVAL, "open the namespace of an event that announces none"))
     }
 }

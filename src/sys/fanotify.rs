@@ -37,7 +37,7 @@ impl MountGroup {
     }
 
     pub(crate) fn ignore(&self) -> io::Result<()> {
-        self.mark(libc::FAN_MARK_REMOVE)
+        super::unless(libc::ENOENT, self.mark(libc::FAN_MARK_REMOVE).map(|()| 0))
     }
 
     fn mark(&self, action: libc::c_uint) -> io::Result<()> {

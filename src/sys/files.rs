@@ -63,6 +63,7 @@ pub(crate) struct Stat {
     pub(crate) dev: u64,
     pub(crate) ino: u64,
     pub(crate) is_symlink: bool,
+    pub(crate) is_directory: bool,
     pub(crate) ctime_ns: u64,
     /// The never-reused id of the mount (Linux 6.8).
     pub(crate) mount_id: Option<u64>,
@@ -84,6 +85,7 @@ pub(crate) fn stat(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::R
         dev: libc::makedev(out.stx_dev_major, out.stx_dev_minor),
         ino: out.stx_ino,
         is_symlink: u32::from(out.stx_mode) & libc::S_IFMT == libc::S_IFLNK,
+        is_directory: u32::from(out.stx_mode) & libc::S_IFMT == libc::S_IFDIR,
         ctime_ns: out.stx_ctime.tv_sec.unsigned_abs().wrapping_mul(1_000_000_000) + u64::from(out.stx_ctime.tv_nsec),
         mount_id: unique.then_some(out.stx_mnt_id),
     })

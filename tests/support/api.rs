@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::DEADLINE;
 use super::grammar::Checker;
 use nswatch::capi::{event as ce, options as co, watcher as cw};
-use nswatch::{EventKind, Options, Watcher};
+use nswatch::{EventKind, Options, Policy, Watcher};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -65,11 +65,21 @@ pub struct How {
     pub dir: PathBuf,
     pub flags: u32,
     pub rcvbuf: u32,
+    pub settle_ms: u32,
+    /// Capacity and NSW_QUEUE_*.
+    pub queue: Option<(u32, u32)>,
 }
 
 impl Default for How {
     fn default() -> Self {
-        Self { source: cw::NSW_SOURCE_NAMED, dir: super::RUN_NETNS.into(), flags: 0, rcvbuf: 0 }
+        Self {
+            source: cw::NSW_SOURCE_NAMED,
+            dir: super::RUN_NETNS.into(),
+            flags: 0,
+            rcvbuf: 0,
+            settle_ms: 0,
+            queue: None,
+        }
     }
 }
 
@@ -122,7 +132,7 @@ impl Rust {
 /// The flags of C as options of Rust.
 pub fn options(how: &How) -> Options {
     let has = |flag| how.flags & flag != 0;
-    Options::new()
+    let options = Options::new()
         .dir(&how.dir)
         .unwrap()
         .replay(!has(co::NSW_NO_REPLAY))
@@ -130,6 +140,17 @@ pub fn options(how: &How) -> Options {
         .dir_events(has(co::NSW_DIR_EVENTS))
         .all_nsid(has(co::NSW_ALL_NSID))
         .rcvbuf(how.rcvbuf)
+        .mount_events(has(co::NSW_MOUNT_EVENTS))
+        .settle(Duration::from_millis(how.settle_ms.into()));
+    let policy = |policy| match policy {
+        co::NSW_QUEUE_BLOCK => Policy::Block,
+        co::NSW_QUEUE_DROP_NEWEST => Policy::DropNewest,
+        _ => Policy::DropOldest,
+    };
+    match how.queue {
+        Some((capacity, number)) => options.queue(capacity, policy(number)).unwrap(),
+        None => options,
+    }
 }
 
 impl Api for Rust {
@@ -238,6 +259,10 @@ impl Api for C {
             assert_eq!(co::nsw_options_set_dir(options, dir.as_ptr()), 0);
             assert_eq!(co::nsw_options_set_flags(options, how.flags), 0);
             assert_eq!(co::nsw_options_set_rcvbuf(options, how.rcvbuf), 0);
+            assert_eq!(co::nsw_options_set_settle(options, how.settle_ms), 0);
+            if let Some((capacity, policy)) = how.queue {
+                assert_eq!(co::nsw_options_set_queue(options, capacity, policy), 0);
+            }
             let rc = cw::nsw_open(how.source, options, &mut handle);
             co::nsw_options_free(options);
             rc
@@ -430,6 +455,21 @@ impl<A: Api> Observer<A> {
     pub fn expect_nothing(&mut self) {
         assert_eq!(self.drain().iter().map(Ev::brief).collect::<Vec<_>>(), []);
         assert!(!readable(self.api.fd(), Duration::ZERO), "readable, but there is nothing");
+    }
+
+    /// Compares with the kernel by a resync; what it told, without the `Synced` at the end.
+    pub fn resync(&mut self) -> Vec<Ev> {
+        self.api.resync().unwrap_or_else(|errno| panic!("resync: errno {errno}"));
+        let before = self.log.len();
+        self.until(Kind::Synced, "");
+        let told = self.log[before..self.log.len() - 1].to_vec();
+        assert!(told.iter().all(|event| event.replayed), "told by a resync, but not as replayed: {told:#?}");
+        told
+    }
+
+    /// Asserts that adding up the events gives what is there.
+    pub fn expect_truth(&self, dir: impl AsRef<Path>) {
+        assert_eq!(self.checker.believed(), super::kernel::names(dir), "so far: {:#?}", self.briefs());
     }
 
     pub fn briefs(&self) -> Vec<(Kind, String)> {

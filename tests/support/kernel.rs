@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -39,6 +39,14 @@ pub fn netns_of(file: &File) -> Option<Id> {
     unsafe { libc::ioctl(file.as_raw_fd(), NS_GET_ID, &mut id) };
     let metadata = file.metadata().unwrap();
     Some((metadata.dev(), metadata.ino(), id))
+}
+
+/// What an epoll instance of this process listens to at the moment: each descriptor as `/proc/self/fd` shows it.
+pub fn listens_to(epoll: RawFd) -> Vec<String> {
+    let info = std::fs::read_to_string(format!("/proc/thread-self/fdinfo/{epoll}")).unwrap();
+    let numbers = info.lines().filter_map(|line| line.strip_prefix("tfd:")?.split_whitespace().next());
+    let links = numbers.map(|number| std::fs::read_link(format!("/proc/thread-self/fd/{number}")).unwrap());
+    links.map(|link| link.to_string_lossy().into_owned()).collect()
 }
 
 /// How many descriptors this process has open.

@@ -7,9 +7,13 @@ pub mod api;
 pub mod grammar;
 pub mod kernel;
 pub mod nsid;
+pub mod thread;
 
 use std::ffi::{CString, OsStr};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -93,6 +97,97 @@ pub fn mount_new_netns(path: impl AsRef<Path>) {
     })
     .join()
     .unwrap();
+}
+
+/// Mounts a new network namespace that got the inode number of one that is gone; `false` if none got it in time.
+///
+/// The kernel gives namespaces of all kinds the lowest number that is free.
+pub fn mount_netns_with_ino(path: impl AsRef<Path>, ino: u64) -> bool {
+    let unshared = |flag, kind: &str| {
+        // SAFETY: no pointers; it concerns this thread alone.
+        assert_eq!(unsafe { libc::unshare(flag) }, 0);
+        let namespace = std::fs::File::open(format!("/proc/thread-self/ns/{kind}")).unwrap();
+        let ino = namespace.metadata().unwrap().ino();
+        (namespace, ino)
+    };
+    let find = move || {
+        let end = std::time::Instant::now() + DEADLINE;
+        // each takes a number below the wanted one; this kind costs nothing
+        let mut others = Vec::new();
+        while std::time::Instant::now() < end {
+            let (other, number) = unshared(libc::CLONE_NEWUTS, "uts");
+            match number.cmp(&ino) {
+                std::cmp::Ordering::Less => others.push(other),
+                std::cmp::Ordering::Greater => std::thread::yield_now(),
+                std::cmp::Ordering::Equal => {
+                    // it is given back when this thread takes another
+                    drop(other);
+                    unshared(libc::CLONE_NEWUTS, "uts");
+                    let (namespace, number) = unshared(libc::CLONE_NEWNET, "net");
+                    if number == ino {
+                        return Some(namespace);
+                    }
+                }
+            }
+        }
+        None
+    };
+    match std::thread::spawn(find).join().unwrap() {
+        Some(namespace) => {
+            bind(format!("/proc/thread-self/fd/{}", namespace.as_raw_fd()), path.as_ref());
+            true
+        }
+        None => false,
+    }
+}
+
+/// A process in a network namespace of its own that does nothing, until it is dropped.
+pub struct Sleeper(std::process::Child);
+
+impl Sleeper {
+    pub fn new() -> Self {
+        let mut command = Command::new("cat");
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+        // SAFETY: unshare may be called between fork and exec; the closure allocates nothing.
+        unsafe {
+            command.pre_exec(|| match libc::unshare(libc::CLONE_NEWNET) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            });
+        }
+        Self(command.spawn().expect("cat"))
+    }
+
+    /// `/proc/PID/ns/KIND`
+    pub fn namespace(&self, kind: &str) -> PathBuf {
+        format!("/proc/{}/ns/{kind}", self.0.id()).into()
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        self.0.kill().expect("kill");
+        self.0.wait().expect("wait");
+    }
+}
+
+/// `symlink(2)`, which must succeed.
+pub fn symlink(target: impl AsRef<Path>, link: impl AsRef<Path>) {
+    std::os::unix::fs::symlink(target, link).unwrap();
+}
+
+/// `rename(2)`, which must succeed.
+pub fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    std::fs::rename(from, to).unwrap();
+}
+
+/// Lets two names change places.
+pub fn exchange(one: impl AsRef<OsStr>, other: impl AsRef<OsStr>) {
+    let (one, other) = (c(one), c(other));
+    // SAFETY: both strings are NUL-terminated and outlive the call.
+    let rc =
+        unsafe { libc::renameat2(libc::AT_FDCWD, one.as_ptr(), libc::AT_FDCWD, other.as_ptr(), libc::RENAME_EXCHANGE) };
+    assert_eq!(rc, 0, "exchange {one:?} {other:?}: {}", std::io::Error::last_os_error());
 }
 
 /// Whether this process is root in the initial user namespace, so that it can become somebody else.
