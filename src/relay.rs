@@ -124,7 +124,7 @@ impl Relay {
             return Err(failure);
         }
         match state.ended {
-            true => Err(Error::new(libc::ENOTRECOVERABLE, "go on without the reader thread")),
+            true => Err(without_thread()),
             false => Ok(()),
         }
     }
@@ -138,6 +138,10 @@ impl Relay {
         out.push(EventKind::Synced, false);
         self.told = state.truth.clone();
     }
+}
+
+fn without_thread() -> Error {
+    Error::new(libc::ENOTRECOVERABLE, "go on without the reader thread")
 }
 
 impl Source for Relay {
@@ -168,7 +172,12 @@ impl Source for Relay {
     }
 
     fn resync(&mut self, _out: &mut Outbox) -> Result<()> {
-        self.shared.state().resync = true;
+        let mut state = self.shared.state();
+        if state.ended {
+            return Err(without_thread());
+        }
+        state.resync = true;
+        drop(state);
         self.shared.request.raise().doing("raise an event descriptor")
     }
 

@@ -306,7 +306,9 @@ impl<'a, A: Api> Reader<'a, A> {
         let waiting = truth.values().filter(|state| state.is_none()).count();
         let stat = |which| self.api.stat(which);
         assert_eq!((stat(NSW_STAT_KNOWN), stat(NSW_STAT_PENDING)), (truth.len() as u64, waiting as u64), "counters");
-        assert_eq!((stat(NSW_STAT_DELIVERED), stat(NSW_STAT_QUEUED)), (self.events, 0), "counters of events");
+        assert_eq!(stat(NSW_STAT_DELIVERED), self.events, "counter of events");
+        // behind a queue the `Synced` that was seen may be that of an overflow, and the one asked for yet to come
+        assert!(!self.plan.is_direct() || stat(NSW_STAT_QUEUED) == 0, "queued, but there was nothing to be had");
         assert!(stat(NSW_STAT_OVERFLOWS) >= self.overflows, "fewer overflows counted than told");
     }
 }
