@@ -58,6 +58,8 @@ struct State {
     learned: Duration,
     /// How many events were dropped since the queue broke; `None`: it is whole.
     broken: Option<u64>,
+    /// The picture is not whole yet: the break is not to be made good before the comparison that is under way.
+    hold: bool,
     /// What the thread could not do. It waits until the consumer knows.
     failure: Option<Error>,
     resync: bool,
@@ -73,8 +75,16 @@ impl Shared {
     }
 }
 
+impl State {
+    /// How many events were dropped, if that can be made good now. From here on the queue is whole.
+    fn mend(&mut self) -> Option<u64> {
+        if self.hold { None } else { self.broken.take() }
+    }
+}
+
 impl Relay {
-    pub(crate) fn start(watcher: Watcher, capacity: u32, policy: Policy, epoll: &Epoll) -> Result<Self> {
+    /// `untold`: there are things that the watcher knows of and has not told.
+    pub(crate) fn start(watcher: Watcher, untold: bool, capacity: u32, policy: Policy, epoll: &Epoll) -> Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             readable: Flag::new().doing("make an event descriptor")?,
@@ -87,7 +97,7 @@ impl Relay {
         let (sender, events) = bounded(capacity as usize);
         let (running, stopped) = bounded(0);
         let opener = watcher.opener();
-        let reader = Reader { watcher, events: sender, stopped, policy, shared: Arc::clone(&shared) };
+        let reader = Reader { watcher, untold, events: sender, stopped, policy, shared: Arc::clone(&shared) };
         let thread =
             sys::without_signals(|| std::thread::Builder::new().name("nswatch".into()).spawn(move || reader.run()));
         Ok(Self {
@@ -111,7 +121,7 @@ impl Relay {
 
     /// Deals with what comes after the last event in the queue.
     fn at_the_end(&mut self, state: &mut State, out: &mut Outbox) -> Result<()> {
-        if let Some(dropped) = state.broken.take() {
+        if let Some(dropped) = state.mend() {
             self.recover(dropped, state, out);
             if state.failure.is_some() || state.ended {
                 self.shared.readable.raise().doing("raise an event descriptor")?;
@@ -149,7 +159,7 @@ impl Source for Relay {
         if self.policy == Policy::DropOldest {
             let shared = Arc::clone(&self.shared);
             let mut state = shared.state();
-            if let Some(dropped) = state.broken.take() {
+            if let Some(dropped) = state.mend() {
                 let older = self.events.try_iter().count() as u64;
                 self.recover(dropped + older, &state, out);
                 return Ok(Drained::All);
@@ -213,6 +223,8 @@ impl Drop for Relay {
 /// The side of the thread.
 struct Reader {
     watcher: Watcher,
+    /// There is more than the events told, until a comparison is complete: what existed at open without a replay.
+    untold: bool,
     events: Sender<Event>,
     /// Disconnected when the relay goes.
     stopped: Receiver<()>,
@@ -253,7 +265,12 @@ impl Reader {
                 Ok(true)
             }
             Err(failure) => {
-                self.shared.state().failure = Some(failure);
+                {
+                    let mut state = self.shared.state();
+                    state.failure = Some(failure);
+                    // what can be made good is, before the failure is told
+                    state.hold = false;
+                }
                 self.shared.readable.raise()?;
                 while self.shared.state().failure.is_some() && !self.shared.state().stop {
                     let request = self.shared.request.as_fd();
@@ -275,16 +292,24 @@ impl Reader {
             let mut state = self.shared.state();
             state.truth.add(&event.kind);
             state.learned = event.time;
-            match &mut state.broken {
-                Some(dropped) => {
-                    *dropped += 1;
+            let complete = event.kind == EventKind::Synced;
+            self.untold &= !complete;
+            if let Some(dropped) = &mut state.broken {
+                *dropped += 1;
+                if !(complete && std::mem::take(&mut state.hold)) {
                     return Ok(true);
                 }
-                whole => match self.events.try_send(event) {
+            } else {
+                match self.events.try_send(event) {
                     Ok(()) => {}
-                    Err(TrySendError::Full(_)) => *whole = Some(1),
+                    Err(TrySendError::Full(_)) => {
+                        state.broken = Some(1);
+                        // after `Synced` all that exists must have been told
+                        state.hold = self.untold;
+                        state.resync |= self.untold;
+                    }
                     Err(TrySendError::Disconnected(_)) => return Ok(false),
-                },
+                }
             }
         }
         self.shared.queued_max.fetch_max(self.events.len() as u64, Ordering::Relaxed);
