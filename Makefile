@@ -4,7 +4,7 @@
 #     make test       install what the tests need, then run every test in every language
 #     make install    PREFIX=/usr/local DESTDIR= LIBDIR= INCLUDEDIR= BINDIR= MANDIR=
 #     make chaos      SECONDS=60 SEED=: actors at random against beliefs, see docs/reliability.md
-#     make sanitize   the C test program and the library under AddressSanitizer, the queue under valgrind's race detectors
+#     make sanitize   the C test program and the library under AddressSanitizer, the queue under ThreadSanitizer
 #     make lint       formatting, clippy, rustdoc, header drift, exported symbols
 
 CARGO ?= cargo

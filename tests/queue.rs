@@ -131,6 +131,7 @@ fn what_was_not_replayed_is_told_by_what_makes_good<A: Api>() {
         let flags = nswatch::capi::options::NSW_NO_REPLAY;
         let mut o = Observer::<A>::open(&How { flags, ..how(2, policy) });
         (0..100).for_each(|i| placeholder(name(i)));
+        until_known(&o, 101);
         o.until(Overflow, "");
         o.until(Synced, "");
         o.expect_truth(RUN_NETNS);
