@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
+use crossbeam_channel::{Receiver, Select, Sender, TrySendError, bounded};
 
 use crate::error::{Doing, Error, Result};
 use crate::event::{Event, EventKind};
@@ -168,10 +168,10 @@ impl Source for Relay {
         if let Ok(event) = self.events.try_recv() {
             return Ok(self.pass(event, out));
         }
-        // what is sent from here on raises the flag again
-        self.shared.readable.lower().doing("read an event descriptor")?;
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
+        // what is queued from here on raises the flag again
+        self.shared.readable.lower().doing("read an event descriptor")?;
         match self.events.try_recv() {
             Ok(event) => {
                 self.shared.readable.raise().doing("raise an event descriptor")?;
@@ -270,8 +270,8 @@ impl Reader {
                     state.failure = Some(failure);
                     // what can be made good is, before the failure is told
                     state.hold = false;
+                    self.shared.readable.raise()?;
                 }
-                self.shared.readable.raise()?;
                 while self.shared.state().failure.is_some() && !self.shared.state().stop {
                     let request = self.shared.request.as_fd();
                     sys::poll_readable_either(request, request)?;
@@ -282,46 +282,68 @@ impl Reader {
         }
     }
 
+    /// Queues an event; `false` when it is time to end. The flag goes up under the lock, so that to the consumer, who
+    /// takes it down under the lock, both are one step: it never wakes for an event that it has already.
     fn pass(&mut self, event: Event) -> std::io::Result<bool> {
-        if self.policy == Policy::Block {
-            select! {
-                send(self.events, event) -> sent => if sent.is_err() { return Ok(false) },
-                recv(self.stopped) -> _ => return Ok(false),
+        let mut event = event;
+        loop {
+            let shared = Arc::clone(&self.shared);
+            let mut state = shared.state();
+            let queued = match self.policy {
+                Policy::Block => self.events.try_send(event),
+                _ => self.queue_or_drop(&mut state, event),
+            };
+            match queued {
+                Ok(()) => {
+                    self.shared.queued_max.fetch_max(self.events.len() as u64, Ordering::Relaxed);
+                    return self.shared.readable.raise().map(|()| true);
+                }
+                Err(TrySendError::Disconnected(_)) => return Ok(false),
+                Err(TrySendError::Full(back)) => event = back,
             }
-        } else {
-            let mut state = self.shared.state();
-            state.truth.add(&event.kind);
-            state.learned = event.time;
-            let complete = event.kind == EventKind::Synced;
-            self.untold &= !complete;
-            if let Some(dropped) = &mut state.broken {
-                *dropped += 1;
-                if !(complete && std::mem::take(&mut state.hold)) {
-                    return Ok(true);
-                }
-            } else {
-                match self.events.try_send(event) {
-                    Ok(()) => {}
-                    Err(TrySendError::Full(_)) => {
-                        state.broken = Some(1);
-                        // after `Synced` all that exists must have been told
-                        state.hold = self.untold;
-                        state.resync |= self.untold;
-                    }
-                    Err(TrySendError::Disconnected(_)) => return Ok(false),
-                }
+            drop(state);
+            if !self.wait_for_room() {
+                return Ok(false);
             }
         }
-        self.shared.queued_max.fetch_max(self.events.len() as u64, Ordering::Relaxed);
-        self.shared.readable.raise()?;
-        Ok(true)
+    }
+
+    fn queue_or_drop(&mut self, state: &mut State, event: Event) -> Result<(), TrySendError<Event>> {
+        state.truth.add(&event.kind);
+        state.learned = event.time;
+        let complete = event.kind == EventKind::Synced;
+        self.untold &= !complete;
+        if let Some(dropped) = &mut state.broken {
+            *dropped += 1;
+            state.hold &= !complete;
+            return Ok(());
+        }
+        match self.events.try_send(event) {
+            Err(TrySendError::Full(_)) => {
+                state.broken = Some(1);
+                // after `Synced` all that exists must have been told
+                state.hold = self.untold;
+                state.resync |= self.untold;
+                Ok(())
+            }
+            queued => queued,
+        }
+    }
+
+    /// `false` when it is time to end.
+    fn wait_for_room(&self) -> bool {
+        let mut select = Select::new();
+        select.send(&self.events);
+        let stopped = select.recv(&self.stopped);
+        select.ready() != stopped
     }
 }
 
 impl Drop for Reader {
     /// Runs after a panic too: the consumer must not wait for a thread that is no more.
     fn drop(&mut self) {
-        self.shared.state().ended = true;
+        let mut state = self.shared.state();
+        state.ended = true;
         self.shared.readable.raise().ok();
     }
 }
