@@ -86,6 +86,8 @@ enum Telling {
     Replayed,
     /// As news: the directory has just come.
     News,
+    /// As news, and only what has changed: what was not to be told is not told now.
+    Changes,
     /// Not at all.
     Silent,
 }
@@ -211,7 +213,11 @@ impl Named {
     /// Takes note of where the path leads now. `coming`: how to tell of a directory that was not there before.
     fn arrive(&mut self, arrival: Arrival, coming: Telling, out: &mut Outbox) -> Result<()> {
         let directory = match arrival {
-            Arrival::Directory { opened, same: true } => Some(opened),
+            Arrival::Directory { opened, same: true } => {
+                // it may have been away, and names were looked up in what was in its place
+                self.due.look.get_or_insert(Telling::Changes);
+                Some(opened)
+            }
             other => {
                 self.leave(coming == Telling::Replayed, out);
                 match other {
@@ -267,6 +273,7 @@ impl Named {
             let state = found.map_or(State::Placeholder, |found| State::Namespace(found.netns));
             match telling {
                 Telling::Silent => self.ledger.assume(&name, state),
+                Telling::Changes => self.ledger.review(&name, state, out),
                 _ => self.ledger.look_saw(&name, state, replayed, out),
             }
             self.readiness.note(&name, found);
