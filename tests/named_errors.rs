@@ -86,6 +86,16 @@ fn who_may_not_read_an_ancestor_may_watch<A: Api>() {
     // its end is seen from within
     std::fs::remove_dir_all("/run/a/netns").unwrap();
     elsewhere(&Restriction::powerless(), || o.expect(&[(Deleted, "half")]));
+    o.resync();
+    make_dir("/run/a/netns");
+    placeholder("/run/a/netns/half");
+    elsewhere(&Restriction::powerless(), || o.resync());
+    // so is that it may not be read any more; that it may again, only a comparison can tell
+    set_mode("/run/a/netns", 0o000);
+    elsewhere(&Restriction::powerless(), || o.expect(&[(Deleted, "half")]));
+    set_mode("/run/a/netns", 0o700);
+    let told = elsewhere(&Restriction::powerless(), || o.resync());
+    assert_eq!(told.iter().map(|event| event.brief()).collect::<Vec<_>>(), [(Created, "half".to_owned())]);
 }
 
 /// The mode of `path` changes, above or at the watched `dir`; all that the watcher does, it does without power.
