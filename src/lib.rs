@@ -38,6 +38,8 @@ mod event;
 mod named;
 mod options;
 mod outbox;
+mod picture;
+mod relay;
 mod source;
 mod sys;
 mod watcher;
@@ -47,5 +49,5 @@ pub mod capi;
 
 pub use error::{Error, Result, explain};
 pub use event::{Event, EventKind, Name, Netns};
-pub use options::{DEFAULT_DIR, Options};
+pub use options::{DEFAULT_DIR, Options, Policy, QUEUE_MAX};
 pub use watcher::{Stats, Watcher};

@@ -1,11 +1,26 @@
 //! What a watcher can be asked to do differently. Pure data: nothing is looked at before a watcher is opened.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 
 /// Where `ip netns` keeps its names.
 pub const DEFAULT_DIR: &str = "/run/netns";
+
+/// The most events that a queue can be asked to hold.
+pub const QUEUE_MAX: u32 = 1 << 20;
+
+/// What a full queue does with one event more. What is dropped is counted, and made good by a resync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// The reader thread waits for room; meanwhile the kernel queues, and then overflows.
+    Block,
+    /// The events in the queue are still told, then `Overflow` and what has changed since.
+    DropNewest,
+    /// The events in the queue are dropped, so that `Overflow` and what is now come first.
+    DropOldest,
+}
 
 /// How to watch. The default watches `/run/netns`, tells what exists first, and waits for a missing directory.
 #[derive(Debug, Clone)]
@@ -14,11 +29,22 @@ pub struct Options {
     pub(crate) replay: bool,
     pub(crate) parent: bool,
     pub(crate) dir_events: bool,
+    pub(crate) mount_events: bool,
+    pub(crate) settle: Duration,
+    pub(crate) queue: Option<(u32, Policy)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { dir: DEFAULT_DIR.into(), replay: true, parent: true, dir_events: false }
+        Self {
+            dir: DEFAULT_DIR.into(),
+            replay: true,
+            parent: true,
+            dir_events: false,
+            mount_events: false,
+            settle: Duration::ZERO,
+            queue: None,
+        }
     }
 }
 
@@ -63,5 +89,42 @@ impl Options {
     pub fn dir_events(mut self, dir_events: bool) -> Self {
         self.dir_events = dir_events;
         self
+    }
+
+    /// Whether to notice unmounts and re-binds of known names, and mounts over the directory or the way to it, as
+    /// they happen (default: no, only at a resync).
+    ///
+    /// With CAP_SYS_ADMIN over the mount namespace on Linux 6.15 this costs a constant amount per change of any mount
+    /// of the mount namespace. Without, each such change costs a look at every known name.
+    pub fn mount_events(mut self, mount_events: bool) -> Self {
+        self.mount_events = mount_events;
+        self
+    }
+
+    /// How long a name may change before the outcome is told (default: zero, every change is told at once).
+    ///
+    /// The first change of a name starts the time; when it is over, the difference is told. So a name that comes and
+    /// goes within it is never told, and one that keeps changing is told once in each such time. What is replayed
+    /// does not wait.
+    pub fn settle(mut self, settle: Duration) -> Self {
+        self.settle = settle;
+        self
+    }
+
+    /// Asks for a reader thread with a queue of `capacity` events (default: no thread).
+    ///
+    /// The thread takes events from the kernel as they come, however rarely the consumer asks. It ends with the
+    /// watcher and has all signals blocked. The price: a process with a second thread can no longer
+    /// `unshare(CLONE_NEWUSER)`, or `setns` to a user namespace; and a child of `fork(2)` has no such thread
+    /// and must not touch the watcher.
+    ///
+    /// # Errors
+    /// `EINVAL`: `capacity` is 0 or more than [`QUEUE_MAX`].
+    pub fn queue(mut self, capacity: u32, policy: Policy) -> Result<Self> {
+        if capacity == 0 || capacity > QUEUE_MAX {
+            return Err(Error::new(libc::EINVAL, "make a queue of no or too many events"));
+        }
+        self.queue = Some((capacity, policy));
+        Ok(self)
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Counters {
 pub(crate) struct Outbox {
     queue: VecDeque<Event>,
     now: Duration,
+    /// An `Overflow` has been pushed and its `Synced` not yet.
+    overflown: bool,
     pub(crate) counters: Counters,
 }
 
@@ -32,16 +34,33 @@ impl Outbox {
         self.now = sys::monotonic();
     }
 
+    /// The moment of which [`learned_now`](Self::learned_now) spoke last.
+    pub(crate) fn now(&self) -> Duration {
+        self.now
+    }
+
     pub(crate) fn push(&mut self, kind: EventKind, replayed: bool) {
-        match kind {
+        self.forward(Event { kind, replayed, time: self.now });
+    }
+
+    /// Takes on an event as it is.
+    pub(crate) fn forward(&mut self, event: Event) {
+        match event.kind {
             EventKind::Overflow { dropped } => {
-                self.counters.overflows += 1;
                 self.counters.dropped += dropped;
+                if std::mem::replace(&mut self.overflown, true) {
+                    // more was lost before the first loss was made good: the one `Synced` to come serves both
+                    return;
+                }
+                self.counters.overflows += 1;
             }
-            EventKind::Synced => self.counters.resyncs += 1,
+            EventKind::Synced => {
+                self.counters.resyncs += 1;
+                self.overflown = false;
+            }
             _ => {}
         }
-        self.queue.push_back(Event { kind, replayed, time: self.now });
+        self.queue.push_back(event);
         self.counters.queued_max = self.counters.queued_max.max(self.len());
     }
 

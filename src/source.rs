@@ -1,9 +1,8 @@
 //! What the two kinds of watcher have in common, seen from the front.
 
 use crate::error::Result;
-use crate::event::Event;
+use crate::named::Opener;
 use crate::outbox::Outbox;
-use std::os::fd::OwnedFd;
 
 /// What a source leaves behind when it stops reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +32,13 @@ pub(crate) trait Source: Send + std::fmt::Debug {
         0
     }
 
-    /// Opens the namespace that `ready` announced.
-    fn open_netns(&self, ready: &Event) -> Result<OwnedFd>;
+    /// How many events it holds back for want of being asked, and the most it ever did.
+    fn queued(&self) -> (u64, u64) {
+        (0, 0)
+    }
+
+    /// What opens the namespaces that it announces, if it announces any.
+    fn opener(&self) -> Option<Opener> {
+        None
+    }
 }

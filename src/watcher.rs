@@ -7,11 +7,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::event::Event;
-use crate::named::Named;
+use crate::named::{Named, Opener};
 use crate::options::Options;
 use crate::outbox::Outbox;
+use crate::relay::Relay;
 use crate::source::{Drained, Source};
 use crate::sys::{self, Epoll, Flag};
 
@@ -93,7 +94,19 @@ impl Watcher {
         let epoll = Arc::new(Epoll::new().doing("make an epoll descriptor")?);
         let mut out = Outbox::default();
         let source = Named::open(options, Arc::clone(&epoll), &mut out)?;
-        Self::new(Box::new(source), out, epoll)
+        Self::new(Box::new(source), out, epoll)?.relayed(options)
+    }
+
+    /// Puts a reader thread and a queue in front of the watcher, if that was asked for.
+    fn relayed(self, options: &Options) -> Result<Self> {
+        let Some((capacity, policy)) = options.queue else { return Ok(self) };
+        let epoll = Arc::new(Epoll::new().doing("make an epoll descriptor")?);
+        let relay = Relay::start(self, capacity, policy, &epoll)?;
+        Self::new(Box::new(relay), Outbox::default(), epoll)
+    }
+
+    pub(crate) fn opener(&self) -> Option<Opener> {
+        self.source.opener()
     }
 
     fn new(source: Box<dyn Source>, out: Outbox, epoll: Arc<Epoll>) -> Result<Self> {
@@ -174,19 +187,23 @@ impl Watcher {
     /// `ENOENT`: it is gone from this name. `ESTALE`: the name refers to another namespace by now. `EINVAL`: the
     /// event is not a `Ready`. Otherwise as `open(2)`.
     pub fn open_netns(&self, ready: &Event) -> Result<OwnedFd> {
-        self.source.open_netns(ready)
+        match self.opener() {
+            Some(opener) => opener.open(ready),
+            None => Err(Error::new(libc::EINVAL, "open a namespace by a watcher that announces none")),
+        }
     }
 
     /// The counters.
     pub fn stats(&self) -> Stats {
         let counters = self.out.counters;
+        let (queued, queued_max) = self.source.queued();
         Stats {
             delivered: counters.delivered,
             dropped: counters.dropped,
             overflows: counters.overflows,
             resyncs: counters.resyncs,
-            queued: self.out.len(),
-            queued_max: counters.queued_max,
+            queued: self.out.len() + queued,
+            queued_max: counters.queued_max.max(queued_max),
             pending: self.source.pending(),
             known: self.source.known(),
         }

@@ -188,7 +188,7 @@ fn a_hard_link_is_a_name<A: Api>() {
 fn a_placeholder_that_nobody_may_read<A: Api>() {
     let mut o = watched::<A>();
     placeholder("/run/netns/secret");
-    std::fs::set_permissions("/run/netns/secret", PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions("/run/netns/secret", PermissionsExt::from_mode(0o000)).unwrap();
     o.expect(&[(Created, "secret")]);
     o.expect_nothing();
     mount_new_netns("/run/netns/secret");

@@ -36,7 +36,7 @@ pub const NSW_EVENT_REPLAYED: u32 = 1;
 /// What an nsid is where there is none. Since: 0.1
 pub const NSID_NOT_ASSIGNED: i32 = -1;
 
-/// An event. Opaque, borrowed from its watcher.
+/// An event, as C borrows it.
 #[repr(transparent)]
 pub struct nsw_event(pub(super) Event);
 

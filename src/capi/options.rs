@@ -6,11 +6,12 @@
 
 use std::ffi::{CStr, OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 use libc::c_int;
 
 use super::{borrow_mut, guard, invalid};
-use crate::options::Options;
+use crate::options::{Options, Policy};
 
 /// Start with now, not with what exists. Since: 0.1
 pub const NSW_NO_REPLAY: u32 = 0x1;
@@ -19,8 +20,21 @@ pub const NSW_NO_REPLAY: u32 = 0x1;
 pub const NSW_NO_PARENT: u32 = 0x2;
 /// NSW_SOURCE_NAMED: tell when the directory itself comes and goes. Since: 0.1
 pub const NSW_DIR_EVENTS: u32 = 0x4;
+/// NSW_SOURCE_NAMED: notice unmounts and re-binds of known names, and mounts over the directory or the way to it, as
+/// they happen and not only at a resync. With CAP_SYS_ADMIN over the mount namespace, on Linux 6.15, each change of a
+/// mount costs a constant amount; without, a look at every known name. Since: 0.1
+pub const NSW_MOUNT_EVENTS: u32 = 0x8;
 
-/// What to do differently. Opaque, owned by the caller: nsw_options_free().
+const FLAGS: u32 = NSW_NO_REPLAY | NSW_NO_PARENT | NSW_DIR_EVENTS | NSW_MOUNT_EVENTS;
+
+/// A full queue: the reader thread waits for room; meanwhile the kernel queues, and then overflows. Since: 0.1
+pub const NSW_QUEUE_BLOCK: u32 = 1;
+/// A full queue: the events in it are still told, then NSW_EVENT_OVERFLOW and what has changed since. Since: 0.1
+pub const NSW_QUEUE_DROP_NEWEST: u32 = 2;
+/// A full queue: the events in it are dropped, so that NSW_EVENT_OVERFLOW and what is now come first. Since: 0.1
+pub const NSW_QUEUE_DROP_OLDEST: u32 = 3;
+
+/// What to do differently, as C holds it.
 pub struct nsw_options(pub(super) Options);
 
 /// Makes options with the default values.
@@ -47,7 +61,7 @@ pub unsafe extern "C" fn nsw_options_free(o: *mut nsw_options) {
 
 /// Sets the flags, in place of those set before.
 ///
-/// @flags: NSW_NO_REPLAY, NSW_NO_PARENT, NSW_DIR_EVENTS, or 0.
+/// @flags: 0, or one or several of NSW_NO_REPLAY, NSW_NO_PARENT, NSW_DIR_EVENTS, NSW_MOUNT_EVENTS.
 ///
 /// Returns 0, or -EINVAL: @o is NULL, or a bit is unknown; then nothing is changed.
 ///
@@ -57,14 +71,15 @@ pub unsafe extern "C" fn nsw_options_set_flags(o: *mut nsw_options, flags: u32) 
     guard(|| {
         // SAFETY: NULL or live, as the chapter demands.
         let options = unsafe { borrow_mut(o) }?;
-        if flags & !(NSW_NO_REPLAY | NSW_NO_PARENT | NSW_DIR_EVENTS) != 0 {
+        if flags & !FLAGS != 0 {
             return Err(invalid());
         }
         let has = |flag| flags & flag != 0;
         options.0 = std::mem::take(&mut options.0)
             .replay(!has(NSW_NO_REPLAY))
             .parent(!has(NSW_NO_PARENT))
-            .dir_events(has(NSW_DIR_EVENTS));
+            .dir_events(has(NSW_DIR_EVENTS))
+            .mount_events(has(NSW_MOUNT_EVENTS));
         Ok(0)
     })
 }
@@ -87,6 +102,53 @@ pub unsafe extern "C" fn nsw_options_set_dir(o: *mut nsw_options, path: *const c
         // SAFETY: not NULL, so it is a string of C.
         let path = unsafe { CStr::from_ptr(path) };
         options.0 = options.0.clone().dir(OsStr::from_bytes(path.to_bytes()))?;
+        Ok(0)
+    })
+}
+
+/// Sets for how long a name may change before the outcome is told, for NSW_SOURCE_NAMED. The first change of a name
+/// starts the time, and when it is over, the difference is told: a name that comes and goes within it is never told,
+/// and one that keeps changing is told once in each such time. What is replayed does not wait.
+///
+/// @ms: milliseconds; 0, the default: every change is told at once.
+///
+/// Returns 0, or -EINVAL: @o is NULL.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_options_set_settle(o: *mut nsw_options, ms: u32) -> c_int {
+    guard(|| {
+        // SAFETY: NULL or live, as the chapter demands.
+        let options = unsafe { borrow_mut(o) }?;
+        options.0 = std::mem::take(&mut options.0).settle(Duration::from_millis(ms.into()));
+        Ok(0)
+    })
+}
+
+/// Asks for a background reader thread with a bounded queue, which takes events from the kernel as they come, however
+/// rarely they are asked for. The thread ends with nsw_close() and has all signals blocked. The price: a process with a
+/// second thread can no longer unshare(CLONE_NEWUSER), or setns(2) to a user namespace; and a child of fork(2) has no
+/// such thread and must not touch the watcher.
+///
+/// @capacity: how many events the queue holds, 1 to 1048576.
+/// @policy: what a full queue does: NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST or NSW_QUEUE_DROP_OLDEST. What is dropped is
+/// counted, told by NSW_EVENT_OVERFLOW, and made good by a resync.
+///
+/// Returns 0, or -EINVAL: @o is NULL, or a value is none of those; then nothing is changed.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_options_set_queue(o: *mut nsw_options, capacity: u32, policy: u32) -> c_int {
+    guard(|| {
+        // SAFETY: NULL or live, as the chapter demands.
+        let options = unsafe { borrow_mut(o) }?;
+        let policy = match policy {
+            NSW_QUEUE_BLOCK => Policy::Block,
+            NSW_QUEUE_DROP_NEWEST => Policy::DropNewest,
+            NSW_QUEUE_DROP_OLDEST => Policy::DropOldest,
+            _ => return Err(invalid()),
+        };
+        options.0 = options.0.clone().queue(capacity, policy)?;
         Ok(0)
     })
 }

@@ -37,7 +37,7 @@ pub const NSW_STAT_PENDING: u32 = 7;
 /// nsw_stat(): names, or ids, that exist. Since: 0.1
 pub const NSW_STAT_KNOWN: u32 = 8;
 
-/// A watcher. Opaque, owned by the caller: nsw_close().
+/// A watcher, as C holds it.
 pub struct nsw_watcher {
     watcher: Watcher,
     /// What the caller has borrowed.

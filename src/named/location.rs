@@ -56,25 +56,30 @@ pub(crate) struct Location {
     steps: Vec<Step>,
     /// The watch of the directory itself, if the path leads to one.
     directory: Option<WatchDescriptor>,
+    /// The directory and the mount that it is on, to notice that mounts have changed where the path leads.
+    place: Option<Place>,
 }
+
+/// Device, inode, mount.
+type Place = (u64, u64, Option<u64>);
 
 impl Location {
     pub(crate) fn new(path: &Path) -> Result<Self> {
         let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::new(libc::EINVAL, "watch").on(path))?;
-        Ok(Self { path, steps: Vec::new(), directory: None })
+        Ok(Self { path, steps: Vec::new(), directory: None, place: None })
     }
 
     pub(crate) fn as_os_str(&self) -> &OsStr {
         OsStr::from_bytes(self.path.to_bytes())
     }
 
+    pub(crate) fn clone_path(&self) -> CString {
+        self.path.clone()
+    }
+
     /// The path of a name in the directory.
     pub(crate) fn path_of(&self, name: &CStr) -> CString {
-        let mut path = self.path.to_bytes().to_vec();
-        path.push(b'/');
-        path.extend_from_slice(name.to_bytes());
-        // neither part contains a NUL
-        CString::new(path).unwrap_or_default()
+        join(&self.path, name)
     }
 
     /// Whether there is something of this name in the directory, other than a directory.
@@ -106,7 +111,7 @@ impl Location {
     /// place, and perhaps more; the next walk puts that right.
     pub(crate) fn walk(&mut self, inotify: &Inotify) -> Result<Arrival> {
         let mut walk = Walk { inotify, steps: Vec::new() };
-        let arrival = match walk.to_the_end(&self.path) {
+        let arrival = match walk.walk_on(&self.path) {
             Err(error) if is_shortage(&error) => return Err(error).doing_on("watch the way to", self.as_os_str()),
             arrival => arrival,
         };
@@ -122,11 +127,33 @@ impl Location {
         match arrival {
             Ok(opened) => {
                 self.directory = self.steps.last().map(|step| step.watch.clone());
+                self.place = place(opened.as_fd(), c"");
                 Ok(Arrival::Directory { opened, same: before == self.directory })
             }
-            Err(why) => Ok(Arrival::Nowhere(why)),
+            Err(why) => {
+                self.place = None;
+                Ok(Arrival::Nowhere(why))
+            }
         }
     }
+
+    /// Whether the path leads where it led at the last walk, as far as mounts are concerned.
+    pub(crate) fn is_unmoved(&self) -> bool {
+        place(CWD, &self.path) == self.place
+    }
+}
+
+/// The path of a name in a directory.
+pub(crate) fn join(dir: &CStr, name: &CStr) -> CString {
+    let mut path = dir.to_bytes().to_vec();
+    path.push(b'/');
+    path.extend_from_slice(name.to_bytes());
+    // neither part contains a NUL
+    CString::new(path).unwrap_or_default()
+}
+
+fn place(at: BorrowedFd<'_>, path: &CStr) -> Option<Place> {
+    sys::stat(at, path, 0).ok().map(|stat| (stat.dev, stat.ino, stat.mount_id))
 }
 
 /// A walk in progress.
@@ -137,7 +164,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// The directory, opened for reading.
-    fn to_the_end(&mut self, path: &CStr) -> io::Result<OwnedFd> {
+    fn walk_on(&mut self, path: &CStr) -> io::Result<OwnedFd> {
         let root = || sys::open(CWD, c"/", libc::O_PATH | libc::O_DIRECTORY);
         let mut components = split(path.to_bytes());
         let mut links = 0;

@@ -1,11 +1,13 @@
 //! The source that watches the names in a directory.
 //!
 //! It owns an inotify instance and wires the parts together: notices about the way go to the [`Location`], notices
-//! about names to the [`Roster`], new names to [`Readiness`]. What the roster answers is told. There is one way to
+//! about names to the [`Ledger`], which tells them, and new names to [`Readiness`]. There is one way to
 //! find out the whole truth, [`Named::look`], and it serves the replay at open, the recovery from an overflow, a
 //! directory that came, and `resync` alike.
 
+mod ledger;
 mod location;
+mod mounted;
 mod mounts;
 mod probe;
 mod readiness;
@@ -26,10 +28,11 @@ use crate::options::Options;
 use crate::outbox::Outbox;
 use crate::source::{Drained, Source};
 use crate::sys::{self, Epoll};
+use ledger::Ledger;
 use location::{Arrival, Location};
 use probe::Probe;
-use readiness::Readiness;
-use roster::{Roster, State, Transition};
+use readiness::{Readiness, Tidings};
+pub(crate) use roster::{State, Transition};
 use wire::Notice;
 
 /// Room for what one read returns: some 500 notices of short names.
@@ -52,7 +55,7 @@ pub(crate) struct Named {
     location: Location,
     /// The directory has been told as there.
     present: bool,
-    roster: Roster,
+    ledger: Ledger,
     readiness: Readiness,
     probe: Probe,
     due: Due,
@@ -71,8 +74,6 @@ struct Due {
     look: Option<Telling>,
     /// When all that is done, `Synced` is to be told.
     synced: bool,
-    /// An overflow has been told that is not made good yet. Until it is, another one is the same.
-    overflow: bool,
     /// Names that something was moved away from. Whether something else is there now is to be seen: when two names
     /// change places, each is told as the target of one move and then as the source of the other.
     vacated: Vec<Name>,
@@ -98,14 +99,15 @@ impl Named {
             buffer: vec![0; BUFFER].into_boxed_slice(),
             location: Location::new(&options.dir)?,
             present: false,
-            roster: Roster::default(),
-            readiness: Readiness::new(epoll),
+            ledger: Ledger::new(options.settle, &epoll)?,
+            readiness: Readiness::new(epoll, options.mount_events),
             probe: Probe::detect(),
             due: Due { synced: options.replay, ..Due::default() },
             dir_events: options.dir_events,
             parent: options.parent,
             ended: false,
         };
+        this.readiness.start()?;
         out.learned_now();
         let telling = if options.replay { Telling::Replayed } else { Telling::Silent };
         match this.location.walk(&this.inotify)? {
@@ -148,32 +150,40 @@ impl Named {
     fn notice(&mut self, notice: &Notice<'_>, out: &mut Outbox) {
         let mask = EventMask::from_bits_truncate(notice.mask);
         if mask.contains(EventMask::Q_OVERFLOW) {
-            if !self.due.overflow {
-                out.push(EventKind::Overflow { dropped: 0 }, false);
-            }
-            let look = Some(Telling::Replayed);
-            self.due = Due { walk: true, look, synced: true, overflow: true, vacated: Vec::new() };
-            return;
+            return self.lost(out);
         }
         self.due.walk |= self.location.is_way(notice);
         if !self.location.is_name(notice) || mask.contains(EventMask::ISDIR) {
             return;
         }
         if mask.intersects(EventMask::CREATE | EventMask::MOVED_TO) {
-            if self.roster.state(notice.name) == State::Absent {
-                tell(self.roster.observe(notice.name, State::Placeholder), false, out);
+            if self.ledger.roster().state(notice.name) == State::Absent {
+                self.ledger.observe(notice.name, State::Placeholder, out);
             }
             self.readiness.consider(notice.name);
         } else if mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM) {
-            tell(self.roster.observe(notice.name, State::Absent), false, out);
+            self.ledger.observe(notice.name, State::Absent, out);
+            self.readiness.forget(notice.name);
             if mask.contains(EventMask::MOVED_FROM) {
                 self.due.vacated.push(Name::new(notice.name));
             }
         }
     }
 
+    /// The kernel has lost notices, nobody knows how many: a look is due.
+    fn lost(&mut self, out: &mut Outbox) {
+        out.push(EventKind::Overflow { dropped: 0 }, false);
+        let vacated = std::mem::take(&mut self.due.vacated);
+        self.due = Due { walk: true, look: Some(Telling::Replayed), synced: true, vacated };
+    }
+
     /// Does what is due.
     fn catch_up(&mut self, out: &mut Outbox) -> Result<()> {
+        match self.readiness.hear(&self.location)? {
+            Tidings::Lost => self.lost(out),
+            Tidings::Way => self.due.walk = true,
+            Tidings::Names => {}
+        }
         if self.due.walk || self.due.look.is_some() {
             let arrival = self.location.walk(&self.inotify)?;
             self.due.walk = false;
@@ -181,16 +191,16 @@ impl Named {
             self.arrive(arrival, self.due.look.unwrap_or(Telling::News), out)?;
         }
         while let Some(name) = self.due.vacated.last() {
-            if self.roster.state(name.as_c_str()) == State::Absent && self.location.has(name)? {
-                tell(self.roster.observe(name.as_c_str(), State::Placeholder), false, out);
+            if self.ledger.roster().state(name.as_c_str()) == State::Absent && self.location.has(name)? {
+                self.ledger.observe(name.as_c_str(), State::Placeholder, out);
                 self.readiness.consider(name.as_c_str());
             }
             self.due.vacated.pop();
         }
-        self.readiness.check(&mut self.roster, self.probe, &self.location, out)?;
+        self.readiness.check(&mut self.ledger, self.probe, &self.location, out)?;
+        self.ledger.tell_settled(out)?;
         if self.due.synced {
             self.due.synced = false;
-            self.due.overflow = false;
             out.push(EventKind::Synced, false);
         }
         Ok(())
@@ -228,10 +238,9 @@ impl Named {
             return;
         }
         self.present = false;
-        self.roster.begin_look();
-        for transition in self.roster.end_look() {
-            tell(Some(transition), replayed, out);
-        }
+        self.ledger.begin_look(out);
+        self.ledger.end_look(replayed, out);
+        self.readiness.forget_all();
         self.ended = !self.parent;
         if self.dir_events || self.ended {
             out.push(EventKind::DirDeleted, replayed);
@@ -242,7 +251,7 @@ impl Named {
     fn look(&mut self, directory: &OwnedFd, telling: Telling, out: &mut Outbox) -> Result<()> {
         let doing = "read the directory";
         let replayed = telling == Telling::Replayed;
-        self.roster.begin_look();
+        self.ledger.begin_look(out);
         for entry in std::fs::read_dir(sys::proc_path(directory.as_fd())).doing_on(doing, self.location.as_os_str())? {
             let entry = match entry {
                 Ok(entry) if entry.file_type().is_ok_and(|kind| kind.is_dir()) => continue,
@@ -253,22 +262,15 @@ impl Named {
             };
             let Ok(name) = CString::new(entry.file_name().into_vec()) else { continue };
             let found = self.probe.look(directory.as_fd(), &name).doing_on("look at", entry.path())?;
-            let state = found.map_or(State::Placeholder, State::Namespace);
+            let state = found.map_or(State::Placeholder, |found| State::Namespace(found.netns));
             match telling {
-                Telling::Silent => self.roster.assume(&name, state),
-                _ => tell(self.roster.observe(&name, state), replayed, out),
+                Telling::Silent => self.ledger.assume(&name, state),
+                _ => self.ledger.look_saw(&name, state, replayed, out),
             }
+            self.readiness.note(&name, found);
         }
-        for transition in self.roster.end_look() {
-            tell(Some(transition), replayed, out);
-        }
+        self.ledger.end_look(replayed, out);
         Ok(())
-    }
-}
-
-fn tell(transition: Option<Transition>, replayed: bool, out: &mut Outbox) {
-    if let Some(transition) = transition {
-        transition.tell(|event| out.push(event, replayed));
     }
 }
 
@@ -299,23 +301,15 @@ impl Source for Named {
     }
 
     fn known(&self) -> u64 {
-        self.roster.len() as u64
+        self.ledger.roster().len() as u64
     }
 
     fn pending(&self) -> u64 {
-        self.roster.waiting().len() as u64
+        self.ledger.roster().waiting().len() as u64
     }
 
-    fn open_netns(&self, ready: &Event) -> Result<OwnedFd> {
-        let doing = "open the namespace";
-        let EventKind::Ready(name, netns) = ready.kind() else {
-            return Err(Error::new(libc::EINVAL, "open the namespace of an event that announces none"));
-        };
-        match self.probe.open(&self.location.path_of(name.as_c_str())).doing_on(doing, name)? {
-            Some((found, namespace)) if found == *netns => Ok(namespace),
-            Some(_) => Err(Error::new(libc::ESTALE, doing).on(name)),
-            None => Err(Error::new(libc::ENOENT, doing).on(name)),
-        }
+    fn opener(&self) -> Option<Opener> {
+        Some(Opener { dir: self.location.clone_path(), probe: self.probe })
     }
 }
 
@@ -324,6 +318,27 @@ impl Named {
         match self.ended {
             true => Err(Error::new(libc::ENOENT, "go on watching").on(self.location.as_os_str())),
             false => Ok(()),
+        }
+    }
+}
+
+/// Opens the namespaces that events announced. Knows where the names are, and nothing of what happens to them.
+#[derive(Debug, Clone)]
+pub(crate) struct Opener {
+    dir: CString,
+    probe: Probe,
+}
+
+impl Opener {
+    pub(crate) fn open(&self, ready: &Event) -> Result<OwnedFd> {
+        let doing = "open the namespace";
+        let EventKind::Ready(name, netns) = ready.kind() else {
+            return Err(Error::new(libc::EINVAL, "open the namespace of an event that announces none"));
+        };
+        match self.probe.open(&location::join(&self.dir, name.as_c_str())).doing_on(doing, name)? {
+            Some((found, namespace)) if found == *netns => Ok(namespace),
+            Some(_) => Err(Error::new(libc::ESTALE, doing).on(name)),
+            None => Err(Error::new(libc::ENOENT, doing).on(name)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Learning that mounts have changed, by the best means that kernel and privileges allow.
 //!
-//! It is armed while somebody waits for a mount, and silent otherwise. It says that something may have been mounted;
-//! what, and whether it matters, is for others to find out.
+//! It is armed while somebody cares for mounts, and silent otherwise. It says what it can: which mount came or went,
+//! or only that some did. What that means for a name is for others to find out.
 
 use std::fs::File;
 use std::io;
@@ -11,8 +11,11 @@ use std::sync::Arc;
 use crate::error::{Doing, Result, is_shortage};
 use crate::sys::{self, Epoll, MountChange, MountGroup, MountPoll};
 
-/// How many buffers of mount events are read at once: more than a queue of the default length fills.
-const READS: usize = 256;
+/// Beyond so many changes, a look at all that matters is cheaper than one at each of them.
+const MANY: usize = 1000;
+
+/// How many reads empty a queue of the default length: some hundred events each.
+const READS_OF_A_QUEUE: usize = 256;
 
 /// The means.
 #[derive(Debug)]
@@ -23,6 +26,17 @@ enum Means {
     Poll(MountPoll),
     /// mountinfo itself, where AIO is forbidden: to be asked after every wake-up, since polling consumes it.
     Bare(File),
+}
+
+/// What was heard of mounts since it was last asked.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// These changes; perhaps none.
+    Changes(Vec<MountChange>),
+    /// Something may have changed, and it is not known what.
+    Anything,
+    /// The kernel has lost changes.
+    Lost,
 }
 
 #[derive(Debug)]
@@ -88,33 +102,46 @@ impl Mounts {
         }
     }
 
-    /// Whether mounts may have changed since it was armed or last asked.
-    pub(crate) fn changed(&mut self) -> Result<bool> {
-        if !self.armed {
-            return Ok(false);
-        }
+    /// What has changed since it was armed or last asked.
+    pub(crate) fn hear(&mut self) -> Result<Heard> {
+        let nothing = Heard::Changes(Vec::new());
         match &mut self.means {
+            _ if !self.armed => Ok(nothing),
+            None => Ok(nothing),
             Some(Means::Events(group)) => {
-                let mut any = false;
-                let mut changes = Vec::<MountChange>::new();
-                for _ in 0..READS {
-                    group.read(&mut changes).doing("read mount events")?;
-                    if changes.is_empty() {
-                        break;
+                let mut changes = Vec::new();
+                let (mut many, mut lost) = (false, false);
+                for _ in 0..READS_OF_A_QUEUE {
+                    let before = changes.len();
+                    match group.read(&mut changes) {
+                        Ok(()) if changes.len() == before => break,
+                        Ok(()) => {}
+                        Err(error) if before == 0 && !many => return Err(error).doing("read mount events"),
+                        // it comes again; what was read before it must not be lost
+                        Err(_) => break,
                     }
-                    any = true;
-                    changes.clear();
+                    lost |= changes.contains(&MountChange::Overflow);
+                    if changes.len() > MANY {
+                        changes.clear();
+                        many = true;
+                    }
                 }
-                Ok(any)
+                Ok(match (lost, many) {
+                    (true, _) => Heard::Lost,
+                    (_, true) => Heard::Anything,
+                    _ => Heard::Changes(changes),
+                })
             }
-            Some(Means::Poll(poll)) => poll.renew().doing("poll mountinfo"),
+            Some(Means::Poll(poll)) => match poll.renew().doing("poll mountinfo")? {
+                true => Ok(Heard::Anything),
+                false => Ok(nothing),
+            },
             Some(Means::Bare(mountinfo)) => {
                 // lest it wakes the consumer for what is looked at now; that it says no means nothing: another may
                 // have polled it before
                 sys::poll_priority(mountinfo.as_fd()).doing("poll mountinfo")?;
-                Ok(true)
+                Ok(Heard::Anything)
             }
-            None => Ok(false),
         }
     }
 }

@@ -20,6 +20,14 @@ pub(crate) enum Probe {
     Opens,
 }
 
+/// A network namespace that a path leads to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found {
+    pub(crate) netns: Netns,
+    /// The never-reused id of the mount that the path ends on (Linux 6.8).
+    pub(crate) mount_id: Option<u64>,
+}
+
 impl Probe {
     pub(crate) fn detect() -> Self {
         let own = c"/proc/thread-self/ns/net";
@@ -32,10 +40,10 @@ impl Probe {
     /// The network namespace that `path` leads to; `None` if it leads to anything else or nowhere.
     ///
     /// Fails only where the answer could not be had just now.
-    pub(crate) fn look(&self, at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<Netns>> {
+    pub(crate) fn look(&self, at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<Found>> {
         let answer = match *self {
             Self::Handles { dev } => by_handle(at, path, dev),
-            Self::Opens => by_opening(at, path).map(|found| found.map(|(netns, _)| netns)),
+            Self::Opens => by_opening(at, path).map(|found| found.map(|(found, _)| found)),
         };
         match answer {
             Err(error) if is_shortage(&error) => Err(error),
@@ -47,21 +55,24 @@ impl Probe {
 
     /// Opens the network namespace that `path` leads to and says which one it is.
     pub(crate) fn open(&self, path: &CStr) -> io::Result<Option<(Netns, OwnedFd)>> {
-        let Some((netns, namespace)) = by_opening(CWD, path)? else { return Ok(None) };
+        let Some((found, namespace)) = by_opening(CWD, path)? else { return Ok(None) };
         match *self {
             // what is open is asked in the way in which it was looked at, so that the answers can be compared
-            Self::Handles { dev } => Ok(by_handle(namespace.as_fd(), c"", dev)?.map(|netns| (netns, namespace))),
-            Self::Opens => Ok(Some((netns, namespace))),
+            Self::Handles { dev } => Ok(by_handle(namespace.as_fd(), c"", dev)?.map(|found| (found.netns, namespace))),
+            Self::Opens => Ok(Some((found.netns, namespace))),
         }
     }
 }
 
-fn by_handle(at: BorrowedFd<'_>, path: &CStr, dev: u64) -> io::Result<Option<Netns>> {
+fn by_handle(at: BorrowedFd<'_>, path: &CStr, dev: u64) -> io::Result<Option<Found>> {
     let found = sys::handle(at, path)?.filter(|handle| handle.ns_type == libc::CLONE_NEWNET as u32);
-    Ok(found.map(|handle| Netns { dev, ino: handle.ino.into(), ns_id: handle.ns_id, stamp: 0 }))
+    Ok(found.map(|handle| Found {
+        netns: Netns { dev, ino: handle.ino.into(), ns_id: handle.ns_id, stamp: 0 },
+        mount_id: Some(handle.mount_id),
+    }))
 }
 
-fn by_opening(at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<(Netns, OwnedFd)>> {
+fn by_opening(at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<(Found, OwnedFd)>> {
     // cheaper than opening, and the answer for nearly every name that is new
     if path.to_bytes().starts_with(b"/") && sys::filesystem_at(path)? != sys::NSFS_MAGIC {
         return Ok(None);
@@ -77,5 +88,6 @@ fn by_opening(at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<(Netns, Owne
         None if sys::stat(at, path, libc::AT_SYMLINK_NOFOLLOW)?.is_symlink => 0,
         None => stat.ctime_ns,
     };
-    Ok(Some((Netns { dev: stat.dev, ino: stat.ino, ns_id, stamp }, namespace)))
+    let netns = Netns { dev: stat.dev, ino: stat.ino, ns_id, stamp };
+    Ok(Some((Found { netns, mount_id: stat.mount_id }, namespace)))
 }

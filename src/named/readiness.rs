@@ -1,34 +1,65 @@
 //! Names that are not network namespaces yet, and noticing when they become so.
 //!
 //! `ip netns add` mounts the namespace over its name some time after it has made the name, and inotify says nothing
-//! of it. So while a name waits, and only then, mounts are listened to. The order is what makes it right: first
-//! listen, then look; whatever happens after the look is heard.
+//! of it. So while a name waits, and only then unless asked otherwise, mounts are listened to. The order is what
+//! makes it right: first listen, then look; whatever happens after the look is heard.
 
 use std::ffi::CStr;
 use std::sync::Arc;
 
+use super::ledger::Ledger;
 use super::location::Location;
-use super::mounts::Mounts;
-use super::probe::Probe;
-use super::roster::{Roster, State};
-use super::tell;
+use super::mounted::Mounted;
+use super::mounts::{Heard, Mounts};
+use super::probe::{Found, Probe};
+use super::roster::State;
 use crate::error::{Doing, Result};
 use crate::event::Name;
 use crate::outbox::Outbox;
-use crate::sys::{CWD, Epoll};
+use crate::sys::{self, CWD, Epoll, MountChange};
 
 #[derive(Debug)]
 pub(crate) struct Readiness {
     mounts: Mounts,
-    /// Names to look at once, whether they wait or not.
+    /// Mounts are listened to all the time: the names that are namespaces may stop being so.
+    always: bool,
+    /// Kept only if `always`.
+    mounted: Mounted,
+    /// Names to look at, whatever they were.
     fresh: Vec<Name>,
-    /// Mounts have changed: all names that wait are to be looked at.
-    stale: bool,
+    /// More names to look at.
+    stale: Stale,
+}
+
+/// How much of what is known may be wrong since mounts have changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stale {
+    Nothing,
+    /// The names that wait.
+    Waiting,
+    Everything,
+}
+
+/// What changes of mounts may concern besides single names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tidings {
+    /// Nothing else.
+    Names,
+    /// The way to the directory, or the directory itself.
+    Way,
+    /// Anything at all: the kernel has lost some.
+    Lost,
 }
 
 impl Readiness {
-    pub(crate) fn new(epoll: Arc<Epoll>) -> Self {
-        Self { mounts: Mounts::new(epoll), fresh: Vec::new(), stale: false }
+    pub(crate) fn new(epoll: Arc<Epoll>, always: bool) -> Self {
+        let mounts = Mounts::new(epoll);
+        Self { mounts, always, mounted: Mounted::default(), fresh: Vec::new(), stale: Stale::Nothing }
+    }
+
+    /// Begins to listen if that is to be done all the time. Before the first look, so that nothing falls between.
+    pub(crate) fn start(&mut self) -> Result<()> {
+        if self.always { self.mounts.arm() } else { Ok(()) }
     }
 
     /// Something new is there under this name.
@@ -36,59 +67,130 @@ impl Readiness {
         self.fresh.push(Name::new(name));
     }
 
-    /// Looks at each name that may have become a namespace and tells those that have.
+    /// A look found this under a name.
+    pub(crate) fn note(&mut self, name: &CStr, found: Option<Found>) {
+        if self.always {
+            self.mounted.note(name, found.and_then(|found| found.mount_id));
+        }
+    }
+
+    pub(crate) fn forget(&mut self, name: &CStr) {
+        self.note(name, None);
+    }
+
+    pub(crate) fn forget_all(&mut self) {
+        self.mounted = Mounted::default();
+    }
+
+    /// Hears of mounts and finds out which names they concern.
+    pub(crate) fn hear(&mut self, location: &Location) -> Result<Tidings> {
+        let everything = if self.always { Stale::Everything } else { Stale::Waiting };
+        let heard = self.mounts.hear().inspect_err(|_| {
+            // it may have been a change that could not be told of
+            self.stale = everything;
+        })?;
+        let lost = match heard {
+            Heard::Changes(changes) if changes.is_empty() => return Ok(Tidings::Names),
+            Heard::Changes(changes) => {
+                changes.iter().for_each(|change| self.trace(*change, everything));
+                false
+            }
+            Heard::Anything => {
+                self.stale = everything;
+                false
+            }
+            Heard::Lost => {
+                self.stale = everything;
+                true
+            }
+        };
+        if !self.always {
+            return Ok(Tidings::Names);
+        }
+        if lost {
+            return Ok(Tidings::Lost);
+        }
+        if location.is_unmoved() {
+            return Ok(Tidings::Names);
+        }
+        // the same directory by another mount may show its names without what is mounted on them
+        self.stale = everything;
+        Ok(Tidings::Way)
+    }
+
+    /// Traces a mount to the names that it may concern.
+    fn trace(&mut self, change: MountChange, everything: Stale) {
+        match change {
+            MountChange::Attached(id) => match sys::mount(id) {
+                Ok(Some(mount)) => {
+                    // what it hides: the mounts that names ended on until now
+                    self.fresh.extend(self.mounted.names_on(mount.parent).cloned());
+                    if mount.filesystem == sys::NSFS_MAGIC {
+                        // on a name that waits, or where a symbolic link among them leads
+                        self.stale = self.stale.max(Stale::Waiting);
+                    }
+                }
+                // it has gone again, which is a change of its own
+                Ok(None) => {}
+                Err(_) => self.stale = everything,
+            },
+            MountChange::Detached(id) => self.fresh.extend(self.mounted.names_on(id).cloned()),
+            MountChange::Overflow => self.stale = everything,
+        }
+    }
+
+    /// Looks at each name that may have changed and tells those that have.
     pub(crate) fn check(
         &mut self,
-        roster: &mut Roster,
+        ledger: &mut Ledger,
         probe: Probe,
         location: &Location,
         out: &mut Outbox,
     ) -> Result<()> {
-        match self.mounts.changed() {
-            Ok(changed) => self.stale |= changed,
-            Err(error) => {
-                // it may have been a change that could not be told of
-                self.stale = true;
-                return Err(error);
-            }
-        }
         self.fresh.sort_unstable();
         self.fresh.dedup();
-        while let Some(name) = self.fresh.last() {
-            look(name, roster, probe, location, out)?;
+        while let Some(name) = self.fresh.last().cloned() {
+            self.look(&name, ledger, probe, location, out)?;
             self.fresh.pop();
         }
-        if roster.waiting().is_empty() {
-            self.stale = false;
-            return self.mounts.disarm();
-        }
-        if !self.mounts.is_armed() {
+        if !ledger.roster().waiting().is_empty() && !self.mounts.is_armed() {
             self.mounts.arm()?;
-            self.stale = true;
+            self.stale = self.stale.max(Stale::Waiting);
         }
-        if self.stale {
+        let stale: Vec<Name> = match self.stale {
+            Stale::Nothing => Vec::new(),
+            Stale::Waiting => ledger.roster().waiting().iter().cloned().collect(),
+            Stale::Everything => ledger.roster().names().cloned().collect(),
+        };
+        if !stale.is_empty() {
             out.learned_now();
-            let waiting: Vec<Name> = roster.waiting().iter().cloned().collect();
-            for name in &waiting {
-                look(name, roster, probe, location, out)?;
-            }
-            self.stale = false;
-            if roster.waiting().is_empty() {
-                return self.mounts.disarm();
-            }
+        }
+        for name in &stale {
+            self.look(name, ledger, probe, location, out)?;
+        }
+        self.stale = Stale::Nothing;
+        if ledger.roster().waiting().is_empty() && !self.always {
+            return self.mounts.disarm();
         }
         Ok(())
     }
-}
 
-/// Sees what a name refers to now and tells the difference. Whether the name exists is for inotify to say.
-fn look(name: &Name, roster: &mut Roster, probe: Probe, location: &Location, out: &mut Outbox) -> Result<()> {
-    let name = name.as_c_str();
-    if roster.state(name) == State::Absent {
-        return Ok(());
+    /// Sees what a name refers to now and tells the difference. Whether the name exists is for inotify to say.
+    fn look(
+        &mut self,
+        name: &Name,
+        ledger: &mut Ledger,
+        probe: Probe,
+        location: &Location,
+        out: &mut Outbox,
+    ) -> Result<()> {
+        let name = name.as_c_str();
+        if ledger.roster().state(name) == State::Absent {
+            return Ok(());
+        }
+        let found = probe.look(CWD, &location.path_of(name)).doing_on("look at", Name::new(name))?;
+        ledger.review(name, found.map_or(State::Placeholder, |found| State::Namespace(found.netns)), out);
+        self.note(name, found);
+        Ok(())
     }
-    let path = location.path_of(name);
-    let found = probe.look(CWD, &path).doing_on("look at", Name::new(name))?;
-    tell(roster.review(name, found.map_or(State::Placeholder, State::Namespace)), false, out);
-    Ok(())
 }

@@ -125,6 +125,10 @@ impl Roster {
         self.names.get(name).map_or(State::Absent, |entry| entry.state)
     }
 
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Name> {
+        self.names.keys()
+    }
+
     pub(crate) fn waiting(&self) -> &BTreeSet<Name> {
         &self.waiting
     }

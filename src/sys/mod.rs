@@ -8,12 +8,14 @@
 mod aio;
 mod fanotify;
 mod files;
+mod mounts;
 
 pub(crate) use aio::MountPoll;
 pub(crate) use fanotify::{MountChange, MountGroup};
 pub(crate) use files::{
     CWD, NSFS_MAGIC, filesystem_at, filesystem_of, handle, link_target, net_namespace, net_namespace_id, open, stat,
 };
+pub(crate) use mounts::mount;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -70,13 +72,23 @@ impl Epoll {
     fn add_for(&self, fd: BorrowedFd<'_>, interest: libc::c_int) -> io::Result<()> {
         let mut event = libc::epoll_event { events: interest as u32, u64: 0 };
         // SAFETY: `event` is read during the call only.
-        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &mut event) }).map(drop)
+        let rc = unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &mut event) };
+        unless(libc::EEXIST, check(rc))
     }
 
     pub(crate) fn remove(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         // SAFETY: EPOLL_CTL_DEL takes no event (Linux 2.6.9).
-        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_DEL, fd.as_raw_fd(), std::ptr::null_mut()) })
-            .map(drop)
+        let rc =
+            unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_DEL, fd.as_raw_fd(), std::ptr::null_mut()) };
+        unless(libc::ENOENT, check(rc))
+    }
+}
+
+/// A result with one error that is none: what was asked for is so already.
+fn unless(errno: i32, result: io::Result<libc::c_int>) -> io::Result<()> {
+    match result {
+        Err(error) if error.raw_os_error() != Some(errno) => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -123,6 +135,49 @@ impl AsFd for Flag {
     }
 }
 
+/// A timer that makes its descriptor readable at a moment of [`monotonic`].
+#[derive(Debug)]
+pub(crate) struct Timer {
+    fd: OwnedFd,
+    end: Option<Duration>,
+}
+
+impl Timer {
+    pub(crate) fn new() -> io::Result<Self> {
+        // SAFETY: no pointers.
+        let fd = owned(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_CLOEXEC | libc::TFD_NONBLOCK) })?;
+        Ok(Self { fd, end: None })
+    }
+
+    /// Sets the moment, or stops it. It costs nothing if nothing changes by it.
+    pub(crate) fn set(&mut self, end: Option<Duration>) -> io::Result<()> {
+        if self.end == end {
+            return Ok(());
+        }
+        let moment = end.unwrap_or_default();
+        let setting = libc::itimerspec {
+            it_interval: libc::timespec { tv_sec: 0, tv_nsec: 0 },
+            it_value: libc::timespec {
+                tv_sec: libc::time_t::try_from(moment.as_secs()).unwrap_or(libc::time_t::MAX),
+                tv_nsec: moment.subsec_nanos().into(),
+            },
+        };
+        // SAFETY: `setting` is read during the call only; the old setting is not asked for. Setting a timer, or
+        // stopping it by a zero, also takes back that it was readable.
+        check(unsafe {
+            libc::timerfd_settime(self.fd.as_raw_fd(), libc::TFD_TIMER_ABSTIME, &setting, std::ptr::null_mut())
+        })?;
+        self.end = end;
+        Ok(())
+    }
+}
+
+impl AsFd for Timer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
 /// Waits until `fd` is readable (`true`) or the time is over (`false`); `None` waits for ever.
 pub(crate) fn poll_readable(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<bool> {
     poll(fd, libc::POLLIN, timeout)
@@ -142,6 +197,30 @@ fn poll(fd: BorrowedFd<'_>, events: libc::c_short, timeout: Option<Duration>) ->
     let timeout = timespec.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: one entry is passed and counted as one; the timespec lives until the call returns.
     check(unsafe { libc::ppoll(&mut entry, 1, timeout, std::ptr::null()) }).map(|n| n > 0)
+}
+
+/// Waits until one of two descriptors is readable, or a signal comes.
+pub(crate) fn poll_readable_either(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> io::Result<()> {
+    let mut entries = [a, b].map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 });
+    // SAFETY: two entries are passed and counted as two.
+    unless(libc::EINTR, check(unsafe { libc::poll(entries.as_mut_ptr(), 2, -1) }))
+}
+
+/// Runs `body` with all signals blocked; a thread started in it keeps them blocked, so that it takes none from the
+/// threads that they are meant for.
+pub(crate) fn without_signals<T>(body: impl FnOnce() -> T) -> T {
+    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigfillset fills `all` in; pthread_sigmask reads it and fills `before` in. With valid arguments neither
+    // can fail.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr());
+    }
+    let result = body();
+    // SAFETY: `before` was filled in above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    result
 }
 
 /// `CLOCK_MONOTONIC`, the clock of [`crate::Event::time`].

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::DEADLINE;
 use super::grammar::Checker;
 use nswatch::capi::{event as ce, options as co, watcher as cw};
-use nswatch::{EventKind, Options, Watcher};
+use nswatch::{EventKind, Options, Policy, Watcher};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -58,11 +58,14 @@ impl Ev {
 pub struct How {
     pub dir: PathBuf,
     pub flags: u32,
+    pub settle_ms: u32,
+    /// Capacity and NSW_QUEUE_*.
+    pub queue: Option<(u32, u32)>,
 }
 
 impl Default for How {
     fn default() -> Self {
-        Self { dir: super::RUN_NETNS.into(), flags: 0 }
+        Self { dir: super::RUN_NETNS.into(), flags: 0, settle_ms: 0, queue: None }
     }
 }
 
@@ -106,12 +109,23 @@ impl Rust {
 /// The flags of C as options of Rust.
 pub fn options(how: &How) -> Options {
     let has = |flag| how.flags & flag != 0;
-    Options::new()
+    let options = Options::new()
         .dir(&how.dir)
         .unwrap()
         .replay(!has(co::NSW_NO_REPLAY))
         .parent(!has(co::NSW_NO_PARENT))
         .dir_events(has(co::NSW_DIR_EVENTS))
+        .mount_events(has(co::NSW_MOUNT_EVENTS))
+        .settle(Duration::from_millis(how.settle_ms.into()));
+    let policy = |policy| match policy {
+        co::NSW_QUEUE_BLOCK => Policy::Block,
+        co::NSW_QUEUE_DROP_NEWEST => Policy::DropNewest,
+        _ => Policy::DropOldest,
+    };
+    match how.queue {
+        Some((capacity, number)) => options.queue(capacity, policy(number)).unwrap(),
+        None => options,
+    }
 }
 
 impl Api for Rust {
@@ -215,6 +229,10 @@ impl Api for C {
             let options = co::nsw_options_new();
             assert_eq!(co::nsw_options_set_dir(options, dir.as_ptr()), 0);
             assert_eq!(co::nsw_options_set_flags(options, how.flags), 0);
+            assert_eq!(co::nsw_options_set_settle(options, how.settle_ms), 0);
+            if let Some((capacity, policy)) = how.queue {
+                assert_eq!(co::nsw_options_set_queue(options, capacity, policy), 0);
+            }
             let rc = cw::nsw_open(cw::NSW_SOURCE_NAMED, options, &mut handle);
             co::nsw_options_free(options);
             rc

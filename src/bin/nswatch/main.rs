@@ -1,3 +1,48 @@
-//! The `nswatch` command.
+//! The `nswatch` command: what the library tells, for people, for programs by `--json`, and for commands by `exec`.
+//!
+//! This file knows how the program ends and what its exit status says; each subcommand has a module of its own. The
+//! command uses the library as everybody does, by its public Rust API.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod args;
+mod clock;
+mod ending;
+mod exec;
+mod list;
+mod output;
+mod record;
+mod session;
+mod text;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Cli, Command};
+use ending::Ending;
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Watch(args) => watch::run(&args),
+        Command::List(args) => list::run(&args),
+        Command::Exec(args) => exec::run(&args),
+        Command::Completions { shell } => completions(shell),
+    };
+    match done {
+        Ok(()) | Err(Ending::Asked | Ending::NobodyReads) => ExitCode::SUCCESS,
+        Err(Ending::Failed(why)) => {
+            // it may have a path in it
+            output::complain(text::escaped(why.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<(), Ending> {
+    // not straight to stdout: clap_complete panics if it cannot write
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "nswatch", &mut script);
+    output::print(&script)
+}

@@ -1,0 +1,78 @@
+# Everything that one does with nswatch, each a line or two: cargo and the scripts in tests/ do the work.
+#
+#     make watch      build, and print what happens to the network namespaces of this machine
+#     make test       install what the tests need, then run every test in every language
+#     make install    PREFIX=/usr/local DESTDIR= LIBDIR= INCLUDEDIR= BINDIR= MANDIR=
+#     make lint       formatting, clippy, rustdoc, header drift, exported symbols
+
+CARGO ?= cargo
+INSTALL ?= install
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p;T;q' Cargo.toml)
+SONAME := libnswatch.so.0
+TARGET := $(or $(CARGO_TARGET_DIR),target)/release
+LIBRARY := $(TARGET)/libnswatch.so
+COMMAND := $(TARGET)/nswatch
+SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
+
+.PHONY: all watch test install uninstall header lint clean
+
+all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc
+
+watch: $(COMMAND)
+	exec $(COMMAND) watch $(ARGS)
+
+test:
+	tests/run
+
+# One build makes both libraries and tells what a static link needs besides.
+$(LIBRARY) $(TARGET)/libs-private &: $(SOURCES)
+	@mkdir -p $(TARGET)
+	$(CARGO) rustc --release --locked --lib --features capi --crate-type cdylib,staticlib -- \
+		-C link-arg=-Wl,-soname,$(SONAME) --print native-static-libs 2> $(TARGET)/build.log \
+		|| { cat $(TARGET)/build.log >&2; exit 1; }
+	sed -n 's/.*native-static-libs: //p' $(TARGET)/build.log | tail -n 1 > $(TARGET)/libs-private
+	test -s $(TARGET)/libs-private
+	touch $(LIBRARY)
+
+$(COMMAND): $(SOURCES)
+	$(CARGO) build --release --locked --features cli --bin nswatch
+	touch $(COMMAND)
+
+# Always made anew: it holds the directories of this very call.
+.PHONY: $(TARGET)/nswatch.pc
+$(TARGET)/nswatch.pc: nswatch.pc.in $(TARGET)/libs-private
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' \
+		-e 's|@INCLUDEDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR))|' \
+		-e 's|@VERSION@|$(VERSION)|' -e "s|@LIBS_PRIVATE@|$$(cat $(TARGET)/libs-private)|" $< > $@
+
+install: all
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1
+	$(INSTALL) -m 755 $(LIBRARY) $(DESTDIR)$(LIBDIR)/libnswatch.so.$(VERSION)
+	ln -sf libnswatch.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libnswatch.so
+	$(INSTALL) -m 644 $(TARGET)/libnswatch.a $(DESTDIR)$(LIBDIR)
+	$(INSTALL) -m 644 $(TARGET)/nswatch.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	$(INSTALL) -m 644 include/nswatch.h $(DESTDIR)$(INCLUDEDIR)
+	$(INSTALL) -m 755 $(COMMAND) $(DESTDIR)$(BINDIR)
+	for page in docs/man/*.1; do $(INSTALL) -m 644 $$page $(DESTDIR)$(MANDIR)/man1; done
+
+uninstall:
+	rm -f $(DESTDIR)$(LIBDIR)/libnswatch.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libnswatch.so
+	rm -f $(DESTDIR)$(LIBDIR)/libnswatch.a $(DESTDIR)$(LIBDIR)/pkgconfig/nswatch.pc $(DESTDIR)$(INCLUDEDIR)/nswatch.h
+	rm -f $(DESTDIR)$(BINDIR)/nswatch
+	for page in docs/man/*.1; do rm -f $(DESTDIR)$(MANDIR)/man1/$${page##*/}; done
+
+header:
+	$(CARGO) build --locked --features header
+
+lint:
+	tests/lint
+
+clean:
+	$(CARGO) clean

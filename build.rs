@@ -1,0 +1,55 @@
+//! Writes `include/nswatch.h` from `src/capi` when asked to (feature `header`); otherwise there is nothing to do.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    #[cfg(feature = "header")]
+    header::write();
+}
+
+#[cfg(feature = "header")]
+mod header {
+    use std::fmt::Write;
+    use std::{env, fs};
+
+    /// The chapters, in the order in which a reader needs them.
+    const CHAPTERS: [&str; 4] = ["watcher", "event", "options", "about"];
+
+    pub(super) fn write() {
+        let root = env::var("CARGO_MANIFEST_DIR").unwrap();
+        println!("cargo::rerun-if-changed=src/capi");
+        println!("cargo::rerun-if-changed=cbindgen.toml");
+        let config = cbindgen::Config::from_file(format!("{root}/cbindgen.toml")).unwrap();
+        let mut header = config.header.clone().unwrap().trim_start().to_owned();
+        for chapter in CHAPTERS {
+            let path = format!("{root}/src/capi/{chapter}.rs");
+            let source = fs::read_to_string(&path).unwrap();
+            header.push_str(&heading(&source));
+            let config = cbindgen::Config { header: None, trailer: None, ..config.clone() };
+            let mut body = Vec::new();
+            cbindgen::Builder::new().with_config(config).with_src(&path).generate().unwrap().write(&mut body);
+            header.push_str(&parenthesise(String::from_utf8(body).unwrap().trim_start()));
+        }
+        header.push_str(config.trailer.as_deref().unwrap());
+        fs::write(format!("{root}/include/nswatch.h"), header).unwrap();
+    }
+
+    /// The first documentation of a source file, as a comment of C.
+    fn heading(source: &str) -> String {
+        let mut lines = source.lines().map_while(|line| line.strip_prefix("//!"));
+        let title = lines.next().unwrap().trim();
+        let mut comment = format!("\n/*\n * {title}\n * {}\n", "=".repeat(title.len()));
+        lines.for_each(|line| writeln!(comment, " *{line}").unwrap());
+        comment + " */\n\n"
+    }
+
+    /// A macro for a negative number needs parentheses to be one operand wherever it is used.
+    fn parenthesise(body: &str) -> String {
+        let line = |line: &str| match line.rsplit_once(' ') {
+            Some((define, number)) if line.starts_with("#define") && number.starts_with('-') => {
+                format!("{define} ({number})\n")
+            }
+            _ => format!("{line}\n"),
+        };
+        body.lines().map(line).collect()
+    }
+}

@@ -1,0 +1,69 @@
+/*
+ * Prints what happens to the names in a directory: monitor [DIR]
+ *
+ * The simplest loop there is: wait, take all there is, wait again.
+ */
+#include <inttypes.h>
+#include <nswatch.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int number)
+{
+	(void)number;
+	stop = 1;
+}
+
+static void print(const nsw_event *event)
+{
+	const char *name = nsw_event_name(event);
+	uint32_t type = nsw_event_type(event);
+
+	printf("%s", nsw_event_type_name(type));
+	if (name)
+		printf(" %s", name);
+	if (type == NSW_EVENT_READY)
+		printf(" net:[%" PRIu64 "]", nsw_event_ino(event));
+	if (nsw_event_flags(event) & NSW_EVENT_REPLAYED)
+		printf(" (existing)");
+	printf("\n");
+	fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+	nsw_options *options = nsw_options_new();
+	nsw_watcher *watcher = NULL;
+	int rc = 0;
+
+	/* no SA_RESTART: a signal ends poll() with EINTR */
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+
+	if (argc > 1)
+		rc = nsw_options_set_dir(options, argv[1]);
+	if (rc == 0)
+		rc = nsw_open(NSW_SOURCE_NAMED, options, &watcher);
+	nsw_options_free(options);
+
+	while (rc >= 0 && !stop) {
+		struct pollfd fd = { .fd = nsw_fd(watcher), .events = POLLIN };
+		const nsw_event *event;
+
+		if (poll(&fd, 1, -1) < 0)
+			continue;
+		while ((rc = nsw_next_event(watcher, &event)) > 0)
+			print(event);
+	}
+	nsw_close(watcher);
+	if (rc < 0) {
+		fprintf(stderr, "monitor: %s\n", nsw_strerror(rc));
+		return 1;
+	}
+	return 0;
+}

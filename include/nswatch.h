@@ -1,0 +1,573 @@
+/*
+ * nswatch.h - watch Linux network namespaces come, become usable and go
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * Generated from src/capi by `make header`; edit there.
+ *
+ * This is the whole of using it:
+ *
+ *     #include <nswatch.h>
+ *     #include <stdio.h>
+ *
+ *     int main(void)
+ *     {
+ *         nsw_watcher *watcher;
+ *         const nsw_event *event;
+ *         int rc = nsw_open(NSW_SOURCE_NAMED, NULL, &watcher);
+ *
+ *         if (rc == 0) {
+ *             while ((rc = nsw_wait_event(watcher, -1, &event)) > 0) {
+ *                 const char *name = nsw_event_name(event);
+ *                 printf("%s %s\n", nsw_event_type_name(nsw_event_type(event)), name ? name : "");
+ *             }
+ *             nsw_close(watcher);
+ *         }
+ *         fprintf(stderr, "%s\n", nsw_strerror(rc));
+ *         return 1;
+ *     }
+ *
+ * In a program that has an event loop, poll nsw_fd() for POLLIN and call nsw_next_event() until it returns 0.
+ *
+ * Conventions
+ * ===========
+ *
+ * - Functions of type int return 0, a count or a flag on success, and a negative errno on failure. What they store
+ *   through pointers they store on success only.
+ * - 1: here is an event; 0: nothing now; negative: an error. The same wherever events are given out.
+ * - Every pointer argument may be NULL: that is -EINVAL, or nothing happens in nsw_close() and nsw_options_free().
+ * - Strings given out end in NUL and are owned by what gave them. Nothing but handles is ever freed by the caller.
+ * - A watcher may move between threads and must be used by one at a time; different watchers are independent.
+ * - An internal error never leaves the library: the call returns -ENOTRECOVERABLE, and so does every later call on
+ *   that watcher.
+ * - All file descriptors are close-on-exec. The library starts no thread, installs no signal handler, keeps no global
+ *   state and prints nothing.
+ *
+ * The grammar of events
+ * =====================
+ *
+ * For every sequence of events that a watcher ever gives out, whatever happened underneath:
+ *
+ * - per name: ( CREATED ( READY DETACHED? )* DELETED )*; a READY right after a READY of the same name means that
+ *   another namespace took its place;
+ * - DIR_DELETED comes only after DELETED for every known name;
+ * - OVERFLOW is followed by SYNCED;
+ * - after SYNCED, what the consumer believes by adding up the events equals what the kernel has, if nothing changes
+ *   any more.
+ */
+
+#ifndef NSWATCH_H
+#define NSWATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A watcher. Opaque, owned by the caller: nsw_close(). */
+typedef struct nsw_watcher nsw_watcher;
+
+/** What to do differently. Opaque, owned by the caller: nsw_options_free(). */
+typedef struct nsw_options nsw_options;
+
+/** An event. Opaque, borrowed from its watcher until it is asked for the next one, or closed. */
+typedef struct nsw_event nsw_event;
+
+/*
+ * Watching
+ * ========
+ *
+ * A watcher is opened by nsw_open() and owned by the caller, who gives it back to nsw_close(). It may move between
+ * threads and must be used by one at a time; different watchers are independent. The event that nsw_next_event() or
+ * nsw_wait_event() gives out is borrowed from it, until the next call of one of the two, or of nsw_close(), on the
+ * same watcher.
+ */
+
+/**
+ * Names in a directory, as `ip netns` makes them (inotify). Since: 0.1
+ */
+#define NSW_SOURCE_NAMED 1
+
+/**
+ * nsw_stat(): events handed out. Since: 0.1
+ */
+#define NSW_STAT_DELIVERED 1
+
+/**
+ * nsw_stat(): events known to be lost, as far as the loss could be counted. Since: 0.1
+ */
+#define NSW_STAT_DROPPED 2
+
+/**
+ * nsw_stat(): NSW_EVENT_OVERFLOW events. Since: 0.1
+ */
+#define NSW_STAT_OVERFLOWS 3
+
+/**
+ * nsw_stat(): completed comparisons with the kernel, the replay at open among them. Since: 0.1
+ */
+#define NSW_STAT_RESYNCS 4
+
+/**
+ * nsw_stat(): events that wait to be handed out. Since: 0.1
+ */
+#define NSW_STAT_QUEUED 5
+
+/**
+ * nsw_stat(): the most events that ever waited. Since: 0.1
+ */
+#define NSW_STAT_QUEUED_MAX 6
+
+/**
+ * nsw_stat(): names that exist and do not refer to a network namespace. Since: 0.1
+ */
+#define NSW_STAT_PENDING 7
+
+/**
+ * nsw_stat(): names, or ids, that exist. Since: 0.1
+ */
+#define NSW_STAT_KNOWN 8
+
+/**
+ * Opens a watcher. What exists already is told first, as replayed events that end with NSW_EVENT_SYNCED, unless
+ * NSW_NO_REPLAY is set.
+ *
+ * @source: NSW_SOURCE_NAMED.
+ * @options: what to do differently, or NULL. Not needed any more when the call returns.
+ * @watcher: where the new watcher is stored.
+ *
+ * Returns 0, or
+ * -EINVAL: @watcher is NULL, or @source is none of those above;
+ * -ENOTDIR: a part of the path is not a directory;
+ * -EACCES: the directory may not be read or searched by this process;
+ * -ENOENT: the directory is missing, and NSW_NO_PARENT was set;
+ * -ELOOP, -ENAMETOOLONG: as open(2);
+ * -EMFILE, -ENFILE: the limit of inotify instances, or of open files, is reached;
+ * -ENOSPC: the limit of inotify watches is reached;
+ * -ENOMEM: out of memory.
+ *
+ * It uses one inotify instance and three file descriptors; up to three more once a name has waited for its mount.
+ * Paths are resolved in the mount namespace of the calling thread. Needs /proc.
+ *
+ * Since: 0.1 (Linux 5.10; see inotify(7))
+ */
+int nsw_open(uint32_t source,
+             const nsw_options *options,
+             nsw_watcher **watcher);
+
+/**
+ * Closes a watcher and frees all that belongs to it, the event borrowed from it included. NULL does nothing.
+ *
+ * Since: 0.1
+ */
+void nsw_close(nsw_watcher *watcher);
+
+/**
+ * The file descriptor to poll for POLLIN. It is level-triggered: readable while there is an event to be had, however
+ * often and by whatever means it is polled. Close-on-exec, non-blocking, the same for the life of the watcher.
+ *
+ * Returns the descriptor, which stays the watcher's: do not read or close it; or -EINVAL: @watcher is NULL.
+ *
+ * Since: 0.1
+ */
+int nsw_fd(const nsw_watcher *watcher);
+
+/**
+ * Gives out the next event. Never blocks.
+ *
+ * @event: where a pointer to the event is stored; it is borrowed until the next call of this function,
+ * nsw_wait_event() or nsw_close() on the same watcher.
+ *
+ * Returns 1: here is an event; 0: nothing now, @event is untouched; or
+ * -EINVAL: an argument is NULL;
+ * -EMFILE, -ENFILE, -ENOMEM, -ENOSPC: a limit kept the watcher from looking. Nothing is lost: the descriptor stays
+ * readable, and the next call goes on where this one stopped;
+ * -ENOENT: the directory is gone, and NSW_NO_PARENT was set: no event will come any more;
+ * -ENOTRECOVERABLE: an internal error; the watcher is of no more use.
+ *
+ * One call does at most the work of one full kernel queue and of one comparison of all names.
+ *
+ * Since: 0.1
+ */
+int nsw_next_event(nsw_watcher *watcher,
+                   const nsw_event **event);
+
+/**
+ * Waits for the next event and gives it out.
+ *
+ * @timeout_ms: how long to wait, in milliseconds; 0: not at all; negative: for ever.
+ * @event: as for nsw_next_event().
+ *
+ * Returns 1: here is an event; 0: the time is over, @event is untouched; or
+ * -EINTR: a signal handler ran;
+ * and all that nsw_next_event() returns.
+ *
+ * Since: 0.1
+ */
+int nsw_wait_event(nsw_watcher *watcher, int timeout_ms, const nsw_event **event);
+
+/**
+ * Compares what has been told with what the kernel has now. The differences follow as replayed events, then
+ * NSW_EVENT_SYNCED. Costs one look at every name. A borrowed event stays valid.
+ *
+ * Returns 0, or as nsw_next_event(): after an error the comparison is still due, and is made by the next call of
+ * nsw_next_event() that can.
+ *
+ * Since: 0.1
+ */
+int nsw_resync(nsw_watcher *watcher);
+
+/**
+ * Opens the very namespace that an NSW_EVENT_READY announced, for setns(2) and its like.
+ *
+ * @ready: an event of this watcher, still borrowed.
+ *
+ * Returns a file descriptor, close-on-exec, owned by the caller, who closes it with close(2); or
+ * -EINVAL: an argument is NULL, or the event is not NSW_EVENT_READY;
+ * -ENOENT: the name is gone, or no longer refers to a network namespace;
+ * -ESTALE: the name refers to another namespace by now;
+ * -EACCES, -EMFILE, -ENFILE, -ENOMEM: as open(2);
+ * -ENOTRECOVERABLE: an internal error earlier.
+ *
+ * Since: 0.1
+ */
+int nsw_open_netns(const nsw_watcher *watcher, const nsw_event *ready);
+
+/**
+ * One of the numbers NSW_STAT_*, of this watcher since it was opened.
+ *
+ * Returns the number; 0 if @watcher is NULL or @which is none of them.
+ *
+ * Since: 0.1
+ */
+uint64_t nsw_stat(const nsw_watcher *watcher, uint32_t which);
+
+/*
+ * Events
+ * ======
+ *
+ * An event is borrowed from its watcher, and so is every string that it gives out: both are valid until the next
+ * nsw_next_event(), nsw_wait_event() or nsw_close() on that watcher. Its accessors take NULL, never fail, and answer
+ * with the stated value where the event has no such part. They may be called from several threads at once.
+ */
+
+/**
+ * A name appeared; it may not be a namespace yet. Since: 0.1
+ */
+#define NSW_EVENT_CREATED 1
+
+/**
+ * The name now refers to a network namespace that can be opened; after another NSW_EVENT_READY of the same name:
+ * it was replaced by another namespace. Since: 0.1
+ */
+#define NSW_EVENT_READY 2
+
+/**
+ * The name is still there but no longer refers to a network namespace. Since: 0.1
+ */
+#define NSW_EVENT_DETACHED 3
+
+/**
+ * The name is gone. Since: 0.1
+ */
+#define NSW_EVENT_DELETED 4
+
+/**
+ * The watched directory came. Since: 0.1
+ */
+#define NSW_EVENT_DIR_CREATED 5
+
+/**
+ * The watched directory went; each name in it has been told as deleted before. Since: 0.1
+ */
+#define NSW_EVENT_DIR_DELETED 6
+
+/**
+ * An id was assigned to a peer namespace. Since: 0.1
+ */
+#define NSW_EVENT_NSID_NEW 7
+
+/**
+ * The namespace that had the id died. Since: 0.1
+ */
+#define NSW_EVENT_NSID_DEL 8
+
+/**
+ * What was replayed at open, or by a resync, is complete. Since: 0.1
+ */
+#define NSW_EVENT_SYNCED 9
+
+/**
+ * Events were lost; what they did follows as replayed events, then NSW_EVENT_SYNCED. Since: 0.1
+ */
+#define NSW_EVENT_OVERFLOW 10
+
+/**
+ * A bit of nsw_event_flags(): existing state, told at open or by a resync. Since: 0.1
+ */
+#define NSW_EVENT_REPLAYED 1
+
+/**
+ * What an nsid is where there is none. Since: 0.1
+ */
+#define NSID_NOT_ASSIGNED (-1)
+
+/**
+ * Returns the type, NSW_EVENT_*; 0 for NULL. Types may be added in later versions: ignore those that you do not know.
+ *
+ * Since: 0.1
+ */
+uint32_t nsw_event_type(const nsw_event *e);
+
+/**
+ * Returns the name of a type of event, as "created" for NSW_EVENT_CREATED; "unknown" for a number that is none.
+ * Static text.
+ *
+ * Since: 0.1
+ */
+const char *nsw_event_type_name(uint32_t type);
+
+/**
+ * Returns bits: NSW_EVENT_REPLAYED; 0 for NULL.
+ *
+ * Since: 0.1
+ */
+uint32_t nsw_event_flags(const nsw_event *e);
+
+/**
+ * Returns CLOCK_MONOTONIC, in nanoseconds, when the library learned of it; 0 for NULL.
+ *
+ * Since: 0.1
+ */
+uint64_t nsw_event_time_ns(const nsw_event *e);
+
+/**
+ * Returns the name: any bytes but '/' and NUL, perhaps not UTF-8, with a NUL behind them. It is borrowed from the
+ * event. NULL where the type has no name.
+ *
+ * Since: 0.1
+ */
+const char *nsw_event_name(const nsw_event *e);
+
+/**
+ * Returns the length of nsw_event_name() in bytes, without the NUL; 0 where there is no name.
+ *
+ * Since: 0.1
+ */
+size_t nsw_event_name_len(const nsw_event *e);
+
+/**
+ * Returns st_dev of the namespace, for NSW_EVENT_READY; else 0.
+ *
+ * Since: 0.1
+ */
+uint64_t nsw_event_dev(const nsw_event *e);
+
+/**
+ * Returns st_ino of the namespace, for NSW_EVENT_READY; else 0. The kernel recycles these numbers: a later namespace
+ * may have the same.
+ *
+ * Since: 0.1
+ */
+uint64_t nsw_event_ino(const nsw_event *e);
+
+/**
+ * Returns the id of the namespace that the kernel never uses again, for NSW_EVENT_READY on Linux 6.18 and later;
+ * else 0.
+ *
+ * Since: 0.1
+ */
+uint64_t nsw_event_ns_id(const nsw_event *e);
+
+/**
+ * Returns the id, for NSW_EVENT_NSID_NEW and NSW_EVENT_NSID_DEL; else NSID_NOT_ASSIGNED.
+ *
+ * Since: 0.1
+ */
+int32_t nsw_event_nsid(const nsw_event *e);
+
+/**
+ * Returns the id of the namespace that it happened in, for NSW_EVENT_NSID_NEW and NSW_EVENT_NSID_DEL of another
+ * namespace (NSW_ALL_NSID); else NSID_NOT_ASSIGNED.
+ *
+ * Since: 0.1
+ */
+int32_t nsw_event_origin(const nsw_event *e);
+
+/**
+ * Returns the netlink port of who asked for the id, for an NSW_EVENT_NSID_NEW that was explicitly asked for; else 0.
+ *
+ * Since: 0.1
+ */
+uint32_t nsw_event_portid(const nsw_event *e);
+
+/**
+ * Returns how many events were lost, for NSW_EVENT_OVERFLOW; 0: the kernel did not say, or another type.
+ *
+ * Since: 0.1
+ */
+uint64_t nsw_event_dropped(const nsw_event *e);
+
+/*
+ * Options
+ * =======
+ *
+ * Options are made by nsw_options_new() and owned by the caller, who gives them back to nsw_options_free(), at once
+ * after nsw_open() if they are not to be used again. One set may serve several watchers, of both sources: what does
+ * not apply to a source is ignored.
+ */
+
+/**
+ * Start with now, not with what exists. Since: 0.1
+ */
+#define NSW_NO_REPLAY 1
+
+/**
+ * NSW_SOURCE_NAMED: a missing directory is -ENOENT at open, and its removal ends the watch with an
+ * NSW_EVENT_DIR_DELETED that is always told. Since: 0.1
+ */
+#define NSW_NO_PARENT 2
+
+/**
+ * NSW_SOURCE_NAMED: tell when the directory itself comes and goes. Since: 0.1
+ */
+#define NSW_DIR_EVENTS 4
+
+/**
+ * NSW_SOURCE_NAMED: notice unmounts and re-binds of known names, and mounts over the directory or the way to it, as
+ * they happen and not only at a resync. With CAP_SYS_ADMIN over the mount namespace, on Linux 6.15, each change of a
+ * mount costs a constant amount; without, a look at every known name. Since: 0.1
+ */
+#define NSW_MOUNT_EVENTS 8
+
+/**
+ * A full queue: the reader thread waits for room; meanwhile the kernel queues, and then overflows. Since: 0.1
+ */
+#define NSW_QUEUE_BLOCK 1
+
+/**
+ * A full queue: the events in it are still told, then NSW_EVENT_OVERFLOW and what has changed since. Since: 0.1
+ */
+#define NSW_QUEUE_DROP_NEWEST 2
+
+/**
+ * A full queue: the events in it are dropped, so that NSW_EVENT_OVERFLOW and what is now come first. Since: 0.1
+ */
+#define NSW_QUEUE_DROP_OLDEST 3
+
+/**
+ * Makes options with the default values.
+ *
+ * Returns them, or NULL if there is no memory.
+ *
+ * Since: 0.1
+ */
+nsw_options *nsw_options_new(void);
+
+/**
+ * Frees options. Watchers that were opened with them are not affected. NULL does nothing.
+ *
+ * Since: 0.1
+ */
+void nsw_options_free(nsw_options *o);
+
+/**
+ * Sets the flags, in place of those set before.
+ *
+ * @flags: 0, or one or several of NSW_NO_REPLAY, NSW_NO_PARENT, NSW_DIR_EVENTS, NSW_MOUNT_EVENTS.
+ *
+ * Returns 0, or -EINVAL: @o is NULL, or a bit is unknown; then nothing is changed.
+ *
+ * Since: 0.1
+ */
+int nsw_options_set_flags(nsw_options *o, uint32_t flags);
+
+/**
+ * Sets the directory whose entries are the names, for NSW_SOURCE_NAMED. It need not exist.
+ *
+ * @path: an absolute path; copied. Default: "/run/netns".
+ *
+ * Returns 0, or -EINVAL: an argument is NULL, or the path is not absolute; then nothing is changed.
+ *
+ * Since: 0.1
+ */
+int nsw_options_set_dir(nsw_options *o, const char *path);
+
+/**
+ * Sets for how long a name may change before the outcome is told, for NSW_SOURCE_NAMED. The first change of a name
+ * starts the time, and when it is over, the difference is told: a name that comes and goes within it is never told,
+ * and one that keeps changing is told once in each such time. What is replayed does not wait.
+ *
+ * @ms: milliseconds; 0, the default: every change is told at once.
+ *
+ * Returns 0, or -EINVAL: @o is NULL.
+ *
+ * Since: 0.1
+ */
+int nsw_options_set_settle(nsw_options *o,
+                           uint32_t ms);
+
+/**
+ * Asks for a background reader thread with a bounded queue, which takes events from the kernel as they come, however
+ * rarely they are asked for. The thread ends with nsw_close() and has all signals blocked. The price: a process with a
+ * second thread can no longer unshare(CLONE_NEWUSER), or setns(2) to a user namespace; and a child of fork(2) has no
+ * such thread and must not touch the watcher.
+ *
+ * @capacity: how many events the queue holds, 1 to 1048576.
+ * @policy: what a full queue does: NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST or NSW_QUEUE_DROP_OLDEST. What is dropped is
+ * counted, told by NSW_EVENT_OVERFLOW, and made good by a resync.
+ *
+ * Returns 0, or -EINVAL: @o is NULL, or a value is none of those; then nothing is changed.
+ *
+ * Since: 0.1
+ */
+int nsw_options_set_queue(nsw_options *o,
+                          uint32_t capacity,
+                          uint32_t policy);
+
+/*
+ * About the library
+ * =================
+ *
+ * These may be called at any time from any thread.
+ */
+
+/**
+ * The version of the header: major. Since: 0.1
+ */
+#define NSW_VERSION_MAJOR 0
+
+/**
+ * The version of the header: minor. Since: 0.1
+ */
+#define NSW_VERSION_MINOR 1
+
+/**
+ * The version of the header: patch. Since: 0.1
+ */
+#define NSW_VERSION_PATCH 0
+
+/**
+ * Returns the version of the library that is loaded, as "0.1.0". Static text.
+ *
+ * Since: 0.1
+ */
+const char *nsw_version(void);
+
+/**
+ * Returns what a result of this library means, and what can be done about it.
+ *
+ * @rc: 0 or a negative errno, as returned; a positive one is taken for its negative.
+ *
+ * Static text, never NULL.
+ *
+ * Since: 0.1
+ */
+const char *nsw_strerror(int rc);
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* NSWATCH_H */

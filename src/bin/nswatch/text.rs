@@ -1,0 +1,109 @@
+//! Lines for people: aligned, in colour on a terminal, and safe whatever bytes a name has.
+
+use std::ffi::OsStr;
+use std::io::{IsTerminal, stdout};
+use std::os::unix::ffi::OsStrExt;
+
+use nswatch::{Event, EventKind, Netns};
+
+use crate::clock::Clock;
+use crate::record::Kind;
+
+/// A name, or any text with names in it, such that it cannot be taken for anything else: no control characters, no
+/// invisible or reversing ones, no space that could pass for the gap between two columns.
+pub(crate) fn safe(name: impl AsRef<OsStr>) -> String {
+    escaped(name.as_ref()).replace(' ', r"\x20")
+}
+
+/// As [`safe`], but for sentences, which have spaces.
+pub(crate) fn escaped(text: &OsStr) -> String {
+    let mut safe = String::new();
+    for chunk in text.as_bytes().utf8_chunks() {
+        safe.extend(chunk.valid().escape_debug());
+        safe.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+    }
+    safe
+}
+
+/// `net:[…]`, as /proc/PID/ns/net and other tools write it.
+pub(crate) fn netns(netns: &Netns) -> String {
+    format!("net:[{}]", netns.ino())
+}
+
+/// Turns events into lines.
+#[derive(Debug)]
+pub(crate) struct Painter {
+    colour: bool,
+    clock: Clock,
+}
+
+impl Painter {
+    pub(crate) fn for_stdout() -> Self {
+        let set = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self { colour: stdout().is_terminal() && !set("NO_COLOR") && !dumb, clock: Clock::local() }
+    }
+
+    pub(crate) fn line(&self, event: &Event) -> String {
+        let kind = Kind::of(event);
+        let time = self.paint("2", &self.clock.wall(event.time()));
+        // padded before it is painted: escape sequences have no width
+        let word = self.paint(colour(kind), &format!("{:<11}", kind.name()));
+        let name = event.name().map(safe).unwrap_or_default();
+        let detail = [detail(event), if event.is_replayed() { "replayed".into() } else { String::new() }];
+        let detail = detail.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ");
+        format!("{}\n", format!("{time}  {word}  {name:<16}  {detail}").trim_end())
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+fn colour(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Ready | Kind::NsidNew => "32",
+        Kind::Deleted | Kind::NsidDel => "31",
+        Kind::Created | Kind::Detached => "33",
+        Kind::DirCreated | Kind::DirDeleted => "36",
+        Kind::Overflow => "1;35",
+        Kind::Synced | Kind::Unknown => "2",
+    }
+}
+
+fn detail(event: &Event) -> String {
+    match *event.kind() {
+        EventKind::Ready(_, ref of) => match of.ns_id() {
+            Some(id) => format!("{}  id {id}", netns(of)),
+            None => netns(of),
+        },
+        EventKind::NsidNew { nsid, origin, portid } => {
+            let by = if portid == 0 { String::new() } else { format!("  by port {portid}") };
+            format!("nsid {nsid}{}{by}", within(origin))
+        }
+        EventKind::NsidDel { nsid, origin } => format!("nsid {nsid}{}", within(origin)),
+        EventKind::Overflow { dropped: 0 } => "events were lost; what they did follows".into(),
+        EventKind::Overflow { dropped } => format!("{dropped} events were lost; what they did follows"),
+        _ => String::new(),
+    }
+}
+
+fn within(origin: Option<i32>) -> String {
+    origin.map(|origin| format!("  in the namespace with nsid {origin}")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_name_is_harmless() {
+        assert_eq!(safe("blue"), "blue");
+        assert_eq!(safe("für-उदाहरण"), "für-उदाहरण");
+        assert_eq!(safe("a\nready b"), r"a\nready\x20b");
+        assert_eq!(safe("\x1b[2J\u{9b}\u{7f}"), r"\u{1b}[2J\u{9b}\u{7f}");
+        assert_eq!(safe("\u{202e}\u{200b}\u{a0}"), r"\u{202e}\u{200b}\u{a0}");
+        assert_eq!(safe(OsStr::from_bytes(b"x\xff\xed\xa0\x80y")), r"x\xff\xed\xa0\x80y");
+        assert_ne!(safe(r"\xff"), safe(OsStr::from_bytes(b"\xff")));
+    }
+}

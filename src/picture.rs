@@ -1,0 +1,108 @@
+//! What a consumer believes who adds up events. Pure.
+//!
+//! Two pictures, of what is and of what was told, give the events that lead from one to the other. That is how events
+//! that a queue had no room for are made good.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::event::{EventKind, Name};
+use crate::named::{State, Transition};
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Picture {
+    directory: bool,
+    names: BTreeMap<Name, State>,
+    /// Origin and id.
+    nsids: BTreeSet<(Option<i32>, i32)>,
+}
+
+impl Picture {
+    pub(crate) fn add(&mut self, event: &EventKind) {
+        match event {
+            EventKind::Created(name) | EventKind::Detached(name) => {
+                self.names.insert(name.clone(), State::Placeholder);
+            }
+            EventKind::Ready(name, netns) => {
+                self.names.insert(name.clone(), State::Namespace(*netns));
+            }
+            EventKind::Deleted(name) => {
+                self.names.remove(name);
+            }
+            EventKind::DirCreated => self.directory = true,
+            EventKind::DirDeleted => self.directory = false,
+            EventKind::NsidNew { nsid, origin, .. } => {
+                self.nsids.insert((*origin, *nsid));
+            }
+            EventKind::NsidDel { nsid, origin } => {
+                self.nsids.remove(&(*origin, *nsid));
+            }
+            EventKind::Synced | EventKind::Overflow { .. } => {}
+        }
+    }
+
+    /// The fewest events that lead from this picture to the other, in an order that the grammar allows.
+    pub(crate) fn lead_to(&self, other: &Self, mut event: impl FnMut(EventKind)) {
+        let state = |picture: &Self, name: &Name| picture.names.get(name).copied().unwrap_or(State::Absent);
+        for (name, &from) in &self.names {
+            Transition { name: name.clone(), from, to: state(other, name) }.tell(&mut event);
+        }
+        match (self.directory, other.directory) {
+            (true, false) => event(EventKind::DirDeleted),
+            (false, true) => event(EventKind::DirCreated),
+            _ => {}
+        }
+        for (name, &to) in other.names.iter().filter(|(name, _)| !self.names.contains_key(*name)) {
+            Transition { name: name.clone(), from: State::Absent, to }.tell(&mut event);
+        }
+        for &(origin, nsid) in self.nsids.difference(&other.nsids) {
+            event(EventKind::NsidDel { nsid, origin });
+        }
+        for &(origin, nsid) in other.nsids.difference(&self.nsids) {
+            event(EventKind::NsidNew { nsid, origin, portid: 0 });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Netns;
+    use proptest::prelude::*;
+
+    fn event() -> impl Strategy<Value = EventKind> {
+        let name = || prop::sample::select(vec![c"a", c"b", c"c"]).prop_map(Name::new);
+        let netns = (1..3u64).prop_map(|ns_id| Netns { dev: 4, ino: 7, ns_id, stamp: 0 });
+        let origin = || prop::option::of(0..2i32);
+        prop_oneof![
+            name().prop_map(EventKind::Created),
+            (name(), netns).prop_map(|(name, netns)| EventKind::Ready(name, netns)),
+            name().prop_map(EventKind::Detached),
+            name().prop_map(EventKind::Deleted),
+            Just(EventKind::DirCreated),
+            Just(EventKind::DirDeleted),
+            (0..3i32, origin()).prop_map(|(nsid, origin)| EventKind::NsidNew { nsid, origin, portid: 0 }),
+            (0..3i32, origin()).prop_map(|(nsid, origin)| EventKind::NsidDel { nsid, origin }),
+        ]
+    }
+
+    fn picture(events: &[EventKind]) -> Picture {
+        let mut picture = Picture::default();
+        events.iter().for_each(|event| picture.add(event));
+        picture
+    }
+
+    proptest! {
+        #[test]
+        fn what_leads_there_gets_there(
+            before in prop::collection::vec(event(), 0..20),
+            after in prop::collection::vec(event(), 0..20),
+        ) {
+            let (mut told, truth) = (picture(&before), picture(&after));
+            let mut events = Vec::new();
+            told.lead_to(&truth, |event| events.push(event));
+            events.iter().for_each(|event| told.add(event));
+            prop_assert_eq!(&told, &truth);
+            told.lead_to(&truth, |event| panic!("needless {event:?}"));
+        }
+    }
+}

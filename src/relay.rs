@@ -1,0 +1,288 @@
+//! A reader thread with a bounded queue, for who asks for it.
+//!
+//! The relay is a source that has a whole watcher behind it, in a thread of its own. While there is room, events pass
+//! through a channel as they are. An event without room breaks the queue: from there on the thread only keeps the
+//! picture of what is, and passes nothing, until the consumer has come to the break. It is then told how much was
+//! dropped and what leads from what it was told to what is: `Overflow`, the differences, `Synced`. So the grammar
+//! holds, and memory is bounded, whatever the policy.
+
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
+
+use crate::error::{Doing, Error, Result};
+use crate::event::{Event, EventKind};
+use crate::named::Opener;
+use crate::options::Policy;
+use crate::outbox::Outbox;
+use crate::picture::Picture;
+use crate::source::{Drained, Source};
+use crate::sys::{self, Epoll, Flag};
+use crate::watcher::Watcher;
+
+#[derive(Debug)]
+pub(crate) struct Relay {
+    events: Receiver<Event>,
+    shared: Arc<Shared>,
+    policy: Policy,
+    /// What the consumer has been told.
+    told: Picture,
+    opener: Option<Opener>,
+    /// Dropped to end the thread while it waits for room.
+    running: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the two sides share.
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Up while there is something for the consumer.
+    readable: Flag,
+    /// Up while there is a request for the thread.
+    request: Flag,
+    known: AtomicU64,
+    pending: AtomicU64,
+    queued_max: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What is. Kept only if events may be dropped.
+    truth: Picture,
+    /// How many events were dropped since the queue broke; `None`: it is whole.
+    broken: Option<u64>,
+    /// What the thread could not do. It waits until the consumer knows.
+    failure: Option<Error>,
+    resync: bool,
+    stop: bool,
+    /// The thread has ended, whatever the reason.
+    ended: bool,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // a panic while it was held left numbers and a picture, which are whole at any time
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Relay {
+    pub(crate) fn start(watcher: Watcher, capacity: u32, policy: Policy, epoll: &Epoll) -> Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            readable: Flag::new().doing("make an event descriptor")?,
+            request: Flag::new().doing("make an event descriptor")?,
+            known: AtomicU64::new(0),
+            pending: AtomicU64::new(0),
+            queued_max: AtomicU64::new(0),
+        });
+        epoll.add(shared.readable.as_fd()).doing("listen to an event descriptor")?;
+        let (sender, events) = bounded(capacity as usize);
+        let (running, stopped) = bounded(0);
+        let opener = watcher.opener();
+        let reader = Reader { watcher, events: sender, stopped, policy, shared: Arc::clone(&shared) };
+        let thread =
+            sys::without_signals(|| std::thread::Builder::new().name("nswatch".into()).spawn(move || reader.run()));
+        Ok(Self {
+            events,
+            shared,
+            policy,
+            told: Picture::default(),
+            opener,
+            running: Some(running),
+            thread: Some(thread.doing("start a thread")?),
+        })
+    }
+
+    fn pass(&mut self, event: Event, out: &mut Outbox) -> Drained {
+        if self.policy != Policy::Block {
+            self.told.add(&event.kind);
+        }
+        out.forward(event);
+        Drained::All
+    }
+
+    /// Deals with what comes after the last event in the queue.
+    fn at_the_end(&mut self, state: &mut State, out: &mut Outbox) -> Result<()> {
+        if let Some(dropped) = state.broken.take() {
+            self.recover(dropped, state, out);
+            if state.failure.is_some() || state.ended {
+                self.shared.readable.raise().doing("raise an event descriptor")?;
+            }
+            return Ok(());
+        }
+        if let Some(failure) = state.failure.take() {
+            // now that it is known, the thread may try again
+            self.shared.request.raise().doing("raise an event descriptor")?;
+            return Err(failure);
+        }
+        match state.ended {
+            true => Err(Error::new(libc::ENOTRECOVERABLE, "go on without the reader thread")),
+            false => Ok(()),
+        }
+    }
+
+    /// Tells what the dropped events did.
+    fn recover(&mut self, dropped: u64, state: &State, out: &mut Outbox) {
+        out.learned_now();
+        out.push(EventKind::Overflow { dropped }, false);
+        self.told.lead_to(&state.truth, |event| out.push(event, true));
+        out.push(EventKind::Synced, false);
+        self.told = state.truth.clone();
+    }
+}
+
+impl Source for Relay {
+    fn drain(&mut self, out: &mut Outbox) -> Result<Drained> {
+        if self.policy == Policy::DropOldest {
+            let shared = Arc::clone(&self.shared);
+            let mut state = shared.state();
+            if let Some(dropped) = state.broken.take() {
+                let older = self.events.try_iter().count() as u64;
+                self.recover(dropped + older, &state, out);
+                return Ok(Drained::All);
+            }
+        }
+        if let Ok(event) = self.events.try_recv() {
+            return Ok(self.pass(event, out));
+        }
+        // what is sent from here on raises the flag again
+        self.shared.readable.lower().doing("read an event descriptor")?;
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state();
+        match self.events.try_recv() {
+            Ok(event) => {
+                self.shared.readable.raise().doing("raise an event descriptor")?;
+                Ok(self.pass(event, out))
+            }
+            Err(_) => self.at_the_end(&mut state, out).map(|()| Drained::All),
+        }
+    }
+
+    fn resync(&mut self, _out: &mut Outbox) -> Result<()> {
+        self.shared.state().resync = true;
+        self.shared.request.raise().doing("raise an event descriptor")
+    }
+
+    fn known(&self) -> u64 {
+        self.shared.known.load(Ordering::Relaxed)
+    }
+
+    fn pending(&self) -> u64 {
+        self.shared.pending.load(Ordering::Relaxed)
+    }
+
+    fn queued(&self) -> (u64, u64) {
+        (self.events.len() as u64, self.shared.queued_max.load(Ordering::Relaxed))
+    }
+
+    fn opener(&self) -> Option<Opener> {
+        self.opener.clone()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.shared.state().stop = true;
+        self.running = None;
+        let asked = self.shared.request.raise();
+        if let (Some(thread), Ok(())) = (self.thread.take(), asked) {
+            // if it panicked, the consumer was answered ENOTRECOVERABLE
+            thread.join().ok();
+        }
+    }
+}
+
+/// The side of the thread.
+struct Reader {
+    watcher: Watcher,
+    events: Sender<Event>,
+    /// Disconnected when the relay goes.
+    stopped: Receiver<()>,
+    policy: Policy,
+    shared: Arc<Shared>,
+}
+
+impl Reader {
+    fn run(mut self) {
+        let failure = loop {
+            match self.step() {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => break error,
+            }
+        };
+        self.shared.state().failure = Err::<(), _>(failure).doing("run the reader thread").err();
+    }
+
+    /// Takes one event, request or failure on; `false` when it is time to end.
+    fn step(&mut self) -> std::io::Result<bool> {
+        let resync = {
+            let mut state = self.shared.state();
+            if state.stop {
+                return Ok(false);
+            }
+            std::mem::take(&mut state.resync)
+        };
+        let next = if resync { self.watcher.resync().map(|()| None) } else { self.watcher.next_event() };
+        let stats = self.watcher.stats();
+        self.shared.known.store(stats.known, Ordering::Relaxed);
+        self.shared.pending.store(stats.pending, Ordering::Relaxed);
+        match next {
+            Ok(Some(event)) => self.pass(event),
+            Ok(None) => {
+                sys::poll_readable_either(self.watcher.as_fd(), self.shared.request.as_fd())?;
+                self.shared.request.lower()?;
+                Ok(true)
+            }
+            Err(failure) => {
+                self.shared.state().failure = Some(failure);
+                self.shared.readable.raise()?;
+                while self.shared.state().failure.is_some() && !self.shared.state().stop {
+                    let request = self.shared.request.as_fd();
+                    sys::poll_readable_either(request, request)?;
+                    self.shared.request.lower()?;
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    fn pass(&mut self, event: Event) -> std::io::Result<bool> {
+        if self.policy == Policy::Block {
+            select! {
+                send(self.events, event) -> sent => if sent.is_err() { return Ok(false) },
+                recv(self.stopped) -> _ => return Ok(false),
+            }
+        } else {
+            let mut state = self.shared.state();
+            state.truth.add(&event.kind);
+            match &mut state.broken {
+                Some(dropped) => {
+                    *dropped += 1;
+                    return Ok(true);
+                }
+                whole => match self.events.try_send(event) {
+                    Ok(()) => {}
+                    Err(TrySendError::Full(_)) => *whole = Some(1),
+                    Err(TrySendError::Disconnected(_)) => return Ok(false),
+                },
+            }
+        }
+        self.shared.queued_max.fetch_max(self.events.len() as u64, Ordering::Relaxed);
+        self.shared.readable.raise()?;
+        Ok(true)
+    }
+}
+
+impl Drop for Reader {
+    /// Runs after a panic too: the consumer must not wait for a thread that is no more.
+    fn drop(&mut self) {
+        self.shared.state().ended = true;
+        self.shared.readable.raise().ok();
+    }
+}

@@ -1,0 +1,219 @@
+//! How the command ends: signals, readers that go or stall, errors, wrong usage.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use crate::running::{End, Running, ends, nswatch};
+use crate::support::*;
+
+/// Failed with one line on standard error and none on standard output, and the line has these parts.
+fn assert_fails((code, out, err): End, parts: &[&str]) {
+    assert_eq!((code, out.len(), err.len()), (Some(1), 0, 1), "{err:#?}");
+    assert!(err[0].starts_with("nswatch: cannot "), "{err:?}");
+    for part in parts {
+        assert!(err[0].contains(part), "no {part:?} in {err:?}");
+    }
+}
+
+#[test]
+fn errors_are_told_in_one_line_that_helps() {
+    sandbox();
+    std::fs::write("/run/file", "").unwrap();
+    make_dir("/run/loop");
+    std::os::unix::fs::symlink("/run/loop/a", "/run/loop/a").unwrap();
+    for subcommand in [&["watch"][..], &["list"], &["exec", "--on", "ready"]] {
+        let on = |dir: &str| {
+            let command: &[&str] = if subcommand[0] == "exec" { &["--", "true"] } else { &[] };
+            ends([subcommand, &["--dir", dir], command].concat())
+        };
+        assert_fails(on("relative"), &["absolute path", "relative"]);
+        assert_fails(on("/dev/null"), &["/dev/null", "not a directory"]);
+        assert_fails(on("/run/file/below"), &["/run/file", "not a directory"]);
+        assert_fails(on("/run/loop/a"), &["/run/loop/a", "symbolic links"]);
+        assert_fails(on(&format!("/run/{}", "x".repeat(256))), &["name too long"]);
+        assert_fails(on("/run/file/\x1b[2J\nnswatch: all is well"), &["\\u{1b}[2J\\n"]);
+    }
+    assert_fails(ends(["list", "--dir", "/run/missing"]), &["/run/missing", "not there"]);
+}
+
+#[test]
+fn a_directory_that_may_not_be_read() {
+    if !is_real_root() {
+        return skipped("needs to become another user");
+    }
+    sandbox();
+    make_dir("/run/secret");
+    std::fs::set_permissions("/run/secret", PermissionsExt::from_mode(0o700)).unwrap();
+    // the build may be where others cannot look; copied by another process, lest a command that another test starts
+    // at this moment inherit the copy open for writing
+    run("cp", &[env!("CARGO_BIN_EXE_nswatch"), "/run/nswatch"]);
+    let mut command = Command::new("/run/nswatch");
+    command.args(["watch", "--dir", "/run/secret"]).uid(65534).gid(65534);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    assert_fails(Running::start(command).end(), &["/run/secret", "permission denied", "searchable"]);
+}
+
+#[test]
+fn no_inotify_instance_left() {
+    sandbox();
+    let mut command = Command::new("unshare");
+    let script = "echo 0 > /proc/sys/user/max_inotify_instances && exec \"$@\"";
+    command.args(["--user", "--map-root-user", "sh", "-c", script, "sh", env!("CARGO_BIN_EXE_nswatch"), "watch"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    assert_fails(Running::start(command).end(), &["raise fs.inotify.max_user_instances"]);
+}
+
+#[test]
+fn wrong_usage() {
+    let wrong: [&[&str]; 9] = [
+        &[],
+        &["wash"],
+        &["watch", "--source", "magic"],
+        &["watch", "--dir"],
+        &["list", "blue"],
+        &["exec", "--on", "ready"],
+        &["exec", "--", "true"],
+        &["exec", "--on", "ready,never", "--", "true"],
+        &["completions", "cmd.exe"],
+    ];
+    for arguments in wrong {
+        let (code, out, err) = ends(arguments);
+        assert_eq!((code, out.len()), (Some(2), 0), "{arguments:?}: {err:#?}");
+        assert!(
+            err.iter().any(|line| line.contains("Usage: nswatch") || line.contains("try '--help'")),
+            "{arguments:?}: {err:#?}"
+        );
+    }
+}
+
+#[test]
+fn signals_end_it_well() {
+    sandbox();
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        for arguments in [&["watch"][..], &["exec", "--on", "ready", "--", "true"]] {
+            let running = Running::start(nswatch(arguments));
+            running.until_signals_are_caught();
+            let (code, _, err) = running.end_by(signal);
+            assert_eq!((code, err), (Some(0), vec![]), "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn counters_at_exit_and_when_asked() {
+    sandbox();
+    placeholder(make_dir("/run/d").join("x"));
+    let mut watch = Running::start(nswatch(["watch", "--json", "--stats", "--dir", "/run/d"]));
+    watch.until("synced");
+    assert_eq!(watch.counter_becomes("delivered", |n| n == 2), 2);
+    placeholder("/run/d/y");
+    watch.expect("created", Some("y"));
+    assert_eq!(watch.counter_becomes("known", |n| n == 2), 2);
+    let (code, _, err) = watch.end_by(libc::SIGINT);
+    let expected = "nswatch: delivered=3 dropped=0 overflows=0 resyncs=1 queued=0 queued_max=2 pending=2 known=2";
+    assert_eq!((code, err), (Some(0), vec![expected.to_owned()]));
+}
+
+#[test]
+fn what_came_before_the_signal_is_told() {
+    sandbox();
+    make_dir("/run/d");
+    let mut watch = Running::start(nswatch(["watch", "--json", "--dir", "/run/d"]));
+    watch.until("synced");
+    watch.signal(libc::SIGSTOP);
+    placeholder("/run/d/x");
+    watch.signal(libc::SIGTERM);
+    watch.signal(libc::SIGCONT);
+    watch.expect("created", Some("x"));
+    assert_eq!(watch.end(), (Some(0), vec![], vec![]));
+}
+
+/// A watch of 2000 names, started, with a pipe that holds a page and that nobody reads.
+fn unread() -> (Running, File) {
+    make_dir("/run/d");
+    for n in 0..2000 {
+        placeholder(format!("/run/d/{n}"));
+    }
+    let (reader, writer) = pipe();
+    // SAFETY: no pointers.
+    assert!(unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETPIPE_SZ, 4096) } >= 4096);
+    let mut command = nswatch(["watch", "--json", "--dir", "/run/d"]);
+    command.stdout(writer);
+    let running = Running::start(command);
+    prints(&reader);
+    (running, reader)
+}
+
+fn prints(reader: &File) {
+    assert!(api::readable(reader.as_raw_fd(), DEADLINE), "it prints nothing");
+}
+
+/// A pipe: what is written to the second comes out of the first.
+fn pipe() -> (File, OwnedFd) {
+    let mut fds = [0; 2];
+    // SAFETY: the kernel writes two numbers to an array of two.
+    assert_eq!(unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC) }, 0);
+    // SAFETY: two new descriptors that nobody else owns.
+    let [reader, writer] = fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+    (reader.into(), writer)
+}
+
+#[test]
+fn a_reader_that_stalls_does_not_keep_a_signal_waiting() {
+    sandbox();
+    let (watch, mut reader) = unread();
+    // two equal answers: it has stopped
+    let before = std::cell::Cell::new(0);
+    watch.counter_becomes("delivered", |now| before.replace(now) == now);
+    assert_eq!(watch.end_by(libc::SIGTERM), (Some(0), vec![], vec![]));
+    let mut told = String::new();
+    reader.read_to_string(&mut told).unwrap();
+    assert!(told.lines().count() < 2000 && told.ends_with("}\n"), "{told}");
+}
+
+#[test]
+fn a_reader_that_goes_ends_it_quietly() {
+    sandbox();
+    let (watch, reader) = unread();
+    drop(reader);
+    assert_eq!(watch.end(), (Some(0), vec![], vec![]), "while it has something to say");
+
+    let (reader, writer) = pipe();
+    let mut command = nswatch(["watch"]);
+    command.stdout(writer);
+    let watch = Running::start(command);
+    prints(&reader);
+    drop(reader);
+    assert_eq!(watch.end(), (Some(0), vec![], vec![]), "while nothing happens");
+
+    for arguments in [&["list", "--dir", "/run/d"][..], &["watch"], &["completions", "bash"], &["--help"]] {
+        let (_, writer) = pipe();
+        let mut command = nswatch(arguments);
+        command.stdout(writer);
+        assert_eq!(Running::start(command).end(), (Some(0), vec![], vec![]), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error() {
+    sandbox();
+    placeholder(make_dir("/run/d").join("x"));
+    for subcommand in ["watch", "list"] {
+        let mut command = nswatch([subcommand, "--dir", "/run/d"]);
+        command.stdout(OpenOptions::new().write(true).open("/dev/full").unwrap());
+        assert_fails(Running::start(command).end(), &["write to standard output", "No space left"]);
+    }
+}
+
+#[test]
+fn nobody_reads_errors_either() {
+    sandbox();
+    let (_, writer) = pipe();
+    let mut command = nswatch(["watch", "--dir", "relative"]);
+    command.stderr(writer);
+    assert_eq!(Running::start(command).end().0, Some(1));
+}

@@ -1,0 +1,252 @@
+//! The command, with real namespaces: what it prints, how it ends, what it says when it cannot.
+
+#![allow(missing_docs, unreachable_pub)]
+
+mod endings;
+mod exec;
+mod running;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::process::Command;
+use std::ptr::null_mut;
+
+use running::{Lines, Running, ends, keys, name, nswatch};
+use support::*;
+
+const NOTHING: [String; 0] = [];
+
+#[test]
+fn events_come_as_they_happen() {
+    sandbox();
+    let mut watch = Running::start(nswatch(["watch", "--json"]));
+    watch.expect("synced", None);
+    ip_netns(&["add", "blue"]);
+    let created = watch.expect("created", Some("blue"));
+    assert_eq!(keys(&created), ["name", "replayed", "time_ns", "type"]);
+    let ready = watch.expect("ready", Some("blue"));
+    let (dev, ino, ns_id) = kernel::netns("/run/netns/blue").unwrap();
+    assert_eq!((ready["dev"].as_u64(), ready["ino"].as_u64()), (Some(dev), Some(ino)));
+    assert_eq!(ready.get("ns_id").and_then(|id| id.as_u64()), (ns_id != 0).then_some(ns_id));
+    assert_eq!(ready["replayed"], false);
+    ip_netns(&["del", "blue"]);
+    watch.expect("deleted", Some("blue"));
+    assert_eq!(watch.end_by(libc::SIGTERM), (Some(0), NOTHING.into(), NOTHING.into()));
+}
+
+#[test]
+fn what_exists_is_replayed_unless_not_wanted() {
+    sandbox();
+    ip_netns(&["add", "blue"]);
+    let mut watch = Running::start(nswatch(["watch", "--json", "--source", "named"]));
+    assert_eq!(watch.expect("created", Some("blue"))["replayed"], true);
+    assert_eq!(watch.expect("ready", Some("blue"))["replayed"], true);
+    watch.expect("synced", None);
+    let mut watch = Running::start(nswatch(["watch", "--json", "--no-replay"]));
+    // an answer means that it watches
+    watch.until_signals_are_caught();
+    watch.counter_becomes("delivered", |n| n == 0);
+    placeholder("/run/netns/red");
+    watch.expect("created", Some("red"));
+}
+
+#[test]
+fn the_directory_itself() {
+    sandbox();
+    let mut watch = Running::start(nswatch(["watch", "--json", "--dir", "/run/a/b", "--dir-events"]));
+    watch.expect("synced", None);
+    make_dir("/run/a/b");
+    watch.expect("dir_created", None);
+    placeholder("/run/a/b/x");
+    watch.expect("created", Some("x"));
+    std::fs::remove_file("/run/a/b/x").unwrap();
+    std::fs::remove_dir("/run/a/b").unwrap();
+    watch.expect("deleted", Some("x"));
+    watch.expect("dir_deleted", None);
+}
+
+#[test]
+fn lines_for_people() {
+    sandbox();
+    let watch = Running::start(nswatch(["watch"]));
+    assert_eq!(watch.out.next()[12..], *"  synced");
+    ip_netns(&["add", "blue"]);
+    let created = watch.out.next();
+    let time: Vec<_> = created[..12].split([':', '.']).map(|part| (part.len(), part.parse::<u16>().is_ok())).collect();
+    assert_eq!(time, [(2, true), (2, true), (2, true), (3, true)], "{created}");
+    assert_eq!(created[12..], *"  created      blue");
+    let (_, ino, ns_id) = kernel::netns("/run/netns/blue").unwrap();
+    let id = if ns_id == 0 { String::new() } else { format!("  id {ns_id}") };
+    assert_eq!(watch.out.next()[12..], format!("  ready        blue              net:[{ino}]{id}"));
+}
+
+#[test]
+fn the_time_is_that_of_the_time_zone() {
+    sandbox();
+    make_dir("/run/d");
+    let hour = |zone: &str| {
+        let mut command = nswatch(["watch", "--dir", "/run/d"]);
+        command.env("TZ", zone);
+        Running::start(command).out.next()[..2].parse::<u32>().unwrap()
+    };
+    // another hour may begin in between
+    let (utc, east) = (hour("UTC0"), hour("XYZ-5"));
+    assert!([5, 6].contains(&((24 + east - utc) % 24)), "{utc} {east}");
+}
+
+/// A terminal of our own: what is written to the second comes out of the first.
+fn terminal() -> (OwnedFd, OwnedFd) {
+    let (mut master, mut slave) = (-1, -1);
+    // SAFETY: both numbers are ours to write; name, settings and size may be NULL.
+    let rc = unsafe { libc::openpty(&mut master, &mut slave, null_mut(), null_mut(), null_mut()) };
+    assert_eq!(rc, 0, "openpty: {}", std::io::Error::last_os_error());
+    // SAFETY: two new descriptors that nobody else owns.
+    unsafe { (OwnedFd::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) }
+}
+
+#[test]
+fn colour_on_a_terminal_only_and_only_if_wanted() {
+    sandbox();
+    let first = |no_color: &str, json: bool| {
+        let (master, slave) = terminal();
+        let mut command = nswatch(["watch"]);
+        command.args(json.then_some("--json")).env("TERM", "xterm").env("NO_COLOR", no_color).stdout(slave);
+        let _running = Running::start(command);
+        Lines::of(File::from(master)).next()
+    };
+    assert!(first("", false).contains("\x1b[2msynced     \x1b[0m"));
+    assert!(!first("1", false).contains('\x1b'));
+    assert!(!first("", true).contains('\x1b'));
+    let mut pipe = nswatch(["watch"]);
+    pipe.env("TERM", "xterm").env_remove("NO_COLOR");
+    assert!(!Running::start(pipe).out.next().contains('\x1b'));
+}
+
+/// Names that try to be something else: other lines, other columns, orders to a terminal, other names.
+const HOSTILE: [&[u8]; 8] = [
+    b"a\n{\"type\":\"ready\"}",
+    b"b\r12:00:00.000  ready  root",
+    b"\x1b[2J\x1b]0;title\x07",
+    b"\xc2\x9b2J",
+    b"quo\"te\\",
+    b"\xff\xfe\xed\xa0\x80",
+    "\u{202e}reversed\u{2028}".as_bytes(),
+    b"-rf {name} $(reboot) %s",
+];
+
+fn make_hostile() {
+    for name in [&HOSTILE[..], &[b"good"]].concat() {
+        let status = Command::new("ip").args(["netns", "add"]).arg(OsStr::from_bytes(name)).status();
+        assert!(status.unwrap().success(), "ip netns add {name:?}");
+    }
+}
+
+#[test]
+fn hostile_names_in_json() {
+    sandbox();
+    make_hostile();
+    let mut watch = Running::start(nswatch(["watch", "--json"]));
+    let mut told: Vec<_> =
+        watch.until("synced").iter().filter(|json| json["type"] == "ready").filter_map(name).collect();
+    told.sort();
+    let mut made: Vec<_> = HOSTILE.iter().map(|name| name.to_vec()).chain([b"good".to_vec()]).collect();
+    made.sort();
+    assert_eq!(told, made);
+    let (_, lines, _) = ends(["list", "--json"]);
+    assert_eq!(lines.len(), made.len());
+    assert!(lines.iter().all(|line| !line.chars().any(char::is_control)));
+    let hex: Vec<_> = lines.iter().filter(|line| line.contains("name_hex")).collect();
+    assert_eq!(hex.len(), 1, "{hex:?}");
+    assert!(hex[0].contains(r#""name_hex":"fffeeda080""#), "{hex:?}");
+}
+
+#[test]
+fn hostile_names_for_people() {
+    sandbox();
+    make_hostile();
+    let watch = Running::start(nswatch(["watch"]));
+    let mut lines = vec![watch.out.next()];
+    while !lines.last().unwrap().ends_with("synced") {
+        lines.push(watch.out.next());
+    }
+    assert_eq!(lines.len(), 2 * (HOSTILE.len() + 1) + 1, "{lines:#?}");
+    for line in &lines {
+        assert!(!line.chars().any(|c| c.is_control() || "\u{202e}\u{2028}".contains(c)), "{line:?}");
+    }
+    assert!(lines.iter().any(|line| line.contains(r"created      \xff\xfe\xed\xa0\x80 ")), "{lines:#?}");
+    // no name adds a column: time, type, name, namespace, id and its number, "replayed"
+    let columns = |line: &String| line.split_whitespace().count();
+    let ready: Vec<_> = lines.iter().filter(|line| line.contains("  ready  ")).collect();
+    assert_eq!(ready.len(), HOSTILE.len() + 1);
+    let good = ready.iter().find(|line| line.contains(" good ")).unwrap();
+    assert!(ready.iter().all(|line| columns(line) == columns(good)), "{ready:#?}");
+}
+
+#[test]
+fn list_tells_names_and_namespaces_in_order() {
+    sandbox();
+    assert_eq!(ends(["list"]), (Some(0), NOTHING.into(), NOTHING.into()));
+    for name in ["red", "blue"] {
+        ip_netns(&["add", name]);
+    }
+    placeholder("/run/netns/green");
+    let id = |name: &str| kernel::netns(format!("/run/netns/{name}")).unwrap();
+    let column = |ns_id: u64| if ns_id == 0 { "-".into() } else { ns_id.to_string() };
+    let ((dev, blue, blue_id), (_, red, red_id)) = (id("blue"), id("red"));
+    let (code, lines, errors) = ends(["list"]);
+    assert_eq!((code, errors), (Some(0), NOTHING.into()));
+    let expected = [
+        "NAME   NAMESPACE         ID".into(),
+        format!("blue   net:[{blue}]  {}", column(blue_id)),
+        "green  not a namespace   -".into(),
+        format!("red    net:[{red}]  {}", column(red_id)),
+    ];
+    assert_eq!(lines, expected);
+    let (_, lines, _) = ends(["list", "--json"]);
+    let json: Vec<serde_json::Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let brief: Vec<_> =
+        json.iter().map(|json| (json["type"].as_str(), json["name"].as_str(), json["ino"].as_u64())).collect();
+    let ready = Some("ready");
+    let expected =
+        [(ready, Some("blue"), Some(blue)), (Some("created"), Some("green"), None), (ready, Some("red"), Some(red))];
+    assert_eq!(brief, expected);
+    assert_eq!(json[0]["dev"].as_u64(), Some(dev));
+}
+
+#[test]
+fn help_version_and_completions() {
+    let (code, help, errors) = ends(["--help"]);
+    assert_eq!((code, errors), (Some(0), NOTHING.into()));
+    assert!(help.iter().any(|line| line == "Examples:"), "{help:#?}");
+    assert_eq!(ends(["--version"]).1, [concat!("nswatch ", env!("CARGO_PKG_VERSION"))]);
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, script, _) = ends(["completions", shell]);
+        assert_eq!(code, Some(0));
+        assert!(script.iter().any(|line| line.contains("no-replay")), "{shell}");
+    }
+}
+
+#[test]
+fn the_manual_page_knows_every_option_and_event() {
+    let page = include_str!("../../docs/man/nswatch.1");
+    let items: Vec<_> =
+        page.lines().filter(|line| line.starts_with(".It ")).flat_map(|line| line.split([' ', ','])).collect();
+    let mut seen = 0;
+    for subcommand in ["watch", "list", "exec", "completions"] {
+        let (_, help, _) = ends(["help", subcommand]);
+        for line in help.iter().map(|line| line.trim_start()) {
+            let options = line.split([' ', ',']).take(3).filter_map(|word| word.strip_prefix("--"));
+            let options = options.filter(|word| !word.is_empty()).map(|word| format!(r"\-{word}"));
+            let value = line.strip_prefix("- ").and_then(|line| Some(line.split_once(':')?.0.to_owned()));
+            for word in options.chain(value) {
+                seen += 1;
+                assert!(items.contains(&word.as_str()), "{word} of {subcommand}");
+            }
+        }
+    }
+    assert!(seen > 20, "{seen}");
+}

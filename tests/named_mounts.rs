@@ -1,0 +1,113 @@
+//! Mount events: unmounts and re-binds as they happen, with and without the privilege for fanotify.
+
+mod support;
+
+use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS};
+use support::api::{Api, How, Kind::*, Observer};
+use support::*;
+
+both! {
+    an_unmount_and_a_new_mount_are_told_as_they_happen
+    what_is_hidden_and_uncovered_is_told
+    a_link_follows_what_it_leads_to
+    a_directory_that_is_covered_goes_and_comes_back
+    unrelated_mounts_tell_nothing
+    a_storm_of_mounts_converges
+}
+
+fn watched<A: Api>() -> Observer<A> {
+    sandbox();
+    ip_netns(&["add", "blue"]);
+    Observer::open_synced(&How::default().flags(NSW_MOUNT_EVENTS))
+}
+
+fn an_unmount_and_a_new_mount_are_told_as_they_happen<A: Api>() {
+    let mut o = watched::<A>();
+    unmount("/run/netns/blue");
+    o.expect(&[(Detached, "blue")]);
+    o.expect_nothing();
+    mount_new_netns("/run/netns/blue");
+    let ready = o.expect(&[(Ready, "blue")]).remove(0);
+    assert_eq!(Some((ready.dev, ready.ino, ready.ns_id)), kernel::netns("/run/netns/blue"));
+    ip_netns(&["del", "blue"]);
+    o.until(Deleted, "blue");
+    o.expect_nothing();
+}
+
+fn what_is_hidden_and_uncovered_is_told<A: Api>() {
+    let mut o = watched::<A>();
+    let first = kernel::netns("/run/netns/blue");
+    mount_new_netns("/run/netns/blue");
+    o.expect(&[(Ready, "blue")]);
+    assert_eq!(o.checker.believed(), kernel::names(RUN_NETNS));
+    assert_ne!(kernel::netns("/run/netns/blue"), first);
+    unmount("/run/netns/blue");
+    let ready = o.expect(&[(Ready, "blue")]).remove(0);
+    assert_eq!(Some((ready.dev, ready.ino, ready.ns_id)), first);
+    bind("/dev/null", "/run/netns/blue");
+    o.expect(&[(Detached, "blue")]);
+    o.expect_nothing();
+}
+
+fn a_link_follows_what_it_leads_to<A: Api>() {
+    let mut o = watched::<A>();
+    std::os::unix::fs::symlink("blue", "/run/netns/alias").unwrap();
+    o.expect(&[(Created, "alias"), (Ready, "alias")]);
+    mount_new_netns("/run/netns/blue");
+    o.until(Ready, "blue");
+    o.drain();
+    assert_eq!(o.checker.believed(), kernel::names(RUN_NETNS));
+    unmount("/run/netns/blue");
+    o.until(Ready, "blue");
+    unmount("/run/netns/blue");
+    o.until(Detached, "blue");
+    o.drain();
+    assert_eq!(o.checker.believed(), kernel::names(RUN_NETNS));
+}
+
+fn a_directory_that_is_covered_goes_and_comes_back<A: Api>() {
+    sandbox();
+    ip_netns(&["add", "blue"]);
+    let mut o = Observer::<A>::open_synced(&How::default().flags(NSW_MOUNT_EVENTS | NSW_DIR_EVENTS));
+    mount("cover", "/run/netns", Some("tmpfs"), 0);
+    o.expect(&[(Deleted, "blue"), (DirDeleted, ""), (DirCreated, "")]);
+    placeholder("/run/netns/other");
+    o.expect(&[(Created, "other")]);
+    unmount("/run/netns");
+    o.expect(&[(Deleted, "other"), (DirDeleted, ""), (DirCreated, ""), (Created, "blue"), (Ready, "blue")]);
+    // a mount over the directory above hides it altogether
+    mount("cover", "/run", Some("tmpfs"), 0);
+    o.expect(&[(Deleted, "blue"), (DirDeleted, "")]);
+    o.expect_nothing();
+    unmount("/run");
+    o.expect(&[(DirCreated, ""), (Created, "blue"), (Ready, "blue")]);
+    o.expect_nothing();
+}
+
+fn unrelated_mounts_tell_nothing<A: Api>() {
+    let mut o = watched::<A>();
+    make_dir("/run/elsewhere");
+    for _ in 0..50 {
+        mount("elsewhere", "/run/elsewhere", Some("tmpfs"), 0);
+        unmount("/run/elsewhere");
+    }
+    o.expect_nothing();
+    assert_eq!(o.checker.believed(), kernel::names(RUN_NETNS));
+}
+
+/// More changes than the queue of fanotify holds, none of them read as it happens.
+fn a_storm_of_mounts_converges<A: Api>() {
+    let mut o = watched::<A>();
+    make_dir("/run/elsewhere");
+    for _ in 0..9000 {
+        mount("elsewhere", "/run/elsewhere", Some("tmpfs"), 0);
+        unmount("/run/elsewhere");
+    }
+    unmount("/run/netns/blue");
+    o.until(Detached, "blue");
+    o.drain();
+    assert_eq!(o.checker.open_overflows, 0, "an overflow was not followed by synced");
+    assert_eq!(o.checker.believed(), kernel::names(RUN_NETNS));
+    mount_new_netns("/run/netns/blue");
+    o.expect(&[(Ready, "blue")]);
+}

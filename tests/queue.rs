@@ -1,0 +1,138 @@
+//! The reader thread and its queue, under each policy.
+
+mod support;
+
+use nswatch::capi::options::{NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST};
+use nswatch::capi::watcher::{NSW_STAT_DROPPED, NSW_STAT_KNOWN, NSW_STAT_OVERFLOWS, NSW_STAT_QUEUED};
+use support::api::{Api, How, Kind::*, Observer};
+use support::*;
+
+both! {
+    events_pass_in_order
+    the_newest_are_dropped_and_made_good
+    the_oldest_are_dropped_and_made_good
+    a_full_queue_that_blocks_loses_nothing
+    a_resync_reaches_the_thread
+    the_end_of_the_watch_is_told
+    it_ends_while_it_waits_for_room
+}
+
+const POLICIES: [u32; 3] = [NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST];
+
+fn how(capacity: u32, policy: u32) -> How {
+    How { queue: Some((capacity, policy)), ..How::default() }
+}
+
+fn name(i: usize) -> String {
+    format!("{RUN_NETNS}/name-{i:04}")
+}
+
+/// Waits until the thread has seen so many names, which it does without being asked.
+fn until_known<A: Api>(o: &Observer<A>, known: u64) {
+    let end = std::time::Instant::now() + DEADLINE;
+    while o.api.stat(NSW_STAT_KNOWN) != known {
+        assert!(std::time::Instant::now() < end, "known: {}", o.api.stat(NSW_STAT_KNOWN));
+        std::thread::yield_now();
+    }
+}
+
+fn events_pass_in_order<A: Api>() {
+    for policy in POLICIES {
+        sandbox();
+        let mut o = Observer::<A>::open_synced(&how(1000, policy));
+        ip_netns(&["add", "blue"]);
+        o.expect(&[(Created, "blue"), (Ready, "blue")]);
+        assert!(o.api.open_netns().is_ok());
+        ip_netns(&["del", "blue"]);
+        o.expect(&[(Deleted, "blue")]);
+        o.expect_nothing();
+    }
+}
+
+fn the_newest_are_dropped_and_made_good<A: Api>() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    let mut o = Observer::<A>::open_synced(&how(10, NSW_QUEUE_DROP_NEWEST));
+    (0..100).for_each(|i| placeholder(name(i)));
+    until_known(&o, 100);
+    assert_eq!(o.api.stat(NSW_STAT_QUEUED), 10);
+    let told = o.until(Overflow, "");
+    assert_eq!(o.log.iter().filter(|event| event.kind == Created).count(), 10);
+    assert_eq!(told.dropped, 90);
+    o.until(Synced, "");
+    assert_eq!(o.checker.believed(), kernel::names(RUN_NETNS));
+    assert_eq!((o.api.stat(NSW_STAT_DROPPED), o.api.stat(NSW_STAT_OVERFLOWS)), (90, 1));
+    // whole again
+    std::fs::remove_file(name(7)).unwrap();
+    o.expect(&[(Deleted, "name-0007")]);
+    o.expect_nothing();
+}
+
+fn the_oldest_are_dropped_and_made_good<A: Api>() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    let mut o = Observer::<A>::open_synced(&how(10, NSW_QUEUE_DROP_OLDEST));
+    (0..100).for_each(|i| placeholder(name(i)));
+    until_known(&o, 100);
+    assert_eq!(o.next().dropped, 100);
+    o.until(Synced, "");
+    assert!(o.log.iter().filter(|event| event.kind == Created).all(|event| event.replayed));
+    assert_eq!(o.checker.believed(), kernel::names(RUN_NETNS));
+    std::fs::remove_file(name(7)).unwrap();
+    o.expect(&[(Deleted, "name-0007")]);
+    o.expect_nothing();
+}
+
+fn a_full_queue_that_blocks_loses_nothing<A: Api>() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    let mut o = Observer::<A>::open_synced(&how(2, NSW_QUEUE_BLOCK));
+    for i in 0..500 {
+        placeholder(name(i));
+        std::fs::remove_file(name(i)).unwrap();
+    }
+    for i in 0..500 {
+        let name = format!("name-{i:04}");
+        o.expect(&[(Created, name.as_str()), (Deleted, name.as_str())]);
+    }
+    o.expect_nothing();
+}
+
+fn a_resync_reaches_the_thread<A: Api>() {
+    for policy in POLICIES {
+        sandbox();
+        ip_netns(&["add", "blue"]);
+        let mut o = Observer::<A>::open_synced(&how(10, policy));
+        unmount("/run/netns/blue");
+        o.api.resync().unwrap();
+        o.expect(&[(Detached, "blue"), (Synced, "")]);
+    }
+}
+
+fn the_end_of_the_watch_is_told<A: Api>() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    let flags = nswatch::capi::options::NSW_NO_PARENT;
+    let mut o = Observer::<A>::open_synced(&How { flags, ..how(10, NSW_QUEUE_BLOCK) });
+    std::fs::remove_dir(RUN_NETNS).unwrap();
+    o.expect(&[(DirDeleted, "")]);
+    for _ in 0..3 {
+        assert_eq!(o.api.wait(Some(DEADLINE)), Err(libc::ENOENT));
+    }
+}
+
+fn it_ends_while_it_waits_for_room<A: Api>() {
+    for policy in POLICIES {
+        sandbox();
+        make_dir(RUN_NETNS);
+        let o = Observer::<A>::open(&how(1, policy));
+        (0..100).for_each(|i| placeholder(name(i)));
+        // until the one place is taken the thread has not come to wait
+        let end = std::time::Instant::now() + DEADLINE;
+        while o.api.stat(NSW_STAT_QUEUED) == 0 {
+            assert!(std::time::Instant::now() < end);
+            std::thread::yield_now();
+        }
+        drop(o);
+    }
+}
