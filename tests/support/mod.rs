@@ -6,6 +6,7 @@
 pub mod api;
 pub mod grammar;
 pub mod kernel;
+pub mod nsid;
 pub mod thread;
 
 use std::ffi::{CString, OsStr};
