@@ -134,7 +134,11 @@ impl Readiness {
                 Ok(None) => {}
                 Err(_) => self.stale = everything,
             },
-            MountChange::Detached(id) => self.fresh.extend(self.mounted.names_on(id).cloned()),
+            MountChange::Detached(id) => {
+                self.fresh.extend(self.mounted.names_on(id).cloned());
+                // what it hid may be a namespace on a name that waits
+                self.stale = self.stale.max(Stale::Waiting);
+            }
             MountChange::Overflow => self.stale = everything,
         }
     }
