@@ -108,6 +108,11 @@ impl Running {
         json
     }
 
+    /// How many names there are by what was told.
+    pub fn names(&self) -> usize {
+        self.checker.names.len()
+    }
+
     /// The next line as JSON, which must be of this type and about this name.
     pub fn expect(&mut self, kind: &str, name: Option<&str>) -> Value {
         let json = self.json();
