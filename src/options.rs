@@ -32,6 +32,8 @@ pub struct Options {
     pub(crate) mount_events: bool,
     pub(crate) settle: Duration,
     pub(crate) queue: Option<(u32, Policy)>,
+    pub(crate) all_nsid: bool,
+    pub(crate) rcvbuf: u32,
 }
 
 impl Default for Options {
@@ -44,6 +46,8 @@ impl Default for Options {
             mount_events: false,
             settle: Duration::ZERO,
             queue: None,
+            all_nsid: false,
+            rcvbuf: 0,
         }
     }
 }
@@ -126,5 +130,21 @@ impl Options {
         }
         self.queue = Some((capacity, policy));
         Ok(self)
+    }
+
+    /// For [`Watcher::nsid`](crate::Watcher::nsid): whether to tell what happens in peer namespaces too, those that
+    /// have an id here (default: no). Needs `CAP_NET_BROADCAST`, and over each peer that is to be heard of.
+    pub fn all_nsid(mut self, all_nsid: bool) -> Self {
+        self.all_nsid = all_nsid;
+        self
+    }
+
+    /// For [`Watcher::nsid`](crate::Watcher::nsid): the size of the socket's receive buffer in bytes, which the kernel
+    /// doubles; a notification takes some 800 of them. 0, the default, is the library's choice, 2 MiB.
+    ///
+    /// Without `CAP_NET_ADMIN` no more than `net.core.rmem_max` is given.
+    pub fn rcvbuf(mut self, bytes: u32) -> Self {
+        self.rcvbuf = bytes;
+        self
     }
 }

@@ -12,7 +12,7 @@ mod mounts;
 mod probe;
 mod readiness;
 mod roster;
-mod wire;
+pub(crate) mod wire;
 
 use std::ffi::CString;
 use std::io;
