@@ -19,6 +19,7 @@ type config struct {
 	flags    uint32
 	settle   time.Duration
 	rcvbuf   int
+	queue    bool
 	capacity int
 	policy   QueuePolicy
 }
@@ -76,7 +77,7 @@ const (
 // Queue asks for a background thread that takes events from the kernel as they come, however rarely they are asked
 // for, into a queue of 1 to 1048576 events. Few need it: the kernel has a queue as well.
 func Queue(capacity int, policy QueuePolicy) Option {
-	return func(c *config) { c.capacity, c.policy = capacity, policy }
+	return func(c *config) { c.queue, c.capacity, c.policy = true, capacity, policy }
 }
 
 // open opens a watcher of C with these options.
@@ -109,8 +110,7 @@ func (c *config) open() (*capi.Watcher, error) {
 	if err := check("set the receive buffer", "", capi.OptionsSetRcvbuf(options, uint32(c.rcvbuf))); err != nil {
 		return nil, err
 	}
-	// no policy is 0, so that the queue was asked for
-	if c.policy != 0 || c.capacity != 0 {
+	if c.queue {
 		if c.capacity < 0 || int64(c.capacity) > math.MaxUint32 {
 			return nil, &Error{Op: "make a queue", Errno: syscall.EINVAL}
 		}
@@ -121,11 +121,16 @@ func (c *config) open() (*capi.Watcher, error) {
 	}
 
 	var watcher *capi.Watcher
-	path := c.dir
-	if c.source != capi.SourceNamed {
-		path = ""
+	rc := capi.Open(c.source, options, &watcher)
+	return watcher, check("watch", c.path(), rc)
+}
+
+// path is what is watched, as far as it is a path.
+func (c *config) path() string {
+	if c.source == capi.SourceNamed {
+		return c.dir
 	}
-	return watcher, check("watch", path, capi.Open(c.source, options, &watcher))
+	return ""
 }
 
 func milliseconds(d time.Duration) (uint32, bool) {

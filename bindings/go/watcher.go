@@ -2,7 +2,6 @@ package nswatch
 
 import (
 	"context"
-	"errors"
 	"os"
 	"sync"
 	"syscall"
@@ -15,7 +14,7 @@ import (
 // A Watcher tells what happens to network namespaces. Its methods may be called from several goroutines at once. It
 // uses file descriptors and memory that the garbage collector does not know of: Close it.
 type Watcher struct {
-	dir string
+	dir string // whose entries are the names; empty for ids
 
 	// A second descriptor of the watcher's epoll instance, whose readiness Go's runtime waits for: a goroutine that
 	// waits occupies no thread.
@@ -51,7 +50,7 @@ func Open(options ...Option) (*Watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Watcher{dir: c.dir, turn: make(chan struct{}, 1), closing: make(chan struct{}), handle: handle}
+	w := &Watcher{dir: c.path(), turn: make(chan struct{}, 1), closing: make(chan struct{}), handle: handle}
 	if err := w.listen(); err != nil {
 		capi.Close(handle)
 		return nil, wrap("wait for events", "", err)
@@ -213,16 +212,18 @@ func (w *Watcher) next(ctx context.Context) (event Event, err error) {
 		return ok || err != nil
 	})
 	stop()
-	switch {
-	case ok || err != nil:
+	if ok || err != nil {
 		return event, err
-	case ctx.Err() != nil:
-		return Event{}, ctx.Err()
-	case errors.Is(waited, os.ErrClosed):
+	}
+	select {
+	case <-w.closing:
 		return Event{}, ErrClosed
 	default:
-		return Event{}, wrap("wait for events", "", waited)
 	}
+	if err := ctx.Err(); err != nil {
+		return Event{}, err
+	}
+	return Event{}, wrap("wait for events", "", waited)
 }
 
 // interruptWith makes the end of the context end a wait. The function that it gives back undoes that.
