@@ -50,6 +50,11 @@ func clean(t testing.TB) {
 			}
 		}
 		os.RemoveAll(nswatch.DefaultDir)
+		// they die when nobody looks, and until then have their ids
+		until(t, "the end of the namespaces", func() bool {
+			nsids, err := nswatch.ListNSIDs()
+			return err == nil && len(nsids) == 0
+		})
 		until(t, "no more goroutines than before", func() bool { return runtime.NumGoroutine() <= before })
 	})
 }
