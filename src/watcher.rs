@@ -207,7 +207,7 @@ impl Watcher {
     pub fn open_netns(&self, ready: &Event) -> Result<OwnedFd> {
         match self.opener() {
             Some(opener) => opener.open(ready),
-            None => Err(Error::new(libc::EINVAL, "open a namespace by a watcher that announces none")),
+            None => Err(Error::invalid("open the namespace", "a watcher of ids announces none")),
         }
     }
 

@@ -152,6 +152,8 @@ impl Named {
         if mask.contains(EventMask::Q_OVERFLOW) {
             return self.lost(out);
         }
+        #[cfg(feature = "panic-on-demand")]
+        assert!(notice.name != c"nswatch-panic", "on demand");
         self.due.walk |= self.location.is_way(notice);
         if !self.location.is_name(notice) || mask.contains(EventMask::ISDIR) {
             return;
@@ -333,7 +335,7 @@ impl Opener {
     pub(crate) fn open(&self, ready: &Event) -> Result<OwnedFd> {
         let doing = "open the namespace";
         let EventKind::Ready(name, netns) = ready.kind() else {
-            return Err(Error::new(libc::EINVAL, "open the namespace of an event that announces none"));
+            return Err(Error::invalid(doing, "the event is not one that announces a namespace"));
         };
         match self.probe.open(&location::join(&self.dir, name.as_c_str())).doing_on(doing, name)? {
             Some((found, namespace)) if found == *netns => Ok(namespace),

@@ -5,11 +5,11 @@
 //! the kernel is not looked at: the sender is told by its address. Neither blocks.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use super::wire::{self, Attributes, Body, Header, Message};
 use crate::error::{Error, errno_of};
-use crate::sys::{self, Received};
+use crate::sys::{self, CWD, Received};
 
 /// Joined by its number: as a mask of groups it would be another one.
 const RTNLGRP_NSID: libc::c_int = 28;
@@ -36,9 +36,82 @@ const RECEIVE_BUFFER: u32 = 2 * 1024 * 1024;
 /// The least that the kernel accounts for one message.
 const LEAST_ACCOUNTED: usize = 256;
 
+/// What the source needs of the kernel.
+pub(crate) trait Kernel: Send + std::fmt::Debug {
+    fn hear(&mut self) -> io::Result<Heard<'_>>;
+
+    /// How many messages were lost since this was asked last; 0 if the kernel does not count.
+    fn lost(&mut self) -> u64;
+
+    /// No more messages than this are in the queue at one time.
+    fn capacity(&self) -> usize;
+
+    /// Whether a living namespace has the id here.
+    fn exists(&mut self, nsid: i32) -> Result<bool, Refusal>;
+
+    /// All ids here, or in a peer.
+    fn list(&mut self, target: Option<i32>) -> Result<Listing, Refusal>;
+
+    /// The id that the own namespace has in itself.
+    fn own(&mut self) -> Result<Option<i32>, Refusal>;
+}
+
+/// The two sockets of a watcher, and the namespace that they belong to.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    listener: Listener,
+    channel: Channel,
+    /// Kept only where it is asked about. The sockets keep the namespace alive anyway.
+    namespace: Option<OwnedFd>,
+}
+
+impl Sockets {
+    /// Listens from now on. `receive_buffer`: 0 is the library's choice. `all`: to peers too.
+    pub(crate) fn open(receive_buffer: u32, all: bool) -> io::Result<Self> {
+        let listener = Listener::open(receive_buffer, all)?;
+        let own = || sys::open(CWD, c"/proc/thread-self/ns/net", libc::O_RDONLY);
+        let namespace = all.then(own).transpose()?;
+        Ok(Self { listener, channel: Channel::open()?.checked(), namespace })
+    }
+}
+
+impl Kernel for Sockets {
+    fn hear(&mut self) -> io::Result<Heard<'_>> {
+        self.listener.hear()
+    }
+
+    fn lost(&mut self) -> u64 {
+        self.listener.lost()
+    }
+
+    fn capacity(&self) -> usize {
+        self.listener.capacity
+    }
+
+    fn exists(&mut self, nsid: i32) -> Result<bool, Refusal> {
+        self.channel.exists(nsid)
+    }
+
+    fn list(&mut self, target: Option<i32>) -> Result<Listing, Refusal> {
+        self.channel.list(target)
+    }
+
+    fn own(&mut self) -> Result<Option<i32>, Refusal> {
+        let Some(namespace) = &self.namespace else { return Ok(None) };
+        let fd = Some(namespace.as_raw_fd().unsigned_abs());
+        self.channel.get(Attributes { fd, ..Attributes::default() })
+    }
+}
+
+impl AsFd for Sockets {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.socket.as_fd()
+    }
+}
+
 /// The socket that listens.
 #[derive(Debug)]
-pub(crate) struct Listener {
+struct Listener {
     socket: OwnedFd,
     buffer: Vec<u8>,
     drops: u32,
@@ -59,8 +132,7 @@ pub(crate) enum Heard<'a> {
 }
 
 impl Listener {
-    /// Listens from now on. `receive_buffer`: 0 is the library's choice. `all`: to peers too.
-    pub(crate) fn open(receive_buffer: u32, all: bool) -> io::Result<Self> {
+    fn open(receive_buffer: u32, all: bool) -> io::Result<Self> {
         let socket = sys::rtnetlink()?;
         sys::bind(socket.as_fd())?;
         let wanted = if receive_buffer == 0 { RECEIVE_BUFFER } else { receive_buffer };
@@ -76,7 +148,7 @@ impl Listener {
         Ok(Self { socket, buffer: vec![0; LONGEST], drops: 0, capacity })
     }
 
-    pub(crate) fn hear(&mut self) -> io::Result<Heard<'_>> {
+    fn hear(&mut self) -> io::Result<Heard<'_>> {
         let Received { length, from_kernel, nsid } = match sys::receive(self.socket.as_fd(), &mut self.buffer) {
             Ok(received) => received,
             Err(error) => {
@@ -98,22 +170,10 @@ impl Listener {
         Ok(Heard::Datagram(self.buffer.get(..length).unwrap_or_default(), nsid))
     }
 
-    /// How many messages were lost since this was asked last; 0 if the kernel does not count.
-    pub(crate) fn lost(&mut self) -> u64 {
+    fn lost(&mut self) -> u64 {
         let Ok(drops) = sys::drops(self.socket.as_fd()) else { return 0 };
         let before = std::mem::replace(&mut self.drops, drops);
         drops.wrapping_sub(before).into()
-    }
-
-    /// No more messages than this are in the queue at one time.
-    pub(crate) fn capacity(&self) -> usize {
-        self.capacity
-    }
-}
-
-impl AsFd for Listener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
     }
 }
 
@@ -126,7 +186,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    fn new(errno: i32) -> Self {
+    pub(crate) fn new(errno: i32) -> Self {
         Self { errno, text: None }
     }
 
