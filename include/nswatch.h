@@ -51,6 +51,7 @@
  * - per name: ( CREATED ( READY DETACHED? )* DELETED )*; a READY right after a READY of the same name means that
  *   another namespace took its place;
  * - DIR_DELETED comes only after DELETED for every known name;
+ * - per id, and namespace that it is relative to: ( NSID_NEW NSID_DEL )*;
  * - OVERFLOW is followed by SYNCED;
  * - after SYNCED, what the consumer believes by adding up the events equals what the kernel has, if nothing changes
  *   any more.
@@ -89,6 +90,12 @@ typedef struct nsw_event nsw_event;
  * Names in a directory, as `ip netns` makes them (inotify). Since: 0.1
  */
 #define NSW_SOURCE_NAMED 1
+
+/**
+ * Ids that the kernel assigns to peers of the network namespace that the calling thread is in (rtnetlink). The watcher
+ * goes on about that namespace wherever the thread goes. Since: 0.1
+ */
+#define NSW_SOURCE_NSID 2
 
 /**
  * nsw_stat(): events handed out. Since: 0.1
@@ -134,7 +141,7 @@ typedef struct nsw_event nsw_event;
  * Opens a watcher. What exists already is told first, as replayed events that end with NSW_EVENT_SYNCED, unless
  * NSW_NO_REPLAY is set.
  *
- * @source: NSW_SOURCE_NAMED.
+ * @source: NSW_SOURCE_NAMED or NSW_SOURCE_NSID.
  * @options: what to do differently, or NULL. Not needed any more when the call returns.
  * @watcher: where the new watcher is stored.
  *
@@ -146,9 +153,12 @@ typedef struct nsw_event nsw_event;
  * -ELOOP, -ENAMETOOLONG: as open(2);
  * -EMFILE, -ENFILE: the limit of inotify instances, or of open files, is reached;
  * -ENOSPC: the limit of inotify watches is reached;
- * -ENOMEM: out of memory.
+ * -EPERM: NSW_SOURCE_NSID with NSW_ALL_NSID, and CAP_NET_BROADCAST is missing;
+ * -EAGAIN: NSW_SOURCE_NSID, and the kernel was interrupted time and again;
+ * -ENOMEM, -ENOBUFS: out of memory.
  *
- * It uses one inotify instance and three file descriptors; up to three more once a name has waited for its mount.
+ * NSW_SOURCE_NAMED uses one inotify instance and three file descriptors; up to three more once a name has waited for
+ * its mount. NSW_SOURCE_NSID uses four file descriptors, with NSW_ALL_NSID five, and needs Linux 5.0.
  * Paths are resolved in the mount namespace of the calling thread. Needs /proc.
  *
  * Since: 0.1 (Linux 5.10; see inotify(7))
@@ -443,6 +453,12 @@ uint64_t nsw_event_dropped(const nsw_event *e);
 #define NSW_MOUNT_EVENTS 8
 
 /**
+ * NSW_SOURCE_NSID: tell what happens in peer namespaces too, those that have an id here. Needs CAP_NET_BROADCAST,
+ * and over each peer that is to be heard of. Since: 0.1
+ */
+#define NSW_ALL_NSID 16
+
+/**
  * A full queue: the reader thread waits for room; meanwhile the kernel queues, and then overflows. Since: 0.1
  */
 #define NSW_QUEUE_BLOCK 1
@@ -476,7 +492,8 @@ void nsw_options_free(nsw_options *o);
 /**
  * Sets the flags, in place of those set before.
  *
- * @flags: 0, or one or several of NSW_NO_REPLAY, NSW_NO_PARENT, NSW_DIR_EVENTS, NSW_MOUNT_EVENTS.
+ * @flags: 0, or one or several of NSW_NO_REPLAY, NSW_NO_PARENT, NSW_DIR_EVENTS, NSW_MOUNT_EVENTS,
+ * NSW_ALL_NSID.
  *
  * Returns 0, or -EINVAL: @o is NULL, or a bit is unknown; then nothing is changed.
  *
@@ -526,6 +543,139 @@ int nsw_options_set_settle(nsw_options *o,
 int nsw_options_set_queue(nsw_options *o,
                           uint32_t capacity,
                           uint32_t policy);
+
+/**
+ * Sets the size of the socket's receive buffer, for NSW_SOURCE_NSID. The kernel doubles it; a notification takes some
+ * 800 bytes of that. Without CAP_NET_ADMIN no more than net.core.rmem_max is given.
+ *
+ * @bytes: the size; 0, the default: the library's choice, 2 MiB.
+ *
+ * Returns 0, or -EINVAL: @o is NULL.
+ *
+ * Since: 0.1
+ */
+int nsw_options_set_rcvbuf(nsw_options *o,
+                           uint32_t bytes);
+
+/*
+ * Namespace ids
+ * =============
+ *
+ * The kernel can give a network namespace an id in another one, its peer: a number by which the one is called in the
+ * other, and nowhere else. Most namespaces have none: one is assigned when a link is put across two namespaces, or
+ * when somebody asks for it. When a namespace dies its ids become free and are soon used again.
+ *
+ * These functions ask and assign in the network namespace that the calling thread is in. They keep nothing between
+ * calls and may be called from any thread. Asking takes no privilege.
+ */
+
+/**
+ * Asks for the id that the network namespace of a process has here.
+ *
+ * @pid: a process, or a thread, of the caller's pid namespace.
+ * @nsid: where the id is stored; NSID_NOT_ASSIGNED if it has none.
+ *
+ * Returns 0, or
+ * -EINVAL: @pid is not positive, or @nsid is NULL;
+ * -ESRCH: there is no such process;
+ * -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
+ *
+ * Since: 0.1 (Linux 4.0)
+ */
+int nsid_get_for_pid(int32_t pid, int32_t *nsid);
+
+/**
+ * Asks for the id that an open network namespace has here.
+ *
+ * @fd: a descriptor of the namespace; stays the caller's.
+ * @nsid: where the id is stored; NSID_NOT_ASSIGNED if it has none.
+ *
+ * Returns 0, or
+ * -EINVAL: @nsid is NULL, or @fd is not of a network namespace;
+ * -EBADF: @fd is negative or not open;
+ * -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
+ *
+ * Since: 0.1 (Linux 4.0)
+ */
+int nsid_get_for_fd(int fd, int32_t *nsid);
+
+/**
+ * Asks for the id that a named network namespace has here.
+ *
+ * @name: a name in /run/netns, as `ip netns` makes them; if it has a '/' in it, a path. Any bytes.
+ * @nsid: where the id is stored; NSID_NOT_ASSIGNED if it has none.
+ *
+ * Returns 0, or
+ * -EINVAL: an argument is NULL, @name is empty or has ".." as a component, or it is not of a network namespace;
+ * -ENOENT, -EACCES, -ENOTDIR, -ENAMETOOLONG, -ELOOP: as open(2);
+ * -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
+ *
+ * Nothing but a namespace is ever opened, so it does not wait for a FIFO. Paths are resolved in the mount namespace
+ * of the calling thread. Needs /proc.
+ *
+ * Since: 0.1 (Linux 4.11)
+ */
+int nsid_get_for_name(const char *name,
+                      int32_t *nsid);
+
+/**
+ * Gives an open network namespace an id here, for as long as it lives. When it dies, watchers of NSW_SOURCE_NSID
+ * tell NSW_EVENT_NSID_DEL: an id is also a notice of death for a namespace that has no name.
+ *
+ * @fd: a descriptor of the namespace; stays the caller's. While it is open the namespace lives.
+ * @wanted: the id that it is to have; -1: the lowest that is free.
+ * @nsid: where its id is stored.
+ *
+ * Returns 0, or
+ * -EINVAL: @wanted is less than -1, @nsid is NULL, or @fd is not of a network namespace;
+ * -EBADF: @fd is negative or not open;
+ * -EEXIST: the namespace has an id here already, or another one has the wanted id;
+ * -EPERM: CAP_NET_ADMIN over the namespace that the calling thread is in is missing;
+ * -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
+ *
+ * Since: 0.1 (Linux 4.0)
+ */
+int nsid_assign(int fd,
+                int32_t wanted,
+                int32_t *nsid);
+
+/**
+ * Asks for the id here of a namespace that is known by its id in a peer.
+ *
+ * @nsid: the id that it has in the peer.
+ * @from: the id that the peer has here.
+ * @result: where the id is stored; NSID_NOT_ASSIGNED if it has none here.
+ *
+ * Returns 0, or
+ * -EINVAL: an id is negative, @result is NULL, or no peer has the id @from;
+ * -ENOENT: the peer has no such @nsid;
+ * -EACCES: CAP_NET_ADMIN over the peer is missing;
+ * -EOPNOTSUPP: Linux before 5.0;
+ * -EOVERFLOW: the peer has more ids than the kernel lists, 900 on Linux 6.18, and @nsid comes after them;
+ * -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached;
+ * -EAGAIN: the kernel was interrupted time and again.
+ *
+ * Since: 0.1 (Linux 5.0)
+ */
+int nsid_translate(int32_t nsid, int32_t from, int32_t *result);
+
+/**
+ * Lists the ids that are assigned here, in ascending order.
+ *
+ * @nsids: where up to @capacity of them are stored; may be NULL if @capacity is 0.
+ * @capacity: how many there is room for.
+ * @count: where their number is stored; if it is more than @capacity, the list is not complete.
+ *
+ * Returns 0, or
+ * -EINVAL: a pointer is NULL;
+ * -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached;
+ * -EAGAIN: the kernel was interrupted time and again.
+ *
+ * Linux 6.18 itself lists the first 1158 only; those after them are found as long as no 64 in a row are free.
+ *
+ * Since: 0.1 (Linux 4.2)
+ */
+int nsid_list(int32_t *nsids, size_t capacity, size_t *count);
 
 /*
  * About the library

@@ -11,11 +11,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A failed request to the kernel, or a refused argument.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {doing}{}: {}", subject(.on), explain(*.errno).to_string_lossy())]
+#[error("cannot {doing}{}: {}", subject(.on), .why.map_or_else(|| explain(*.errno).to_string_lossy(), Into::into))]
 pub struct Error {
     errno: i32,
     doing: &'static str,
     on: Option<OsString>,
+    /// More exact than what can be said of the errno in general.
+    why: Option<&'static str>,
 }
 
 fn subject(on: &Option<OsString>) -> String {
@@ -24,7 +26,12 @@ fn subject(on: &Option<OsString>) -> String {
 
 impl Error {
     pub(crate) fn new(errno: i32, doing: &'static str) -> Self {
-        Self { errno, doing, on: None }
+        Self { errno, doing, on: None, why: None }
+    }
+
+    /// An argument that cannot be right.
+    pub(crate) fn invalid(doing: &'static str, why: &'static str) -> Self {
+        Self { why: Some(why), ..Self::new(libc::EINVAL, doing) }
     }
 
     pub(crate) fn on(mut self, on: impl AsRef<OsStr>) -> Self {
@@ -87,7 +94,7 @@ pub fn explain(errno: i32) -> &'static CStr {
         libc::EBADF => c"bad file descriptor: it is negative or not open",
         libc::EAGAIN => c"resource temporarily unavailable: call again",
         libc::ENOMEM => c"out of memory: the kernel or this process has none to spare",
-        libc::EACCES => c"permission denied: the directory and all above it must be searchable, the directory itself readable",
+        libc::EACCES => c"permission denied: a directory must be readable and all above it searchable; ids of a peer need CAP_NET_ADMIN over it",
         libc::EBUSY => c"device or resource busy: call again",
         libc::EEXIST => c"already there: the namespace has an nsid, or the wanted nsid belongs to another namespace",
         libc::ENODEV => c"no such device: the object was taken away while it was looked at",
@@ -100,6 +107,7 @@ pub fn explain(errno: i32) -> &'static CStr {
         libc::ENOSYS => c"not implemented by this kernel, or forbidden by a seccomp filter",
         libc::ELOOP => c"too many levels of symbolic links in the path",
         libc::ENOBUFS => c"messages were lost: raise net.core.rmem_max or read more often",
+        libc::EOVERFLOW => c"the peer has more nsids than this kernel lists: ask in the peer itself",
         libc::EOPNOTSUPP => c"not supported: this kernel lacks what the request needs",
         libc::ESTALE => c"the name now refers to another namespace than the one announced",
         libc::ENOTRECOVERABLE => c"nswatch had an internal error and this watcher is of no more use: close it, open another, report the bug",

@@ -2,7 +2,8 @@
 //!
 //! A [`Watcher`] tells what happens to the names in `/run/netns`, as `ip netns` makes them, as a sequence of
 //! [`Event`]s: when a name appears, when the namespace behind it can really be opened, when it is replaced, when it
-//! is gone. It needs no privilege, starts no thread, and does not poll.
+//! is gone; or, made by [`Watcher::nsid`], to the ids that the kernel assigns to peer namespaces. It needs no
+//! privilege, starts no thread, and does not poll. [`nsid`] asks for such ids, and assigns them.
 //!
 //! ```no_run
 //! use nswatch::{EventKind, Options, Watcher};
@@ -23,19 +24,21 @@
 //! - per name: `( Created ( Ready Detached? )* Deleted )*`; a `Ready` right after a `Ready` of the same name means
 //!   that another namespace took its place;
 //! - `DirDeleted` comes only after `Deleted` for every known name;
+//! - per id, and namespace that it is relative to: `( NsidNew NsidDel )*`;
 //! - `Overflow` is followed by `Synced`;
 //! - after `Synced`, what the consumer believes by adding up the events equals what the kernel has, if nothing
 //!   changes any more.
 //!
 //! # Features
 //! `capi` builds the C ABI of `nswatch.h` in; `cli` the `nswatch` command; `header` lets cbindgen write the header
-//! anew. A Rust program needs none of them.
+//! anew; `fuzzing` lets the fuzzers in `fuzz/` at the parsers. A Rust program needs none of them.
 
 #![deny(unsafe_code)]
 
 mod error;
 mod event;
 mod named;
+pub mod nsid;
 mod options;
 mod outbox;
 mod picture;
@@ -46,6 +49,10 @@ mod watcher;
 
 #[cfg(feature = "capi")]
 pub mod capi;
+
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 
 pub use error::{Error, Result, explain};
 pub use event::{Event, EventKind, Name, Netns};

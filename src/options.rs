@@ -32,6 +32,8 @@ pub struct Options {
     pub(crate) mount_events: bool,
     pub(crate) settle: Duration,
     pub(crate) queue: Option<(u32, Policy)>,
+    pub(crate) all_nsid: bool,
+    pub(crate) rcvbuf: u32,
 }
 
 impl Default for Options {
@@ -44,6 +46,8 @@ impl Default for Options {
             mount_events: false,
             settle: Duration::ZERO,
             queue: None,
+            all_nsid: false,
+            rcvbuf: 0,
         }
     }
 }
@@ -61,7 +65,7 @@ impl Options {
     pub fn dir(mut self, dir: impl AsRef<Path>) -> Result<Self> {
         let dir = dir.as_ref();
         if !dir.is_absolute() || dir.as_os_str().as_encoded_bytes().contains(&0) {
-            return Err(Error::new(libc::EINVAL, "watch a directory by other than an absolute path").on(dir));
+            return Err(Error::invalid("watch", "the path must be absolute, without a NUL byte").on(dir));
         }
         self.dir = dir.to_owned();
         Ok(self)
@@ -122,9 +126,25 @@ impl Options {
     /// `EINVAL`: `capacity` is 0 or more than [`QUEUE_MAX`].
     pub fn queue(mut self, capacity: u32, policy: Policy) -> Result<Self> {
         if capacity == 0 || capacity > QUEUE_MAX {
-            return Err(Error::new(libc::EINVAL, "make a queue of no or too many events"));
+            return Err(Error::invalid("make a queue", "it must have room for 1 to 1048576 events"));
         }
         self.queue = Some((capacity, policy));
         Ok(self)
+    }
+
+    /// For [`Watcher::nsid`](crate::Watcher::nsid): whether to tell what happens in peer namespaces too, those that
+    /// have an id here (default: no). Needs `CAP_NET_BROADCAST`, and over each peer that is to be heard of.
+    pub fn all_nsid(mut self, all_nsid: bool) -> Self {
+        self.all_nsid = all_nsid;
+        self
+    }
+
+    /// For [`Watcher::nsid`](crate::Watcher::nsid): the size of the socket's receive buffer in bytes, which the kernel
+    /// doubles; a notification takes some 800 of them. 0, the default, is the library's choice, 2 MiB.
+    ///
+    /// Without `CAP_NET_ADMIN` no more than `net.core.rmem_max` is given.
+    pub fn rcvbuf(mut self, bytes: u32) -> Self {
+        self.rcvbuf = bytes;
+        self
     }
 }

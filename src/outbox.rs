@@ -47,12 +47,12 @@ impl Outbox {
     pub(crate) fn forward(&mut self, event: Event) {
         match event.kind {
             EventKind::Overflow { dropped } => {
-                self.counters.overflows += 1;
                 self.counters.dropped += dropped;
                 if std::mem::replace(&mut self.overflown, true) {
                     // more was lost before the first loss was made good: the one `Synced` to come serves both
                     return;
                 }
+                self.counters.overflows += 1;
             }
             EventKind::Synced => {
                 self.counters.resyncs += 1;

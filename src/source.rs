@@ -24,6 +24,11 @@ pub(crate) trait Source: Send + std::fmt::Debug {
     /// Compares with the kernel now and pushes the differences, then `Synced`.
     fn resync(&mut self, out: &mut Outbox) -> Result<()>;
 
+    /// Whether opening, or a resync, left work that no descriptor shows.
+    fn unfinished(&self) -> bool {
+        false
+    }
+
     /// How many objects are known, told or not.
     fn known(&self) -> u64;
 

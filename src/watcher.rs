@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Doing, Error, Result};
 use crate::event::Event;
 use crate::named::{Named, Opener};
+use crate::nsid::Nsid;
 use crate::options::Options;
 use crate::outbox::Outbox;
 use crate::relay::Relay;
@@ -38,7 +39,7 @@ pub struct Stats {
     pub known: u64,
 }
 
-/// Tells what happens to network namespaces. Made by [`Watcher::named`].
+/// Tells what happens to network namespaces. Made by [`Watcher::named`] or [`Watcher::nsid`].
 ///
 /// Poll the descriptor ([`AsFd`]) for readability and call [`next_event`](Self::next_event) until it answers `None`;
 /// or call [`wait`](Self::wait); or iterate, which waits for ever. A watcher may move between threads.
@@ -109,14 +110,31 @@ impl Watcher {
         self.source.opener()
     }
 
+    /// Watches the ids that the kernel assigns to peers of the network namespace that the calling thread is in.
+    ///
+    /// The watcher goes on about that namespace wherever the thread goes. Only by [`Options::all_nsid`] does it take
+    /// privilege. After an [`Overflow`](crate::EventKind::Overflow) an id that was there and is there may by now be
+    /// that of another namespace, which the kernel gives no means to find out.
+    ///
+    /// # Errors
+    /// `EPERM`: `CAP_NET_BROADCAST` is missing, for [`Options::all_nsid`]. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a
+    /// limit was reached. `EAGAIN`: the kernel was interrupted time and again.
+    pub fn nsid(options: &Options) -> Result<Self> {
+        let epoll = Arc::new(Epoll::new().doing("make an epoll descriptor")?);
+        let mut out = Outbox::default();
+        let source = Nsid::open(options, &epoll, &mut out)?;
+        Self::new(Box::new(source), out, epoll)?.relayed(options)
+    }
+
     fn new(source: Box<dyn Source>, out: Outbox, epoll: Arc<Epoll>) -> Result<Self> {
         let flag = Flag::new().doing("make an event descriptor")?;
         epoll.add(flag.as_fd()).doing("listen to an event descriptor")?;
         let mut level = Level { flag, up: false };
-        if !out.is_empty() {
+        let unfinished = source.unfinished();
+        if !out.is_empty() || unfinished {
             level.raise()?;
         }
-        Ok(Self { source, out, unfinished: false, level, epoll })
+        Ok(Self { source, out, unfinished, level, epoll })
     }
 
     /// The next event, or `None` if there is none now. Never blocks.
@@ -157,6 +175,10 @@ impl Watcher {
                 return Ok(Some(event));
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            // asked for at least once, and no longer than was said, however much there is that tells nothing
+            if left == Some(Duration::ZERO) {
+                return Ok(None);
+            }
             if !sys::poll_readable(self.epoll.as_fd(), left).doing("wait for an event")? {
                 return Ok(None);
             }
@@ -169,7 +191,9 @@ impl Watcher {
     /// As [`next_event`](Self::next_event); the events told so far stay true.
     pub fn resync(&mut self) -> Result<()> {
         let done = self.source.resync(&mut self.out);
-        if !self.out.is_empty() {
+        // what an error kept from being done is done by the next call that can: somebody must be told to make it
+        self.unfinished |= done.is_err() || self.source.unfinished();
+        if self.unfinished || !self.out.is_empty() {
             self.level.raise()?;
         }
         done
@@ -183,7 +207,7 @@ impl Watcher {
     pub fn open_netns(&self, ready: &Event) -> Result<OwnedFd> {
         match self.opener() {
             Some(opener) => opener.open(ready),
-            None => Err(Error::new(libc::EINVAL, "open a namespace by a watcher that announces none")),
+            None => Err(Error::invalid("open the namespace", "a watcher of ids announces none")),
         }
     }
 

@@ -82,6 +82,33 @@ class Examples(unittest.TestCase):
         self.monitor(sys.executable, "examples/python/monitor.py", end=signal.SIGINT)
         self.refusal(sys.executable, "examples/python/monitor.py")
 
+    def nsid(self, *command: str) -> None:
+        # a namespace that has no name: it lives as long as the process
+        process = subprocess.Popen(
+            ["unshare", "--net", "sh", "-c", "echo; read line"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        process.stdout.readline()
+        program = Program(*command, str(process.pid))
+        self.assertEqual(program.line(), f"process {process.pid} is in a namespace without an id")
+        self.assertEqual(program.line(), "now it is 0")
+        again = Program(*command, str(process.pid))
+        self.assertEqual(again.line(), f"process {process.pid} is in the namespace that is 0 here")
+        process.communicate(b"\n", DEADLINE)
+        for each in (program, again):
+            self.assertEqual(each.line(), "0 is gone")
+            self.assertEqual(each.process.wait(DEADLINE), 0)
+            for stream in (each.process.stdin, each.process.stdout, each.process.stderr):
+                stream.close()
+        done = subprocess.run([*command, "0"], capture_output=True, text=True, timeout=DEADLINE)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("invalid argument", done.stderr)
+
+    def test_c_nsid(self) -> None:
+        self.nsid("valgrind", "-q", "--leak-check=full", "--error-exitcode=9", f"{BUILD}/nsid")
+
+    def test_python_nsid(self) -> None:
+        self.nsid(sys.executable, "examples/python/nsid.py")
+
     def test_c_epoll(self) -> None:
         program = Program("valgrind", "-q", "--leak-check=full", "--error-exitcode=9", f"{BUILD}/epoll")
         self.assertEqual(program.line(), "synced -")

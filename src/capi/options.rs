@@ -24,8 +24,11 @@ pub const NSW_DIR_EVENTS: u32 = 0x4;
 /// they happen and not only at a resync. With CAP_SYS_ADMIN over the mount namespace, on Linux 6.15, each change of a
 /// mount costs a constant amount; without, a look at every known name. Since: 0.1
 pub const NSW_MOUNT_EVENTS: u32 = 0x8;
+/// NSW_SOURCE_NSID: tell what happens in peer namespaces too, those that have an id here. Needs CAP_NET_BROADCAST,
+/// and over each peer that is to be heard of. Since: 0.1
+pub const NSW_ALL_NSID: u32 = 0x10;
 
-const FLAGS: u32 = NSW_NO_REPLAY | NSW_NO_PARENT | NSW_DIR_EVENTS | NSW_MOUNT_EVENTS;
+const FLAGS: u32 = NSW_NO_REPLAY | NSW_NO_PARENT | NSW_DIR_EVENTS | NSW_MOUNT_EVENTS | NSW_ALL_NSID;
 
 /// A full queue: the reader thread waits for room; meanwhile the kernel queues, and then overflows. Since: 0.1
 pub const NSW_QUEUE_BLOCK: u32 = 1;
@@ -61,7 +64,8 @@ pub unsafe extern "C" fn nsw_options_free(o: *mut nsw_options) {
 
 /// Sets the flags, in place of those set before.
 ///
-/// @flags: 0, or one or several of NSW_NO_REPLAY, NSW_NO_PARENT, NSW_DIR_EVENTS, NSW_MOUNT_EVENTS.
+/// @flags: 0, or one or several of NSW_NO_REPLAY, NSW_NO_PARENT, NSW_DIR_EVENTS, NSW_MOUNT_EVENTS,
+/// NSW_ALL_NSID.
 ///
 /// Returns 0, or -EINVAL: @o is NULL, or a bit is unknown; then nothing is changed.
 ///
@@ -79,7 +83,8 @@ pub unsafe extern "C" fn nsw_options_set_flags(o: *mut nsw_options, flags: u32) 
             .replay(!has(NSW_NO_REPLAY))
             .parent(!has(NSW_NO_PARENT))
             .dir_events(has(NSW_DIR_EVENTS))
-            .mount_events(has(NSW_MOUNT_EVENTS));
+            .mount_events(has(NSW_MOUNT_EVENTS))
+            .all_nsid(has(NSW_ALL_NSID));
         Ok(0)
     })
 }
@@ -149,6 +154,24 @@ pub unsafe extern "C" fn nsw_options_set_queue(o: *mut nsw_options, capacity: u3
             _ => return Err(invalid()),
         };
         options.0 = options.0.clone().queue(capacity, policy)?;
+        Ok(0)
+    })
+}
+
+/// Sets the size of the socket's receive buffer, for NSW_SOURCE_NSID. The kernel doubles it; a notification takes some
+/// 800 bytes of that. Without CAP_NET_ADMIN no more than net.core.rmem_max is given.
+///
+/// @bytes: the size; 0, the default: the library's choice, 2 MiB.
+///
+/// Returns 0, or -EINVAL: @o is NULL.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_options_set_rcvbuf(o: *mut nsw_options, bytes: u32) -> c_int {
+    guard(|| {
+        // SAFETY: NULL or live, as the chapter demands.
+        let options = unsafe { borrow_mut(o) }?;
+        options.0 = std::mem::take(&mut options.0).rcvbuf(bytes);
         Ok(0)
     })
 }

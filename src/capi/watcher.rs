@@ -19,6 +19,9 @@ use std::time::Duration;
 
 /// Names in a directory, as `ip netns` makes them (inotify). Since: 0.1
 pub const NSW_SOURCE_NAMED: u32 = 1;
+/// Ids that the kernel assigns to peers of the network namespace that the calling thread is in (rtnetlink). The watcher
+/// goes on about that namespace wherever the thread goes. Since: 0.1
+pub const NSW_SOURCE_NSID: u32 = 2;
 
 /// nsw_stat(): events handed out. Since: 0.1
 pub const NSW_STAT_DELIVERED: u32 = 1;
@@ -67,7 +70,7 @@ unsafe fn with(watcher: *mut nsw_watcher, body: impl FnOnce(&mut nsw_watcher) ->
 /// Opens a watcher. What exists already is told first, as replayed events that end with NSW_EVENT_SYNCED, unless
 /// NSW_NO_REPLAY is set.
 ///
-/// @source: NSW_SOURCE_NAMED.
+/// @source: NSW_SOURCE_NAMED or NSW_SOURCE_NSID.
 /// @options: what to do differently, or NULL. Not needed any more when the call returns.
 /// @watcher: where the new watcher is stored.
 ///
@@ -79,9 +82,12 @@ unsafe fn with(watcher: *mut nsw_watcher, body: impl FnOnce(&mut nsw_watcher) ->
 /// -ELOOP, -ENAMETOOLONG: as open(2);
 /// -EMFILE, -ENFILE: the limit of inotify instances, or of open files, is reached;
 /// -ENOSPC: the limit of inotify watches is reached;
-/// -ENOMEM: out of memory.
+/// -EPERM: NSW_SOURCE_NSID with NSW_ALL_NSID, and CAP_NET_BROADCAST is missing;
+/// -EAGAIN: NSW_SOURCE_NSID, and the kernel was interrupted time and again;
+/// -ENOMEM, -ENOBUFS: out of memory.
 ///
-/// It uses one inotify instance and three file descriptors; up to three more once a name has waited for its mount.
+/// NSW_SOURCE_NAMED uses one inotify instance and three file descriptors; up to three more once a name has waited for
+/// its mount. NSW_SOURCE_NSID uses four file descriptors, with NSW_ALL_NSID five, and needs Linux 5.0.
 /// Paths are resolved in the mount namespace of the calling thread. Needs /proc.
 ///
 /// Since: 0.1 (Linux 5.10; see inotify(7))
@@ -100,6 +106,7 @@ pub unsafe extern "C" fn nsw_open(source: u32, options: *const nsw_options, watc
         };
         let opened = match source {
             NSW_SOURCE_NAMED => Watcher::named(options)?,
+            NSW_SOURCE_NSID => Watcher::nsid(options)?,
             _ => return Err(invalid()),
         };
         *out = Box::into_raw(Box::new(nsw_watcher { watcher: opened, current: None, broken: false }));

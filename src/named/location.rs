@@ -65,7 +65,8 @@ type Place = (u64, u64, Option<u64>);
 
 impl Location {
     pub(crate) fn new(path: &Path) -> Result<Self> {
-        let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::new(libc::EINVAL, "watch").on(path))?;
+        let path = CString::new(path.as_os_str().as_bytes())
+            .map_err(|_| Error::invalid("watch", "the path has a NUL byte in it").on(path))?;
         Ok(Self { path, steps: Vec::new(), directory: None, place: None })
     }
 

@@ -12,7 +12,7 @@ mod mounts;
 mod probe;
 mod readiness;
 mod roster;
-mod wire;
+pub(crate) mod wire;
 
 use std::ffi::CString;
 use std::io;
@@ -333,7 +333,7 @@ impl Opener {
     pub(crate) fn open(&self, ready: &Event) -> Result<OwnedFd> {
         let doing = "open the namespace";
         let EventKind::Ready(name, netns) = ready.kind() else {
-            return Err(Error::new(libc::EINVAL, "open the namespace of an event that announces none"));
+            return Err(Error::invalid(doing, "the event is not one that announces a namespace"));
         };
         match self.probe.open(&location::join(&self.dir, name.as_c_str())).doing_on(doing, name)? {
             Some((found, namespace)) if found == *netns => Ok(namespace),

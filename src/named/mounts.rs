@@ -88,17 +88,18 @@ impl Mounts {
         }
         let doing = "stop listening to mounts";
         match &self.means {
-            Some(Means::Events(group)) => {
-                self.epoll.remove(group.as_fd()).doing(doing)?;
-                group.ignore().doing(doing)?;
-            }
+            Some(Means::Events(group)) => self.epoll.remove(group.as_fd()).doing(doing)?,
             // the request in flight stays, unseen, and serves when armed again
             Some(Means::Poll(poll)) => self.epoll.remove(poll.as_fd()).doing(doing)?,
             Some(Means::Bare(mountinfo)) => self.epoll.remove(mountinfo.as_fd()).doing(doing)?,
             None => {}
         }
+        // from here on it is not heard; what follows only spares the kernel the trouble
         self.armed = false;
-        Ok(())
+        match &self.means {
+            Some(Means::Events(group)) => group.ignore().doing(doing),
+            _ => Ok(()),
+        }
     }
 
     /// What has changed since it was armed or last asked.

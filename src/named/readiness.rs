@@ -85,7 +85,11 @@ impl Readiness {
     /// Hears of mounts and finds out which names they concern.
     pub(crate) fn hear(&mut self, location: &Location) -> Result<Tidings> {
         let everything = if self.always { Stale::Everything } else { Stale::Waiting };
-        let lost = match self.mounts.hear()? {
+        let heard = self.mounts.hear().inspect_err(|_| {
+            // it may have been a change that could not be told of
+            self.stale = everything;
+        })?;
+        let lost = match heard {
             Heard::Changes(changes) if changes.is_empty() => return Ok(Tidings::Names),
             Heard::Changes(changes) => {
                 changes.iter().for_each(|change| self.trace(*change, everything));

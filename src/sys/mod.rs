@@ -9,6 +9,7 @@ mod aio;
 mod fanotify;
 mod files;
 mod mounts;
+mod netlink;
 
 pub(crate) use aio::MountPoll;
 pub(crate) use fanotify::{MountChange, MountGroup};
@@ -16,6 +17,7 @@ pub(crate) use files::{
     CWD, NSFS_MAGIC, filesystem_at, filesystem_of, handle, link_target, net_namespace, net_namespace_id, open, stat,
 };
 pub(crate) use mounts::mount;
+pub(crate) use netlink::{Received, bind, drops, receive, receive_buffer, rtnetlink, send_to_kernel, set_option};
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};

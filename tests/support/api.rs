@@ -47,6 +47,11 @@ impl Ev {
         String::from_utf8_lossy(self.name.as_deref().unwrap_or_default()).into_owned()
     }
 
+    /// Kind, origin and id: what tests of namespace ids compare.
+    pub fn id(&self) -> (Kind, i32, i32) {
+        (self.kind, self.origin, self.nsid)
+    }
+
     /// Kind and name: what most tests compare.
     pub fn brief(&self) -> (Kind, String) {
         (self.kind, self.text())
@@ -56,8 +61,10 @@ impl Ev {
 /// How to watch, for both.
 #[derive(Debug, Clone)]
 pub struct How {
+    pub source: u32,
     pub dir: PathBuf,
     pub flags: u32,
+    pub rcvbuf: u32,
     pub settle_ms: u32,
     /// Capacity and NSW_QUEUE_*.
     pub queue: Option<(u32, u32)>,
@@ -65,13 +72,29 @@ pub struct How {
 
 impl Default for How {
     fn default() -> Self {
-        Self { dir: super::RUN_NETNS.into(), flags: 0, settle_ms: 0, queue: None }
+        Self {
+            source: cw::NSW_SOURCE_NAMED,
+            dir: super::RUN_NETNS.into(),
+            flags: 0,
+            rcvbuf: 0,
+            settle_ms: 0,
+            queue: None,
+        }
     }
 }
 
 impl How {
     pub fn dir(dir: impl AsRef<Path>) -> Self {
         Self { dir: dir.as_ref().to_owned(), ..Self::default() }
+    }
+
+    pub fn nsid() -> Self {
+        Self { source: cw::NSW_SOURCE_NSID, ..Self::default() }
+    }
+
+    pub fn rcvbuf(mut self, bytes: u32) -> Self {
+        self.rcvbuf = bytes;
+        self
     }
 
     pub fn flags(mut self, flags: u32) -> Self {
@@ -115,6 +138,8 @@ pub fn options(how: &How) -> Options {
         .replay(!has(co::NSW_NO_REPLAY))
         .parent(!has(co::NSW_NO_PARENT))
         .dir_events(has(co::NSW_DIR_EVENTS))
+        .all_nsid(has(co::NSW_ALL_NSID))
+        .rcvbuf(how.rcvbuf)
         .mount_events(has(co::NSW_MOUNT_EVENTS))
         .settle(Duration::from_millis(how.settle_ms.into()));
     let policy = |policy| match policy {
@@ -130,8 +155,12 @@ pub fn options(how: &How) -> Options {
 
 impl Api for Rust {
     fn open(how: &How) -> Result<Self, i32> {
-        let watcher = Watcher::named(&options(how)).map_err(|error| error.errno())?;
-        Ok(Self { watcher, last: None })
+        let options = options(how);
+        let watcher = match how.source {
+            cw::NSW_SOURCE_NSID => Watcher::nsid(&options),
+            _ => Watcher::named(&options),
+        };
+        Ok(Self { watcher: watcher.map_err(|error| error.errno())?, last: None })
     }
 
     fn fd(&self) -> RawFd {
@@ -229,11 +258,12 @@ impl Api for C {
             let options = co::nsw_options_new();
             assert_eq!(co::nsw_options_set_dir(options, dir.as_ptr()), 0);
             assert_eq!(co::nsw_options_set_flags(options, how.flags), 0);
+            assert_eq!(co::nsw_options_set_rcvbuf(options, how.rcvbuf), 0);
             assert_eq!(co::nsw_options_set_settle(options, how.settle_ms), 0);
             if let Some((capacity, policy)) = how.queue {
                 assert_eq!(co::nsw_options_set_queue(options, capacity, policy), 0);
             }
-            let rc = cw::nsw_open(cw::NSW_SOURCE_NAMED, options, &mut handle);
+            let rc = cw::nsw_open(how.source, options, &mut handle);
             co::nsw_options_free(options);
             rc
         };
@@ -350,9 +380,14 @@ impl<A: Api> Observer<A> {
 
     /// The next event there is now.
     pub fn now(&mut self) -> Option<Ev> {
-        let event = self.api.next().unwrap_or_else(|errno| panic!("next: errno {errno}"))?;
-        self.note(&event);
-        Some(event)
+        self.try_now().unwrap_or_else(|errno| panic!("next: errno {errno}"))
+    }
+
+    /// The next event there is now, where an error is expected.
+    pub fn try_now(&mut self) -> Result<Option<Ev>, i32> {
+        let event = self.api.next()?;
+        event.iter().for_each(|event| self.note(event));
+        Ok(event)
     }
 
     /// All events there are now.
@@ -399,6 +434,35 @@ impl<A: Api> Observer<A> {
         expected.sort();
         told.sort();
         assert_eq!(told, expected, "so far: {:#?}", self.briefs());
+    }
+
+    /// Waits for exactly these events about ids here, in this order.
+    pub fn expect_ids(&mut self, expected: &[(Kind, i32)]) -> Vec<Ev> {
+        expected
+            .iter()
+            .map(|&(kind, nsid)| {
+                let event = self.next();
+                assert_eq!(event.id(), (kind, -1, nsid), "so far: {:#?}", self.log);
+                event
+            })
+            .collect()
+    }
+
+    /// Waits until this is told of an id in a namespace (-1: here).
+    pub fn until_id(&mut self, kind: Kind, origin: i32, nsid: i32) -> Ev {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let event = self.next();
+            if event.id() == (kind, origin, nsid) {
+                return event;
+            }
+            assert!(Instant::now() < end, "{kind:?} {origin} {nsid} was not told; so far: {:#?}", self.log);
+        }
+    }
+
+    /// The ids here that the events add up to.
+    pub fn believed_ids(&self) -> Vec<i32> {
+        self.checker.nsids.iter().filter(|(origin, _)| *origin == -1).map(|(_, nsid)| *nsid).collect()
     }
 
     /// Asserts that there is nothing to be had: the descriptor says so, and so does the call.

@@ -6,6 +6,7 @@
 pub mod api;
 pub mod grammar;
 pub mod kernel;
+pub mod nsid;
 pub mod thread;
 
 use std::ffi::{CString, OsStr};
@@ -102,6 +103,9 @@ pub fn mount_new_netns(path: impl AsRef<Path>) {
 ///
 /// The kernel gives namespaces of all kinds the lowest number that is free.
 pub fn mount_netns_with_ino(path: impl AsRef<Path>, ino: u64) -> bool {
+    // two at once would hold what the other one waits for
+    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let unshared = |flag, kind: &str| {
         // SAFETY: no pointers; it concerns this thread alone.
         assert_eq!(unsafe { libc::unshare(flag) }, 0);

@@ -1,0 +1,186 @@
+//! Namespace ids
+//!
+//! The kernel can give a network namespace an id in another one, its peer: a number by which the one is called in the
+//! other, and nowhere else. Most namespaces have none: one is assigned when a link is put across two namespaces, or
+//! when somebody asks for it. When a namespace dies its ids become free and are soon used again.
+//!
+//! These functions ask and assign in the network namespace that the calling thread is in. They keep nothing between
+//! calls and may be called from any thread. Asking takes no privilege.
+
+use std::ffi::{CStr, OsStr, c_char};
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
+
+use libc::c_int;
+
+use super::event::NSID_NOT_ASSIGNED;
+use super::{borrow_mut, guard, invalid};
+use crate::error::{Error, Result};
+use crate::nsid;
+
+/// Stores the answer where the caller wants it.
+///
+/// # Safety
+/// `out` is NULL or writable.
+unsafe fn answer(out: *mut i32, ask: impl FnOnce() -> Result<Option<i32>>) -> c_int {
+    guard(|| {
+        // SAFETY: the caller's promise.
+        let out = unsafe { borrow_mut(out) }?;
+        *out = ask()?.unwrap_or(NSID_NOT_ASSIGNED);
+        Ok(0)
+    })
+}
+
+/// # Safety
+/// If `fd` is open it stays so during the call.
+unsafe fn descriptor<'a>(fd: c_int) -> Result<BorrowedFd<'a>> {
+    if fd < 0 {
+        return Err(Error::new(libc::EBADF, "ask about a negative descriptor"));
+    }
+    // SAFETY: not -1; the number is only handed to the kernel, which says EBADF if it is not open.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// Asks for the id that the network namespace of a process has here.
+///
+/// @pid: a process, or a thread, of the caller's pid namespace.
+/// @nsid: where the id is stored; NSID_NOT_ASSIGNED if it has none.
+///
+/// Returns 0, or
+/// -EINVAL: @pid is not positive, or @nsid is NULL;
+/// -ESRCH: there is no such process;
+/// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
+///
+/// Since: 0.1 (Linux 4.0)
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsid_get_for_pid(pid: i32, nsid: *mut i32) -> c_int {
+    // SAFETY: NULL or writable, as the documentation demands.
+    unsafe { answer(nsid, || nsid::get_for_pid(pid)) }
+}
+
+/// Asks for the id that an open network namespace has here.
+///
+/// @fd: a descriptor of the namespace; stays the caller's.
+/// @nsid: where the id is stored; NSID_NOT_ASSIGNED if it has none.
+///
+/// Returns 0, or
+/// -EINVAL: @nsid is NULL, or @fd is not of a network namespace;
+/// -EBADF: @fd is negative or not open;
+/// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
+///
+/// Since: 0.1 (Linux 4.0)
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsid_get_for_fd(fd: c_int, nsid: *mut i32) -> c_int {
+    // SAFETY: NULL or writable, and an open descriptor stays open, as the documentation demands.
+    unsafe { answer(nsid, || nsid::get_for_fd(descriptor(fd)?)) }
+}
+
+/// Asks for the id that a named network namespace has here.
+///
+/// @name: a name in /run/netns, as `ip netns` makes them; if it has a '/' in it, a path. Any bytes.
+/// @nsid: where the id is stored; NSID_NOT_ASSIGNED if it has none.
+///
+/// Returns 0, or
+/// -EINVAL: an argument is NULL, @name is empty or has ".." as a component, or it is not of a network namespace;
+/// -ENOENT, -EACCES, -ENOTDIR, -ENAMETOOLONG, -ELOOP: as open(2);
+/// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
+///
+/// Nothing but a namespace is ever opened, so it does not wait for a FIFO. Paths are resolved in the mount namespace
+/// of the calling thread. Needs /proc.
+///
+/// Since: 0.1 (Linux 4.11)
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsid_get_for_name(name: *const c_char, nsid: *mut i32) -> c_int {
+    let ask = || {
+        if name.is_null() {
+            return Err(invalid());
+        }
+        // SAFETY: not NULL, so it is a string of C.
+        nsid::get_for_name(OsStr::from_bytes(unsafe { CStr::from_ptr(name) }.to_bytes()))
+    };
+    // SAFETY: NULL or writable, as the documentation demands.
+    unsafe { answer(nsid, ask) }
+}
+
+/// Gives an open network namespace an id here, for as long as it lives. When it dies, watchers of NSW_SOURCE_NSID
+/// tell NSW_EVENT_NSID_DEL: an id is also a notice of death for a namespace that has no name.
+///
+/// @fd: a descriptor of the namespace; stays the caller's. While it is open the namespace lives.
+/// @wanted: the id that it is to have; -1: the lowest that is free.
+/// @nsid: where its id is stored.
+///
+/// Returns 0, or
+/// -EINVAL: @wanted is less than -1, @nsid is NULL, or @fd is not of a network namespace;
+/// -EBADF: @fd is negative or not open;
+/// -EEXIST: the namespace has an id here already, or another one has the wanted id;
+/// -EPERM: CAP_NET_ADMIN over the namespace that the calling thread is in is missing;
+/// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
+///
+/// Since: 0.1 (Linux 4.0)
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsid_assign(fd: c_int, wanted: i32, nsid: *mut i32) -> c_int {
+    let assign = || {
+        if wanted < NSID_NOT_ASSIGNED {
+            return Err(invalid());
+        }
+        // SAFETY: an open descriptor stays open, as the documentation demands.
+        nsid::assign(unsafe { descriptor(fd) }?, (wanted != NSID_NOT_ASSIGNED).then_some(wanted)).map(Some)
+    };
+    // SAFETY: NULL or writable, as the documentation demands.
+    unsafe { answer(nsid, assign) }
+}
+
+/// Asks for the id here of a namespace that is known by its id in a peer.
+///
+/// @nsid: the id that it has in the peer.
+/// @from: the id that the peer has here.
+/// @result: where the id is stored; NSID_NOT_ASSIGNED if it has none here.
+///
+/// Returns 0, or
+/// -EINVAL: an id is negative, @result is NULL, or no peer has the id @from;
+/// -ENOENT: the peer has no such @nsid;
+/// -EACCES: CAP_NET_ADMIN over the peer is missing;
+/// -EOPNOTSUPP: Linux before 5.0;
+/// -EOVERFLOW: the peer has more ids than the kernel lists, 900 on Linux 6.18, and @nsid comes after them;
+/// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached;
+/// -EAGAIN: the kernel was interrupted time and again.
+///
+/// Since: 0.1 (Linux 5.0)
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsid_translate(nsid: i32, from: i32, result: *mut i32) -> c_int {
+    // SAFETY: NULL or writable, as the documentation demands.
+    unsafe { answer(result, || nsid::translate(nsid, from)) }
+}
+
+/// Lists the ids that are assigned here, in ascending order.
+///
+/// @nsids: where up to @capacity of them are stored; may be NULL if @capacity is 0.
+/// @capacity: how many there is room for.
+/// @count: where their number is stored; if it is more than @capacity, the list is not complete.
+///
+/// Returns 0, or
+/// -EINVAL: a pointer is NULL;
+/// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached;
+/// -EAGAIN: the kernel was interrupted time and again.
+///
+/// Linux 6.18 itself lists the first 1158 only; those after them are found as long as no 64 in a row are free.
+///
+/// Since: 0.1 (Linux 4.2)
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsid_list(nsids: *mut i32, capacity: usize, count: *mut usize) -> c_int {
+    guard(|| {
+        // SAFETY: NULL or writable, as the documentation demands.
+        let count = unsafe { borrow_mut(count) }?;
+        if nsids.is_null() && capacity > 0 {
+            return Err(invalid());
+        }
+        let found = nsid::list()?;
+        if !nsids.is_null() {
+            // SAFETY: the caller's room is for `capacity` numbers, no more of them are copied, and a list that was
+            // made just now does not overlap with it.
+            unsafe { std::ptr::copy_nonoverlapping(found.as_ptr(), nsids, found.len().min(capacity)) };
+        }
+        *count = found.len();
+        Ok(0)
+    })
+}

@@ -1,0 +1,473 @@
+//! The source that watches the ids which the kernel assigns to peer namespaces.
+//!
+//! It owns a socket that listens and one that asks, both of the namespace of the thread that opened it. A
+//! notification is a *hint*: by the time it is read it may be old, and the one of an id that was given away again can
+//! come before the one of its previous owner's death. So for each notification the kernel is asked how things are
+//! now, and the [`Roster`] ends up with the answer: whatever the order, what is believed of an id after its last
+//! notification is what the kernel said after that. A look at everything serves the replay at open, the recovery
+//! from an overflow, and `resync` alike; what was notified while it was made is newer than it and goes by itself.
+
+mod query;
+mod roster;
+mod socket;
+pub(crate) mod wire;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::os::fd::AsFd;
+
+use crate::error::{Doing, Result};
+use crate::event::EventKind;
+use crate::options::Options;
+use crate::outbox::Outbox;
+use crate::source::{Drained, Source};
+use crate::sys::Epoll;
+use roster::{Id, Ids, Roster, Seen};
+use socket::{Heard, Kernel, Listing, Refusal, Sockets};
+use wire::{Attributes, Body};
+
+pub use query::{assign, get_for_fd, get_for_name, get_for_pid, list, translate};
+
+/// How many notifications one drain reads before it tells what they say.
+const BATCH: usize = 64;
+
+/// How often an id that is notified again and again is asked for.
+const ROUNDS: usize = 8;
+
+/// What was notified and is not dealt with yet.
+#[derive(Debug, Clone, Copy)]
+struct Notice {
+    id: Id,
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum What {
+    Assigned { portid: u32 },
+    Gone,
+}
+
+#[derive(Debug)]
+pub(crate) struct Nsid<K = Sockets> {
+    kernel: K,
+    /// Peers are listened to.
+    peers: bool,
+    /// The id that the own namespace has in itself: events in it can then come tagged as if they were a peer's.
+    own: Option<i32>,
+    roster: Roster,
+    /// Notifications in the order in which they came.
+    inbox: VecDeque<Notice>,
+    /// The ids here and in peers, as they were after all that is in the inbox had been notified.
+    here: Option<Ids>,
+    looks: BTreeMap<i32, Peer>,
+    due: Due,
+}
+
+/// Work that is left to do. It stays due until it is done: an error on the way loses nothing.
+#[derive(Debug, Default)]
+struct Due {
+    /// Notifications were lost.
+    overflow: bool,
+    /// The roster is to be compared with the kernel, and the differences told in this manner.
+    look: Option<Telling>,
+    /// Ids that were notified during the last look.
+    confirm: BTreeSet<Id>,
+    /// Peers that have just come, or come again: what is in them was never notified.
+    peers: BTreeSet<i32>,
+    /// When all that is done, `Synced` is to be told.
+    synced: bool,
+}
+
+impl Due {
+    /// Everything is to be compared, in place of what an earlier look did not come to.
+    fn want_look(&mut self) {
+        self.look = Some(Telling::Replayed);
+        self.confirm.clear();
+        self.synced = true;
+    }
+}
+
+/// How what a look finds is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Telling {
+    /// As existing state.
+    Replayed,
+    /// Not at all.
+    Silent,
+}
+
+/// What can be known of a peer.
+#[derive(Debug, Clone)]
+enum Peer {
+    Ids(Ids),
+    /// It may not be asked: what it notifies is all that is known.
+    Closed,
+    Gone,
+}
+
+impl From<Listing> for Ids {
+    fn from(listing: Listing) -> Self {
+        Self { ids: listing.ids.iter().map(|listed| listed.nsid).collect(), until: listing.until }
+    }
+}
+
+impl Nsid {
+    pub(crate) fn open(options: &Options, epoll: &Epoll, out: &mut Outbox) -> Result<Self> {
+        let doing = match options.all_nsid {
+            true => "listen to the namespace ids of peers too",
+            false => "listen to namespace ids",
+        };
+        let kernel = Sockets::open(options.rcvbuf, options.all_nsid).doing(doing)?;
+        epoll.add(kernel.as_fd()).doing(doing)?;
+        Self::start(kernel, options.all_nsid, options.replay, out)
+    }
+}
+
+impl<K: Kernel> Nsid<K> {
+    /// Finds out what exists. The kernel is listened to already: there is no gap.
+    fn start(kernel: K, peers: bool, replay: bool, out: &mut Outbox) -> Result<Self> {
+        let look = Some(if replay { Telling::Replayed } else { Telling::Silent });
+        let mut this = Self {
+            kernel,
+            peers,
+            own: None,
+            roster: Roster::default(),
+            inbox: VecDeque::new(),
+            here: None,
+            looks: BTreeMap::new(),
+            due: Due { look, synced: replay, ..Due::default() },
+        };
+        out.learned_now();
+        this.catch_up(out)?;
+        Ok(this)
+    }
+
+    /// Puts at most so many notifications into the inbox; whether that was all there is.
+    fn read(&mut self, limit: usize) -> Result<bool> {
+        self.here = None;
+        self.looks.clear();
+        for _ in 0..limit {
+            match self.kernel.hear().doing("read notifications of namespace ids")? {
+                Heard::Nothing => return Ok(true),
+                Heard::Loss => self.due.overflow = true,
+                Heard::Noise => {}
+                Heard::Datagram(bytes, origin) => {
+                    for message in wire::messages(bytes) {
+                        match message.map(|message| (message.body, message.header.portid)) {
+                            Ok((Body::Id(Attributes { nsid: Some(nsid @ 0..), .. }), portid)) => {
+                                self.inbox
+                                    .push_back(Notice { id: Id { origin, nsid }, what: What::Assigned { portid } });
+                            }
+                            Ok((Body::Gone(Attributes { nsid: Some(nsid @ 0..), .. }), _)) => {
+                                self.inbox.push_back(Notice { id: Id { origin, nsid }, what: What::Gone });
+                            }
+                            Ok((Body::Other | Body::Done { .. } | Body::Failed { .. }, _)) => {}
+                            // the kernel said something, and we do not know what
+                            Ok(_) | Err(_) => self.due.overflow = true,
+                        }
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Empties the queue; `false` if it overflowed time and again meanwhile.
+    ///
+    /// What is in it is older than what was lost, and until it is empty more is lost in silence: the kernel tells of
+    /// an overflow once. So it has to be read to the end, or as far as it can reach, without another one.
+    fn read_past_loss(&mut self) -> Result<bool> {
+        for _ in 0..ROUNDS {
+            self.due.overflow = false;
+            let read = self.read(self.kernel.capacity());
+            let again = std::mem::replace(&mut self.due.overflow, true);
+            read?;
+            if !again {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Does what is due.
+    fn catch_up(&mut self, out: &mut Outbox) -> Result<()> {
+        self.process(out)?;
+        if self.due.overflow {
+            let past = self.read_past_loss()?;
+            self.process(out)?;
+            if !past {
+                return Ok(());
+            }
+            self.due.overflow = false;
+            self.due.want_look();
+            out.push(EventKind::Overflow { dropped: self.kernel.lost() }, false);
+        }
+        if let Some(telling) = self.due.look {
+            self.look(telling, out)?;
+            self.due.look = None;
+        }
+        if !self.due.peers.is_empty() {
+            self.look_into_peers(out)?;
+        }
+        if self.due.synced {
+            self.due.synced = false;
+            out.push(EventKind::Synced, false);
+        }
+        Ok(())
+    }
+
+    /// Compares the roster with the kernel. What is notified meanwhile is left out of that and dealt with by itself:
+    /// so it is told once, whether the look saw it or not.
+    fn look(&mut self, telling: Telling, out: &mut Outbox) -> Result<()> {
+        let silently = telling == Telling::Silent;
+        if self.due.confirm.is_empty() {
+            out.learned_now();
+            let seen = self.see()?;
+            self.read(self.kernel.capacity())?;
+            self.due.confirm = self.newer()?;
+            self.roster.compare(&seen, &self.due.confirm, silently, &mut |event| out.push(event, true));
+        }
+        self.process(out)?;
+        for round in 1.. {
+            if self.due.confirm.is_empty() {
+                break;
+            }
+            self.confirm(silently, round == ROUNDS, out)?;
+        }
+        Ok(())
+    }
+
+    /// Asks how things are with the ids that were notified during a look, unless they are notified again meanwhile.
+    ///
+    /// Most often their notifications have told it all; but if others were lost, they may not have.
+    fn confirm(&mut self, silently: bool, at_last: bool, out: &mut Outbox) -> Result<()> {
+        let mut found = Vec::new();
+        for id in self.due.confirm.clone() {
+            found.push((id, self.truth(id)?));
+            if id.origin.is_none() && self.peers && !self.is_own(id.nsid)? {
+                self.due.peers.insert(id.nsid);
+            }
+        }
+        self.read(self.kernel.capacity())?;
+        let newer = self.newer()?;
+        for (id, truth) in found.into_iter().filter(|(id, _)| at_last || !newer.contains(id)) {
+            self.due.confirm.remove(&id);
+            match truth {
+                Some(true) if silently => self.roster.assume(id),
+                Some(true) => self.roster.present(id, &mut |event| out.push(event, true)),
+                Some(false) => self.roster.gone(id, &mut |event| out.push(event, true)),
+                None => {}
+            }
+        }
+        self.process(out)
+    }
+
+    /// Tells what there is in peers that have just come, but for what their notifications tell.
+    fn look_into_peers(&mut self, out: &mut Outbox) -> Result<()> {
+        let mut found = Vec::new();
+        for peer in self.due.peers.clone() {
+            if let Peer::Ids(ids) = self.ask_peer(peer)? {
+                found.push((peer, ids));
+            }
+        }
+        self.read(self.kernel.capacity())?;
+        let newer = self.newer()?;
+        self.due.peers.clear();
+        for (peer, ids) in found {
+            self.roster.compare_peer(peer, &ids, &newer, &mut |event| out.push(event, true));
+        }
+        self.process(out)
+    }
+
+    /// The ids that the inbox is about.
+    fn newer(&mut self) -> Result<BTreeSet<Id>> {
+        let ids: Vec<Id> = self.inbox.iter().map(|notice| notice.id).collect();
+        ids.into_iter().map(|id| self.resolve(id)).collect()
+    }
+
+    /// Everything that there is.
+    fn see(&mut self) -> Result<Seen> {
+        let Ids { ids: mut own, until } = self.ask_here()?;
+        for nsid in self.roster.own_after(until) {
+            if self.lives(nsid)? {
+                own.insert(nsid);
+            }
+        }
+        let mut seen = Seen { own, peers: BTreeMap::new() };
+        if self.peers {
+            for nsid in seen.own.clone() {
+                match self.ask_peer(nsid)? {
+                    Peer::Ids(ids) => seen.peers.insert(nsid, ids),
+                    Peer::Gone => seen.peers.insert(nsid, Ids::none()),
+                    Peer::Closed => None,
+                };
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Deals with what is in the inbox.
+    fn process(&mut self, out: &mut Outbox) -> Result<()> {
+        while let Some(Notice { id, what }) = self.inbox.front().copied() {
+            let id = self.resolve(id)?;
+            match id.origin {
+                None => self.own_notice(id, what, out)?,
+                Some(peer) => self.peer_notice(peer, id, what, out)?,
+            }
+            self.inbox.pop_front();
+        }
+        Ok(())
+    }
+
+    /// All questions are asked before anything is told: after an error the notice is dealt with once more.
+    fn own_notice(&mut self, id: Id, what: What, out: &mut Outbox) -> Result<()> {
+        let exists = match what {
+            What::Assigned { .. } => self.is_assigned(id.nsid)?,
+            What::Gone => self.lives(id.nsid)?,
+        };
+        let is_peer = self.peers && !self.is_own(id.nsid)?;
+        let tell = &mut |event| out.push(event, false);
+        match what {
+            // an id that was given away again: what has it is not what had it
+            What::Gone if exists => {}
+            What::Gone => self.roster.gone(id, tell),
+            What::Assigned { portid } if exists => {
+                self.roster.assigned(id, portid, tell);
+                if is_peer {
+                    self.due.peers.insert(id.nsid);
+                }
+            }
+            What::Assigned { portid } => {
+                self.roster.assigned(id, portid, tell);
+                self.roster.gone(id, tell);
+            }
+        }
+        Ok(())
+    }
+
+    fn peer_notice(&mut self, peer: i32, id: Id, what: What, out: &mut Outbox) -> Result<()> {
+        let found = match self.looks.get(&peer) {
+            Some(found) => found.clone(),
+            None => {
+                let found = self.ask_peer(peer)?;
+                self.looks.entry(peer).or_insert(found).clone()
+            }
+        };
+        let tell = &mut |event| out.push(event, false);
+        let exists = match &found {
+            Peer::Gone => {
+                self.roster.unheard(peer, tell);
+                return Ok(());
+            }
+            Peer::Ids(ids) => ids.has(id.nsid),
+            Peer::Closed => None,
+        };
+        match what {
+            What::Gone if exists == Some(true) => {}
+            What::Gone => self.roster.gone(id, tell),
+            What::Assigned { portid } => {
+                self.roster.assigned(id, portid, tell);
+                if exists == Some(false) {
+                    self.roster.gone(id, tell);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the id is assigned now; `None`: nobody will say.
+    fn truth(&mut self, id: Id) -> Result<Option<bool>> {
+        match id.origin {
+            None => self.is_assigned(id.nsid).map(Some),
+            Some(peer) => Ok(match self.ask_peer(peer)? {
+                Peer::Ids(ids) => ids.has(id.nsid),
+                Peer::Gone => Some(false),
+                Peer::Closed => None,
+            }),
+        }
+    }
+
+    /// Whether a living namespace has the id here. One that is dying has it still, but the kernel does not say so.
+    fn lives(&mut self, nsid: i32) -> Result<bool> {
+        self.kernel.exists(nsid).map_err(|refusal| refusal.doing("ask who has a namespace id"))
+    }
+
+    /// Whether a namespace has the id here, living or dying: of a dying one there is a notification to come.
+    fn is_assigned(&mut self, nsid: i32) -> Result<bool> {
+        if self.lives(nsid)? {
+            return Ok(true);
+        }
+        if self.here.is_none() {
+            self.here = Some(self.ask_here()?);
+        }
+        Ok(self.here.as_ref().and_then(|ids| ids.has(nsid)).unwrap_or(false))
+    }
+
+    /// Which ids there are here.
+    fn ask_here(&mut self) -> Result<Ids> {
+        self.kernel.list(None).map(Ids::from).map_err(|refusal| refusal.doing("list the namespace ids"))
+    }
+
+    /// Which ids there are in a peer.
+    fn ask_peer(&mut self, peer: i32) -> Result<Peer> {
+        if !self.lives(peer)? {
+            return Ok(Peer::Gone);
+        }
+        let listed = self.kernel.list(Some(peer));
+        // the own namespace is none of its peers, even if it has become so just now
+        if self.is_own(peer)? {
+            return Ok(Peer::Gone);
+        }
+        match listed {
+            Ok(listing) => Ok(Peer::Ids(listing.into())),
+            Err(Refusal { errno: libc::EACCES | libc::EPERM | libc::EOPNOTSUPP, .. }) => Ok(Peer::Closed),
+            // it went in the meantime
+            Err(Refusal { errno: libc::EINVAL | libc::ENOENT, .. }) => Ok(Peer::Gone),
+            Err(refusal) => Err(refusal.doing("list the namespace ids of a peer")),
+        }
+    }
+
+    /// An id with a tag that says "our own namespace" is one of our own.
+    fn resolve(&mut self, id: Id) -> Result<Id> {
+        match id.origin {
+            Some(origin) if self.is_own(origin)? => Ok(Id::own(id.nsid)),
+            _ => Ok(id),
+        }
+    }
+
+    /// Whether the own namespace has this id in itself. Once it has one it keeps it.
+    fn is_own(&mut self, nsid: i32) -> Result<bool> {
+        if self.peers && self.own.is_none() {
+            let answer = self.kernel.own();
+            self.own = answer.map_err(|refusal| refusal.doing("ask for the id of the own namespace"))?;
+        }
+        Ok(self.own == Some(nsid))
+    }
+}
+
+impl<K: Kernel> Source for Nsid<K> {
+    fn drain(&mut self, out: &mut Outbox) -> Result<Drained> {
+        // what an error left behind comes first
+        let all = self.inbox.is_empty() && self.read(BATCH)?;
+        out.learned_now();
+        self.catch_up(out)?;
+        Ok(if all && !self.unfinished() { Drained::All } else { Drained::More })
+    }
+
+    fn resync(&mut self, out: &mut Outbox) -> Result<()> {
+        self.due.want_look();
+        self.read(self.kernel.capacity())?;
+        out.learned_now();
+        self.catch_up(out)
+    }
+
+    fn unfinished(&self) -> bool {
+        self.due.overflow || !self.due.peers.is_empty() || !self.inbox.is_empty()
+    }
+
+    fn known(&self) -> u64 {
+        self.roster.len() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests;

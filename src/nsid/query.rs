@@ -1,0 +1,126 @@
+//! Questions about namespace ids, and assigning them. Each makes a socket, asks, and closes it: a socket belongs to
+//! the namespace of the thread that made it, and the question is about the namespace that the *calling thread* is in.
+//!
+//! All need Linux 4.0, but for what is said at each.
+
+use std::ffi::{CString, OsStr};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path};
+
+use super::socket::{Channel, Listed, Listing, Refusal};
+use super::wire::Attributes;
+use crate::error::{Doing, Error, Result};
+use crate::options::DEFAULT_DIR;
+use crate::sys::{self, CWD};
+
+const ASK: &str = "ask for a namespace id";
+const ASSIGN: &str = "assign a namespace id";
+const TRANSLATE: &str = "translate a namespace id";
+const LIST: &str = "list the namespace ids";
+
+fn channel(doing: &'static str) -> Result<Channel> {
+    Channel::open().doing(doing)
+}
+
+/// The id that the network namespace of a process has here; `None` if it has none.
+///
+/// `pid` is a process, or a thread, of the caller's pid namespace.
+///
+/// # Errors
+/// `EINVAL`: `pid` is not positive. `ESRCH`: there is no such process. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a
+/// limit was reached.
+pub fn get_for_pid(pid: i32) -> Result<Option<i32>> {
+    let pid = u32::try_from(pid).ok().filter(|pid| *pid > 0).ok_or_else(|| Error::new(libc::EINVAL, ASK))?;
+    let whose = Attributes { pid: Some(pid), ..Attributes::default() };
+    channel(ASK)?.get(whose).map_err(|refusal| refusal.doing(ASK))
+}
+
+/// The id that an open network namespace has here; `None` if it has none.
+///
+/// # Errors
+/// `EINVAL`: `namespace` is something else. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached.
+pub fn get_for_fd(namespace: impl AsFd) -> Result<Option<i32>> {
+    let fd = Some(namespace.as_fd().as_raw_fd().unsigned_abs());
+    channel(ASK)?.get(Attributes { fd, ..Attributes::default() }).map_err(|refusal| refusal.doing(ASK))
+}
+
+/// The id that a named network namespace has here; `None` if it has none.
+///
+/// `name` is a name in `/run/netns`, as `ip netns` makes them; if it has a `/` in it, a path. Nothing but a namespace
+/// is ever opened, so it does not wait for a FIFO. Needs /proc.
+///
+/// # Errors
+/// `EINVAL`: `name` is empty, has `..` as a component or a NUL byte in it, or leads to something that is no network
+/// namespace. `ENOENT`, `EACCES`, `ENOTDIR`, `ENAMETOOLONG`, `ELOOP`: as in `open(2)`. `EMFILE`, `ENFILE`, `ENOMEM`,
+/// `ENOBUFS`: a limit was reached.
+pub fn get_for_name(name: impl AsRef<OsStr>) -> Result<Option<i32>> {
+    let name = name.as_ref();
+    let invalid = || Error::new(libc::EINVAL, ASK).on(name);
+    if name.is_empty() || Path::new(name).components().any(|part| part == Component::ParentDir) {
+        return Err(invalid());
+    }
+    let path = match name.as_bytes().contains(&b'/') {
+        true => Path::new(name).to_owned(),
+        false => Path::new(DEFAULT_DIR).join(name),
+    };
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| invalid())?;
+    let found = sys::open(CWD, &path, libc::O_PATH).doing_on(ASK, name)?;
+    let namespace = sys::net_namespace(found.as_fd()).doing_on(ASK, name)?.ok_or_else(invalid)?;
+    get_for_fd(namespace).map_err(|error| error.on(name))
+}
+
+/// Gives an open network namespace an id here, for as long as it lives; `None`: the lowest that is free. The id.
+///
+/// When the namespace dies its id becomes free at once and a [watcher](crate::Watcher::nsid) tells so: an id is also
+/// a notice of death for a namespace that has no name.
+///
+/// # Errors
+/// `EINVAL`: `wanted` is negative, or `namespace` is something else. `EEXIST`: it has an id already, or another has
+/// the wanted one. `EPERM`: `CAP_NET_ADMIN` over the namespace that the calling thread is in is missing. `EMFILE`,
+/// `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached.
+pub fn assign(namespace: impl AsFd, wanted: Option<i32>) -> Result<i32> {
+    if wanted.is_some_and(|nsid| nsid < 0) {
+        return Err(Error::new(libc::EINVAL, ASSIGN));
+    }
+    let fd = namespace.as_fd().as_raw_fd().unsigned_abs();
+    let mut channel = channel(ASSIGN)?.checked();
+    channel.assign(fd, wanted.unwrap_or(-1)).map_err(|refusal| refusal.doing(ASSIGN))?;
+    // the kernel does not say which it took
+    let given = channel.get(Attributes { fd: Some(fd), ..Attributes::default() });
+    given.map_err(|refusal| refusal.doing(ASSIGN))?.ok_or_else(|| Error::new(libc::EIO, ASSIGN))
+}
+
+/// The id here of the namespace that has the id `nsid` in the peer `from`; `None` if it has none here.
+///
+/// # Errors
+/// `EINVAL`: an id is negative, or no peer has the id `from` here. `ENOENT`: `from` has no such `nsid`. `EACCES`:
+/// `CAP_NET_ADMIN` over `from` is missing. `EOPNOTSUPP`: before Linux 5.0. `EOVERFLOW`: `from` has more ids than the
+/// kernel lists, 900 on Linux 6.18, and `nsid` comes after them. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`:
+/// a limit was reached.
+pub fn translate(nsid: i32, from: i32) -> Result<Option<i32>> {
+    if nsid < 0 || from < 0 {
+        return Err(Error::new(libc::EINVAL, TRANSLATE));
+    }
+    // The kernel answers the question in the other direction only; but it lists `from` with the ids that they have here.
+    let refused = |refusal: Refusal| refusal.doing(TRANSLATE);
+    let Listing { ids, until } = channel(TRANSLATE)?.checked().list(Some(from)).map_err(refused)?;
+    match ids.binary_search_by_key(&nsid, |listed| listed.nsid).ok().and_then(|at| ids.get(at)) {
+        Some(Listed { here, .. }) => Ok(*here),
+        None if nsid > until => Err(Error::new(libc::EOVERFLOW, TRANSLATE)),
+        None => Err(Error::new(libc::ENOENT, TRANSLATE)),
+    }
+}
+
+/// All ids that are assigned here, in ascending order.
+///
+/// A list is one moment's only where nothing changes: to know of all changes, [watch](crate::Watcher::nsid). Linux 6.18
+/// itself lists the first 1158 only; those after them are found as long as no 64 in a row are free.
+///
+/// # Errors
+/// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached. `EAGAIN`: the kernel was interrupted time and again.
+/// `EOPNOTSUPP`: before Linux 4.2.
+pub fn list() -> Result<Vec<i32>> {
+    let listing = channel(LIST)?.list(None).map_err(|refusal| refusal.doing(LIST))?;
+    Ok(listing.ids.into_iter().map(|listed| listed.nsid).collect())
+}

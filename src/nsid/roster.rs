@@ -1,0 +1,273 @@
+//! The ids that are assigned, as far as it is known. Pure: it knows no descriptor and no clock.
+//!
+//! The roster is told what was seen and tells what that changed. Whatever it is told, in whatever order, what it
+//! tells keeps the grammar, `( NsidNew NsidDel )*` for each id, and adds up to its state. Whether a notification is
+//! still true is not for it to know: its owner asks the kernel.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::event::EventKind;
+
+/// An id and the namespace that it is relative to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Id {
+    /// `None`: the watcher's own. It sorts first.
+    pub(crate) origin: Option<i32>,
+    pub(crate) nsid: i32,
+}
+
+impl Id {
+    pub(crate) fn own(nsid: i32) -> Self {
+        Self { origin: None, nsid }
+    }
+}
+
+/// The ids in one namespace, as far as they could be seen.
+#[derive(Debug, Clone)]
+pub(crate) struct Ids {
+    pub(crate) ids: BTreeSet<i32>,
+    /// There may be more after this one; `i32::MAX`: these are all.
+    pub(crate) until: i32,
+}
+
+impl Ids {
+    pub(crate) fn none() -> Self {
+        Self { ids: BTreeSet::new(), until: i32::MAX }
+    }
+
+    /// Whether the id is there; `None`: it could not be seen.
+    pub(crate) fn has(&self, nsid: i32) -> Option<bool> {
+        match self.ids.contains(&nsid) {
+            true => Some(true),
+            false if nsid > self.until => None,
+            false => Some(false),
+        }
+    }
+}
+
+/// What a look at everything saw.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// The ids in the watcher's own namespace.
+    pub(crate) own: BTreeSet<i32>,
+    /// The ids in each peer that could be looked at. What is believed of what was not seen is kept.
+    pub(crate) peers: BTreeMap<i32, Ids>,
+}
+
+impl Seen {
+    /// The id is certain not to be there.
+    fn lacks(&self, id: Id) -> bool {
+        match id.origin {
+            None => !self.own.contains(&id.nsid),
+            Some(origin) if !self.own.contains(&origin) => true,
+            Some(origin) => self.peers.get(&origin).is_some_and(|ids| ids.has(id.nsid) == Some(false)),
+        }
+    }
+
+    fn ids(&self) -> impl Iterator<Item = Id> {
+        let own = self.own.iter().map(|nsid| Id::own(*nsid));
+        let of = |(origin, ids): (&i32, &Ids)| {
+            let origin = Some(*origin);
+            ids.ids.iter().map(|nsid| Id { origin, nsid: *nsid }).collect::<Vec<_>>()
+        };
+        own.chain(self.peers.iter().flat_map(of))
+    }
+}
+
+/// Every id that is assigned, as far as it is known.
+#[derive(Debug, Default)]
+pub(crate) struct Roster {
+    /// Whether the consumer has been told. Not so for what existed when a watcher without replay was opened.
+    ids: BTreeMap<Id, bool>,
+}
+
+impl Roster {
+    /// A namespace got the id. If another had it before, that one is gone.
+    pub(crate) fn assigned(&mut self, id: Id, portid: u32, tell: &mut impl FnMut(EventKind)) {
+        self.gone(id, tell);
+        self.ids.insert(id, true);
+        tell(EventKind::NsidNew { nsid: id.nsid, origin: id.origin, portid });
+    }
+
+    /// The id is not assigned any more. With a peer go the ids in it: nothing can be heard of them again.
+    pub(crate) fn gone(&mut self, id: Id, tell: &mut impl FnMut(EventKind)) {
+        if id.origin.is_none() {
+            self.unheard(id.nsid, tell);
+        }
+        if self.ids.remove(&id) == Some(true) {
+            tell(EventKind::NsidDel { nsid: id.nsid, origin: id.origin });
+        }
+    }
+
+    /// Nothing can be heard any more of the ids in this peer.
+    pub(crate) fn unheard(&mut self, peer: i32, tell: &mut impl FnMut(EventKind)) {
+        let first = Id { origin: Some(peer), nsid: i32::MIN };
+        let last = Id { origin: Some(peer), nsid: i32::MAX };
+        let ids: Vec<Id> = self.ids.range(first..=last).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.gone(id, tell);
+        }
+    }
+
+    /// The id is assigned; told if it has not been.
+    pub(crate) fn present(&mut self, id: Id, tell: &mut impl FnMut(EventKind)) {
+        if self.ids.insert(id, true) != Some(true) {
+            tell(EventKind::NsidNew { nsid: id.nsid, origin: id.origin, portid: 0 });
+        }
+    }
+
+    /// The id is assigned, but that is not told: not before a look tells it.
+    pub(crate) fn assume(&mut self, id: Id) {
+        self.ids.entry(id).or_insert(false);
+    }
+
+    /// Takes over what a look saw, except for the ids in `newer`, of which something newer is known. `silently`:
+    /// what is there is assumed.
+    pub(crate) fn compare(
+        &mut self,
+        seen: &Seen,
+        newer: &BTreeSet<Id>,
+        silently: bool,
+        tell: &mut impl FnMut(EventKind),
+    ) {
+        let is_newer = |id: &Id| newer.contains(id) || id.origin.is_some_and(|origin| newer.contains(&Id::own(origin)));
+        let gone: Vec<Id> = self.ids.keys().filter(|id| seen.lacks(**id) && !is_newer(id)).copied().collect();
+        for id in gone {
+            self.gone(id, tell);
+        }
+        for id in seen.ids().filter(|id| !is_newer(id)) {
+            if silently { self.assume(id) } else { self.present(id, tell) }
+        }
+    }
+
+    /// Takes over what a look at one peer saw, except for the ids in `newer`.
+    pub(crate) fn compare_peer(
+        &mut self,
+        peer: i32,
+        ids: &Ids,
+        newer: &BTreeSet<Id>,
+        tell: &mut impl FnMut(EventKind),
+    ) {
+        let id = |nsid| Id { origin: Some(peer), nsid };
+        let known = self.ids.range(id(i32::MIN)..=id(i32::MAX)).map(|(id, _)| *id);
+        let gone: Vec<Id> = known.filter(|id| ids.has(id.nsid) == Some(false) && !newer.contains(id)).collect();
+        for id in gone {
+            self.gone(id, tell);
+        }
+        for id in ids.ids.iter().map(|nsid| id(*nsid)).filter(|id| !newer.contains(id)) {
+            self.present(id, tell);
+        }
+    }
+
+    /// The ids in the own namespace that come after this one.
+    pub(crate) fn own_after(&self, nsid: i32) -> Vec<i32> {
+        let own = self.ids.range(Id::own(nsid)..=Id::own(i32::MAX));
+        own.map(|(id, _)| id.nsid).filter(|id| *id > nsid).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Assigned(Id),
+        Gone(Id),
+        Present(Id),
+        Assume(Id),
+        Unheard(i32),
+        Look(Vec<i32>, Vec<(i32, Vec<i32>, i32)>, Vec<Id>),
+    }
+
+    fn any_id() -> impl Strategy<Value = Id> {
+        (prop::option::of(0..3i32), 0..4i32).prop_map(|(origin, nsid)| Id { origin, nsid })
+    }
+
+    fn any_step() -> impl Strategy<Value = Step> {
+        let ids = || prop::collection::vec(0..4i32, 0..4);
+        prop_oneof![
+            any_id().prop_map(Step::Assigned),
+            any_id().prop_map(Step::Gone),
+            any_id().prop_map(Step::Present),
+            any_id().prop_map(Step::Assume),
+            (0..3i32).prop_map(Step::Unheard),
+            (ids(), prop::collection::vec((0..3i32, ids(), 0..5i32), 0..3), prop::collection::vec(any_id(), 0..3))
+                .prop_map(|(own, peers, newer)| Step::Look(own, peers, newer)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn the_grammar_holds_and_the_events_add_up(steps in prop::collection::vec(any_step(), 0..60)) {
+            let mut roster = Roster::default();
+            let mut believed = BTreeSet::new();
+            let mut wrong = Vec::new();
+            for step in steps {
+                let mut tell = |event| {
+                    let fine = match event {
+                        EventKind::NsidNew { nsid, origin, .. } => believed.insert(Id { origin, nsid }),
+                        EventKind::NsidDel { nsid, origin } => believed.remove(&Id { origin, nsid }),
+                        _ => false,
+                    };
+                    if !fine {
+                        wrong.push(event);
+                    }
+                };
+                match step {
+                    Step::Assigned(id) => roster.assigned(id, 1, &mut tell),
+                    Step::Gone(id) => roster.gone(id, &mut tell),
+                    Step::Present(id) => roster.present(id, &mut tell),
+                    Step::Assume(id) => roster.assume(id),
+                    Step::Unheard(peer) => roster.unheard(peer, &mut tell),
+                    Step::Look(own, peers, newer) => {
+                        let own: BTreeSet<i32> = own.into_iter().collect();
+                        let peers = peers
+                            .into_iter()
+                            .filter(|(peer, ..)| own.contains(peer))
+                            .map(|(peer, ids, until)| (peer, Ids { ids: ids.into_iter().collect(), until }))
+                            .collect();
+                        let seen = Seen { own, peers };
+                        let newer: BTreeSet<Id> = newer.into_iter().collect();
+                        roster.compare(&seen, &newer, false, &mut tell);
+                        if newer.is_empty() {
+                            let known: BTreeSet<Id> = roster.ids.keys().copied().collect();
+                            prop_assert!(seen.ids().all(|id| known.contains(&id)));
+                            prop_assert!(!known.iter().any(|id| seen.lacks(*id)));
+                        }
+                    }
+                }
+            }
+            prop_assert_eq!(wrong, vec![]);
+            let told: BTreeSet<Id> = roster.ids.iter().filter(|(_, told)| **told).map(|(id, _)| *id).collect();
+            prop_assert_eq!(believed, told);
+        }
+    }
+
+    #[test]
+    fn what_was_not_told_is_not_told_as_gone() {
+        let mut roster = Roster::default();
+        let mut told = Vec::new();
+        roster.assume(Id::own(5));
+        roster.gone(Id::own(5), &mut |event| told.push(event));
+        assert_eq!(told, vec![]);
+    }
+
+    #[test]
+    fn an_id_given_again_is_told_as_gone_first() {
+        let mut roster = Roster::default();
+        let mut told = Vec::new();
+        let in_peer = Id { origin: Some(5), nsid: 1 };
+        roster.present(Id::own(5), &mut |event| told.push(event));
+        roster.present(in_peer, &mut |event| told.push(event));
+        roster.assigned(Id::own(5), 9, &mut |event| told.push(event));
+        let new = |nsid, origin, portid| EventKind::NsidNew { nsid, origin, portid };
+        let del = |nsid, origin| EventKind::NsidDel { nsid, origin };
+        assert_eq!(told, [new(5, None, 0), new(1, Some(5), 0), del(1, Some(5)), del(5, None), new(5, None, 9)]);
+    }
+}

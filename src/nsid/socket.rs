@@ -1,0 +1,439 @@
+//! The two kinds of rtnetlink socket: one that listens, one that asks.
+//!
+//! They are two because who asks on the socket that it listens on gets the notification of what it did before the
+//! answer. Both belong to the namespace of the thread that made them, wherever it goes later. What did not come from
+//! the kernel is not looked at: the sender is told by its address. Neither blocks.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use super::wire::{self, Attributes, Body, Header, Message};
+use crate::error::{Error, errno_of};
+use crate::sys::{self, CWD, Received};
+
+/// Joined by its number: as a mask of groups it would be another one.
+const RTNLGRP_NSID: libc::c_int = 28;
+
+/// The longest datagram of the kernel: a part of a dump, which it makes no longer than the longest read so far, and
+/// never longer than this. What is longer than its buffer is asked for again, with more room.
+const LONGEST: usize = 32 * 1024;
+
+/// Enough for one answer, and for an error around a request with the kernel's words on it.
+const ANSWER: usize = 512;
+
+/// Below this a part of a dump ended because there was no more, not because it was full.
+const CERTAINLY_NOT_FULL: usize = 3072;
+
+/// After so many ids that nobody has, no more are looked for.
+const GAP: i32 = 64;
+
+/// How often a dump is asked for at most.
+const TRIES: usize = 16;
+
+/// What the library asks for as a receive buffer: some 2500 notifications, twice that where it is allowed.
+const RECEIVE_BUFFER: u32 = 2 * 1024 * 1024;
+
+/// The least that the kernel accounts for one message.
+const LEAST_ACCOUNTED: usize = 256;
+
+/// What the source needs of the kernel.
+pub(crate) trait Kernel: Send + std::fmt::Debug {
+    fn hear(&mut self) -> io::Result<Heard<'_>>;
+
+    /// How many messages were lost since this was asked last; 0 if the kernel does not count.
+    fn lost(&mut self) -> u64;
+
+    /// No more messages than this are in the queue at one time.
+    fn capacity(&self) -> usize;
+
+    /// Whether a living namespace has the id here.
+    fn exists(&mut self, nsid: i32) -> Result<bool, Refusal>;
+
+    /// All ids here, or in a peer.
+    fn list(&mut self, target: Option<i32>) -> Result<Listing, Refusal>;
+
+    /// The id that the own namespace has in itself.
+    fn own(&mut self) -> Result<Option<i32>, Refusal>;
+}
+
+/// The two sockets of a watcher, and the namespace that they belong to.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    listener: Listener,
+    channel: Channel,
+    /// Kept only where it is asked about. The sockets keep the namespace alive anyway.
+    namespace: Option<OwnedFd>,
+}
+
+impl Sockets {
+    /// Listens from now on. `receive_buffer`: 0 is the library's choice. `all`: to peers too.
+    pub(crate) fn open(receive_buffer: u32, all: bool) -> io::Result<Self> {
+        let listener = Listener::open(receive_buffer, all)?;
+        let own = || sys::open(CWD, c"/proc/thread-self/ns/net", libc::O_RDONLY);
+        let namespace = all.then(own).transpose()?;
+        Ok(Self { listener, channel: Channel::open()?.checked(), namespace })
+    }
+}
+
+impl Kernel for Sockets {
+    fn hear(&mut self) -> io::Result<Heard<'_>> {
+        self.listener.hear()
+    }
+
+    fn lost(&mut self) -> u64 {
+        self.listener.lost()
+    }
+
+    fn capacity(&self) -> usize {
+        self.listener.capacity
+    }
+
+    fn exists(&mut self, nsid: i32) -> Result<bool, Refusal> {
+        self.channel.exists(nsid)
+    }
+
+    fn list(&mut self, target: Option<i32>) -> Result<Listing, Refusal> {
+        self.channel.list(target)
+    }
+
+    fn own(&mut self) -> Result<Option<i32>, Refusal> {
+        let Some(namespace) = &self.namespace else { return Ok(None) };
+        let fd = Some(namespace.as_raw_fd().unsigned_abs());
+        self.channel.get(Attributes { fd, ..Attributes::default() })
+    }
+}
+
+impl AsFd for Sockets {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.socket.as_fd()
+    }
+}
+
+/// The socket that listens.
+#[derive(Debug)]
+struct Listener {
+    socket: OwnedFd,
+    buffer: Vec<u8>,
+    drops: u32,
+    capacity: usize,
+}
+
+/// What the listener heard.
+#[derive(Debug)]
+pub(crate) enum Heard<'a> {
+    /// There is nothing more.
+    Nothing,
+    /// Something was lost.
+    Loss,
+    /// A datagram of the kernel, and the id of the namespace that it is from if that is not ours.
+    Datagram(&'a [u8], Option<i32>),
+    /// Something that is not for us.
+    Noise,
+}
+
+impl Listener {
+    fn open(receive_buffer: u32, all: bool) -> io::Result<Self> {
+        let socket = sys::rtnetlink()?;
+        sys::bind(socket.as_fd())?;
+        let wanted = if receive_buffer == 0 { RECEIVE_BUFFER } else { receive_buffer };
+        let wanted = libc::c_int::try_from(wanted).unwrap_or(libc::c_int::MAX);
+        if sys::set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, wanted).is_err() {
+            sys::set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, wanted)?;
+        }
+        if all {
+            sys::set_option(socket.as_fd(), libc::SOL_NETLINK, libc::NETLINK_LISTEN_ALL_NSID, 1)?;
+        }
+        sys::set_option(socket.as_fd(), libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, RTNLGRP_NSID)?;
+        let capacity = sys::receive_buffer(socket.as_fd())? / LEAST_ACCOUNTED + 1;
+        Ok(Self { socket, buffer: vec![0; LONGEST], drops: 0, capacity })
+    }
+
+    fn hear(&mut self) -> io::Result<Heard<'_>> {
+        let Received { length, from_kernel, nsid } = match sys::receive(self.socket.as_fd(), &mut self.buffer) {
+            Ok(received) => received,
+            Err(error) => {
+                return match error.raw_os_error() {
+                    Some(libc::EAGAIN) => Ok(Heard::Nothing),
+                    // the queue was full; or the kernel had no memory for a notification, or none that was long enough
+                    Some(libc::ENOBUFS | libc::ENOMEM | libc::EMSGSIZE) => Ok(Heard::Loss),
+                    _ => Err(error),
+                };
+            }
+        };
+        if !from_kernel {
+            return Ok(Heard::Noise);
+        }
+        if length > self.buffer.len() {
+            self.buffer.resize(length, 0);
+            return Ok(Heard::Loss);
+        }
+        Ok(Heard::Datagram(self.buffer.get(..length).unwrap_or_default(), nsid))
+    }
+
+    fn lost(&mut self) -> u64 {
+        let Ok(drops) = sys::drops(self.socket.as_fd()) else { return 0 };
+        let before = std::mem::replace(&mut self.drops, drops);
+        drops.wrapping_sub(before).into()
+    }
+}
+
+/// Why a question was not answered.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) errno: i32,
+    /// The kernel's words on it.
+    text: Option<String>,
+}
+
+impl Refusal {
+    pub(crate) fn new(errno: i32) -> Self {
+        Self { errno, text: None }
+    }
+
+    pub(crate) fn doing(self, doing: &'static str) -> Error {
+        let error = Error::new(self.errno, doing);
+        match self.text {
+            Some(text) => error.on(format!("({text})")),
+            None => error,
+        }
+    }
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::new(errno_of(&error))
+    }
+}
+
+/// One entry of a dump.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Listed {
+    pub(crate) nsid: i32,
+    /// The id that the same namespace has in the asker's, if the dump was of another.
+    pub(crate) here: Option<i32>,
+}
+
+/// The socket that asks.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    socket: OwnedFd,
+    buffer: Vec<u8>,
+    seq: u32,
+    strict: bool,
+}
+
+/// All ids, as far as they could be had.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    /// In ascending order.
+    pub(crate) ids: Vec<Listed>,
+    /// There may be more after this one.
+    pub(crate) until: i32,
+}
+
+/// What one pass of a dump brought.
+#[derive(Debug, Default)]
+struct Pass {
+    listed: Vec<Listed>,
+    /// Between two parts something may have been passed over.
+    gap: bool,
+    /// The last id, if the last part may have been full.
+    end: Option<i32>,
+    interrupted: bool,
+}
+
+impl Channel {
+    /// Asks the namespace that the calling thread is in now. No more than one system call: a question costs four.
+    pub(crate) fn open() -> io::Result<Self> {
+        Ok(Self { socket: sys::rtnetlink()?, buffer: vec![0; ANSWER], seq: 0, strict: false })
+    }
+
+    /// Has the kernel check what it is asked, and say what it does not like (Linux 4.12 and 4.20, tried).
+    pub(crate) fn checked(mut self) -> Self {
+        let on = |option| sys::set_option(self.socket.as_fd(), libc::SOL_NETLINK, option, 1);
+        // without it there is only the number of the error
+        on(libc::NETLINK_EXT_ACK).ok();
+        self.strict = on(libc::NETLINK_GET_STRICT_CHK).is_ok();
+        self
+    }
+
+    /// Which id the namespace has here.
+    pub(crate) fn get(&mut self, whose: Attributes) -> Result<Option<i32>, Refusal> {
+        let answer = self.ask(wire::RTM_GETNSID, 0, whose)?;
+        Ok(answer.nsid.filter(|nsid| *nsid >= 0))
+    }
+
+    /// Whether a living namespace has the id here.
+    pub(crate) fn exists(&mut self, nsid: i32) -> Result<bool, Refusal> {
+        match self.get(Attributes { nsid: Some(nsid), ..Attributes::default() }) {
+            Ok(found) => Ok(found.is_some()),
+            Err(Refusal { errno: libc::ENOENT, .. }) => Ok(false),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Gives the namespace behind `fd` this id; -1: the lowest that is free.
+    pub(crate) fn assign(&mut self, fd: u32, nsid: i32) -> Result<(), Refusal> {
+        let attributes = Attributes { nsid: Some(nsid), fd: Some(fd), ..Attributes::default() };
+        self.ask(wire::RTM_NEWNSID, wire::NLM_F_ACK, attributes).map(drop)
+    }
+
+    fn send(&mut self, kind: u16, flags: u16, attributes: &Attributes) -> io::Result<()> {
+        self.seq = self.seq.wrapping_add(1);
+        let header = Header { kind, flags: flags | wire::NLM_F_REQUEST, seq: self.seq, portid: 0 };
+        sys::send_to_kernel(self.socket.as_fd(), &wire::encode(header, attributes))
+    }
+
+    /// One answer to one question. The kernel answers before the question's `send` returns.
+    fn ask(&mut self, kind: u16, flags: u16, attributes: Attributes) -> Result<Attributes, Refusal> {
+        loop {
+            self.send(kind, flags, &attributes)?;
+            loop {
+                let received = sys::receive(self.socket.as_fd(), &mut self.buffer)?;
+                if !received.from_kernel {
+                    continue;
+                }
+                if received.length > self.buffer.len() {
+                    self.buffer.resize(received.length, 0);
+                    break;
+                }
+                let seq = self.seq;
+                let mut answers = wire::messages(self.buffer.get(..received.length).unwrap_or_default());
+                match answers.find(|answer| answer.is_ok_and(|answer| answer.header.seq == seq)) {
+                    Some(Ok(Message { body: Body::Id(answer), .. })) => return Ok(answer),
+                    Some(Ok(Message { body: Body::Failed { errno: 0, .. }, .. })) => return Ok(Attributes::default()),
+                    Some(Ok(Message { body: Body::Failed { errno, text }, .. })) => {
+                        let text = text.map(|text| String::from_utf8_lossy(text).into_owned());
+                        return Err(Refusal { errno, text });
+                    }
+                    Some(_) => return Err(Refusal::new(libc::EIO)),
+                    // the answer to a question that was given up
+                    None => {}
+                }
+            }
+        }
+    }
+
+    /// All ids here; or in the peer `target`, with those that the same namespaces have here.
+    ///
+    /// The kernel says of no dump that it is not whole, but it may not be, in two ways. It goes on with a dump by
+    /// *position*: if an id before it went in the meantime, it passes over one. So where the next part does not follow
+    /// on at once, the dump is asked for again, until two are the same. And newer kernels (6.18 is one) end it after
+    /// the first part, however much there is: at most 1158 ids, on a socket that has never read much only 134. So the
+    /// first read is a long one, and where the last part may have been full the ids after it are asked for one by one.
+    pub(crate) fn list(&mut self, target: Option<i32>) -> Result<Listing, Refusal> {
+        if target.is_some() && !self.strict {
+            // an older kernel would not look at the target, and list what is here
+            return Err(Refusal::new(libc::EOPNOTSUPP));
+        }
+        if self.buffer.len() < LONGEST {
+            self.buffer.resize(LONGEST, 0);
+            // any answer will do, and so will none
+            self.exists(0).ok();
+        }
+        let (ids, end) = self.agreed(target)?;
+        match end {
+            Some(last) if target.is_none() => self.beyond(ids, last),
+            _ => Ok(Listing { ids, until: end.unwrap_or(i32::MAX) }),
+        }
+    }
+
+    /// What a dump lists, in ascending order; and the last id, if there may be more after it.
+    fn agreed(&mut self, target: Option<i32>) -> Result<(Vec<Listed>, Option<i32>), Refusal> {
+        let mut passes: Vec<Pass> = Vec::new();
+        for _ in 0..TRIES {
+            let mut pass = match self.dump(target) {
+                // older kernels could not lock both namespaces just now; or a dump that was given up is not over
+                Err(Refusal { errno: libc::EAGAIN | libc::EBUSY, .. }) => {
+                    self.flush();
+                    continue;
+                }
+                pass => pass?,
+            };
+            if pass.interrupted {
+                continue;
+            }
+            pass.listed.sort_unstable();
+            pass.listed.dedup_by_key(|listed| listed.nsid);
+            if !pass.gap || passes.last().is_some_and(|before| before.listed == pass.listed) {
+                return Ok((pass.listed, pass.end));
+            }
+            passes.push(pass);
+        }
+        // it changes faster than it can be asked: what is there all the time is in one of two
+        let end = passes.last().ok_or_else(|| Refusal::new(libc::EAGAIN))?.end;
+        let mut listed: Vec<Listed> = passes.into_iter().rev().take(2).flat_map(|pass| pass.listed).collect();
+        listed.sort_unstable();
+        listed.dedup_by_key(|listed| listed.nsid);
+        Ok((listed, end))
+    }
+
+    /// The ids after the last one that was listed. The kernel gives the lowest that is free: they are close together.
+    fn beyond(&mut self, mut ids: Vec<Listed>, last: i32) -> Result<Listing, Refusal> {
+        let mut until = last;
+        let mut missed = 0;
+        while missed < GAP {
+            let Some(nsid) = until.checked_add(1) else { break };
+            until = nsid;
+            missed += 1;
+            if self.exists(nsid)? {
+                ids.push(Listed { nsid, here: None });
+                missed = 0;
+            }
+        }
+        Ok(Listing { ids, until })
+    }
+
+    fn dump(&mut self, target: Option<i32>) -> Result<Pass, Refusal> {
+        self.send(wire::RTM_GETNSID, wire::NLM_F_DUMP, &Attributes { target, ..Attributes::default() })?;
+        let mut pass = Pass::default();
+        loop {
+            let received = match sys::receive(self.socket.as_fd(), &mut self.buffer) {
+                Ok(received) if !received.from_kernel => continue,
+                Ok(received) => received,
+                Err(error) => {
+                    self.flush();
+                    return Err(error.into());
+                }
+            };
+            if received.length > self.buffer.len() {
+                self.buffer.resize(received.length, 0);
+                pass.interrupted = true;
+                continue;
+            }
+            for message in wire::messages(self.buffer.get(..received.length).unwrap_or_default()) {
+                let Ok(message) = message else {
+                    pass.interrupted = true;
+                    continue;
+                };
+                if message.header.seq != self.seq {
+                    continue;
+                }
+                pass.interrupted |= message.header.is_interrupted();
+                match message.body {
+                    Body::Id(Attributes { nsid: Some(nsid), current, .. }) => {
+                        pass.gap |= pass.end.take().is_some_and(|last| last.checked_add(1) != Some(nsid));
+                        pass.listed.push(Listed { nsid, here: current.filter(|current| *current >= 0) });
+                    }
+                    Body::Done { errno: 0 } => {
+                        if received.length > CERTAINLY_NOT_FULL {
+                            pass.end = pass.listed.last().map(|listed| listed.nsid);
+                        }
+                        return Ok(pass);
+                    }
+                    Body::Done { errno } | Body::Failed { errno, .. } => return Err(Refusal::new(errno)),
+                    Body::Overrun => pass.interrupted = true,
+                    _ => {}
+                }
+            }
+            if received.length > CERTAINLY_NOT_FULL {
+                pass.end = pass.listed.last().map(|listed| listed.nsid);
+            }
+        }
+    }
+
+    /// Throws away what is left of questions that were given up.
+    fn flush(&mut self) {
+        while sys::receive(self.socket.as_fd(), &mut self.buffer).is_ok() {}
+    }
+}

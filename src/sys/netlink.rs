@@ -1,0 +1,133 @@
+//! Netlink sockets of the rtnetlink family.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use super::{check, owned};
+
+/// Room for the control messages that are asked for: one number, and some to spare.
+const CONTROL: usize = 8;
+
+/// The place of the count of lost messages in what `SO_MEMINFO` gives.
+const SK_MEMINFO_DROPS: usize = 8;
+const SK_MEMINFO_VARS: usize = 9;
+
+/// A socket of the namespace that the calling *thread* is in now, for ever. It never blocks.
+pub(crate) fn rtnetlink() -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: no pointers.
+    owned(unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) })
+}
+
+/// Gives the socket a port of its own. One without takes part in no group: its port is 0, that of the kernel, which
+/// does not send to itself.
+pub(crate) fn bind(socket: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: all zeroes is a valid address.
+    let mut address = unsafe { MaybeUninit::<libc::sockaddr_nl>::zeroed().assume_init() };
+    address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
+    let size = size_of_val(&address) as libc::socklen_t;
+    // SAFETY: the address is as long as stated.
+    check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size) }).map(drop)
+}
+
+/// `setsockopt(2)` of an option that is an `int`.
+pub(crate) fn set_option(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    let size = size_of_val(&value) as libc::socklen_t;
+    // SAFETY: the kernel reads an int from where there is one.
+    check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), size) }).map(drop)
+}
+
+/// `getsockopt(2)` of the size of the receive buffer, in the bytes that the kernel accounts with.
+pub(crate) fn receive_buffer(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut value: libc::c_int = 0;
+    get_option(socket, libc::SO_RCVBUF, &mut value)?;
+    Ok(usize::try_from(value).unwrap_or(0))
+}
+
+/// How many messages this socket has lost since it was made (Linux 4.12; it wraps around).
+pub(crate) fn drops(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut info = [0u32; SK_MEMINFO_VARS];
+    get_option(socket, libc::SO_MEMINFO, &mut info)?;
+    Ok(info.get(SK_MEMINFO_DROPS).copied().unwrap_or(0))
+}
+
+/// Plain numbers, for which any bytes are a value.
+trait Number {}
+impl Number for libc::c_int {}
+impl Number for [u32; SK_MEMINFO_VARS] {}
+
+fn get_option<T: Number>(socket: BorrowedFd<'_>, name: libc::c_int, value: &mut T) -> io::Result<()> {
+    let mut size = size_of::<T>() as libc::socklen_t;
+    let value = std::ptr::from_mut(value).cast();
+    // SAFETY: the kernel writes at most `size` bytes, which is the size of the value, and any bytes make a number.
+    check(unsafe { libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, value, &mut size) }).map(drop)
+}
+
+/// Sends one datagram to the kernel.
+pub(crate) fn send_to_kernel(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
+    // SAFETY: the kernel reads `bytes.len()` bytes from `bytes`; a netlink socket without a peer sends to the kernel.
+    let n = unsafe { libc::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0) };
+    usize::try_from(n).map(drop).map_err(|_| io::Error::last_os_error())
+}
+
+/// What one `recvmsg(2)` brought.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Received {
+    /// The length of the datagram, which may be more than there was room for.
+    pub(crate) length: usize,
+    /// The kernel sent it. This is from the address, which nobody can forge, not from a header, which anybody can.
+    pub(crate) from_kernel: bool,
+    /// The id of the namespace that it comes from, if that is another one (`NETLINK_LISTEN_ALL_NSID`).
+    pub(crate) nsid: Option<i32>,
+}
+
+/// Receives one datagram; what does not fit is cut off, and `length` tells.
+pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
+    // SAFETY: all zeroes is a valid address and a valid, empty message header.
+    let (mut from, mut message) = unsafe {
+        (MaybeUninit::<libc::sockaddr_nl>::zeroed().assume_init(), MaybeUninit::<libc::msghdr>::zeroed().assume_init())
+    };
+    let mut control = [0u64; CONTROL];
+    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    message.msg_name = (&raw mut from).cast();
+    message.msg_namelen = size_of_val(&from) as libc::socklen_t;
+    message.msg_iov = &mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = size_of_val(&control) as _;
+    // SAFETY: address, part and control are ours for the call, and their sizes are as stated.
+    let n = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut message, libc::MSG_TRUNC) };
+    let length = usize::try_from(n).map_err(|_| io::Error::last_os_error())?;
+    let from_kernel = message.msg_namelen as usize >= size_of_val(&from)
+        && libc::c_int::from(from.nl_family) == libc::AF_NETLINK
+        && from.nl_pid == 0;
+    Ok(Received { length, from_kernel, nsid: origin(&message) })
+}
+
+/// The control message that names the namespace of origin.
+#[allow(clippy::unnecessary_cast)] // the type of cmsg_len differs between C libraries
+fn origin(message: &libc::msghdr) -> Option<i32> {
+    // SAFETY: `message` has been filled in by recvmsg and its control buffer is still there.
+    let mut header = unsafe { libc::CMSG_FIRSTHDR(message) };
+    // SAFETY: the macros give null or a header that lies in the control buffer.
+    while let Some(control) = unsafe { header.as_ref() } {
+        // SAFETY: no more than arithmetic.
+        let wanted = unsafe { libc::CMSG_LEN(size_of::<i32>() as libc::c_uint) } as usize;
+        if control.cmsg_level == libc::SOL_NETLINK
+            && control.cmsg_type == libc::NETLINK_LISTEN_ALL_NSID
+            && control.cmsg_len as usize >= wanted
+        {
+            // SAFETY: the length says that an int follows the header; it need not be aligned.
+            return Some(unsafe { libc::CMSG_DATA(control).cast::<i32>().read_unaligned() });
+        }
+        // SAFETY: as above.
+        header = unsafe { libc::CMSG_NXTHDR(message, control) };
+    }
+    None
+}

@@ -1,0 +1,147 @@
+//! Namespaces with and without ids, and netlink spoken by hand: nothing here uses the library.
+
+use std::fs::File;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use super::run;
+
+/// A network namespace that nothing but the descriptor keeps alive.
+pub fn anonymous() -> OwnedFd {
+    std::thread::spawn(|| {
+        // SAFETY: no pointers; it concerns this thread alone.
+        assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0, "{}", std::io::Error::last_os_error());
+        File::open("/proc/thread-self/ns/net").unwrap().into()
+    })
+    .join()
+    .unwrap()
+}
+
+/// Runs something in another network namespace, on a thread of its own.
+pub fn inside<T: Send>(namespace: &OwnedFd, body: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let body = || {
+            enter(namespace);
+            body()
+        };
+        scope.spawn(body).join().unwrap()
+    })
+}
+
+/// Moves the calling thread into another network namespace.
+pub fn enter(namespace: &OwnedFd) {
+    // SAFETY: no pointers.
+    let rc = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
+    assert_eq!(rc, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// Which of these ids the kernel says are there: for more than 134 of them, which is all that `ip netns list-id` shows
+/// on some kernels.
+pub fn living(ids: impl Iterator<Item = i32>) -> Vec<i32> {
+    let raw = Raw::new();
+    ids.filter(|nsid| {
+        raw.send(0, &message(90, 1, &[(1, *nsid)]));
+        raw.receive()[4] == 88
+    })
+    .collect()
+}
+
+/// The ids in the calling thread's namespace, as `ip netns list-id` has them.
+pub fn list_id() -> Vec<i32> {
+    let mut ids: Vec<i32> = run("ip", &["netns", "list-id"])
+        .lines()
+        .map(|line| line.split_whitespace().nth(1).unwrap().parse().unwrap())
+        .collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// A netlink socket of a known port.
+pub struct Raw {
+    socket: OwnedFd,
+    pub portid: u32,
+}
+
+impl Raw {
+    pub fn new() -> Self {
+        // SAFETY: no pointers; the result is checked before it is owned; all structures are plain numbers.
+        unsafe {
+            let fd = libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::NETLINK_ROUTE);
+            assert!(fd >= 0);
+            let mut address: libc::sockaddr_nl = std::mem::zeroed();
+            address.nl_family = libc::AF_NETLINK as u16;
+            let mut size = size_of_val(&address) as libc::socklen_t;
+            assert_eq!(libc::bind(fd, (&raw const address).cast(), size), 0);
+            assert_eq!(libc::getsockname(fd, (&raw mut address).cast(), &mut size), 0);
+            Self { socket: OwnedFd::from_raw_fd(fd), portid: address.nl_pid }
+        }
+    }
+
+    /// Sends a message to a port; 0 is the kernel.
+    pub fn send(&self, to: u32, message: &[u8]) {
+        // SAFETY: the address and the message are as long as stated.
+        let n = unsafe {
+            let mut address: libc::sockaddr_nl = std::mem::zeroed();
+            address.nl_family = libc::AF_NETLINK as u16;
+            address.nl_pid = to;
+            let size = size_of_val(&address) as libc::socklen_t;
+            let (bytes, length) = (message.as_ptr().cast(), message.len());
+            libc::sendto(self.socket.as_raw_fd(), bytes, length, 0, (&raw const address).cast(), size)
+        };
+        assert_eq!(n, message.len() as isize, "{}", std::io::Error::last_os_error());
+    }
+
+    fn receive(&self) -> [u8; 512] {
+        let mut bytes = [0u8; 512];
+        // SAFETY: at most as many bytes are written as there is room for.
+        let n = unsafe { libc::recv(self.socket.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+        assert!(n >= 20, "no answer");
+        bytes
+    }
+
+    /// The error number in the kernel's acknowledgement.
+    pub fn acknowledged(&self) -> i32 {
+        let bytes = self.receive();
+        assert_eq!(u16::from_ne_bytes([bytes[4], bytes[5]]), 2, "no acknowledgement: {bytes:?}");
+        -i32::from_ne_bytes([bytes[16], bytes[17], bytes[18], bytes[19]])
+    }
+
+    /// Gives a namespace an id by hand.
+    pub fn assign(&self, namespace: &OwnedFd, nsid: i32) -> i32 {
+        self.send(0, &message(88, 1 | 4, &[(1, nsid), (3, namespace.as_raw_fd())]));
+        self.acknowledged()
+    }
+}
+
+/// A namespace id message with the header port 0.
+pub fn message(kind: u16, flags: u16, attributes: &[(u16, i32)]) -> Vec<u8> {
+    let length = 20 + 8 * attributes.len();
+    let mut bytes = Vec::new();
+    bytes.extend((length as u32).to_ne_bytes());
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend(flags.to_ne_bytes());
+    bytes.extend([0; 8]);
+    bytes.extend([0; 4]);
+    for (kind, value) in attributes {
+        bytes.extend(8u16.to_ne_bytes());
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(value.to_ne_bytes());
+    }
+    bytes
+}
+
+/// The ports of the sockets of this namespace that are in the group of namespace ids.
+pub fn listening_ports() -> Vec<u32> {
+    let table = std::fs::read_to_string("/proc/thread-self/net/netlink").unwrap();
+    table
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|row| row[1] == "0" && u32::from_str_radix(row[3], 16).unwrap() & (1 << 27) != 0)
+        .map(|row| row[2].parse().unwrap())
+        .collect()
+}
+
+/// A descriptor as the number that it is.
+pub fn number(fd: &OwnedFd) -> RawFd {
+    fd.as_raw_fd()
+}
