@@ -6,7 +6,7 @@ import enum
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from . import _netns
 from ._ffi import CONSTANTS, lib
@@ -91,6 +91,10 @@ class Event:
     dropped: int | None = None
     """OVERFLOW: how many events were lost; None: the kernel did not say."""
     _stamp: int = field(default=0, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        given = ((each.name, getattr(self, each.name)) for each in fields(self)[1:] if each.repr)
+        return f"Event({self.type.name}{''.join(f', {name}={value!r}' for name, value in given if value is not None)})"
 
     @contextmanager
     def open_netns(self) -> Iterator[int]:
