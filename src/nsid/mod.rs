@@ -3,7 +3,7 @@
 //! It owns a socket that listens and one that asks, both of the namespace of the thread that opened it. A
 //! notification is a *hint*: by the time it is read it may be old, and the one of an id that was given away again can
 //! come before the one of its previous owner's death. So for each notification the kernel is asked how things are
-//! now, and the [`Roster`] ends up with the answer: whatever the order, what is believed of an id after its last
+//! now, and the roster ends up with the answer: whatever the order, what is believed of an id after its last
 //! notification is what the kernel said after that. A look at everything serves the replay at open, the recovery
 //! from an overflow, and `resync` alike; what was notified while it was made is newer than it and goes by itself.
 
