@@ -359,8 +359,9 @@ fn check(run: Run) -> Result<(), TestCaseError> {
         source.kernel.run();
         if resync {
             source.resync(&mut out).unwrap();
-        } else {
-            source.drain(&mut out).unwrap();
+        } else if source.drain(&mut out).unwrap() == Drained::All {
+            let due = &source.due;
+            prop_assert!(!due.overflow && due.look.is_none() && due.peers.is_empty() && source.inbox.is_empty());
         }
         consumer.take(&mut out);
     }
