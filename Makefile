@@ -3,6 +3,8 @@
 #     make watch      build, and print what happens to the network namespaces of this machine
 #     make test       install what the tests need, then run every test in every language
 #     make install    PREFIX=/usr/local DESTDIR= LIBDIR= INCLUDEDIR= BINDIR= MANDIR=
+#     make chaos      SECONDS=60 SEED=: actors at random against beliefs, see docs/reliability.md
+#     make sanitize   the C test program and the library under AddressSanitizer, the queue under valgrind's race detectors
 #     make lint       formatting, clippy, rustdoc, header drift, exported symbols
 
 CARGO ?= cargo
@@ -20,7 +22,7 @@ LIBRARY := $(TARGET)/libnswatch.so
 COMMAND := $(TARGET)/nswatch
 SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 
-.PHONY: all watch test install uninstall header lint clean
+.PHONY: all watch test chaos sanitize install uninstall header lint clean
 
 all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc
 
@@ -29,6 +31,16 @@ watch: $(COMMAND)
 
 test:
 	tests/run
+
+SECONDS ?= 60
+SEED ?=
+
+chaos:
+	NSWATCH_SECONDS=$(SECONDS) NSWATCH_SEED=$(SEED) $(CARGO) test --release --locked --features capi \
+		--config 'target."cfg(all())".runner="tests/sandbox"' --test chaos -- --nocapture
+
+sanitize:
+	tests/sanitize
 
 # One build makes both libraries and tells what a static link needs besides.
 $(LIBRARY) $(TARGET)/libs-private &: $(SOURCES)

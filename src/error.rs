@@ -11,11 +11,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A failed request to the kernel, or a refused argument.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {doing}{}: {}", subject(.on), explain(*.errno).to_string_lossy())]
+#[error("cannot {doing}{}: {}", subject(.on), .why.map_or_else(|| explain(*.errno).to_string_lossy(), Into::into))]
 pub struct Error {
     errno: i32,
     doing: &'static str,
     on: Option<OsString>,
+    /// More exact than what can be said of the errno in general.
+    why: Option<&'static str>,
 }
 
 fn subject(on: &Option<OsString>) -> String {
@@ -24,7 +26,12 @@ fn subject(on: &Option<OsString>) -> String {
 
 impl Error {
     pub(crate) fn new(errno: i32, doing: &'static str) -> Self {
-        Self { errno, doing, on: None }
+        Self { errno, doing, on: None, why: None }
+    }
+
+    /// An argument that cannot be right.
+    pub(crate) fn invalid(doing: &'static str, why: &'static str) -> Self {
+        Self { why: Some(why), ..Self::new(libc::EINVAL, doing) }
     }
 
     pub(crate) fn on(mut self, on: impl AsRef<OsStr>) -> Self {

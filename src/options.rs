@@ -65,7 +65,7 @@ impl Options {
     pub fn dir(mut self, dir: impl AsRef<Path>) -> Result<Self> {
         let dir = dir.as_ref();
         if !dir.is_absolute() || dir.as_os_str().as_encoded_bytes().contains(&0) {
-            return Err(Error::new(libc::EINVAL, "watch a directory by other than an absolute path").on(dir));
+            return Err(Error::invalid("watch", "the path must be absolute, without a NUL byte").on(dir));
         }
         self.dir = dir.to_owned();
         Ok(self)
@@ -126,7 +126,7 @@ impl Options {
     /// `EINVAL`: `capacity` is 0 or more than [`QUEUE_MAX`].
     pub fn queue(mut self, capacity: u32, policy: Policy) -> Result<Self> {
         if capacity == 0 || capacity > QUEUE_MAX {
-            return Err(Error::new(libc::EINVAL, "make a queue of no or too many events"));
+            return Err(Error::invalid("make a queue", "it must have room for 1 to 1048576 events"));
         }
         self.queue = Some((capacity, policy));
         Ok(self)

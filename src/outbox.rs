@@ -34,6 +34,11 @@ impl Outbox {
         self.now = sys::monotonic();
     }
 
+    /// States that what is pushed from here on was learned at that moment, which is not before the last one.
+    pub(crate) fn learned_at(&mut self, moment: Duration) {
+        self.now = moment;
+    }
+
     /// The moment of which [`learned_now`](Self::learned_now) spoke last.
     pub(crate) fn now(&self) -> Duration {
         self.now
@@ -47,12 +52,12 @@ impl Outbox {
     pub(crate) fn forward(&mut self, event: Event) {
         match event.kind {
             EventKind::Overflow { dropped } => {
-                self.counters.overflows += 1;
                 self.counters.dropped += dropped;
                 if std::mem::replace(&mut self.overflown, true) {
                     // more was lost before the first loss was made good: the one `Synced` to come serves both
                     return;
                 }
+                self.counters.overflows += 1;
             }
             EventKind::Synced => {
                 self.counters.resyncs += 1;

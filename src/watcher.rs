@@ -175,6 +175,10 @@ impl Watcher {
                 return Ok(Some(event));
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            // asked for at least once, and no longer than was said, however much there is that tells nothing
+            if left == Some(Duration::ZERO) {
+                return Ok(None);
+            }
             if !sys::poll_readable(self.epoll.as_fd(), left).doing("wait for an event")? {
                 return Ok(None);
             }
@@ -187,8 +191,9 @@ impl Watcher {
     /// As [`next_event`](Self::next_event); the events told so far stay true.
     pub fn resync(&mut self) -> Result<()> {
         let done = self.source.resync(&mut self.out);
+        // what an error kept from being done is done by the next call that can: somebody must be told to make it
         self.unfinished |= done.is_err() || self.source.unfinished();
-        if !self.out.is_empty() || self.unfinished {
+        if self.unfinished || !self.out.is_empty() {
             self.level.raise()?;
         }
         done
@@ -202,7 +207,7 @@ impl Watcher {
     pub fn open_netns(&self, ready: &Event) -> Result<OwnedFd> {
         match self.opener() {
             Some(opener) => opener.open(ready),
-            None => Err(Error::new(libc::EINVAL, "open a namespace by a watcher that announces none")),
+            None => Err(Error::invalid("open the namespace", "a watcher of ids announces none")),
         }
     }
 

@@ -32,7 +32,7 @@ fn guard(body: impl FnOnce() -> Result<c_int>) -> c_int {
 
 /// The error for a NULL where something is needed, and for a number that means nothing.
 fn invalid() -> Error {
-    Error::new(libc::EINVAL, "work with a NULL or an unknown value")
+    Error::invalid("do that", "an argument is NULL or an unknown value")
 }
 
 /// Borrows what a handle of C points to.

@@ -30,6 +30,9 @@ const END: WatchMask = WAY.union(WatchMask::CREATE).union(WatchMask::DELETE_SELF
 const SELF: EventMask =
     EventMask::MOVE_SELF.union(EventMask::DELETE_SELF).union(EventMask::UNMOUNT).union(EventMask::IGNORED);
 
+/// The longest path of a directory whose every name can be reached: with `/`, a name of 255 bytes and a NUL.
+const LONGEST: usize = libc::PATH_MAX as usize - 257;
+
 /// The most symbolic links in one path, as in the kernel.
 const MAX_LINKS: usize = 40;
 
@@ -50,17 +53,6 @@ pub(crate) enum Arrival {
     Nowhere(io::Error),
 }
 
-/// What a notice is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Concern {
-    /// A name in the directory.
-    Name,
-    /// The way to the directory: walk again.
-    Way,
-    /// Nothing of ours.
-    Nothing,
-}
-
 #[derive(Debug)]
 pub(crate) struct Location {
     path: CString,
@@ -76,7 +68,11 @@ type Place = (u64, u64, Option<u64>);
 
 impl Location {
     pub(crate) fn new(path: &Path) -> Result<Self> {
-        let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Error::new(libc::EINVAL, "watch").on(path))?;
+        let path = CString::new(path.as_os_str().as_bytes())
+            .map_err(|_| Error::invalid("watch", "the path has a NUL byte in it").on(path))?;
+        if path.count_bytes() > LONGEST {
+            return Err(Error::new(libc::ENAMETOOLONG, "watch").on(OsStr::from_bytes(path.to_bytes())));
+        }
         Ok(Self { path, steps: Vec::new(), directory: None, place: None })
     }
 
@@ -102,22 +98,20 @@ impl Location {
         }
     }
 
-    /// What a notice means for this location.
-    pub(crate) fn concern(&self, notice: &Notice<'_>) -> Concern {
+    /// Whether a notice is about a name in the directory.
+    pub(crate) fn is_name(&self, notice: &Notice<'_>) -> bool {
+        !notice.name.is_empty() && self.directory.as_ref().is_some_and(|wd| id(wd) == notice.wd)
+    }
+
+    /// Whether a notice is about the way to the directory: it may lead elsewhere now. A name can be a part of the way
+    /// too, if it is a symbolic link that leads back to where it is.
+    pub(crate) fn is_way(&self, notice: &Notice<'_>) -> bool {
         let mask = EventMask::from_bits_truncate(notice.mask);
-        let about_self = notice.name.is_empty();
-        if !about_self && self.directory.as_ref().is_some_and(|wd| id(wd) == notice.wd) {
-            return Concern::Name;
-        }
-        let moves = |step: &Step| {
-            id(&step.watch) == notice.wd
-                && match &step.next {
-                    _ if about_self => mask.intersects(SELF.union(EventMask::ATTRIB)),
-                    Some(next) => next.as_c_str() == notice.name,
-                    None => false,
-                }
-        };
-        if self.steps.iter().any(moves) { Concern::Way } else { Concern::Nothing }
+        self.steps.iter().filter(|step| id(&step.watch) == notice.wd).any(|step| match &step.next {
+            _ if notice.name.is_empty() => mask.intersects(SELF.union(EventMask::ATTRIB)),
+            Some(next) => next.as_c_str() == notice.name,
+            None => false,
+        })
     }
 
     /// Walks the path and replaces the watches by those of the way found. An error leaves the watches of before in

@@ -29,7 +29,7 @@ use crate::outbox::Outbox;
 use crate::source::{Drained, Source};
 use crate::sys::{self, Epoll};
 use ledger::Ledger;
-use location::{Arrival, Concern, Location};
+use location::{Arrival, Location};
 use probe::Probe;
 use readiness::{Readiness, Tidings};
 pub(crate) use roster::{State, Transition};
@@ -40,6 +40,10 @@ const BUFFER: usize = 16 * 1024;
 
 /// How many reads without an event one drain makes before it yields.
 const READS: usize = 16;
+
+/// How many times one drain reads again because it walked: the watches that a walk gives up say so in the queue, and
+/// would wake the consumer for nothing.
+const ROUNDS: usize = 4;
 
 /// How many reads fetch all that an inotify queue of the default length can hold.
 const READS_OF_A_QUEUE: usize = 16384 * 272 / BUFFER;
@@ -148,23 +152,23 @@ impl Named {
         if mask.contains(EventMask::Q_OVERFLOW) {
             return self.lost(out);
         }
-        match self.location.concern(notice) {
-            Concern::Name if mask.contains(EventMask::ISDIR) => {}
-            Concern::Name if mask.intersects(EventMask::CREATE | EventMask::MOVED_TO) => {
-                if self.ledger.roster().state(notice.name) == State::Absent {
-                    self.ledger.observe(notice.name, State::Placeholder, out);
-                }
-                self.readiness.consider(notice.name);
+        #[cfg(feature = "panic-on-demand")]
+        assert!(notice.name != c"nswatch-panic", "on demand");
+        self.due.walk |= self.location.is_way(notice);
+        if !self.location.is_name(notice) || mask.contains(EventMask::ISDIR) {
+            return;
+        }
+        if mask.intersects(EventMask::CREATE | EventMask::MOVED_TO) {
+            if self.ledger.roster().state(notice.name) == State::Absent {
+                self.ledger.observe(notice.name, State::Placeholder, out);
             }
-            Concern::Name if mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM) => {
-                self.ledger.observe(notice.name, State::Absent, out);
-                self.readiness.forget(notice.name);
-                if mask.contains(EventMask::MOVED_FROM) {
-                    self.due.vacated.push(Name::new(notice.name));
-                }
+            self.readiness.consider(notice.name);
+        } else if mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM) {
+            self.ledger.observe(notice.name, State::Absent, out);
+            self.readiness.forget(notice.name);
+            if mask.contains(EventMask::MOVED_FROM) {
+                self.due.vacated.push(Name::new(notice.name));
             }
-            Concern::Way => self.due.walk = true,
-            Concern::Name | Concern::Nothing => {}
         }
     }
 
@@ -185,7 +189,8 @@ impl Named {
         if self.due.walk || self.due.look.is_some() {
             let arrival = self.location.walk(&self.inotify)?;
             self.due.walk = false;
-            self.arrive(arrival, Telling::News, out)?;
+            // what a comparison finds out about the directory is no more news than what it finds out about the names
+            self.arrive(arrival, self.due.look.unwrap_or(Telling::News), out)?;
         }
         while let Some(name) = self.due.vacated.last() {
             if self.ledger.roster().state(name.as_c_str()) == State::Absent && self.location.has(name)? {
@@ -208,7 +213,7 @@ impl Named {
         let directory = match arrival {
             Arrival::Directory { opened, same: true } => Some(opened),
             other => {
-                self.leave(out);
+                self.leave(coming == Telling::Replayed, out);
                 match other {
                     Arrival::Directory { opened, .. } if !self.ended => {
                         self.present = true;
@@ -230,17 +235,17 @@ impl Named {
     }
 
     /// Tells that the directory is gone, if it was there.
-    fn leave(&mut self, out: &mut Outbox) {
+    fn leave(&mut self, replayed: bool, out: &mut Outbox) {
         if !self.present {
             return;
         }
         self.present = false;
         self.ledger.begin_look(out);
-        self.ledger.end_look(false, out);
+        self.ledger.end_look(replayed, out);
         self.readiness.forget_all();
         self.ended = !self.parent;
         if self.dir_events || self.ended {
-            out.push(EventKind::DirDeleted, false);
+            out.push(EventKind::DirDeleted, replayed);
         }
     }
 
@@ -274,9 +279,18 @@ impl Named {
 impl Source for Named {
     fn drain(&mut self, out: &mut Outbox) -> Result<Drained> {
         self.check_ended()?;
-        let all = self.read(out)?;
-        self.catch_up(out)?;
-        Ok(if all || !out.is_empty() { Drained::All } else { Drained::More })
+        for _ in 0..ROUNDS {
+            let all = self.read(out)?;
+            let walks = self.due.walk || self.due.look.is_some();
+            self.catch_up(out)?;
+            if !out.is_empty() || (all && !walks) {
+                return Ok(Drained::All);
+            }
+            if !all {
+                break;
+            }
+        }
+        Ok(Drained::More)
     }
 
     fn resync(&mut self, out: &mut Outbox) -> Result<()> {
@@ -321,7 +335,7 @@ impl Opener {
     pub(crate) fn open(&self, ready: &Event) -> Result<OwnedFd> {
         let doing = "open the namespace";
         let EventKind::Ready(name, netns) = ready.kind() else {
-            return Err(Error::new(libc::EINVAL, "open the namespace of an event that announces none"));
+            return Err(Error::invalid(doing, "the event is not one that announces a namespace"));
         };
         match self.probe.open(&location::join(&self.dir, name.as_c_str())).doing_on(doing, name)? {
             Some((found, namespace)) if found == *netns => Ok(namespace),

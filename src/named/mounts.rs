@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use crate::error::{Doing, Result, is_shortage};
-use crate::sys::{Epoll, MountChange, MountGroup, MountPoll};
+use crate::sys::{self, Epoll, MountChange, MountGroup, MountPoll};
 
 /// Beyond so many changes, a look at all that matters is cheaper than one at each of them.
 const MANY: usize = 1000;
@@ -88,17 +88,18 @@ impl Mounts {
         }
         let doing = "stop listening to mounts";
         match &self.means {
-            Some(Means::Events(group)) => {
-                self.epoll.remove(group.as_fd()).doing(doing)?;
-                group.ignore().doing(doing)?;
-            }
+            Some(Means::Events(group)) => self.epoll.remove(group.as_fd()).doing(doing)?,
             // the request in flight stays, unseen, and serves when armed again
             Some(Means::Poll(poll)) => self.epoll.remove(poll.as_fd()).doing(doing)?,
             Some(Means::Bare(mountinfo)) => self.epoll.remove(mountinfo.as_fd()).doing(doing)?,
             None => {}
         }
+        // from here on it is not heard; what follows only spares the kernel the trouble
         self.armed = false;
-        Ok(())
+        match &self.means {
+            Some(Means::Events(group)) => group.ignore().doing(doing),
+            _ => Ok(()),
+        }
     }
 
     /// What has changed since it was armed or last asked.
@@ -109,45 +110,51 @@ impl Mounts {
             None => Ok(nothing),
             Some(Means::Events(group)) => {
                 let mut changes = Vec::new();
-                let mut many = false;
+                let (mut many, mut lost) = (false, false);
                 for _ in 0..READS_OF_A_QUEUE {
                     let before = changes.len();
-                    group.read(&mut changes).doing("read mount events")?;
-                    if changes.contains(&MountChange::Overflow) {
-                        return Ok(Heard::Lost);
+                    match group.read(&mut changes) {
+                        Ok(()) if changes.len() == before => break,
+                        Ok(()) => {}
+                        Err(error) if before == 0 && !many => return Err(error).doing("read mount events"),
+                        // it comes again; what was read before it must not be lost
+                        Err(_) => break,
                     }
-                    if changes.len() == before {
-                        break;
-                    }
+                    lost |= changes.contains(&MountChange::Overflow);
                     if changes.len() > MANY {
                         changes.clear();
                         many = true;
                     }
                 }
-                Ok(if many { Heard::Anything } else { Heard::Changes(changes) })
+                Ok(match (lost, many) {
+                    (true, _) => Heard::Lost,
+                    (_, true) => Heard::Anything,
+                    _ => Heard::Changes(changes),
+                })
             }
             Some(Means::Poll(poll)) => match poll.renew().doing("poll mountinfo")? {
                 true => Ok(Heard::Anything),
                 false => Ok(nothing),
             },
-            Some(Means::Bare(_)) => Ok(Heard::Anything),
+            Some(Means::Bare(mountinfo)) => {
+                // lest it wakes the consumer for what is looked at now; that it says no means nothing: another may
+                // have polled it before
+                sys::poll_priority(mountinfo.as_fd()).doing("poll mountinfo")?;
+                Ok(Heard::Anything)
+            }
         }
     }
 }
 
 impl Means {
     fn best() -> io::Result<Self> {
-        match MountGroup::new().and_then(|group| group.listen().map(|()| group)) {
-            Ok(group) => return Ok(Self::Events(group)),
-            // a full house is no reason to settle for less; EMFILE of fanotify_init is its limit of groups
-            Err(error) if is_shortage(&error) && error.raw_os_error() != Some(libc::EMFILE) => return Err(error),
-            Err(_) => {}
-        }
-        match MountPoll::new() {
-            Ok(poll) => return Ok(Self::Poll(poll)),
-            Err(error) if is_shortage(&error) && error.raw_os_error() != Some(libc::EAGAIN) => return Err(error),
-            Err(_) => {}
-        }
-        File::open("/proc/thread-self/mountinfo").map(Self::Bare)
+        let events = || MountGroup::new().and_then(|group| group.listen().map(|()| Self::Events(group)));
+        events().or_else(|_| MountPoll::new().map(Self::Poll)).or_else(|error| match error.raw_os_error() {
+            // all there may be are taken, which can last
+            Some(libc::EAGAIN) => File::open("/proc/thread-self/mountinfo").map(Self::Bare),
+            // the last means is not as good as the others: not to be taken for good because of a moment's shortage
+            _ if is_shortage(&error) => Err(error),
+            _ => File::open("/proc/thread-self/mountinfo").map(Self::Bare),
+        })
     }
 }

@@ -115,7 +115,7 @@ pub fn translate(nsid: i32, from: i32) -> Result<Option<i32>> {
 /// All ids that are assigned here, in ascending order.
 ///
 /// A list is one moment's only where nothing changes: to know of all changes, [watch](crate::Watcher::nsid). Linux 6.18
-/// itself lists the first 1158 only; those after them are found as long as no 64 in a row are free.
+/// itself lists the first 1158 only; those after them are found as long as no 1024 in a row are free.
 ///
 /// # Errors
 /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached. `EAGAIN`: the kernel was interrupted time and again.

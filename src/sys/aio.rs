@@ -12,6 +12,9 @@ use super::{Flag, check};
 const IOCB_CMD_POLL: u16 = 5;
 const IOCB_FLAG_RESFD: u32 = 1;
 
+/// How many answers are taken at once, when mounts change faster than one can ask.
+const ANSWERS: usize = 4;
+
 /// `struct iocb` of `<linux/aio_abi.h>`.
 #[repr(C)]
 #[derive(Default)]
@@ -87,13 +90,20 @@ impl MountPoll {
     }
 
     /// Asks again if the last request has been answered; whether it had been, that is, whether mounts have changed.
+    ///
+    /// A request made after a second change is answered at once. That answer is older than what the caller does next,
+    /// so it is taken too, lest it wakes somebody for nothing.
     pub(crate) fn renew(&mut self) -> io::Result<bool> {
-        let changed = self.done.lower()?;
-        if changed {
-            self.in_flight = false;
-            self.reap()?;
-        }
-        if !self.in_flight {
+        let mut changed = false;
+        for _ in 0..ANSWERS {
+            if self.done.lower()? {
+                changed = true;
+                self.in_flight = false;
+                self.reap()?;
+            }
+            if self.in_flight {
+                break;
+            }
             self.submit()?;
         }
         Ok(changed)

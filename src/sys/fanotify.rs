@@ -36,8 +36,9 @@ impl MountGroup {
         self.mark(libc::FAN_MARK_ADD)
     }
 
+    /// Ends what any thread has begun by `listen`: all marks go, whatever mount namespace this thread is in.
     pub(crate) fn ignore(&self) -> io::Result<()> {
-        super::unless(libc::ENOENT, self.mark(libc::FAN_MARK_REMOVE).map(|()| 0))
+        self.mark(libc::FAN_MARK_FLUSH)
     }
 
     fn mark(&self, action: libc::c_uint) -> io::Result<()> {
@@ -48,7 +49,8 @@ impl MountGroup {
             libc::fanotify_mark(
                 self.0.as_raw_fd(),
                 action | FAN_MARK_MNTNS,
-                FAN_MNT_ATTACH | FAN_MNT_DETACH,
+                // to flush is to flush all
+                if action == libc::FAN_MARK_FLUSH { 0 } else { FAN_MNT_ATTACH | FAN_MNT_DETACH },
                 libc::AT_FDCWD,
                 namespace.as_ptr(),
             )

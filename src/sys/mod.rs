@@ -16,7 +16,7 @@ pub(crate) use fanotify::{MountChange, MountGroup};
 pub(crate) use files::{
     CWD, NSFS_MAGIC, filesystem_at, filesystem_of, handle, link_target, net_namespace, net_namespace_id, open, stat,
 };
-pub(crate) use mounts::mount;
+pub(crate) use mounts::parent_mount;
 pub(crate) use netlink::{Received, bind, drops, receive, receive_buffer, rtnetlink, send_to_kernel, set_option};
 
 use std::io;
@@ -182,7 +182,16 @@ impl AsFd for Timer {
 
 /// Waits until `fd` is readable (`true`) or the time is over (`false`); `None` waits for ever.
 pub(crate) fn poll_readable(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<bool> {
-    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    poll(fd, libc::POLLIN, timeout)
+}
+
+/// Whether `fd` has an exceptional condition now. Of mountinfo this is asked once for each change: it takes it away.
+pub(crate) fn poll_priority(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    poll(fd, libc::POLLPRI, Some(Duration::ZERO))
+}
+
+fn poll(fd: BorrowedFd<'_>, events: libc::c_short, timeout: Option<Duration>) -> io::Result<bool> {
+    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
     let timespec = timeout.map(|timeout| libc::timespec {
         tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: timeout.subsec_nanos().into(),

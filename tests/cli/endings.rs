@@ -30,7 +30,7 @@ fn errors_are_told_in_one_line_that_helps() {
             let command: &[&str] = if subcommand[0] == "exec" { &["--", "true"] } else { &[] };
             ends([subcommand, &["--dir", dir], command].concat())
         };
-        assert_fails(on("relative"), &["absolute path", "relative"]);
+        assert_fails(on("relative"), &["must be absolute", "relative"]);
         assert_fails(on("/dev/null"), &["/dev/null", "not a directory"]);
         assert_fails(on("/run/file/below"), &["/run/file", "not a directory"]);
         assert_fails(on("/run/loop/a"), &["/run/loop/a", "symbolic links"]);

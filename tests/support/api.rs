@@ -380,9 +380,14 @@ impl<A: Api> Observer<A> {
 
     /// The next event there is now.
     pub fn now(&mut self) -> Option<Ev> {
-        let event = self.api.next().unwrap_or_else(|errno| panic!("next: errno {errno}"))?;
-        self.note(&event);
-        Some(event)
+        self.try_now().unwrap_or_else(|errno| panic!("next: errno {errno}"))
+    }
+
+    /// The next event there is now, where an error is expected.
+    pub fn try_now(&mut self) -> Result<Option<Ev>, i32> {
+        let event = self.api.next()?;
+        event.iter().for_each(|event| self.note(event));
+        Ok(event)
     }
 
     /// All events there are now.
@@ -420,6 +425,15 @@ impl<A: Api> Observer<A> {
                 event
             })
             .collect()
+    }
+
+    /// Waits for exactly these events, in any order: a directory is read in the order of its filesystem.
+    pub fn expect_unordered(&mut self, expected: &[(Kind, &str)]) {
+        let mut expected: Vec<_> = expected.iter().map(|&(kind, name)| (kind, name.to_owned())).collect();
+        let mut told: Vec<_> = expected.iter().map(|_| self.next().brief()).collect();
+        expected.sort();
+        told.sort();
+        assert_eq!(told, expected, "so far: {:#?}", self.briefs());
     }
 
     /// Waits for exactly these events about ids here, in this order.

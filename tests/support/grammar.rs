@@ -49,7 +49,10 @@ impl Checker {
             }
             Kind::NsidNew => assert!(self.nsids.insert((event.origin, event.nsid)), "nsid twice: {event:?}"),
             Kind::NsidDel => assert!(self.nsids.remove(&(event.origin, event.nsid)), "no such nsid: {event:?}"),
-            Kind::Overflow => self.open_overflows += 1,
+            Kind::Overflow => {
+                self.open_overflows += 1;
+                assert_eq!(self.open_overflows, 1, "an overflow within an overflow");
+            }
             Kind::Synced => {
                 self.open_overflows = 0;
                 self.synced += 1;

@@ -41,6 +41,11 @@ pub fn netns_of(file: &File) -> Option<Id> {
     Some((metadata.dev(), metadata.ino(), id))
 }
 
+/// Whether this kernel gives namespaces ids that it never uses again.
+pub fn has_ns_id() -> bool {
+    netns("/proc/thread-self/ns/net").is_some_and(|(_, _, id)| id != 0)
+}
+
 /// What an epoll instance of this process listens to at the moment: each descriptor as `/proc/self/fd` shows it.
 pub fn listens_to(epoll: RawFd) -> Vec<String> {
     let info = std::fs::read_to_string(format!("/proc/thread-self/fdinfo/{epoll}")).unwrap();
