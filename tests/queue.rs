@@ -14,6 +14,7 @@ both! {
     a_full_queue_that_blocks_loses_nothing
     a_resync_reaches_the_thread
     the_end_of_the_watch_is_told
+    the_end_is_told_by_a_queue_that_broke
     it_ends_while_it_waits_for_room
 }
 
@@ -120,6 +121,19 @@ fn the_end_of_the_watch_is_told<A: Api>() {
     o.expect(&[(DirDeleted, "")]);
     for _ in 0..3 {
         assert_eq!(o.api.wait(Some(DEADLINE)), Err(libc::ENOENT));
+    }
+}
+
+fn the_end_is_told_by_a_queue_that_broke<A: Api>() {
+    for policy in POLICIES {
+        sandbox();
+        make_dir(RUN_NETNS);
+        let flags = nswatch::capi::options::NSW_NO_PARENT;
+        let mut o = Observer::<A>::open_synced(&How { flags, ..how(1, policy) });
+        (0..100).for_each(|i| placeholder(name(i)));
+        std::fs::remove_dir_all(RUN_NETNS).unwrap();
+        o.until(DirDeleted, "");
+        assert!(o.checker.believed().is_empty());
     }
 }
 

@@ -25,7 +25,7 @@ use roster::{Id, Ids, Roster, Seen};
 use socket::{Heard, Kernel, Listing, Refusal, Sockets};
 use wire::{Attributes, Body};
 
-pub use query::{assign, get_for_fd, get_for_name, get_for_pid, list, translate};
+pub use query::{assign, get_for_fd, get_for_name, get_for_pid, list, open, translate};
 
 /// How many notifications one drain reads before it tells what they say.
 const BATCH: usize = 64;

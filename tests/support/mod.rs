@@ -172,6 +172,10 @@ impl Sleeper {
         Self(command.spawn().expect("cat"))
     }
 
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
     /// `/proc/PID/ns/KIND`
     pub fn namespace(&self, kind: &str) -> PathBuf {
         format!("/proc/{}/ns/{kind}", self.0.id()).into()
