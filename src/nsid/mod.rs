@@ -31,7 +31,7 @@ pub use query::{assign, get_for_fd, get_for_name, get_for_pid, list, open, trans
 const BATCH: usize = 64;
 
 /// How often an id that is notified again and again is asked for.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 64;
 
 /// What was notified and is not dealt with yet.
 #[derive(Debug, Clone, Copy)]
