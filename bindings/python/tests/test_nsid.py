@@ -102,10 +102,11 @@ class Nsid(TestCase):
                 nswatch.assign_nsid(blue, -1)
             with self.assertRaises(ValueError):
                 nswatch.nsid_for_name("blue\0red")
-            for too_much in (
+            too_large: tuple[Callable[[], object], ...] = (
                 lambda: nswatch.nsid_for_pid(1 << 32 | os.getpid()),
                 lambda: nswatch.nsid_for_fd(1 << 32),
                 lambda: nswatch.assign_nsid(blue, 1 << 31),
-            ):
+            )
+            for too_much in too_large:
                 with self.assertRaises(OverflowError):
                     too_much()
