@@ -34,6 +34,11 @@ impl Outbox {
         self.now = sys::monotonic();
     }
 
+    /// States that what is pushed from here on was learned at that moment, which is not before the last one.
+    pub(crate) fn learned_at(&mut self, moment: Duration) {
+        self.now = moment;
+    }
+
     /// The moment of which [`learned_now`](Self::learned_now) spoke last.
     pub(crate) fn now(&self) -> Duration {
         self.now

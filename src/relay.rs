@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 
@@ -53,6 +54,8 @@ struct Shared {
 struct State {
     /// What is. Kept only if events may be dropped.
     truth: Picture,
+    /// When the thread learned the last of it.
+    learned: Duration,
     /// How many events were dropped since the queue broke; `None`: it is whole.
     broken: Option<u64>,
     /// What the thread could not do. It waits until the consumer knows.
@@ -121,19 +124,24 @@ impl Relay {
             return Err(failure);
         }
         match state.ended {
-            true => Err(Error::new(libc::ENOTRECOVERABLE, "go on without the reader thread")),
+            true => Err(without_thread()),
             false => Ok(()),
         }
     }
 
     /// Tells what the dropped events did.
     fn recover(&mut self, dropped: u64, state: &State, out: &mut Outbox) {
-        out.learned_now();
+        // not now: an event that the thread learned of before now may still come to the queue
+        out.learned_at(state.learned);
         out.push(EventKind::Overflow { dropped }, false);
         self.told.lead_to(&state.truth, |event| out.push(event, true));
         out.push(EventKind::Synced, false);
         self.told = state.truth.clone();
     }
+}
+
+fn without_thread() -> Error {
+    Error::new(libc::ENOTRECOVERABLE, "go on without the reader thread")
 }
 
 impl Source for Relay {
@@ -164,7 +172,12 @@ impl Source for Relay {
     }
 
     fn resync(&mut self, _out: &mut Outbox) -> Result<()> {
-        self.shared.state().resync = true;
+        let mut state = self.shared.state();
+        if state.ended {
+            return Err(without_thread());
+        }
+        state.resync = true;
+        drop(state);
         self.shared.request.raise().doing("raise an event descriptor")
     }
 
@@ -261,6 +274,7 @@ impl Reader {
         } else {
             let mut state = self.shared.state();
             state.truth.add(&event.kind);
+            state.learned = event.time;
             match &mut state.broken {
                 Some(dropped) => {
                     *dropped += 1;

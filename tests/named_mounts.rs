@@ -9,6 +9,7 @@ use support::*;
 both! {
     an_unmount_and_a_new_mount_are_told_as_they_happen
     what_is_hidden_and_uncovered_is_told
+    a_name_that_waits_is_ready_when_it_is_uncovered
     a_link_follows_what_it_leads_to
     a_directory_that_is_covered_goes_and_comes_back
     unrelated_mounts_tell_nothing
@@ -47,6 +48,21 @@ fn what_is_hidden_and_uncovered_is_told<A: Api>() {
     bind("/dev/null", "/run/netns/blue");
     o.expect(&[(Detached, "blue")]);
     o.expect_nothing();
+}
+
+/// Mounts are listened to anyway while a name waits, so this takes no flag.
+fn a_name_that_waits_is_ready_when_it_is_uncovered<A: Api>() {
+    for flags in [0, NSW_MOUNT_EVENTS] {
+        sandbox();
+        ip_netns(&["add", "blue"]);
+        bind("/dev/null", "/run/netns/blue");
+        let mut o = Observer::<A>::open(&How::default().flags(flags));
+        o.expect(&[(Created, "blue"), (Synced, "")]);
+        unmount("/run/netns/blue");
+        let ready = o.expect(&[(Ready, "blue")]).remove(0);
+        assert_eq!(Some((ready.dev, ready.ino, ready.ns_id)), kernel::netns("/run/netns/blue"));
+        o.expect_nothing();
+    }
 }
 
 fn a_link_follows_what_it_leads_to<A: Api>() {

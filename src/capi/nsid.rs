@@ -163,7 +163,7 @@ pub unsafe extern "C" fn nsid_translate(nsid: i32, from: i32, result: *mut i32) 
 /// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached;
 /// -EAGAIN: the kernel was interrupted time and again.
 ///
-/// Linux 6.18 itself lists the first 1158 only; those after them are found as long as no 64 in a row are free.
+/// Linux 6.18 itself lists the first 1158 only; those after them are found as long as no 1024 in a row are free.
 ///
 /// Since: 0.1 (Linux 4.2)
 #[unsafe(no_mangle)]

@@ -45,7 +45,7 @@ pub struct nsw_watcher {
     watcher: Watcher,
     /// What the caller has borrowed.
     current: Option<nsw_event>,
-    /// A panic has left it in a state that nobody knows.
+    /// A panic, here or in its thread, has left it in a state that nobody knows.
     broken: bool,
 }
 
@@ -60,10 +60,12 @@ unsafe fn with(watcher: *mut nsw_watcher, body: impl FnOnce(&mut nsw_watcher) ->
         if this.broken {
             return Err(Error::new(libc::ENOTRECOVERABLE, "use a watcher that a panic has broken"));
         }
-        catch_unwind(AssertUnwindSafe(|| body(this))).unwrap_or_else(|panic| {
+        let result = catch_unwind(AssertUnwindSafe(|| body(this))).unwrap_or_else(|panic| {
             this.broken = true;
             resume_unwind(panic)
-        })
+        });
+        this.broken |= result.as_ref().is_err_and(|error| error.errno() == libc::ENOTRECOVERABLE);
+        result
     })
 }
 
@@ -234,10 +236,12 @@ pub unsafe extern "C" fn nsw_resync(watcher: *mut nsw_watcher) -> c_int {
 pub unsafe extern "C" fn nsw_open_netns(watcher: *const nsw_watcher, ready: *const nsw_event) -> c_int {
     guard(|| {
         // SAFETY: NULL or live, as the documentation demands.
-        let (this, ready) = unsafe { (borrow(watcher)?, borrow(ready)?) };
+        let this = unsafe { borrow(watcher) }?;
         if this.broken {
             return Err(Error::new(libc::ENOTRECOVERABLE, "use a watcher that a panic has broken"));
         }
+        // SAFETY: NULL or still borrowed, as the documentation demands.
+        let ready = unsafe { borrow(ready) }?;
         this.watcher.open_netns(&ready.0).map(IntoRawFd::into_raw_fd)
     })
 }

@@ -30,6 +30,9 @@ const END: WatchMask = WAY.union(WatchMask::CREATE).union(WatchMask::DELETE_SELF
 const SELF: EventMask =
     EventMask::MOVE_SELF.union(EventMask::DELETE_SELF).union(EventMask::UNMOUNT).union(EventMask::IGNORED);
 
+/// The longest path of a directory whose every name can be reached: with `/`, a name of 255 bytes and a NUL.
+const LONGEST: usize = libc::PATH_MAX as usize - 257;
+
 /// The most symbolic links in one path, as in the kernel.
 const MAX_LINKS: usize = 40;
 
@@ -67,6 +70,9 @@ impl Location {
     pub(crate) fn new(path: &Path) -> Result<Self> {
         let path = CString::new(path.as_os_str().as_bytes())
             .map_err(|_| Error::invalid("watch", "the path has a NUL byte in it").on(path))?;
+        if path.count_bytes() > LONGEST {
+            return Err(Error::new(libc::ENAMETOOLONG, "watch").on(OsStr::from_bytes(path.to_bytes())));
+        }
         Ok(Self { path, steps: Vec::new(), directory: None, place: None })
     }
 

@@ -152,6 +152,8 @@ impl Named {
         if mask.contains(EventMask::Q_OVERFLOW) {
             return self.lost(out);
         }
+        #[cfg(feature = "panic-on-demand")]
+        assert!(notice.name != c"nswatch-panic", "on demand");
         self.due.walk |= self.location.is_way(notice);
         if !self.location.is_name(notice) || mask.contains(EventMask::ISDIR) {
             return;

@@ -148,17 +148,13 @@ impl Mounts {
 
 impl Means {
     fn best() -> io::Result<Self> {
-        match MountGroup::new().and_then(|group| group.listen().map(|()| group)) {
-            Ok(group) => return Ok(Self::Events(group)),
-            // a full house is no reason to settle for less; EMFILE of fanotify_init is its limit of groups
-            Err(error) if is_shortage(&error) && error.raw_os_error() != Some(libc::EMFILE) => return Err(error),
-            Err(_) => {}
-        }
-        match MountPoll::new() {
-            Ok(poll) => return Ok(Self::Poll(poll)),
-            Err(error) if is_shortage(&error) && error.raw_os_error() != Some(libc::EAGAIN) => return Err(error),
-            Err(_) => {}
-        }
-        File::open("/proc/thread-self/mountinfo").map(Self::Bare)
+        let events = || MountGroup::new().and_then(|group| group.listen().map(|()| Self::Events(group)));
+        events().or_else(|_| MountPoll::new().map(Self::Poll)).or_else(|error| match error.raw_os_error() {
+            // all there may be are taken, which can last
+            Some(libc::EAGAIN) => File::open("/proc/thread-self/mountinfo").map(Self::Bare),
+            // the last means is not as good as the others: not to be taken for good because of a moment's shortage
+            _ if is_shortage(&error) => Err(error),
+            _ => File::open("/proc/thread-self/mountinfo").map(Self::Bare),
+        })
     }
 }

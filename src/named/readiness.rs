@@ -119,22 +119,27 @@ impl Readiness {
     }
 
     /// Traces a mount to the names that it may concern.
+    ///
+    /// To a name that waits any change may matter, of whatever is mounted: it may uncover a namespace, or a part of
+    /// the way that a symbolic link takes.
     fn trace(&mut self, change: MountChange, everything: Stale) {
+        self.stale = self.stale.max(Stale::Waiting);
+        if !self.always {
+            return;
+        }
         match change {
-            MountChange::Attached(id) => match sys::mount(id) {
-                Ok(Some(mount)) => {
-                    // what it hides: the mounts that names ended on until now
-                    self.fresh.extend(self.mounted.names_on(mount.parent).cloned());
-                    if mount.filesystem == sys::NSFS_MAGIC {
-                        // on a name that waits, or where a symbolic link among them leads
-                        self.stale = self.stale.max(Stale::Waiting);
-                    }
-                }
+            MountChange::Attached(id) => match sys::parent_mount(id) {
+                // what it hides: the mounts that names ended on until now
+                Ok(Some(parent)) => self.fresh.extend(self.mounted.names_on(parent).cloned()),
                 // it has gone again, which is a change of its own
                 Ok(None) => {}
                 Err(_) => self.stale = everything,
             },
-            MountChange::Detached(id) => self.fresh.extend(self.mounted.names_on(id).cloned()),
+            MountChange::Detached(id) => {
+                self.fresh.extend(self.mounted.names_on(id).cloned());
+                // what it hid may be a namespace on a name that waits
+                self.stale = self.stale.max(Stale::Waiting);
+            }
             MountChange::Overflow => self.stale = everything,
         }
     }

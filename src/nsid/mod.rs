@@ -25,7 +25,7 @@ use roster::{Id, Ids, Roster, Seen};
 use socket::{Heard, Kernel, Listing, Refusal, Sockets};
 use wire::{Attributes, Body};
 
-pub use query::{assign, get_for_fd, get_for_name, get_for_pid, list, translate};
+pub use query::{assign, get_for_fd, get_for_name, get_for_pid, list, open, translate};
 
 /// How many notifications one drain reads before it tells what they say.
 const BATCH: usize = 64;
@@ -286,13 +286,7 @@ impl<K: Kernel> Nsid<K> {
 
     /// Everything that there is.
     fn see(&mut self) -> Result<Seen> {
-        let Ids { ids: mut own, until } = self.ask_here()?;
-        for nsid in self.roster.own_after(until) {
-            if self.lives(nsid)? {
-                own.insert(nsid);
-            }
-        }
-        let mut seen = Seen { own, peers: BTreeMap::new() };
+        let mut seen = Seen { own: self.ask_here()?.ids, peers: BTreeMap::new() };
         if self.peers {
             for nsid in seen.own.clone() {
                 match self.ask_peer(nsid)? {
@@ -404,7 +398,18 @@ impl<K: Kernel> Nsid<K> {
 
     /// Which ids there are here.
     fn ask_here(&mut self) -> Result<Ids> {
-        self.kernel.list(None).map(Ids::from).map_err(|refusal| refusal.doing("list the namespace ids"))
+        let mut here =
+            self.kernel.list(None).map(Ids::from).map_err(|refusal| refusal.doing("list the namespace ids"))?;
+        // where the list ended too soon: thousands that are dying, and listed, can hide those that live after them
+        let heard_of = self.inbox.iter().filter(|notice| notice.id.origin.is_none()).map(|notice| notice.id.nsid);
+        let highest = heard_of.chain(self.roster.own_after(here.until)).max().unwrap_or(-1);
+        while here.until < highest {
+            here.until += 1;
+            if self.lives(here.until)? {
+                here.ids.insert(here.until);
+            }
+        }
+        Ok(here)
     }
 
     /// Which ids there are in a peer.

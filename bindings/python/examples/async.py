@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Prints what happens to the names in /run/netns and, in the same thread, answers lines with how many there are.
+"""Has the watcher as one of several things that asyncio waits for: async.py [DIR]
 
-Type a line to be told; end of input, or Ctrl-C, ends it.
+The other one is standard input, where "resync" makes the watcher compare what it told with what the kernel has, and
+the end of the input ends the program.
 """
 
 import asyncio
@@ -10,35 +11,34 @@ import sys
 import nswatch
 
 
-async def watch(watcher: nswatch.Watcher, names: set[str]) -> None:
+async def tell(watcher: nswatch.Watcher) -> None:
     async for event in watcher:
-        if event.name is not None:
-            if event.type == nswatch.EventType.READY:
-                names.add(event.name)
-            elif event.type in (nswatch.EventType.DETACHED, nswatch.EventType.DELETED):
-                names.discard(event.name)
-        print(event.type, event.name or "-", flush=True)
+        name = event.name or "-"
+        print(event.type, name)
+        if event.type == nswatch.EventType.READY:
+            try:
+                with event.open_netns():
+                    print("opened", name)
+            except OSError:
+                pass  # it is gone or replaced already, and the next event says so
 
 
-async def answer(lines: asyncio.StreamReader, names: set[str]) -> None:
-    while await lines.readline():
-        print(len(names), "namespaces", flush=True)
-
-
-async def main() -> None:
+async def serve(directory: str | None) -> None:
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    names: set[str] = set()
-    with nswatch.Watcher() as watcher:
-        watching = asyncio.create_task(watch(watcher, names))
-        await answer(lines, names)
-        watcher.close()  # ends the iteration
-        await watching
+    with nswatch.Watcher(dir=directory) as watcher:
+        telling = asyncio.create_task(tell(watcher))
+        async for line in lines:
+            if line == b"resync\n":
+                watcher.resync()
+        watcher.close()  # ends the iteration of the other task
+        await telling
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="surrogateescape", line_buffering=True)  # type: ignore[union-attr]
     try:
-        asyncio.run(main())
+        asyncio.run(serve(sys.argv[1] if len(sys.argv) > 1 else None))
     except KeyboardInterrupt:
         pass
     except nswatch.Error as error:

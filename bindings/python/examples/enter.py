@@ -1,34 +1,36 @@
 #!/usr/bin/env python3
-"""Runs something in each new namespace: enter.py [COMMAND [ARGUMENT…]]
+"""Runs a command inside each network namespace that has a name, and in each new one: enter.py COMMAND [ARGUMENT…]
 
-Without a command it prints the names of the network interfaces. Takes CAP_SYS_ADMIN.
+Try `enter.py ip -brief link`; it takes CAP_SYS_ADMIN.
 """
 
-import socket
 import subprocess
 import sys
 
 import nswatch
 
 
-def main(command: list[str]) -> None:
-    with nswatch.Watcher(replay=False) as watcher:
+def enter(command: list[str]) -> None:
+    with nswatch.Watcher() as watcher:
         for event in watcher:
             if event.type != nswatch.EventType.READY:
                 continue
+            print(f"in {event.name}:")
+            # one namespace that is gone already, or one command that fails, is no reason to miss the others
             try:
                 with event.enter():
-                    if command:
-                        subprocess.run(command, check=False)
-                    else:
-                        print(event.name, *(name for _, name in socket.if_nameindex()), flush=True)
-            except FileNotFoundError:
-                print(event.name, "is gone already", flush=True)
+                    subprocess.run(command, check=True)
+            except (OSError, subprocess.SubprocessError) as error:
+                print(f"enter: {event.name}: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        print("usage: enter.py COMMAND [ARGUMENT…]", file=sys.stderr)
+        sys.exit(2)
+    sys.stdout.reconfigure(errors="surrogateescape", line_buffering=True)  # type: ignore[union-attr]
     try:
-        main(sys.argv[1:])
+        enter(sys.argv[1:])
     except KeyboardInterrupt:
         pass
     except nswatch.Error as error:

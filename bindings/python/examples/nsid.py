@@ -10,32 +10,32 @@ import sys
 import nswatch
 
 
-def number(pid: int) -> int:
-    """The id that the namespace of a process has here, assigned if need be."""
+def watch(pid: int) -> tuple[int, nswatch.Watcher]:
     nsid = nswatch.nsid_for_pid(pid)
-    if nsid is not None:
-        print(f"process {pid} is in the namespace that is {nsid} here", flush=True)
-        return nsid
-    print(f"process {pid} is in a namespace without an id", flush=True)
+    # while it is open the namespace lives: it cannot die before there is a watcher to tell
     with open(f"/proc/{pid}/ns/net") as namespace:
-        nsid = nswatch.assign_nsid(namespace)
-    print(f"now it is {nsid}", flush=True)
-    return nsid
+        if nsid is not None:
+            print(f"process {pid} is in the namespace that is {nsid} here")
+        else:
+            print(f"process {pid} is in a namespace without an id")
+            nsid = nswatch.assign_nsid(namespace)
+            print(f"now it is {nsid}")
+        return nsid, nswatch.Watcher("nsid")
 
 
-def main(pid: int) -> None:
-    # a watcher from before the question cannot miss the answer
-    with nswatch.Watcher("nsid") as watcher:
-        nsid = number(pid)
+def until_death(pid: int) -> None:
+    nsid, watcher = watch(pid)
+    with watcher:
         for event in watcher:
             if event.type == nswatch.EventType.NSID_DEL and event.nsid == nsid:
-                print(f"{nsid} is gone", flush=True)
+                print(f"{nsid} is gone")
                 return
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     try:
-        main(int(sys.argv[1]))
+        until_death(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
     except KeyboardInterrupt:
         pass
     except OSError as error:

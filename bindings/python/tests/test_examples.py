@@ -70,15 +70,16 @@ class Examples(TestCase):
             self.assertRegex(error, rf"^{name}: .*invalid argument.*\n$")
 
     def test_async(self) -> None:
-        ip_netns("add", "before")
         program = self.program("async")
-        self.assertEqual([program.line() for _ in range(3)], ["created before", "ready before", "synced -"])
+        self.assertEqual(program.line(), "synced -")
         ip_netns("add", "blue")
-        self.assertEqual([program.line() for _ in range(2)], ["created blue", "ready blue"])
+        self.assertEqual([program.line() for _ in range(3)], ["created blue", "ready blue", "opened blue"])
         assert program.process.stdin is not None
-        program.process.stdin.write(b"\n")
+        program.process.stdin.write(b"resync\n")
         program.process.stdin.flush()
-        self.assertEqual(program.line(), "2 namespaces")
+        self.assertEqual(program.line(), "synced -")
+        ip_netns("del", "blue")
+        self.assertEqual(program.line(), "deleted blue")
         self.assertEqual(program.end(), (0, ""))
 
     def test_async_interrupted(self) -> None:
@@ -87,34 +88,40 @@ class Examples(TestCase):
         self.assertEqual(program.end(signal.SIGINT), (0, ""))
 
     def test_list(self) -> None:
-        ip_netns("add", "blue")
         ip_netns("add", "red")
-        ip_netns("set", "red", "4")
+        ip_netns("add", "blue")
         with open("/run/netns/placeholder", "x"):
             pass
         program = self.program("list")
-        lines = sorted(program.line() for _ in range(2))
-        inodes = [os.stat(f"/run/netns/{name}").st_ino for name in ("blue", "red")]
-        self.assertEqual(lines, [f"blue net:[{inodes[0]}] -", f"red net:[{inodes[1]}] 4"])
+        blue, red = (os.stat(f"/run/netns/{name}").st_ino for name in ("blue", "red"))
+        for expected in (f"blue net:[{blue}]", "placeholder -", f"red net:[{red}]"):
+            self.assertEqual(program.line(), expected)
         self.assertEqual(program.end(), (0, ""))
 
     def test_enter(self) -> None:
         ip_netns("add", "before")
-        for command, expected in (((), "blue lo"), (("readlink", "/proc/self/ns/net"), "net:[{}]")):
-            program = self.program("enter", *command)
-            self.watched(program)
-            ip_netns("add", "blue")
-            inode = os.stat("/run/netns/blue").st_ino
-            self.assertEqual(program.line(), expected.format(inode))
-            ip_netns("del", "blue")
-            self.assertEqual(program.end(signal.SIGINT), (0, ""))
+        program = self.program("enter", "readlink", "/proc/self/ns/net")
+        for name in ("before", "blue"):
+            if name != "before":
+                ip_netns("add", name)
+            self.assertEqual(program.line(), f"in {name}:")
+            inode = os.stat(f"/run/netns/{name}").st_ino
+            self.assertEqual(program.line(), f"net:[{inode}]")
+        self.assertEqual(program.end(signal.SIGINT), (0, ""))
 
-    def watched(self, program: Program) -> None:
-        """Returns when the program waits for events; it says nothing before the first."""
-        end = time.monotonic() + DEADLINE
-        waits = f"/proc/{program.process.pid}/wchan"
-        while "poll" not in open_text(waits) and time.monotonic() < end:
-            os.sched_yield()
+    def test_enter_goes_on_after_a_command_that_failed(self) -> None:
+        ip_netns("add", "blue")
+        program = self.program("enter", "false")
+        self.assertEqual(program.line(), "in blue:")
+        ip_netns("add", "red")
+        self.assertEqual(program.line(), "in red:")
+        status, error = program.end(signal.SIGINT)
+        self.assertEqual(status, 0)
+        self.assertIn("enter: blue: Command", error)
+
+    def test_enter_without_a_command(self) -> None:
+        status, error = self.program("enter").end()
+        self.assertEqual((status, error[:6]), (2, "usage:"))
 
     def test_nsid(self) -> None:
         # a namespace that has no name: it lives as long as the process
@@ -160,11 +167,6 @@ class Examples(TestCase):
         self.assertEqual(caught.exception.code, 404)
         caught.exception.close()
         self.assertEqual(program.end(signal.SIGINT)[0], 0)
-
-
-def open_text(path: str) -> str:
-    with open(path) as file:
-        return file.read()
 
 
 def scrape(url: str) -> dict[str, float]:

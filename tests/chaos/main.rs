@@ -1,0 +1,180 @@
+//! Chaos: many actors do what they like to names, directory and mounts, while one watches, with options and rights
+//! that fall at random. Every event is checked against the grammar; whenever all actors hold still, what the watcher
+//! has told must add up to what the kernel has.
+//!
+//! `NSWATCH_SECONDS` says how long (default 5), `NSWATCH_SEED` which dice. A seed fixes what each actor tries and how
+//! is watched, not how the scheduler interleaves them.
+
+#![allow(missing_docs, unreachable_pub)]
+
+mod actors;
+mod reader;
+mod stage;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use nswatch::capi::options::*;
+
+use actors::{ROLES, Role};
+use reader::{Reader, Tally};
+use stage::{BY_LINK, Dice, Stage, WITHIN};
+use support::api::{Api, C, How, Rust};
+use support::thread::{Restriction, elsewhere};
+
+/// By what means mounts are noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Means {
+    Fanotify,
+    Aio,
+    Bare,
+}
+
+/// What the dice say of one round.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    how: How,
+    by_c: bool,
+    means: Means,
+    /// File handles of namespaces, and statmount, are unknown.
+    old_kernel: bool,
+    cast: Vec<Role>,
+    scenes: usize,
+    opens_in_quiet: bool,
+    /// The directory by a path without links.
+    dir: &'static str,
+}
+
+impl Plan {
+    fn new(dice: &mut Dice) -> Self {
+        let dir = dice.pick(&["/run/netns", "/run/netns", "/run/deep/er/netns"]);
+        let mut how = How::dir(match dice.below(8) {
+            0 => format!("{dir}/{WITHIN}"),
+            1 | 2 if dir != "/run/netns" => BY_LINK.into(),
+            _ => dir.into(),
+        });
+        how.flags = [NSW_NO_REPLAY, NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_NO_PARENT]
+            .into_iter()
+            .zip([4, 2, 2, 6])
+            .filter(|(_, n)| dice.one_in(*n))
+            .fold(0, |flags, (flag, _)| flags | flag);
+        if dice.one_in(4) {
+            how.settle_ms = 1 + dice.below(30) as u32;
+        }
+        if dice.one_in(3) {
+            let policy = dice.pick(&[NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST]);
+            how.queue = Some((dice.pick(&[1, 2, 3, 10, 100]), policy));
+        }
+        let mut cast: Vec<Role> = ROLES.into_iter().filter(|_| dice.one_in(2)).collect();
+        cast.push(Role::Raw);
+        Self {
+            how,
+            by_c: dice.one_in(2),
+            means: dice.pick(&[Means::Fanotify, Means::Fanotify, Means::Aio, Means::Bare]),
+            old_kernel: dice.one_in(4),
+            cast,
+            scenes: 1 + dice.below(6),
+            opens_in_quiet: dice.one_in(4),
+            dir,
+        }
+    }
+
+    pub fn has(&self, flag: u32) -> bool {
+        self.how.flags & flag != 0
+    }
+
+    /// No thread stands between the kernel and the reader.
+    pub fn is_direct(&self) -> bool {
+        self.how.queue.is_none()
+    }
+
+    /// What there is shows at once: nothing stands between at all, neither thread nor worker nor timer.
+    pub fn is_prompt(&self) -> bool {
+        self.is_direct() && self.how.settle_ms == 0 && self.means == Means::Fanotify
+    }
+
+    fn restriction(&self) -> Restriction {
+        const SYS_STATMOUNT: libc::c_long = 457;
+        let mut restriction = match self.means {
+            Means::Fanotify => Restriction::none(),
+            Means::Aio => Restriction::without_sys_admin(),
+            Means::Bare => Restriction::without_sys_admin().failing(libc::SYS_io_setup, libc::ENOSYS),
+        };
+        if self.old_kernel {
+            restriction =
+                restriction.failing(libc::SYS_name_to_handle_at, libc::ENOSYS).failing(SYS_STATMOUNT, libc::ENOSYS);
+        }
+        restriction
+    }
+}
+
+/// Ends a round, also by a panic.
+struct Curtain<'a>(&'a Stage);
+
+impl Drop for Curtain<'_> {
+    fn drop(&mut self) {
+        self.0.over.store(true, Ordering::Relaxed);
+    }
+}
+
+fn round(plan: &Plan, dice: &mut Dice, tally: &mut Tally) {
+    let stage = &Stage::set(plan.dir);
+    let reading = dice.fork();
+    std::thread::scope(|scope| {
+        let _curtain = Curtain(stage);
+        for &role in &plan.cast {
+            let dice = dice.fork();
+            scope.spawn(move || actors::play(role, stage, dice));
+        }
+        elsewhere(&plan.restriction(), || match plan.by_c {
+            true => watch::<C>(plan, stage, reading, tally),
+            false => watch::<Rust>(plan, stage, reading, tally),
+        });
+    });
+    tally.rounds += 1;
+    tally.acts += stage.count().0;
+}
+
+fn watch<A: Api>(plan: &Plan, stage: &Stage, dice: Dice, tally: &mut Tally) {
+    let Some(mut reader) = Reader::<A>::open(plan, stage, dice, tally) else { return };
+    let result = catch_unwind(AssertUnwindSafe(|| reader.read()));
+    if let Err(panic) = result {
+        eprintln!("what was done last (+: done, -: in vain):\n{}{}", stage.last_words(), reader.last_words());
+        resume_unwind(panic);
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok().filter(|text| !text.is_empty())?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {text}")))
+}
+
+#[test]
+fn beliefs_equal_the_truth() {
+    let seconds = number("NSWATCH_SECONDS").unwrap_or(5);
+    let seed = number("NSWATCH_SEED").unwrap_or_else(|| {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros() as u64 % 1_000_000_000
+    });
+    println!("chaos: seed {seed}, {seconds} s");
+    support::sandbox();
+    let mut dice = Dice::new(seed);
+    let mut tally = Tally::default();
+    let fds = support::kernel::open_fds();
+    let end = Instant::now() + Duration::from_secs(seconds);
+    while Instant::now() < end {
+        // each round has dice of its own, so that it does not depend on how long the ones before went
+        let mut dice = dice.fork();
+        let plan = Plan::new(&mut dice);
+        let result = catch_unwind(AssertUnwindSafe(|| round(&plan, &mut dice, &mut tally)));
+        if let Err(panic) = result {
+            eprintln!("chaos: failed in round {} of seed {seed}: {plan:#?}", tally.rounds);
+            resume_unwind(panic);
+        }
+        assert_eq!(support::kernel::open_fds(), fds, "seed {seed}: descriptors are left open by {plan:#?}");
+    }
+    println!("chaos: seed {seed}: {tally:?}");
+    assert!(tally.events > 0 && tally.quiet > 0, "nothing happened");
+}

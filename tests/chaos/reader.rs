@@ -1,0 +1,331 @@
+//! The one who watches: takes events as it pleases, and in quiet moments compares what it believes with what is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_NO_PARENT, NSW_NO_REPLAY};
+use nswatch::capi::watcher::*;
+
+use crate::Plan;
+use crate::stage::{Dice, Stage};
+use crate::support::DEADLINE;
+use crate::support::api::{Api, Ev, Kind, readable};
+use crate::support::grammar::{Checker, Id};
+use crate::support::kernel;
+
+type Names = BTreeMap<Vec<u8>, Option<Id>>;
+
+/// What all rounds came to.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Tally {
+    pub rounds: u64,
+    pub acts: u64,
+    pub quiet: u64,
+    pub events: u64,
+    pub overflows: u64,
+    pub dropped: u64,
+    pub resyncs: u64,
+    pub opened: u64,
+    pub ended: u64,
+}
+
+/// How many of the last events are kept for who asks what went wrong.
+const KEPT: usize = 60;
+
+pub struct Reader<'a, A> {
+    api: A,
+    plan: &'a Plan,
+    stage: &'a Stage,
+    dice: Dice,
+    checker: Checker,
+    events: u64,
+    overflows: u64,
+    last: std::collections::VecDeque<Ev>,
+    /// Without a replay: what was there and has not been told of, or not yet.
+    untold: BTreeSet<Vec<u8>>,
+    /// The watch has ended with its directory.
+    ended: bool,
+    tally: &'a mut Tally,
+}
+
+impl<'a, A: Api> Reader<'a, A> {
+    /// `None`: there was no directory, and none was to be waited for.
+    pub fn open(plan: &'a Plan, stage: &'a Stage, dice: Dice, tally: &'a mut Tally) -> Option<Self> {
+        // what is there when nothing is replayed can be known only while nothing changes
+        let quiet = (plan.has(NSW_NO_REPLAY) || plan.opens_in_quiet).then(|| stage.quiet());
+        let api = match A::open(&plan.how) {
+            Ok(api) => api,
+            // a part of the way may be missing, or be a file, just now
+            Err(errno @ (libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => {
+                assert!(errno != libc::ENOENT || plan.has(NSW_NO_PARENT), "open: errno {errno}");
+                return None;
+            }
+            Err(errno) => panic!("open: errno {errno}"),
+        };
+        let untold = match plan.has(NSW_NO_REPLAY) {
+            true => kernel::names(&plan.how.dir).into_keys().collect(),
+            false => BTreeSet::new(),
+        };
+        drop(quiet);
+        let (checker, last) = Default::default();
+        Some(Self { api, plan, stage, dice, checker, events: 0, overflows: 0, last, untold, ended: false, tally })
+    }
+
+    /// Reads until the time is over or the watch has ended.
+    pub fn read(&mut self) {
+        for _ in 0..self.plan.scenes {
+            let (done, failed) = self.stage.count();
+            let end = done + failed + 10 + self.dice.below(150) as u64;
+            let latest = Instant::now() + Duration::from_millis(300);
+            while self.stage.count().0 + self.stage.count().1 < end && Instant::now() < latest && !self.ended {
+                self.turn();
+            }
+            self.quiet_point();
+            if self.ended {
+                break;
+            }
+        }
+        self.tally.events += self.events;
+        self.tally.overflows += self.overflows;
+        self.tally.dropped += self.api.stat(NSW_STAT_DROPPED);
+        self.tally.resyncs += self.api.stat(NSW_STAT_RESYNCS);
+        self.tally.ended += u64::from(self.ended);
+    }
+
+    pub fn last_words(&self) -> String {
+        let told = self.last.iter().map(|e| {
+            let replayed = if e.replayed { " (replayed)" } else { "" };
+            format!("{} {:?} {:?}{replayed} {}\n", e.time_ns / 1000, e.kind, e.text(), e.ns_id)
+        });
+        format!("events, {} in all:\n{}", self.events, told.collect::<String>())
+    }
+
+    fn turn(&mut self) {
+        match self.dice.below(20) {
+            0..=7 => {
+                let timeout = Duration::from_millis(self.dice.below(5) as u64);
+                let event = self.api.wait(Some(timeout));
+                self.take(event);
+            }
+            8..=13 => {
+                for _ in 0..self.dice.below(4) {
+                    readable(self.api.fd(), Duration::ZERO);
+                }
+                self.drain();
+            }
+            14 | 15 => drop(self.next()),
+            16 => self.resync(),
+            _ => {
+                // stalls
+                let (done, failed) = self.stage.count();
+                self.stage.until(done + failed + self.dice.below(60) as u64, Duration::from_millis(50));
+            }
+        }
+    }
+
+    fn resync(&mut self) {
+        match self.api.resync() {
+            Ok(()) => {}
+            Err(libc::ENOENT) if self.plan.has(NSW_NO_PARENT) => {
+                // what led to the end may not have been told yet
+            }
+            Err(errno) => panic!("resync: errno {errno}"),
+        }
+    }
+
+    fn next(&mut self) -> Option<Ev> {
+        let event = self.api.next();
+        self.take(event)
+    }
+
+    fn take(&mut self, event: Result<Option<Ev>, i32>) -> Option<Ev> {
+        let event = match event {
+            Ok(event) => event?,
+            Err(libc::ENOENT) if self.plan.has(NSW_NO_PARENT) => {
+                assert_eq!(self.checker.directory, Some(false), "the end of the watch was not told");
+                self.ended = true;
+                return None;
+            }
+            Err(errno) => panic!("next: errno {errno}"),
+        };
+        assert!(!self.ended, "told after the end: {event:?}");
+        if self.last.len() == KEPT {
+            self.last.pop_front();
+        }
+        self.last.push_back(event.clone());
+        self.events += 1;
+        self.overflows += u64::from(event.kind == Kind::Overflow);
+        self.checker.feed(&event);
+        if event.kind == Kind::Ready && self.dice.one_in(3) {
+            self.open_netns(&event);
+        }
+        Some(event)
+    }
+
+    fn drain(&mut self) -> bool {
+        let before = self.events;
+        while self.next().is_some() {}
+        self.events != before
+    }
+
+    /// What can be opened is what was announced.
+    fn open_netns(&mut self, ready: &Ev) {
+        match self.api.open_netns() {
+            Ok(fd) => {
+                let opened = kernel::netns_of(&fd.into());
+                assert_eq!(opened, Some((ready.dev, ready.ino, ready.ns_id)), "another was opened than {ready:?}");
+                self.tally.opened += 1;
+            }
+            Err(libc::ENOENT | libc::ESTALE | libc::ENOTDIR | libc::ELOOP | libc::EACCES) => {}
+            // what a name that is a link leads to may be gone in all the ways of /proc
+            Err(libc::ESRCH | libc::ENXIO) => {}
+            Err(errno) => panic!("open_netns of {ready:?}: errno {errno}"),
+        }
+    }
+
+    /// Nobody acts: what is promised is so, then all that is believed is true.
+    fn quiet_point(&mut self) {
+        let stage = self.stage;
+        let quiet = stage.quiet();
+        let veiled = stage.veiled.load(Ordering::Relaxed) && !self.plan.has(NSW_MOUNT_EVENTS);
+        self.tally.quiet += 1;
+        self.expect_level();
+        let truth = kernel::names(&self.plan.how.dir);
+        if !veiled && !self.ended {
+            self.settle("is promised without a resync", |this| this.promised(&truth));
+        }
+        if (veiled || self.dice.one_in(2)) && !self.ended {
+            let before = self.checker.synced;
+            self.resync();
+            if self.plan.is_direct() {
+                self.drain();
+                assert!(self.ended || self.checker.synced > before, "a resync did not end");
+            }
+            self.settle("a resync tells", |this| match this.checker.synced > before {
+                true => this.exact(&truth),
+                false => Err("not synced".into()),
+            });
+            self.expect_counters(&truth);
+            stage.veiled.store(false, Ordering::Relaxed);
+        }
+        drop(quiet);
+    }
+
+    /// Reads on until this is so and there is nothing more.
+    fn settle(&mut self, what: &str, right: impl Fn(&Self) -> Result<(), String>) {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            self.until(what, &right);
+            self.expect_rest();
+            match right(self) {
+                Err(why) if !self.ended => {
+                    // a thread that is behind may have been right by chance, on its way through what is past
+                    assert!(!self.plan.is_direct(), "was right, and then: {why}");
+                    assert!(Instant::now() < end, "{what}, but not so: {why}");
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn until(&mut self, what: &str, right: &impl Fn(&Self) -> Result<(), String>) {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            self.drain();
+            let Err(why) = right(self) else { return };
+            if self.ended {
+                return;
+            }
+            assert!(Instant::now() < end, "{what}, but not so: {why}");
+            let event = self.api.wait(Some(DEADLINE / 4));
+            self.take(event);
+        }
+    }
+
+    /// Polled any number of times, the descriptor says the same, and what it says is so.
+    fn expect_level(&mut self) {
+        let poll = |this: &Self| readable(this.api.fd(), Duration::ZERO);
+        let first = poll(self);
+        if self.plan.is_prompt() {
+            assert_eq!((first, first), (poll(self), poll(self)), "polling changes what it says");
+            let there = self.next().is_some();
+            assert!(first || !there, "there was an event, but the descriptor was not readable");
+        }
+    }
+
+    /// There is nothing more, and the descriptor comes to say so.
+    fn expect_rest(&mut self) {
+        // what wakes for nothing, because it concerns no name, must end too
+        for _ in 0..100 {
+            self.drain();
+            if self.ended || !readable(self.api.fd(), Duration::ZERO) {
+                return;
+            }
+        }
+        panic!("readable for ever, but there is nothing");
+    }
+
+    /// Whether what must be told without being asked for has been told.
+    fn promised(&self, truth: &Names) -> Result<(), String> {
+        let believed = &self.checker.names;
+        if let Some(name) = believed.keys().find(|name| !truth.contains_key(*name)) {
+            return Err(format!("{} is gone", name.escape_ascii()));
+        }
+        for (name, state) in truth {
+            let is_link = self.plan.how.dir.join(os(name)).is_symlink();
+            match believed.get(name) {
+                None if self.untold.contains(name) && self.checker.synced == 0 => {}
+                None => return Err(format!("{} is there", name.escape_ascii())),
+                // where a link leads is looked at when it is new
+                _ if is_link => {}
+                Some(belief) if belief == state => {}
+                Some(Some(_)) if !self.plan.has(NSW_MOUNT_EVENTS) => {}
+                Some(belief) => return Err(format!("{} is {state:?}, not {belief:?}", name.escape_ascii())),
+            }
+        }
+        self.rest()
+    }
+
+    /// Whether all that is believed is so.
+    fn exact(&self, truth: &Names) -> Result<(), String> {
+        match &self.checker.names == truth {
+            true => self.rest(),
+            false => Err(format!("believed {:?}\nwhere there is {truth:?}", self.checker.names)),
+        }
+    }
+
+    /// Whether what is not about names is as it must be.
+    fn rest(&self) -> Result<(), String> {
+        let is = self.plan.how.dir.is_dir();
+        if self.checker.open_overflows != 0 {
+            return Err("an overflow is not made good".into());
+        }
+        match self.checker.directory {
+            Some(believed) if self.plan.has(NSW_DIR_EVENTS) && believed != is => Err(format!("directory: {is}")),
+            None if self.plan.has(NSW_DIR_EVENTS) && !self.plan.has(NSW_NO_REPLAY) && is => {
+                Err("the directory is there".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn expect_counters(&self, truth: &Names) {
+        if self.ended {
+            return;
+        }
+        let waiting = truth.values().filter(|state| state.is_none()).count();
+        let stat = |which| self.api.stat(which);
+        assert_eq!((stat(NSW_STAT_KNOWN), stat(NSW_STAT_PENDING)), (truth.len() as u64, waiting as u64), "counters");
+        assert_eq!(stat(NSW_STAT_DELIVERED), self.events, "counter of events");
+        // behind a queue the `Synced` that was seen may be that of an overflow, and the one asked for yet to come
+        assert!(!self.plan.is_direct() || stat(NSW_STAT_QUEUED) == 0, "queued, but there was nothing to be had");
+        assert!(stat(NSW_STAT_OVERFLOWS) >= self.overflows, "fewer overflows counted than told");
+    }
+}
+
+fn os(name: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    std::ffi::OsStr::from_bytes(name).into()
+}
