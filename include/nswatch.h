@@ -671,7 +671,7 @@ int nsid_translate(int32_t nsid, int32_t from, int32_t *result);
  * -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached;
  * -EAGAIN: the kernel was interrupted time and again.
  *
- * Linux 6.18 itself lists the first 1158 only; those after them are found as long as no 64 in a row are free.
+ * Linux 6.18 itself lists the first 1158 only; those after them are found as long as no 1024 in a row are free.
  *
  * Since: 0.1 (Linux 4.2)
  */

@@ -14,6 +14,7 @@ both! {
     a_full_queue_that_blocks_loses_nothing
     a_resync_reaches_the_thread
     the_end_of_the_watch_is_told
+    the_end_of_the_watch_is_told_if_it_was_dropped
     it_ends_while_it_waits_for_room
 }
 
@@ -27,10 +28,10 @@ fn name(i: usize) -> String {
     format!("{RUN_NETNS}/name-{i:04}")
 }
 
-/// Waits until the thread has seen so many names, which it does without being asked.
+/// Waits until the thread has seen so many names, which it does without being asked, and has passed on all about them.
 fn until_known<A: Api>(o: &Observer<A>, known: u64) {
     let end = std::time::Instant::now() + DEADLINE;
-    while o.api.stat(NSW_STAT_KNOWN) != known {
+    while o.api.stat(NSW_STAT_KNOWN) != known || !kernel::are_asleep("nswatch") {
         assert!(std::time::Instant::now() < end, "known: {}", o.api.stat(NSW_STAT_KNOWN));
         std::thread::yield_now();
     }
@@ -118,6 +119,22 @@ fn the_end_of_the_watch_is_told<A: Api>() {
     o.expect(&[(DirDeleted, "")]);
     for _ in 0..3 {
         assert_eq!(o.api.wait(Some(DEADLINE)), Err(libc::ENOENT));
+    }
+}
+
+fn the_end_of_the_watch_is_told_if_it_was_dropped<A: Api>() {
+    for policy in [NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST] {
+        sandbox();
+        make_dir(RUN_NETNS);
+        placeholder(name(0));
+        let flags = nswatch::capi::options::NSW_NO_PARENT;
+        let mut o = Observer::<A>::open(&How { flags, ..how(1, policy) });
+        std::fs::remove_file(name(0)).unwrap();
+        std::fs::remove_dir(RUN_NETNS).unwrap();
+        until_known(&o, 0);
+        o.until(DirDeleted, "");
+        let end = std::iter::repeat_with(|| o.api.wait(Some(DEADLINE))).find(|told| !matches!(told, Ok(Some(_))));
+        assert_eq!(end, Some(Err(libc::ENOENT)));
     }
 }
 

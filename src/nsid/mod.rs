@@ -3,7 +3,7 @@
 //! It owns a socket that listens and one that asks, both of the namespace of the thread that opened it. A
 //! notification is a *hint*: by the time it is read it may be old, and the one of an id that was given away again can
 //! come before the one of its previous owner's death. So for each notification the kernel is asked how things are
-//! now, and the [`Roster`] ends up with the answer: whatever the order, what is believed of an id after its last
+//! now, and the roster ends up with the answer: whatever the order, what is believed of an id after its last
 //! notification is what the kernel said after that. A look at everything serves the replay at open, the recovery
 //! from an overflow, and `resync` alike; what was notified while it was made is newer than it and goes by itself.
 
@@ -25,13 +25,13 @@ use roster::{Id, Ids, Roster, Seen};
 use socket::{Heard, Kernel, Listing, Refusal, Sockets};
 use wire::{Attributes, Body};
 
-pub use query::{assign, get_for_fd, get_for_name, get_for_pid, list, translate};
+pub use query::{assign, get_for_fd, get_for_name, get_for_pid, list, open, translate};
 
 /// How many notifications one drain reads before it tells what they say.
 const BATCH: usize = 64;
 
 /// How often an id that is notified again and again is asked for.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 64;
 
 /// What was notified and is not dealt with yet.
 #[derive(Debug, Clone, Copy)]
@@ -208,7 +208,8 @@ impl<K: Kernel> Nsid<K> {
         if !self.due.peers.is_empty() {
             self.look_into_peers(out)?;
         }
-        if self.due.synced {
+        // what was lost in the meantime must not be called complete
+        if self.due.synced && !self.due.overflow {
             self.due.synced = false;
             out.push(EventKind::Synced, false);
         }
@@ -286,13 +287,7 @@ impl<K: Kernel> Nsid<K> {
 
     /// Everything that there is.
     fn see(&mut self) -> Result<Seen> {
-        let Ids { ids: mut own, until } = self.ask_here()?;
-        for nsid in self.roster.own_after(until) {
-            if self.lives(nsid)? {
-                own.insert(nsid);
-            }
-        }
-        let mut seen = Seen { own, peers: BTreeMap::new() };
+        let mut seen = Seen { own: self.ask_here()?.ids, peers: BTreeMap::new() };
         if self.peers {
             for nsid in seen.own.clone() {
                 match self.ask_peer(nsid)? {
@@ -404,7 +399,18 @@ impl<K: Kernel> Nsid<K> {
 
     /// Which ids there are here.
     fn ask_here(&mut self) -> Result<Ids> {
-        self.kernel.list(None).map(Ids::from).map_err(|refusal| refusal.doing("list the namespace ids"))
+        let mut here =
+            self.kernel.list(None).map(Ids::from).map_err(|refusal| refusal.doing("list the namespace ids"))?;
+        // where the list ended too soon: thousands that are dying, and listed, can hide those that live after them
+        let heard_of = self.inbox.iter().filter(|notice| notice.id.origin.is_none()).map(|notice| notice.id.nsid);
+        let highest = heard_of.chain(self.roster.own_after(here.until)).max().unwrap_or(-1);
+        while here.until < highest {
+            here.until += 1;
+            if self.lives(here.until)? {
+                here.ids.insert(here.until);
+            }
+        }
+        Ok(here)
     }
 
     /// Which ids there are in a peer.

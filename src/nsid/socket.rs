@@ -25,7 +25,7 @@ const ANSWER: usize = 512;
 const CERTAINLY_NOT_FULL: usize = 3072;
 
 /// After so many ids that nobody has, no more are looked for.
-const GAP: i32 = 64;
+const GAP: i32 = 1024;
 
 /// How often a dump is asked for at most.
 const TRIES: usize = 16;

@@ -172,6 +172,10 @@ impl Sleeper {
         Self(command.spawn().expect("cat"))
     }
 
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
     /// `/proc/PID/ns/KIND`
     pub fn namespace(&self, kind: &str) -> PathBuf {
         format!("/proc/{}/ns/{kind}", self.0.id()).into()
@@ -213,5 +217,7 @@ pub fn is_real_root() -> bool {
 
 /// Says loudly that a test could not run, and why. CI looks for this line and fails.
 pub fn skipped(why: &str) {
-    eprintln!("SKIPPED: {}: {why}", std::thread::current().name().unwrap_or("test"));
+    // not eprintln!, which libtest keeps to itself while a test passes
+    let line = format!("SKIPPED: {}: {why}\n", std::thread::current().name().unwrap_or("test"));
+    std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
 }

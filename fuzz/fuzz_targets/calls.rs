@@ -1,0 +1,207 @@
+//! The functions of the C ABI in any order, with any options, NULLs and garbage:
+//! `tests/sandbox cargo +nightly fuzz run calls`. Nothing may crash, hang, leak, or answer what nswatch.h does not say.
+#![no_main]
+
+use std::ffi::{CString, c_char, c_int};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::ptr::{null, null_mut};
+use std::sync::LazyLock;
+
+use nswatch::capi::{about::*, event::*, options::*, watcher::*};
+
+/// The directory that this process plays with.
+static DIR: LazyLock<PathBuf> = LazyLock::new(|| {
+    let dir = std::env::temp_dir().join(format!("nswatch-fuzz-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    dir
+});
+
+/// What the program works on: one of each, so that use after close would show.
+struct Machine<'a> {
+    code: std::slice::Iter<'a, u8>,
+    options: *mut nsw_options,
+    watcher: *mut nsw_watcher,
+    /// Borrowed from `watcher`.
+    event: *const nsw_event,
+}
+
+impl Machine<'_> {
+    fn byte(&mut self) -> Option<u8> {
+        self.code.next().copied()
+    }
+
+    fn number(&mut self) -> Option<u32> {
+        let small = self.byte()?;
+        Some(match small {
+            250.. => u32::MAX - u32::from(255 - small),
+            240..=249 => 1 << (u32::from(small - 240) * 3),
+            _ => small.into(),
+        })
+    }
+
+    fn bytes(&mut self) -> Option<Vec<u8>> {
+        let length = self.byte()? as usize % 40;
+        Some((0..length).map_while(|_| self.byte()).filter(|byte| *byte != 0).collect())
+    }
+
+    /// A path that is short, watched, garbage, or nothing.
+    fn path(&mut self) -> Option<Option<CString>> {
+        let path = match self.byte()? % 6 {
+            0 => return Some(None),
+            1 => DIR.join("netns"),
+            2 => DIR.join("netns/../link/deeper"),
+            3 => DIR.clone(),
+            4 => DIR.join("x".repeat(self.byte()? as usize * 20)),
+            _ => return Some(CString::new(self.bytes()?).ok()),
+        };
+        Some(CString::new(path.into_os_string().into_encoded_bytes()).ok())
+    }
+
+    fn step(&mut self) -> Option<()> {
+        let op = self.byte()?;
+        // one call in eight gets a NULL
+        let null_watcher = op & 0xe0 == 0xe0;
+        let watcher = if null_watcher { null_mut() } else { self.watcher };
+        let options = if null_watcher { null_mut() } else { self.options };
+        // SAFETY: as nswatch.h demands: every pointer is NULL or live, events are borrowed as long as it allows.
+        unsafe {
+            match op % 18 {
+                0 => {
+                    nsw_options_free(self.options);
+                    self.options = nsw_options_new();
+                }
+                1 => expect(nsw_options_set_flags(options, self.number()?), &[0, -libc::EINVAL]),
+                2 => {
+                    let path = self.path()?;
+                    let path = path.as_ref().map_or(null::<c_char>(), |path| path.as_ptr());
+                    expect(nsw_options_set_dir(options, path), &[0, -libc::EINVAL]);
+                }
+                3 => expect(nsw_options_set_settle(options, self.number()?), &[0, -libc::EINVAL]),
+                4 => {
+                    // a thread for each watcher is slow: seldom
+                    let (capacity, policy) = (self.number()?, self.number()?);
+                    if self.byte()? < 16 || capacity == 0 || policy > 3 {
+                        expect(nsw_options_set_queue(options, capacity, policy), &[0, -libc::EINVAL]);
+                    }
+                }
+                5 => expect(nsw_options_set_rcvbuf(options, self.number()?), &[0, -libc::EINVAL]),
+                6 | 7 => {
+                    self.close();
+                    let source = if op & 0x20 == 0 { NSW_SOURCE_NAMED } else { self.number()? };
+                    let rc = nsw_open(source, self.options, &mut self.watcher);
+                    if rc != 0 {
+                        assert!(self.watcher.is_null(), "{rc}: written to");
+                        expect(
+                            rc,
+                            &[libc::EINVAL, libc::ENOENT, libc::ENOTDIR, libc::EACCES, libc::ELOOP, libc::ENAMETOOLONG, libc::EPERM]
+                                .map(|errno: c_int| -errno),
+                        );
+                    }
+                }
+                8 => {
+                    let written = if null_watcher { null_mut() } else { &mut self.event };
+                    let rc = nsw_next_event(self.watcher, written);
+                    self.given(rc, null_watcher);
+                }
+                9 => {
+                    let rc = nsw_wait_event(self.watcher, 0, &mut self.event);
+                    self.given(rc, false);
+                }
+                10 => expect(nsw_resync(watcher), &[0, -libc::EINVAL, -libc::ENOENT]),
+                11 => {
+                    let fd = nsw_open_netns(watcher, if op & 0x20 == 0 { self.event } else { null() });
+                    match fd {
+                        0.. => drop(OwnedFd::from_raw_fd(fd)),
+                        _ => expect(fd, &[libc::EINVAL, libc::ENOENT, libc::ESTALE].map(|errno: c_int| -errno)),
+                    }
+                }
+                12 => drop(nsw_stat(watcher, self.number()?)),
+                13 => expect_fd(nsw_fd(watcher), watcher.is_null()),
+                14 => self.close(),
+                15 => {
+                    let number = self.number()?.cast_signed();
+                    assert!(!nsw_strerror(number).is_null());
+                    assert!(!nsw_event_type_name(number.cast_unsigned()).is_null());
+                    expect(nsw_open(NSW_SOURCE_NAMED, self.options, null_mut()), &[-libc::EINVAL]);
+                }
+                _ => self.happen()?,
+            }
+        }
+        Some(())
+    }
+
+    fn given(&mut self, rc: c_int, nowhere: bool) {
+        match rc {
+            1 => {
+                assert!(!nowhere && !self.watcher.is_null());
+                self.look_at_event();
+            }
+            0 => self.event = null(),
+            _ => {
+                expect(rc, &[-libc::EINVAL, -libc::ENOENT]);
+                // with a NULL nothing was done, and what was borrowed still is; else nothing is borrowed any more
+                if !nowhere {
+                    self.event = null();
+                }
+            }
+        }
+    }
+
+    fn look_at_event(&self) {
+        let e = self.event;
+        // SAFETY: the event has just been given out.
+        unsafe {
+            assert!((1..=10).contains(&nsw_event_type(e)));
+            let name = nsw_event_name(e);
+            let length = if name.is_null() { 0 } else { libc::strlen(name) };
+            assert_eq!(nsw_event_name_len(e), length);
+            std::hint::black_box((nsw_event_dev(e), nsw_event_ino(e), nsw_event_ns_id(e), nsw_event_time_ns(e)));
+            std::hint::black_box((nsw_event_nsid(e), nsw_event_origin(e), nsw_event_portid(e), nsw_event_dropped(e)));
+        }
+    }
+
+    /// Something changes in the directory.
+    fn happen(&mut self) -> Option<()> {
+        let netns = DIR.join("netns");
+        let name = netns.join(["a", "b", "\u{e9}"][self.byte()? as usize % 3]);
+        // whatever comes of it
+        drop(match self.byte()? % 8 {
+            0 => std::fs::create_dir(&netns),
+            1 => std::fs::remove_dir_all(&netns),
+            2 => std::fs::rename(&netns, DIR.join("away")),
+            3 => std::fs::rename(DIR.join("away"), &netns),
+            4 => symlink("/proc/self/ns/net", &name),
+            5 => symlink("netns", DIR.join("link")),
+            6 => std::fs::remove_file(&name),
+            _ => std::fs::File::create(&name).map(drop),
+        });
+        Some(())
+    }
+
+    fn close(&mut self) {
+        // SAFETY: live or NULL, and not used any more; so is the event.
+        unsafe { nsw_close(self.watcher) };
+        self.watcher = null_mut();
+        self.event = null();
+    }
+}
+
+fn expect(rc: c_int, allowed: &[c_int]) {
+    assert!(allowed.contains(&rc), "{rc}");
+}
+
+fn expect_fd(fd: c_int, none: bool) {
+    assert_eq!(fd < 0, none, "{fd}");
+}
+
+libfuzzer_sys::fuzz_target!(|code: &[u8]| {
+    let mut machine =
+        Machine { code: code.iter(), options: nsw_options_new(), watcher: null_mut(), event: null() };
+    while machine.step().is_some() {}
+    machine.close();
+    // SAFETY: live and not used any more.
+    unsafe { nsw_options_free(machine.options) };
+    drop(std::fs::remove_dir_all(DIR.join("netns")).and(std::fs::remove_dir_all(DIR.join("away"))));
+});
