@@ -675,7 +675,9 @@ int nsid_translate(int32_t nsid, int32_t from, int32_t *result);
  *
  * Since: 0.1 (Linux 4.2)
  */
-int nsid_list(int32_t *nsids, size_t capacity, size_t *count);
+int nsid_list(int32_t *nsids,
+              size_t capacity,
+              size_t *count);
 
 /*
  * About the library
