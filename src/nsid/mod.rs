@@ -201,7 +201,8 @@ impl<K: Kernel> Nsid<K> {
         if !self.due.peers.is_empty() {
             self.look_into_peers(out)?;
         }
-        if self.due.synced {
+        // what was lost in the meantime must not be called complete
+        if self.due.synced && !self.due.overflow {
             self.due.synced = false;
             out.push(EventKind::Synced, false);
         }

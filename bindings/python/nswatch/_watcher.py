@@ -78,7 +78,7 @@ class Watcher:
     dir
         The directory, an absolute path, ``/run/netns`` by default. It need not exist. Only for "named".
     replay
-        False: start with now, not with what exists.
+        False: start with now, not with what exists; there is no SYNCED then.
     parent
         False: a missing directory is ENOENT, and its removal ends the watch: DIR_DELETED is told, iterating ends.
         Only for "named".

@@ -1,5 +1,6 @@
 """What the tests share: real namespaces, deadlines, and a count of what is open."""
 
+import contextlib
 import gc
 import os
 import shutil
@@ -43,10 +44,8 @@ def open_files() -> dict[str, str]:
     gc.collect()
     found = {}
     for fd in os.listdir("/proc/self/fd"):
-        try:
+        with contextlib.suppress(FileNotFoundError):  # the one that lists
             found[fd] = os.readlink(f"/proc/self/fd/{fd}")
-        except FileNotFoundError:  # the one that lists
-            pass
     return found
 
 
@@ -54,14 +53,14 @@ def namespace_here() -> int:
     return os.stat("/proc/thread-self/ns/net").st_ino
 
 
-def python(*arguments: str, **more: object) -> "subprocess.Popen[bytes]":
+def python(*arguments: str, stdin: int | None = None) -> "subprocess.Popen[bytes]":
     """Starts a Python program that can import the binding."""
     return subprocess.Popen(
         [sys.executable, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONUNBUFFERED": "1"},
-        **more,  # type: ignore[call-overload]
+        stdin=stdin,
     )
 
 

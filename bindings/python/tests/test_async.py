@@ -21,7 +21,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 async def waits(watcher: Watcher, tasks: int = 1) -> None:
     """Returns when that many tasks wait for an event in this loop."""
     loop = asyncio.get_running_loop()
-    while loop not in watcher._loops or len(watcher._loops[loop]._waiters) < tasks:
+    while loop not in watcher._loops or len(watcher._loops[loop]._waiters) < tasks:  # noqa: ASYNC110
         await asyncio.sleep(0)
 
 

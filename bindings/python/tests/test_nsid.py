@@ -3,6 +3,7 @@
 import errno
 import os
 import subprocess
+from collections.abc import Callable
 
 from .support import DEADLINE, EventType, TestCase, ip_netns, next_event, nswatch, until
 
@@ -38,7 +39,9 @@ class Nsid(TestCase):
         with open("/run/netns/blue") as blue:
             nsid = nswatch.assign_nsid(blue)
         with subprocess.Popen(
-            ["ip", "netns", "exec", "blue", "sh", "-c", "echo; read line"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            ["ip", "netns", "exec", "blue", "sh", "-c", "echo; read line"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         ) as process:
             assert process.stdout is not None
             process.stdout.readline()
@@ -80,7 +83,7 @@ class Nsid(TestCase):
     def test_errors(self) -> None:
         with open("/run/netns/blue") as blue, open("/dev/null") as null:
             nswatch.assign_nsid(blue, 1)
-            for kind, number, ask in (
+            cases: tuple[tuple[type[OSError], int, Callable[[], object]], ...] = (
                 (ProcessLookupError, errno.ESRCH, lambda: nswatch.nsid_for_pid((1 << 22) + 1)),
                 (nswatch.Error, errno.EINVAL, lambda: nswatch.nsid_for_pid(0)),
                 (nswatch.Error, errno.EBADF, lambda: nswatch.nsid_for_fd(-1)),
@@ -89,19 +92,21 @@ class Nsid(TestCase):
                 (nswatch.Error, errno.EINVAL, lambda: nswatch.nsid_for_name("../x")),
                 (FileExistsError, errno.EEXIST, lambda: nswatch.assign_nsid(blue)),
                 (nswatch.Error, errno.EINVAL, lambda: nswatch.translate_nsid(-1, 0)),
-            ):
+            )
+            for kind, number, ask in cases:
                 with self.subTest(number=number), self.assertRaises(kind) as caught:
                     ask()
                 self.assertIsInstance(caught.exception, nswatch.Error)
-                self.assertEqual(caught.exception.errno, number)  # type: ignore[attr-defined]
+                self.assertEqual(caught.exception.errno, number)
             with self.assertRaises(ValueError):
                 nswatch.assign_nsid(blue, -1)
             with self.assertRaises(ValueError):
                 nswatch.nsid_for_name("blue\0red")
-            for ask in (
+            too_large: tuple[Callable[[], object], ...] = (
                 lambda: nswatch.nsid_for_pid(1 << 32 | os.getpid()),
                 lambda: nswatch.nsid_for_fd(1 << 32),
                 lambda: nswatch.assign_nsid(blue, 1 << 31),
-            ):
+            )
+            for too_much in too_large:
                 with self.assertRaises(OverflowError):
-                    ask()
+                    too_much()
