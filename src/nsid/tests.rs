@@ -1,7 +1,7 @@
 //! The source against a kernel that is simulated, with all that a real one does rarely: notifications late and out of
 //! order, numbers used again at once, namespaces that are dying, full queues, and changes between any two system calls.
 
-use super::socket::Listed;
+use super::channel::{Listed, Listing, Refusal};
 use super::wire::{self, Attributes, Header};
 use super::*;
 use proptest::prelude::*;
