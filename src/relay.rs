@@ -17,7 +17,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 use crate::error::{Doing, Error, Result};
 use crate::event::{Event, EventKind};
 use crate::named::Opener;
-use crate::options::Policy;
+use crate::options::{Options, Policy};
 use crate::outbox::Outbox;
 use crate::picture::Picture;
 use crate::source::{Drained, Source};
@@ -35,6 +35,8 @@ pub(crate) struct Relay {
     /// Dropped to end the thread while it waits for room.
     running: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    /// Where the thread lives: a child of fork(2) has none to wait for, and locks that nobody will open.
+    process: u32,
 }
 
 /// What the two sides share.
@@ -56,6 +58,8 @@ struct State {
     truth: Picture,
     /// When the thread learned the last of it.
     learned: Duration,
+    /// The truth is that of the kernel, not half of a replay.
+    settled: bool,
     /// How many events were dropped since the queue broke; `None`: it is whole.
     broken: Option<u64>,
     /// What the thread could not do. It waits until the consumer knows.
@@ -66,6 +70,13 @@ struct State {
     ended: bool,
 }
 
+impl State {
+    fn can_recover(&self) -> bool {
+        // of a thread that has ended there is no more to be had
+        self.broken.is_some() && (self.settled || self.ended)
+    }
+}
+
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         // a panic while it was held left numbers and a picture, which are whole at any time
@@ -74,7 +85,13 @@ impl Shared {
 }
 
 impl Relay {
-    pub(crate) fn start(watcher: Watcher, capacity: u32, policy: Policy, epoll: &Epoll) -> Result<Self> {
+    pub(crate) fn start(
+        watcher: Watcher,
+        options: &Options,
+        capacity: u32,
+        policy: Policy,
+        epoll: &Epoll,
+    ) -> Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             readable: Flag::new().doing("make an event descriptor")?,
@@ -87,7 +104,15 @@ impl Relay {
         let (sender, events) = bounded(capacity as usize);
         let (running, stopped) = bounded(0);
         let opener = watcher.opener();
-        let reader = Reader { watcher, events: sender, stopped, policy, shared: Arc::clone(&shared) };
+        let reader = Reader {
+            watcher,
+            events: sender,
+            stopped,
+            policy,
+            shared: Arc::clone(&shared),
+            complete: options.replay,
+            replaying: options.replay,
+        };
         let thread =
             sys::without_signals(|| std::thread::Builder::new().name("nswatch".into()).spawn(move || reader.run()));
         Ok(Self {
@@ -98,6 +123,7 @@ impl Relay {
             opener,
             running: Some(running),
             thread: Some(thread.doing("start a thread")?),
+            process: std::process::id(),
         })
     }
 
@@ -111,26 +137,27 @@ impl Relay {
 
     /// Deals with what comes after the last event in the queue.
     fn at_the_end(&mut self, state: &mut State, out: &mut Outbox) -> Result<()> {
-        if let Some(dropped) = state.broken.take() {
-            self.recover(dropped, state, out);
+        if state.can_recover() {
+            self.recover(0, state, out);
             if state.failure.is_some() || state.ended {
                 self.shared.readable.raise().doing("raise an event descriptor")?;
             }
             return Ok(());
+        }
+        if state.ended {
+            return Err(state.failure.clone().unwrap_or_else(without_thread));
         }
         if let Some(failure) = state.failure.take() {
             // now that it is known, the thread may try again
             self.shared.request.raise().doing("raise an event descriptor")?;
             return Err(failure);
         }
-        match state.ended {
-            true => Err(without_thread()),
-            false => Ok(()),
-        }
+        Ok(())
     }
 
     /// Tells what the dropped events did.
-    fn recover(&mut self, dropped: u64, state: &State, out: &mut Outbox) {
+    fn recover(&mut self, discarded: u64, state: &mut State, out: &mut Outbox) {
+        let dropped = state.broken.take().unwrap_or(0) + discarded;
         // not now: an event that the thread learned of before now may still come to the queue
         out.learned_at(state.learned);
         out.push(EventKind::Overflow { dropped }, false);
@@ -149,10 +176,15 @@ impl Source for Relay {
         if self.policy == Policy::DropOldest {
             let shared = Arc::clone(&self.shared);
             let mut state = shared.state();
-            if let Some(dropped) = state.broken.take() {
+            if state.can_recover() {
                 let older = self.events.try_iter().count() as u64;
-                self.recover(dropped + older, &state, out);
+                self.recover(older, &mut state, out);
                 return Ok(Drained::All);
+            }
+            if state.broken.is_some() {
+                // the thread raises the flag when it is in the picture again
+                self.shared.readable.lower().doing("read an event descriptor")?;
+                return self.at_the_end(&mut state, out).map(|()| Drained::All);
             }
         }
         if let Ok(event) = self.events.try_recv() {
@@ -200,6 +232,10 @@ impl Source for Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
+        if std::process::id() != self.process {
+            std::mem::forget(self.thread.take());
+            return;
+        }
         self.shared.state().stop = true;
         self.running = None;
         let asked = self.shared.request.raise();
@@ -218,6 +254,10 @@ struct Reader {
     stopped: Receiver<()>,
     policy: Policy,
     shared: Arc<Shared>,
+    /// Everything that exists has been told, or will be: not so without a replay, until a resync tells it.
+    complete: bool,
+    /// In the middle of what is replayed: at open, by a resync, or after an overflow.
+    replaying: bool,
 }
 
 impl Reader {
@@ -246,11 +286,25 @@ impl Reader {
         self.shared.known.store(stats.known, Ordering::Relaxed);
         self.shared.pending.store(stats.pending, Ordering::Relaxed);
         match next {
-            Ok(Some(event)) => self.pass(event),
+            Ok(Some(event)) => {
+                match event.kind {
+                    EventKind::Synced => {
+                        self.replaying = false;
+                        self.complete = true;
+                    }
+                    EventKind::Overflow { .. } => self.replaying = true,
+                    _ => self.replaying |= event.replayed,
+                }
+                self.pass(event, stats.queued == 0 && !self.replaying)
+            }
             Ok(None) => {
                 sys::poll_readable_either(self.watcher.as_fd(), self.shared.request.as_fd())?;
                 self.shared.request.lower()?;
                 Ok(true)
+            }
+            Err(failure) if self.watcher.is_over() => {
+                self.shared.state().failure = Some(failure);
+                Ok(false)
             }
             Err(failure) => {
                 self.shared.state().failure = Some(failure);
@@ -265,7 +319,8 @@ impl Reader {
         }
     }
 
-    fn pass(&mut self, event: Event) -> std::io::Result<bool> {
+    /// Passes an event on; `settled`: after it the truth is that of the kernel.
+    fn pass(&mut self, event: Event, settled: bool) -> std::io::Result<bool> {
         if self.policy == Policy::Block {
             select! {
                 send(self.events, event) -> sent => if sent.is_err() { return Ok(false) },
@@ -275,14 +330,31 @@ impl Reader {
             let mut state = self.shared.state();
             state.truth.add(&event.kind);
             state.learned = event.time;
+            state.settled = settled;
             match &mut state.broken {
                 Some(dropped) => {
-                    *dropped += 1;
+                    *dropped += match event.kind {
+                        EventKind::Overflow { dropped } => dropped.max(1),
+                        _ => 1,
+                    };
+                    if settled {
+                        // the consumer may have come to the break before
+                        drop(state);
+                        self.shared.readable.raise()?;
+                    }
                     return Ok(true);
                 }
                 whole => match self.events.try_send(event) {
                     Ok(()) => {}
-                    Err(TrySendError::Full(_)) => *whole = Some(1),
+                    Err(TrySendError::Full(_)) => {
+                        *whole = Some(1);
+                        if !std::mem::replace(&mut self.complete, true) {
+                            // the `Synced` to come is to be true of what was never told, too
+                            state.resync = true;
+                            state.settled = false;
+                            self.replaying = true;
+                        }
+                    }
                     Err(TrySendError::Disconnected(_)) => return Ok(false),
                 },
             }

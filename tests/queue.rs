@@ -14,7 +14,9 @@ both! {
     a_full_queue_that_blocks_loses_nothing
     a_resync_reaches_the_thread
     the_end_of_the_watch_is_told
-    the_end_is_told_by_a_queue_that_broke
+    the_end_of_the_watch_is_told_if_it_was_dropped
+    what_was_not_replayed_is_told_when_a_queue_breaks
+    what_is_synced_is_the_whole_truth
     it_ends_while_it_waits_for_room
 }
 
@@ -28,10 +30,10 @@ fn name(i: usize) -> String {
     format!("{RUN_NETNS}/name-{i:04}")
 }
 
-/// Waits until the thread has seen so many names, which it does without being asked.
+/// Waits until the thread has seen so many names, which it does without being asked, and has passed on all about them.
 fn until_known<A: Api>(o: &Observer<A>, known: u64) {
     let end = std::time::Instant::now() + DEADLINE;
-    while o.api.stat(NSW_STAT_KNOWN) != known {
+    while o.api.stat(NSW_STAT_KNOWN) != known || !kernel::are_asleep("nswatch") {
         assert!(std::time::Instant::now() < end, "known: {}", o.api.stat(NSW_STAT_KNOWN));
         std::thread::yield_now();
     }
@@ -50,40 +52,38 @@ fn events_pass_in_order<A: Api>() {
     }
 }
 
-/// A hundred names for a queue of ten: whatever the thread and the consumer do when, each is told or counted as dropped.
-fn storm<A: Api>(policy: u32) -> Observer<A> {
+fn the_newest_are_dropped_and_made_good<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
-    let mut o = Observer::<A>::open_synced(&how(10, policy));
+    let mut o = Observer::<A>::open_synced(&how(10, NSW_QUEUE_DROP_NEWEST));
     (0..100).for_each(|i| placeholder(name(i)));
     until_known(&o, 100);
-    while o.checker.believed() != kernel::names(RUN_NETNS) || o.checker.open_overflows > 0 {
-        o.next();
-    }
-    let told = o.log.iter().filter(|event| event.kind == Created && !event.replayed).count() as u64;
-    let dropped: u64 = o.log.iter().map(|event| event.dropped).sum();
-    assert!(dropped > 0, "nothing was dropped");
-    assert_eq!((told + dropped, o.api.stat(NSW_STAT_DROPPED)), (100, dropped));
-    let overflows = o.log.iter().filter(|event| event.kind == Overflow).count() as u64;
-    assert_eq!(o.api.stat(NSW_STAT_OVERFLOWS), overflows);
+    assert_eq!(o.api.stat(NSW_STAT_QUEUED), 10);
+    let told = o.until(Overflow, "");
+    assert_eq!(o.log.iter().filter(|event| event.kind == Created).count(), 10);
+    assert_eq!(told.dropped, 90);
+    o.until(Synced, "");
+    assert_eq!(o.checker.believed(), kernel::names(RUN_NETNS));
+    assert_eq!((o.api.stat(NSW_STAT_DROPPED), o.api.stat(NSW_STAT_OVERFLOWS)), (90, 1));
     // whole again
     std::fs::remove_file(name(7)).unwrap();
     o.expect(&[(Deleted, "name-0007")]);
     o.expect_nothing();
-    o
-}
-
-fn the_newest_are_dropped_and_made_good<A: Api>() {
-    let o = storm::<A>(NSW_QUEUE_DROP_NEWEST);
-    let overflow = o.log.iter().position(|event| event.kind == Overflow).unwrap();
-    // synced, and what there was room for
-    assert_eq!(overflow, 11);
 }
 
 fn the_oldest_are_dropped_and_made_good<A: Api>() {
-    let o = storm::<A>(NSW_QUEUE_DROP_OLDEST);
-    let overflow = o.log.iter().position(|event| event.kind == Overflow).unwrap();
-    assert!(overflow < 11, "what was in the queue was told first");
+    sandbox();
+    make_dir(RUN_NETNS);
+    let mut o = Observer::<A>::open_synced(&how(10, NSW_QUEUE_DROP_OLDEST));
+    (0..100).for_each(|i| placeholder(name(i)));
+    until_known(&o, 100);
+    assert_eq!(o.next().dropped, 100);
+    o.until(Synced, "");
+    assert!(o.log.iter().filter(|event| event.kind == Created).all(|event| event.replayed));
+    assert_eq!(o.checker.believed(), kernel::names(RUN_NETNS));
+    std::fs::remove_file(name(7)).unwrap();
+    o.expect(&[(Deleted, "name-0007")]);
+    o.expect_nothing();
 }
 
 fn a_full_queue_that_blocks_loses_nothing<A: Api>() {
@@ -124,16 +124,45 @@ fn the_end_of_the_watch_is_told<A: Api>() {
     }
 }
 
-fn the_end_is_told_by_a_queue_that_broke<A: Api>() {
-    for policy in POLICIES {
+fn the_end_of_the_watch_is_told_if_it_was_dropped<A: Api>() {
+    for policy in [NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST] {
         sandbox();
         make_dir(RUN_NETNS);
+        placeholder(name(0));
         let flags = nswatch::capi::options::NSW_NO_PARENT;
-        let mut o = Observer::<A>::open_synced(&How { flags, ..how(1, policy) });
-        (0..100).for_each(|i| placeholder(name(i)));
-        std::fs::remove_dir_all(RUN_NETNS).unwrap();
+        let mut o = Observer::<A>::open(&How { flags, ..how(1, policy) });
+        std::fs::remove_file(name(0)).unwrap();
+        std::fs::remove_dir(RUN_NETNS).unwrap();
+        until_known(&o, 0);
         o.until(DirDeleted, "");
-        assert!(o.checker.believed().is_empty());
+        let end = std::iter::repeat_with(|| o.api.wait(Some(DEADLINE))).find(|told| !matches!(told, Ok(Some(_))));
+        assert_eq!(end, Some(Err(libc::ENOENT)));
+    }
+}
+
+fn what_was_not_replayed_is_told_when_a_queue_breaks<A: Api>() {
+    for policy in [NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST] {
+        sandbox();
+        make_dir(RUN_NETNS);
+        placeholder("/run/netns/before");
+        let flags = nswatch::capi::options::NSW_NO_REPLAY;
+        let mut o = Observer::<A>::open(&How { flags, ..how(2, policy) });
+        (0..100).for_each(|i| placeholder(name(i)));
+        until_known(&o, 101);
+        o.until(Synced, "");
+        assert!(o.checker.believed().contains_key(&b"before"[..]), "synced, but not told what there is");
+    }
+}
+
+fn what_is_synced_is_the_whole_truth<A: Api>() {
+    for policy in [NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST] {
+        sandbox();
+        make_dir(RUN_NETNS);
+        (0..5000).for_each(|i| placeholder(name(i)));
+        // the queue breaks in the middle of the replay
+        let mut o = Observer::<A>::open(&how(4, policy));
+        o.until(Synced, "");
+        assert_eq!(o.checker.believed().len(), 5000, "half of a replay was called complete");
     }
 }
 

@@ -54,6 +54,7 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		"a negative buffer":         nswatch.RcvBuf(-1),
 		"a queue for nothing":       nswatch.Queue(0, nswatch.QueueBlock),
 		"a queue for less":          nswatch.Queue(-1, nswatch.QueueBlock),
+		"a queue for far less":      nswatch.Queue(1-1<<32, nswatch.QueueBlock),
 		"a queue without a policy":  nswatch.Queue(1, 0),
 		"a queue with another":      nswatch.Queue(1, 99),
 		"a queue for a good many":   nswatch.Queue(math.MaxInt32, nswatch.QueueBlock),

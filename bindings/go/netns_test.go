@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	nswatch "github.com/nswatch/nswatch/bindings/go"
 )
@@ -52,6 +53,12 @@ func TestOpenNetns(t *testing.T) {
 		if stat.Ino != ready.Ino || file.Name() != "/run/netns/blue" {
 			t.Errorf("%s is %d, not %d", file.Name(), stat.Ino, ready.Ino)
 		}
+		const nsGetID = 0x8008b70d // since Linux 6.18, which is when there is a number
+		var id uint64
+		syscall.Syscall(syscall.SYS_IOCTL, file.Fd(), nsGetID, uintptr(unsafe.Pointer(&id)))
+		if ready.NetnsID != id {
+			t.Errorf("the number of the namespace is %d, not %d", id, ready.NetnsID)
+		}
 		flags, _, _ := syscall.Syscall(syscall.SYS_FCNTL, file.Fd(), syscall.F_GETFD, 0)
 		if flags&syscall.FD_CLOEXEC == 0 {
 			t.Error("programs would inherit it")
@@ -80,6 +87,22 @@ func TestOpenNetnsOfWhatIsReplaced(t *testing.T) {
 		}
 		ipNetns(t, "del", "blue")
 		ipNetns(t, "add", "blue")
+		_, err := ready.OpenNetns()
+		is(t, err, syscall.ESTALE)
+	})
+}
+
+// Inode numbers are recycled: a successor may have the same.
+func TestOpenNetnsOfASuccessorWithTheSameNumber(t *testing.T) {
+	bothWays(t, func(t *testing.T, ready nswatch.Event) {
+		if ready.NetnsID == 0 {
+			t.Skip("SKIPPED: this kernel has no number that it never uses again")
+		}
+		until(t, "a namespace with the same number", func() bool {
+			ipNetns(t, "del", "blue")
+			ipNetns(t, "add", "blue")
+			return inode(t, "/run/netns/blue") == ready.Ino
+		})
 		_, err := ready.OpenNetns()
 		is(t, err, syscall.ESTALE)
 	})
@@ -247,7 +270,7 @@ func TestNSIDs(t *testing.T) {
 	refused("a name with NUL", syscall.EINVAL)(nswatch.NSIDForName("blue\x00"))
 	refused("no id", syscall.EINVAL)(nswatch.AssignNSID(fd, -2))
 	refused("no id", syscall.EINVAL)(nswatch.AssignNSID(fd, 1<<40))
-	refused("no peer", syscall.EINVAL)(nswatch.TranslateNSID(0, 1<<40))
+	refused("no peer", syscall.EINVAL)(nswatch.TranslateNSID(0, 5))
 	refused("no peer", syscall.EINVAL)(nswatch.TranslateNSID(-1, 0))
 
 	// the peer calls a third one 3, which is 4 here
@@ -259,6 +282,8 @@ func TestNSIDs(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	answer("translated", 4)(nswatch.TranslateNSID(3, 7))
+	refused("no number of a peer", syscall.EINVAL)(nswatch.TranslateNSID(3, 1<<32+7))
+	refused("no number", syscall.EINVAL)(nswatch.TranslateNSID(1<<32+3, 7))
 	refused("not known to the peer", syscall.ENOENT)(nswatch.TranslateNSID(5, 7))
 
 	if all, err := nswatch.ListNSIDs(); err != nil || fmt.Sprint(all) != "[4 7]" {

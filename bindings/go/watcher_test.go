@@ -364,6 +364,41 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
+// Close may come at any time: between two looks at the kernel, and during one.
+func TestCloseDuringUse(t *testing.T) {
+	clean(t)
+	dir := t.TempDir()
+	for i := 0; i < 50; i++ {
+		watcher := open(t, nswatch.Dir(dir))
+		var tasks sync.WaitGroup
+		run := func(task func() error) {
+			tasks.Add(1)
+			go func() {
+				defer tasks.Done()
+				for {
+					if err := task(); err != nil {
+						is(t, err, nswatch.ErrClosed)
+						return
+					}
+				}
+			}()
+		}
+		run(watcher.Resync)
+		taken := make(chan struct{}, 1)
+		run(func() error {
+			_, err := watcher.Next(context.Background())
+			select {
+			case taken <- struct{}{}:
+			default:
+			}
+			return err
+		})
+		<-taken
+		watcher.Close()
+		tasks.Wait()
+	}
+}
+
 func descriptors(t *testing.T) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
@@ -396,6 +431,48 @@ func TestNothingIsLeaked(t *testing.T) {
 	}
 	if after := descriptors(t); after != before {
 		t.Errorf("refusals: %d file descriptors became %d", before, after)
+	}
+}
+
+// Whichever descriptor there is none left for: it is an error, and the others are given back.
+func TestLimitOfDescriptors(t *testing.T) {
+	clean(t)
+	dir := t.TempDir()
+	open(t, nswatch.Dir(dir)).Close()
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	before := descriptors(t)
+	opened, refused := 0, 0
+	for more := uint64(0); more < 8; more++ {
+		file, err := os.Open("/dev/null")
+		if err != nil {
+			t.Fatal(err)
+		}
+		// the lowest number that is free
+		free := uint64(file.Fd())
+		file.Close()
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: free + more, Max: limit.Max}); err != nil {
+			t.Fatal(err)
+		}
+		watcher, err := nswatch.Open(nswatch.Dir(dir))
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+			t.Fatal(err)
+		}
+		if err == nil {
+			opened++
+			watcher.Close()
+		} else {
+			refused++
+			is(t, err, syscall.EMFILE)
+		}
+		if after := descriptors(t); after != before {
+			t.Errorf("with %d to spare, %d file descriptors became %d: %v", more, before, after, err)
+		}
+	}
+	if opened == 0 || refused < 4 {
+		t.Errorf("%d times opened, %d times refused", opened, refused)
 	}
 }
 
@@ -464,6 +541,7 @@ func TestQueueOverflow(t *testing.T) {
 		}
 		seen := map[string]bool{}
 		overflows, synced := 0, 0
+		dropped := uint64(0)
 		for len(seen) < names || overflows == 0 || synced < overflows {
 			switch event := next(t, watcher); event.Type {
 			case nswatch.Created:
@@ -473,12 +551,13 @@ func TestQueueOverflow(t *testing.T) {
 				seen[event.Name] = true
 			case nswatch.Overflow:
 				overflows++
+				dropped += event.Dropped
 			case nswatch.Synced:
 				synced++
 			}
 		}
-		if stats := watcher.Stats(); stats.Overflows != uint64(overflows) {
-			t.Errorf("%d overflows are told, %+v counted", overflows, stats)
+		if stats := watcher.Stats(); stats.Overflows != uint64(overflows) || stats.Dropped != dropped || dropped == 0 {
+			t.Errorf("%d overflows with %d lost are told, %+v counted", overflows, dropped, stats)
 		}
 	}
 }

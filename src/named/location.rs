@@ -47,7 +47,8 @@ struct Step {
 /// What a walk came to.
 #[derive(Debug)]
 pub(crate) enum Arrival {
-    /// At a directory, opened for reading; `same` if it is the one that was watched before, so nothing was missed.
+    /// At a directory, opened for reading; `same` if it is the one that was watched before. Then nothing was missed,
+    /// unless it is also a part of its own way: see [`Location::is_on_its_way`].
     Directory { opened: OwnedFd, same: bool },
     /// Nowhere, for this reason.
     Nowhere(io::Error),
@@ -119,7 +120,15 @@ impl Location {
     pub(crate) fn walk(&mut self, inotify: &Inotify) -> Result<Arrival> {
         let mut walk = Walk { inotify, steps: Vec::new() };
         let arrival = match walk.walk_on(&self.path) {
-            Err(error) if is_shortage(&error) => return Err(error).doing_on("watch the way to", self.as_os_str()),
+            Err(error) if is_shortage(&error) => {
+                // what it has watched so far is kept, for the next walk to take away what it does not need
+                for step in walk.steps {
+                    if !self.steps.iter().any(|known| known.watch == step.watch && known.next == step.next) {
+                        self.steps.push(step);
+                    }
+                }
+                return Err(error).doing_on("watch the way to", self.as_os_str());
+            }
             arrival => arrival,
         };
         let steps = walk.steps;
@@ -142,6 +151,12 @@ impl Location {
                 Ok(Arrival::Nowhere(why))
             }
         }
+    }
+
+    /// Whether the directory is also a step on the way to itself, by a link or `..`: a walk then watches it as a step
+    /// first, for less, and what is made in it just then is missed.
+    pub(crate) fn is_on_its_way(&self) -> bool {
+        self.steps.iter().rev().skip(1).any(|step| Some(&step.watch) == self.directory.as_ref())
     }
 
     /// Whether the path leads where it led at the last walk, as far as mounts are concerned.
@@ -222,7 +237,8 @@ impl Walk<'_> {
     }
 
     fn watch(&mut self, directory: BorrowedFd<'_>, mask: WatchMask, next: Option<&CStr>) -> io::Result<()> {
-        let watch = self.inotify.watches().add(sys::proc_path(directory), mask | WatchMask::ONLYDIR)?;
+        let watch = self.inotify.watches().add(sys::proc_path(directory), mask | WatchMask::ONLYDIR);
+        let watch = watch.map_err(sys::proc_error)?;
         self.steps.push(Step { watch, next: next.map(CStr::to_owned) });
         Ok(())
     }

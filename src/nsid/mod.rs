@@ -1,15 +1,22 @@
-//! The source that watches the ids which the kernel assigns to peer namespaces.
+//! Namespace ids: questions about them, assigning them, and what is behind [`Watcher::nsid`](crate::Watcher::nsid).
 //!
-//! It owns a socket that listens and one that asks, both of the namespace of the thread that opened it. A
-//! notification is a *hint*: by the time it is read it may be old, and the one of an id that was given away again can
-//! come before the one of its previous owner's death. So for each notification the kernel is asked how things are
-//! now, and the [`Roster`] ends up with the answer: whatever the order, what is believed of an id after its last
-//! notification is what the kernel said after that. A look at everything serves the replay at open, the recovery
-//! from an overflow, and `resync` alike; what was notified while it was made is newer than it and goes by itself.
+//! The kernel can give a network namespace an id in another one, its peer: a number by which the one is called in the
+//! other, and nowhere else. The functions here ask and assign in the namespace that the calling thread is in.
+//!
+//! Inside, this module is the source that watches ids. It owns a socket that listens and one that asks, both of the
+//! namespace of the thread that opened it. A notification is a *hint*: by the time it is read it may be old, and that
+//! of an id which was given away again can come before that of its previous owner's death. So for each notification
+//! the kernel is asked how things are now, and the roster ends up with the answer: whatever the order, what is
+//! believed of an id after its last notification is what the kernel said after that. A look at everything serves the
+//! replay at open, the recovery from an overflow, and `resync` alike; what was notified while it was made is newer
+//! than it and goes by itself.
 
+mod channel;
+mod listener;
 mod query;
 mod roster;
-mod socket;
+mod sockets;
+mod truth;
 pub(crate) mod wire;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -21,8 +28,9 @@ use crate::options::Options;
 use crate::outbox::Outbox;
 use crate::source::{Drained, Source};
 use crate::sys::Epoll;
-use roster::{Id, Ids, Roster, Seen};
-use socket::{Heard, Kernel, Listing, Refusal, Sockets};
+use roster::{Id, Ids, Roster};
+use sockets::{Heard, Kernel, Sockets};
+use truth::Peer;
 use wire::{Attributes, Body};
 
 pub use query::{assign, get_for_fd, get_for_name, get_for_pid, list, open, translate};
@@ -31,7 +39,7 @@ pub use query::{assign, get_for_fd, get_for_name, get_for_pid, list, open, trans
 const BATCH: usize = 64;
 
 /// How often an id that is notified again and again is asked for.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 64;
 
 /// What was notified and is not dealt with yet.
 #[derive(Debug, Clone, Copy)]
@@ -93,21 +101,6 @@ enum Telling {
     Replayed,
     /// Not at all.
     Silent,
-}
-
-/// What can be known of a peer.
-#[derive(Debug, Clone)]
-enum Peer {
-    Ids(Ids),
-    /// It may not be asked: what it notifies is all that is known.
-    Closed,
-    Gone,
-}
-
-impl From<Listing> for Ids {
-    fn from(listing: Listing) -> Self {
-        Self { ids: listing.ids.iter().map(|listed| listed.nsid).collect(), until: listing.until }
-    }
 }
 
 impl Nsid {
@@ -284,21 +277,6 @@ impl<K: Kernel> Nsid<K> {
         ids.into_iter().map(|id| self.resolve(id)).collect()
     }
 
-    /// Everything that there is.
-    fn see(&mut self) -> Result<Seen> {
-        let mut seen = Seen { own: self.ask_here()?.ids, peers: BTreeMap::new() };
-        if self.peers {
-            for nsid in seen.own.clone() {
-                match self.ask_peer(nsid)? {
-                    Peer::Ids(ids) => seen.peers.insert(nsid, ids),
-                    Peer::Gone => seen.peers.insert(nsid, Ids::none()),
-                    Peer::Closed => None,
-                };
-            }
-        }
-        Ok(seen)
-    }
-
     /// Deals with what is in the inbox.
     fn process(&mut self, out: &mut Outbox) -> Result<()> {
         while let Some(Notice { id, what }) = self.inbox.front().copied() {
@@ -366,86 +344,6 @@ impl<K: Kernel> Nsid<K> {
             }
         }
         Ok(())
-    }
-
-    /// Whether the id is assigned now; `None`: nobody will say.
-    fn truth(&mut self, id: Id) -> Result<Option<bool>> {
-        match id.origin {
-            None => self.is_assigned(id.nsid).map(Some),
-            Some(peer) => Ok(match self.ask_peer(peer)? {
-                Peer::Ids(ids) => ids.has(id.nsid),
-                Peer::Gone => Some(false),
-                Peer::Closed => None,
-            }),
-        }
-    }
-
-    /// Whether a living namespace has the id here. One that is dying has it still, but the kernel does not say so.
-    fn lives(&mut self, nsid: i32) -> Result<bool> {
-        self.kernel.exists(nsid).map_err(|refusal| refusal.doing("ask who has a namespace id"))
-    }
-
-    /// Whether a namespace has the id here, living or dying: of a dying one there is a notification to come.
-    fn is_assigned(&mut self, nsid: i32) -> Result<bool> {
-        if self.lives(nsid)? {
-            return Ok(true);
-        }
-        if self.here.is_none() {
-            self.here = Some(self.ask_here()?);
-        }
-        Ok(self.here.as_ref().and_then(|ids| ids.has(nsid)).unwrap_or(false))
-    }
-
-    /// Which ids there are here.
-    fn ask_here(&mut self) -> Result<Ids> {
-        let mut here =
-            self.kernel.list(None).map(Ids::from).map_err(|refusal| refusal.doing("list the namespace ids"))?;
-        // where the list ended too soon: thousands that are dying, and listed, can hide those that live after them
-        let heard_of = self.inbox.iter().filter(|notice| notice.id.origin.is_none()).map(|notice| notice.id.nsid);
-        let highest = heard_of.chain(self.roster.own_after(here.until)).max().unwrap_or(-1);
-        while here.until < highest {
-            here.until += 1;
-            if self.lives(here.until)? {
-                here.ids.insert(here.until);
-            }
-        }
-        Ok(here)
-    }
-
-    /// Which ids there are in a peer.
-    fn ask_peer(&mut self, peer: i32) -> Result<Peer> {
-        if !self.lives(peer)? {
-            return Ok(Peer::Gone);
-        }
-        let listed = self.kernel.list(Some(peer));
-        // the own namespace is none of its peers, even if it has become so just now
-        if self.is_own(peer)? {
-            return Ok(Peer::Gone);
-        }
-        match listed {
-            Ok(listing) => Ok(Peer::Ids(listing.into())),
-            Err(Refusal { errno: libc::EACCES | libc::EPERM | libc::EOPNOTSUPP, .. }) => Ok(Peer::Closed),
-            // it went in the meantime
-            Err(Refusal { errno: libc::EINVAL | libc::ENOENT, .. }) => Ok(Peer::Gone),
-            Err(refusal) => Err(refusal.doing("list the namespace ids of a peer")),
-        }
-    }
-
-    /// An id with a tag that says "our own namespace" is one of our own.
-    fn resolve(&mut self, id: Id) -> Result<Id> {
-        match id.origin {
-            Some(origin) if self.is_own(origin)? => Ok(Id::own(id.nsid)),
-            _ => Ok(id),
-        }
-    }
-
-    /// Whether the own namespace has this id in itself. Once it has one it keeps it.
-    fn is_own(&mut self, nsid: i32) -> Result<bool> {
-        if self.peers && self.own.is_none() {
-            let answer = self.kernel.own();
-            self.own = answer.map_err(|refusal| refusal.doing("ask for the id of the own namespace"))?;
-        }
-        Ok(self.own == Some(nsid))
     }
 }
 

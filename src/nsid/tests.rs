@@ -1,7 +1,7 @@
 //! The source against a kernel that is simulated, with all that a real one does rarely: notifications late and out of
 //! order, numbers used again at once, namespaces that are dying, full queues, and changes between any two system calls.
 
-use super::socket::Listed;
+use super::channel::{Listed, Listing, Refusal};
 use super::wire::{self, Attributes, Header};
 use super::*;
 use proptest::prelude::*;
@@ -38,8 +38,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         4 => (0..20u8).prop_map(|n| Step::Assign { own: n == 0 }),
         3 => any::<u8>().prop_map(Step::Kill),
         3 => any::<u8>().prop_map(Step::Reap),
-        3 => (any::<u8>(), 0..3i32).prop_map(|(peer, nsid)| Step::AssignIn(peer, nsid)),
-        2 => (any::<u8>(), 0..3i32).prop_map(|(peer, nsid)| Step::FreeIn(peer, nsid)),
+        3 => (any::<u8>(), 0..2i32).prop_map(|(peer, nsid)| Step::AssignIn(peer, nsid)),
+        3 => (any::<u8>(), 0..2i32).prop_map(|(peer, nsid)| Step::FreeIn(peer, nsid)),
         8 => any::<u8>().prop_map(Step::Deliver),
         1 => Just(Step::Noise),
     ]
@@ -94,8 +94,9 @@ impl Simulation {
     }
 
     fn notify(&mut self, of: u32, kind: u16, nsid: i32) {
-        if kind == wire::RTM_NEWNSID && of == OWN {
-            *self.assigned.entry(Id::own(nsid)).or_default() += 1;
+        let tag = self.table.iter().find(|(_, key)| **key == of && of != OWN).map(|(nsid, _)| *nsid);
+        if kind == wire::RTM_NEWNSID {
+            *self.assigned.entry(Id { origin: tag, nsid }).or_default() += 1;
         }
         self.in_flight.push(Note { of, kind, nsid });
         if self.orderly {
@@ -134,7 +135,7 @@ impl Simulation {
             Step::Assign { own } => {
                 let free = (0..).find(|nsid| !self.table.contains_key(nsid)).unwrap();
                 let key = if own { OWN } else { self.next_key };
-                if self.table.values().any(|have| *have == key) || self.table.len() > 5 {
+                if self.table.values().any(|have| *have == key) || self.table.len() > 2 {
                     return;
                 }
                 self.next_key += if self.closed { 1 } else { 2 };
@@ -294,7 +295,12 @@ struct Run {
 fn any_run() -> impl Strategy<Value = Run> {
     let steps = |most| prop::collection::vec(any_step(), 0..most);
     (
-        (steps(20), steps(150), prop::collection::vec(0..4usize, 1..6), prop::collection::vec(any::<bool>(), 0..20)),
+        (
+            steps(20),
+            steps(400),
+            prop_oneof![prop::collection::vec(0..2usize, 1..6), prop::collection::vec(0..9usize, 1..6)],
+            prop::collection::vec(any::<bool>(), 0..20),
+        ),
         (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), prop_oneof![2..6usize, Just(10_000)]),
     )
         .prop_map(|((before, steps, pace, drains), (orderly, closed, peers, replay, capacity))| Run {
@@ -310,34 +316,39 @@ fn any_run() -> impl Strategy<Value = Run> {
         })
 }
 
-fn check(run: Run) -> Result<(), TestCaseError> {
-    let mut kernel = Simulation {
-        steps: run.before.into_iter(),
-        pace: vec![1].into_iter().cycle(),
-        orderly: run.orderly,
-        all: run.peers,
-        closed: run.closed,
-        next_key: 2,
-        table: BTreeMap::new(),
-        dying: BTreeSet::new(),
-        inside: BTreeMap::new(),
-        in_flight: Vec::new(),
-        queue: VecDeque::new(),
-        capacity: run.capacity,
-        congested: false,
-        error: false,
-        drops: 0,
-        told_drops: 0,
-        heard: Vec::new(),
-        assigned: BTreeMap::new(),
-    };
-    // what happened before the watcher listened is not notified to it, unless it is on its way
-    while let Some(step) = kernel.steps.next() {
-        kernel.step(step);
+impl Simulation {
+    fn new(run: &Run) -> Self {
+        Self {
+            steps: Vec::new().into_iter(),
+            pace: vec![1].into_iter().cycle(),
+            orderly: run.orderly,
+            all: run.peers,
+            closed: run.closed,
+            next_key: 2,
+            table: BTreeMap::new(),
+            dying: BTreeSet::new(),
+            inside: BTreeMap::new(),
+            in_flight: Vec::new(),
+            queue: VecDeque::new(),
+            capacity: run.capacity,
+            congested: false,
+            error: false,
+            drops: 0,
+            told_drops: 0,
+            heard: Vec::new(),
+            assigned: BTreeMap::new(),
+        }
     }
+}
+
+fn check(run: Run) -> Result<(), TestCaseError> {
+    let mut kernel = Simulation::new(&run);
+    // what happened before the watcher listened is not notified to it, unless it is on its way
+    run.before.iter().for_each(|step| kernel.step(*step));
     kernel.queue.clear();
     (kernel.drops, kernel.congested, kernel.error) = (0, false, false);
     kernel.steps = run.steps.into_iter();
+    let hectic = run.pace.iter().any(|steps| *steps > 1);
     kernel.pace = run.pace.into_iter().cycle();
 
     let (mut out, mut consumer) = (Outbox::default(), Consumer::default());
@@ -348,8 +359,9 @@ fn check(run: Run) -> Result<(), TestCaseError> {
         source.kernel.run();
         if resync {
             source.resync(&mut out).unwrap();
-        } else {
-            source.drain(&mut out).unwrap();
+        } else if source.drain(&mut out).unwrap() == Drained::All {
+            let due = &source.due;
+            prop_assert!(!due.overflow && due.look.is_none() && due.peers.is_empty() && source.inbox.is_empty());
         }
         consumer.take(&mut out);
     }
@@ -387,8 +399,9 @@ fn check(run: Run) -> Result<(), TestCaseError> {
     }
     // what a peer said before its id became the own one looks like an event of one's own
     let has_id = source.kernel.table.values().any(|key| *key == OWN);
-    if run.orderly && source.kernel.drops == 0 && !(run.peers && has_id) {
-        for (id, news) in consumer.news.iter().filter(|(id, _)| id.origin.is_none()) {
+    // in the end a look no longer waits for an id that is notified again and again
+    if run.orderly && source.kernel.drops == 0 && !(run.peers && has_id) && !hectic {
+        for (id, news) in &consumer.news {
             prop_assert!(*news <= source.kernel.assigned[id], "{:?} was told {} times", id, news);
         }
     }
@@ -407,10 +420,50 @@ fn check(run: Run) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, max_shrink_iters: 200_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, max_shrink_iters: 200_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_the_consumer_ends_up_with_the_truth(run in any_run()) {
         check(run)?;
+    }
+}
+
+/// Both notifications of birth are lost, and that of the first owner's death comes late, at every possible moment of
+/// the recovery: that the second owner lives is for the look to find out, whatever the notification makes of it.
+#[test]
+fn a_late_death_does_not_hide_who_was_born_unheard() {
+    for moment in 0..40 {
+        let run = Run {
+            before: vec![],
+            steps: vec![],
+            pace: vec![],
+            drains: vec![],
+            orderly: false,
+            closed: false,
+            peers: false,
+            replay: true,
+            capacity: 1,
+        };
+        let mut kernel = Simulation::new(&run);
+        let (mut out, mut consumer) = (Outbox::default(), Consumer::default());
+        kernel.pace = vec![1].into_iter().cycle();
+        let mut source = Nsid::start(kernel, false, true, &mut out).unwrap();
+        let kernel = &mut source.kernel;
+        let assign = Step::Assign { own: false };
+        // 0 is born, and notified; 1 is born, dies, and is born again, and what is notified of it by then is lost
+        for step in [assign, Step::Deliver(0), assign, Step::Deliver(0), Step::Kill(1), Step::Reap(0), assign] {
+            kernel.step(step);
+        }
+        kernel.step(Step::Deliver(1));
+        assert_eq!((kernel.drops, kernel.in_flight.len(), kernel.table.len()), (2, 1, 2));
+        let nothing = Step::Reap(0);
+        let steps: Vec<Step> = std::iter::repeat_n(nothing, moment).chain([Step::Deliver(0)]).collect();
+        kernel.steps = steps.into_iter();
+        for _ in 0..10 {
+            source.drain(&mut out).unwrap();
+            consumer.take(&mut out);
+        }
+        assert_eq!(consumer.wrong, []);
+        assert_eq!(consumer.believed, source.kernel.truth(), "at moment {moment}");
     }
 }

@@ -41,6 +41,15 @@ pub(crate) fn proc_path(fd: BorrowedFd<'_>) -> String {
     format!("/proc/thread-self/fd/{}", fd.as_raw_fd())
 }
 
+/// The error of a call on [`proc_path`]: that there is no such path says that /proc is not there, not that the object
+/// is not.
+pub(crate) fn proc_error(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::ENOENT) => io::Error::from_raw_os_error(libc::EOPNOTSUPP),
+        _ => error,
+    }
+}
+
 /// Reads once.
 pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     // SAFETY: the kernel writes at most `buffer.len()` bytes into a buffer that is ours for the call.

@@ -181,8 +181,25 @@ static void life(void)
 	nsw_close(watcher);
 }
 
-int main(void)
+/* A mistake, to see that a sanitizer finds it. */
+static int overflow(void)
 {
+	volatile size_t size = 8;
+	volatile char *bytes = malloc(size);
+	int found;
+
+	if (!bytes)
+		return 2;
+	bytes[0] = 1;
+	found = bytes[size];
+	free((void *)bytes);
+	return found ? 3 : 4;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "overflow") == 0)
+		return overflow();
 	nulls();
 	texts();
 	options();
