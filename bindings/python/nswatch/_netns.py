@@ -72,7 +72,7 @@ def reopen(path: str, dev: int, ino: int, ns_id: int | None, stamped: int) -> in
 
 def _same(fd: int, path: str, ns_id: int | None, stamped: int) -> bool:
     if ns_id is None:
-        return stamped in (0, stamp(fd, path)) and stamped != NO_STAMP
+        return stamped != NO_STAMP and stamped in (0, stamp(fd, path))
     return int.from_bytes(fcntl.ioctl(fd, _NS_GET_ID, bytes(8)), sys.byteorder) == ns_id
 
 

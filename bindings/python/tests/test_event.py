@@ -151,6 +151,8 @@ class Opening(TestCase):
         with without_ids():
             os.symlink("/proc/self/ns/net", "/run/netns/own")
             event = until(watcher, EventType.READY)
+        # nothing keeps that inode, so the time at which it was made tells nothing
+        self.assertEqual(event._stamp, 0)
         with event.open_netns() as fd:
             self.assertEqual(os.fstat(fd).st_ino, event.ino)
 
@@ -163,6 +165,8 @@ class Opening(TestCase):
         ):
             event = until(watcher, EventType.READY)
         self.refused(event, errno.ESTALE)
+        with mock.patch.object(_netns, "stamp", return_value=_netns.NO_STAMP):
+            self.refused(event, errno.ESTALE)
 
     def test_events_hold_nothing_open(self) -> None:
         # the death of a namespace is told by its id

@@ -136,8 +136,8 @@ class Events(TestCase):
         self.assertEqual(watcher.stats.overflows, 1)
 
     def test_settled_names_are_told_once(self) -> None:
+        os.mkdir("/run/netns")
         watcher = self.watcher(settle=0.2)
-        os.makedirs("/run/netns", exist_ok=True)
         with open("/run/netns/short", "x"):
             pass
         os.unlink("/run/netns/short")
@@ -199,7 +199,7 @@ class Waiting(TestCase):
                 if len(taken) == 20:
                     watcher.close()
 
-        threads = [threading.Thread(target=consume) for _ in range(3)]
+        threads = [threading.Thread(target=consume, daemon=True) for _ in range(3)]
         for thread in threads:
             thread.start()
         for number in range(10):
@@ -244,7 +244,7 @@ class Waiting(TestCase):
             handled.wait(DEADLINE)
             ip_netns("add", "blue")
 
-        thread = threading.Thread(target=disturb)
+        thread = threading.Thread(target=disturb, daemon=True)
         thread.start()
         self.assertEqual(next_event(watcher).name, "blue")
         thread.join()
@@ -292,7 +292,7 @@ class Closing(TestCase):
             except ValueError as error:
                 ends.append(str(error))
 
-        threads = [threading.Thread(target=iterate), threading.Thread(target=poll)]
+        threads = [threading.Thread(target=body, daemon=True) for body in (iterate, poll)]
         for thread in threads:
             thread.start()
         about_to_wait.wait(DEADLINE)
@@ -312,7 +312,7 @@ class Closing(TestCase):
             in_system_call(watcher, 1)
             os.kill(os.getpid(), signal.SIGUSR1)
 
-        thread = threading.Thread(target=disturb)
+        thread = threading.Thread(target=disturb, daemon=True)
         thread.start()
         self.assertEqual(list(watcher), [])
         thread.join()
@@ -326,6 +326,9 @@ class Closing(TestCase):
 
         def disturbed(*arguments: object) -> object:
             watcher.close()
+            # what is being copied belongs to it: it is freed only when that is over
+            self.assertIsNotNone(watcher._handle)
+            os.fstat(watcher._fd)
             with self.assertRaises(ValueError):
                 watcher.poll(0)
             return copy(*arguments)  # type: ignore[arg-type]
