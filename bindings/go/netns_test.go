@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync"
 	"syscall"
 	"testing"
 	"unsafe"
@@ -188,6 +189,11 @@ func TestEnter(t *testing.T) {
 	if err := ready.Enter(func() error { runtime.Goexit(); return nil }); err == nil {
 		t.Error("a function that never returned succeeded")
 	}
+	noThreadIsInside(t, ready)
+}
+
+func noThreadIsInside(t *testing.T, ready nswatch.Event) {
+	t.Helper()
 	until(t, "no thread is left inside", func() bool {
 		threads, err := os.ReadDir("/proc/self/task")
 		if err != nil {
@@ -195,12 +201,32 @@ func TestEnter(t *testing.T) {
 		}
 		for _, thread := range threads {
 			link, err := os.Readlink("/proc/self/task/" + thread.Name() + "/ns/net")
-			if err == nil && link != outside {
+			if err == nil && link == fmt.Sprintf("net:[%d]", ready.Ino) {
 				return false
 			}
 		}
 		return true
 	})
+}
+
+// The main thread is one that never ends. It is never the one that goes inside.
+func TestEnterOnTheMainThread(t *testing.T) {
+	clean(t)
+	ready := announced(t, open(t, nswatch.NoReplay()), false)
+	var tasks sync.WaitGroup
+	for i := 0; i < 8; i++ {
+		tasks.Add(1)
+		go func() {
+			defer tasks.Done()
+			for i := 0; i < 50; i++ {
+				if err := ready.Enter(func() error { return nil }); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	tasks.Wait()
+	noThreadIsInside(t, ready)
 }
 
 func TestNSIDs(t *testing.T) {
