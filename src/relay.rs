@@ -17,7 +17,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 use crate::error::{Doing, Error, Result};
 use crate::event::{Event, EventKind};
 use crate::named::Opener;
-use crate::options::Policy;
+use crate::options::{Options, Policy};
 use crate::outbox::Outbox;
 use crate::picture::Picture;
 use crate::source::{Drained, Source};
@@ -85,7 +85,13 @@ impl Shared {
 }
 
 impl Relay {
-    pub(crate) fn start(watcher: Watcher, capacity: u32, policy: Policy, epoll: &Epoll) -> Result<Self> {
+    pub(crate) fn start(
+        watcher: Watcher,
+        options: &Options,
+        capacity: u32,
+        policy: Policy,
+        epoll: &Epoll,
+    ) -> Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             readable: Flag::new().doing("make an event descriptor")?,
@@ -98,7 +104,15 @@ impl Relay {
         let (sender, events) = bounded(capacity as usize);
         let (running, stopped) = bounded(0);
         let opener = watcher.opener();
-        let reader = Reader { watcher, events: sender, stopped, policy, shared: Arc::clone(&shared), replaying: false };
+        let reader = Reader {
+            watcher,
+            events: sender,
+            stopped,
+            policy,
+            shared: Arc::clone(&shared),
+            complete: options.replay,
+            replaying: options.replay,
+        };
         let thread =
             sys::without_signals(|| std::thread::Builder::new().name("nswatch".into()).spawn(move || reader.run()));
         Ok(Self {
@@ -240,6 +254,8 @@ struct Reader {
     stopped: Receiver<()>,
     policy: Policy,
     shared: Arc<Shared>,
+    /// Everything that exists has been told, or will be: not so without a replay, until a resync tells it.
+    complete: bool,
     /// In the middle of what is replayed: at open, by a resync, or after an overflow.
     replaying: bool,
 }
@@ -272,7 +288,10 @@ impl Reader {
         match next {
             Ok(Some(event)) => {
                 match event.kind {
-                    EventKind::Synced => self.replaying = false,
+                    EventKind::Synced => {
+                        self.replaying = false;
+                        self.complete = true;
+                    }
                     EventKind::Overflow { .. } => self.replaying = true,
                     _ => self.replaying |= event.replayed,
                 }
@@ -327,7 +346,15 @@ impl Reader {
                 }
                 whole => match self.events.try_send(event) {
                     Ok(()) => {}
-                    Err(TrySendError::Full(_)) => *whole = Some(1),
+                    Err(TrySendError::Full(_)) => {
+                        *whole = Some(1);
+                        if !std::mem::replace(&mut self.complete, true) {
+                            // the `Synced` to come is to be true of what was never told, too
+                            state.resync = true;
+                            state.settled = false;
+                            self.replaying = true;
+                        }
+                    }
                     Err(TrySendError::Disconnected(_)) => return Ok(false),
                 },
             }

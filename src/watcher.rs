@@ -102,7 +102,7 @@ impl Watcher {
     fn relayed(self, options: &Options) -> Result<Self> {
         let Some((capacity, policy)) = options.queue else { return Ok(self) };
         let epoll = Arc::new(Epoll::new().doing("make an epoll descriptor")?);
-        let relay = Relay::start(self, capacity, policy, &epoll)?;
+        let relay = Relay::start(self, options, capacity, policy, &epoll)?;
         Self::new(Box::new(relay), Outbox::default(), epoll)
     }
 

@@ -215,8 +215,7 @@ class Waiting(TestCase):
         program = python(
             "-c",
             "import nswatch\nwatcher = nswatch.Watcher()\nwatcher.poll()\n"
-            "print('waits', flush=True)\ntry:\n"
-            f"    {body}\n"
+            f"try:\n    print('waits', flush=True)\n    {body}\n"
             "except KeyboardInterrupt:\n    print('interrupted', flush=True)\nwatcher.close()\n",
         )
         assert program.stdout is not None
