@@ -93,22 +93,6 @@ func TestOpenNetnsOfWhatIsReplaced(t *testing.T) {
 	})
 }
 
-// Inode numbers are recycled: a successor may have the same.
-func TestOpenNetnsOfASuccessorWithTheSameNumber(t *testing.T) {
-	bothWays(t, func(t *testing.T, ready nswatch.Event) {
-		if ready.NetnsID == 0 {
-			t.Skip("SKIPPED: this kernel has no number that it never uses again")
-		}
-		until(t, "a namespace with the same number", func() bool {
-			ipNetns(t, "del", "blue")
-			ipNetns(t, "add", "blue")
-			return inode(t, "/run/netns/blue") == ready.Ino
-		})
-		_, err := ready.OpenNetns()
-		is(t, err, syscall.ESTALE)
-	})
-}
-
 // What took the place of a namespace may block who opens it, or be a namespace of another kind.
 func TestOpenNetnsOfSomethingElse(t *testing.T) {
 	for name, replace := range map[string]func(path string) error{
