@@ -3,6 +3,7 @@
 #     make watch      build, and print what happens to the network namespaces of this machine
 #     make test       install what the tests need, then run every test in every language
 #     make install    PREFIX=/usr/local DESTDIR= LIBDIR= INCLUDEDIR= BINDIR= MANDIR=
+#     make wheel      a wheel for pip that carries the library, in target/wheel
 #     make chaos      SECONDS=60 SEED=: actors at random against beliefs, see docs/reliability.md
 #     make sanitize   the C test program and the library under AddressSanitizer, the queue under ThreadSanitizer
 #     make lint       formatting, clippy, rustdoc, header drift, exported symbols
@@ -22,7 +23,7 @@ LIBRARY := $(TARGET)/libnswatch.so
 COMMAND := $(TARGET)/nswatch
 SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 
-.PHONY: all watch test chaos sanitize install uninstall header lint clean
+.PHONY: all watch test chaos sanitize install uninstall wheel header lint clean
 
 all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc
 
@@ -79,6 +80,10 @@ uninstall:
 	rm -f $(DESTDIR)$(LIBDIR)/libnswatch.a $(DESTDIR)$(LIBDIR)/pkgconfig/nswatch.pc $(DESTDIR)$(INCLUDEDIR)/nswatch.h
 	rm -f $(DESTDIR)$(BINDIR)/nswatch
 	for page in docs/man/*.1; do rm -f $(DESTDIR)$(MANDIR)/man1/$${page##*/}; done
+
+# Carries the library; `bindings/python/wheel --test` tries it in a fresh virtual environment.
+wheel: $(LIBRARY)
+	bindings/python/wheel $(LIBRARY) $(dir $(TARGET))wheel
 
 header:
 	$(CARGO) build --locked --features header

@@ -10,7 +10,7 @@ use std::io;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A failed request to the kernel, or a refused argument.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("cannot {doing}{}: {}", subject(.on), .why.map_or_else(|| explain(*.errno).to_string_lossy(), Into::into))]
 pub struct Error {
     errno: i32,
@@ -45,11 +45,19 @@ impl Error {
     }
 }
 
-/// Whether an error says nothing about the object asked for, only that a limit or a signal was in the way just now.
+/// Whether an error says nothing about the object asked for, only that a limit or a signal was in the way just now, or
+/// that /proc is not there.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     matches!(
         errno_of(error),
-        libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EINTR | libc::EAGAIN | libc::ENOBUFS | libc::ENOSPC
+        libc::EOPNOTSUPP
+            | libc::EMFILE
+            | libc::ENFILE
+            | libc::ENOMEM
+            | libc::EINTR
+            | libc::EAGAIN
+            | libc::ENOBUFS
+            | libc::ENOSPC
     )
 }
 
@@ -102,13 +110,13 @@ pub fn explain(errno: i32) -> &'static CStr {
         libc::EINVAL => c"invalid argument: a NULL, a relative path, an unknown flag, a value out of range, or not a network namespace",
         libc::ENFILE => c"too many open files in the system: raise fs.file-max",
         libc::EMFILE => c"inotify instance or file descriptor limit reached: raise fs.inotify.max_user_instances or RLIMIT_NOFILE",
-        libc::ENOSPC => c"inotify watch limit reached: raise fs.inotify.max_user_watches",
+        libc::ENOSPC => c"limit of watches reached: raise fs.inotify.max_user_watches or fs.fanotify.max_user_marks",
         libc::ENAMETOOLONG => c"name too long: a name has at most 255 bytes, a path at most 4095",
         libc::ENOSYS => c"not implemented by this kernel, or forbidden by a seccomp filter",
         libc::ELOOP => c"too many levels of symbolic links in the path",
         libc::ENOBUFS => c"messages were lost: raise net.core.rmem_max or read more often",
         libc::EOVERFLOW => c"the peer has more nsids than this kernel lists: ask in the peer itself",
-        libc::EOPNOTSUPP => c"not supported: this kernel lacks what the request needs",
+        libc::EOPNOTSUPP => c"not supported: /proc is not mounted, or not that of this process; or this kernel lacks what the request needs",
         libc::ESTALE => c"the name now refers to another namespace than the one announced",
         libc::ENOTRECOVERABLE => c"nswatch had an internal error and this watcher is of no more use: close it, open another, report the bug",
         _ => c"unexpected error: see errno(3) for its number",

@@ -1,7 +1,7 @@
 //! Where events wait until they are asked for, with the count of all that passed.
 //!
-//! A source pushes at one end, the watcher pops at the other. The outbox is filled only when it is empty, so it
-//! holds at most what one drain or one resync found.
+//! A source pushes at one end, the watcher pops at the other. It is filled only when it is empty, or
+//! by a resync that was asked for, so it holds at most what one drain and those resyncs found.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -55,6 +55,13 @@ impl Outbox {
                 self.counters.dropped += dropped;
                 if std::mem::replace(&mut self.overflown, true) {
                     // more was lost before the first loss was made good: the one `Synced` to come serves both
+                    let told = self.queue.iter_mut().rev().find_map(|event| match &mut event.kind {
+                        EventKind::Overflow { dropped } => Some(dropped),
+                        _ => None,
+                    });
+                    if let Some(told) = told.filter(|told| **told != 0) {
+                        *told += dropped;
+                    }
                     return;
                 }
                 self.counters.overflows += 1;

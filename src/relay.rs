@@ -17,7 +17,7 @@ use crossbeam_channel::{Receiver, Select, Sender, TrySendError, bounded};
 use crate::error::{Doing, Error, Result};
 use crate::event::{Event, EventKind};
 use crate::named::Opener;
-use crate::options::Policy;
+use crate::options::{Options, Policy};
 use crate::outbox::Outbox;
 use crate::picture::Picture;
 use crate::source::{Drained, Source};
@@ -35,6 +35,8 @@ pub(crate) struct Relay {
     /// Dropped to end the thread while it waits for room.
     running: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    /// Where the thread lives: a child of fork(2) has none to wait for, and locks that nobody will open.
+    process: u32,
 }
 
 /// What the two sides share.
@@ -56,16 +58,29 @@ struct State {
     truth: Picture,
     /// When the thread learned the last of it.
     learned: Duration,
+    /// The truth is that of the kernel, not half of a replay.
+    settled: bool,
     /// How many events were dropped since the queue broke; `None`: it is whole.
     broken: Option<u64>,
-    /// The picture is not whole yet: the break is not to be made good before the comparison that is under way.
-    hold: bool,
     /// What the thread could not do. It waits until the consumer knows.
     failure: Option<Error>,
     resync: bool,
     stop: bool,
     /// The thread has ended, whatever the reason.
     ended: bool,
+}
+
+impl State {
+    /// The last failure of the thread; none: it panicked.
+    fn why_ended(&self) -> Error {
+        let panicked = || Error::new(libc::ENOTRECOVERABLE, "go on without the reader thread");
+        self.failure.clone().unwrap_or_else(panicked)
+    }
+
+    fn can_recover(&self) -> bool {
+        // of a thread that has ended there is no more to be had
+        self.broken.is_some() && (self.settled || self.ended)
+    }
 }
 
 impl Shared {
@@ -75,16 +90,14 @@ impl Shared {
     }
 }
 
-impl State {
-    /// How many events were dropped, if that can be made good now. From here on the queue is whole.
-    fn mend(&mut self) -> Option<u64> {
-        if self.hold { None } else { self.broken.take() }
-    }
-}
-
 impl Relay {
-    /// `untold`: there are things that the watcher knows of and has not told.
-    pub(crate) fn start(watcher: Watcher, untold: bool, capacity: u32, policy: Policy, epoll: &Epoll) -> Result<Self> {
+    pub(crate) fn start(
+        watcher: Watcher,
+        options: &Options,
+        capacity: u32,
+        policy: Policy,
+        epoll: &Epoll,
+    ) -> Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             readable: Flag::new().doing("make an event descriptor")?,
@@ -97,7 +110,15 @@ impl Relay {
         let (sender, events) = bounded(capacity as usize);
         let (running, stopped) = bounded(0);
         let opener = watcher.opener();
-        let reader = Reader { watcher, untold, events: sender, stopped, policy, shared: Arc::clone(&shared) };
+        let reader = Reader {
+            watcher,
+            events: sender,
+            stopped,
+            policy,
+            shared: Arc::clone(&shared),
+            complete: options.replay,
+            replaying: options.replay,
+        };
         let thread =
             sys::without_signals(|| std::thread::Builder::new().name("nswatch".into()).spawn(move || reader.run()));
         Ok(Self {
@@ -108,6 +129,7 @@ impl Relay {
             opener,
             running: Some(running),
             thread: Some(thread.doing("start a thread")?),
+            process: std::process::id(),
         })
     }
 
@@ -121,26 +143,27 @@ impl Relay {
 
     /// Deals with what comes after the last event in the queue.
     fn at_the_end(&mut self, state: &mut State, out: &mut Outbox) -> Result<()> {
-        if let Some(dropped) = state.mend() {
-            self.recover(dropped, state, out);
+        if state.can_recover() {
+            self.recover(0, state, out);
             if state.failure.is_some() || state.ended {
                 self.shared.readable.raise().doing("raise an event descriptor")?;
             }
             return Ok(());
+        }
+        if state.ended {
+            return Err(state.why_ended());
         }
         if let Some(failure) = state.failure.take() {
             // now that it is known, the thread may try again
             self.shared.request.raise().doing("raise an event descriptor")?;
             return Err(failure);
         }
-        match state.ended {
-            true => Err(without_thread()),
-            false => Ok(()),
-        }
+        Ok(())
     }
 
     /// Tells what the dropped events did.
-    fn recover(&mut self, dropped: u64, state: &State, out: &mut Outbox) {
+    fn recover(&mut self, discarded: u64, state: &mut State, out: &mut Outbox) {
+        let dropped = state.broken.take().unwrap_or(0) + discarded;
         // not now: an event that the thread learned of before now may still come to the queue
         out.learned_at(state.learned);
         out.push(EventKind::Overflow { dropped }, false);
@@ -150,19 +173,20 @@ impl Relay {
     }
 }
 
-fn without_thread() -> Error {
-    Error::new(libc::ENOTRECOVERABLE, "go on without the reader thread")
-}
-
 impl Source for Relay {
     fn drain(&mut self, out: &mut Outbox) -> Result<Drained> {
         if self.policy == Policy::DropOldest {
             let shared = Arc::clone(&self.shared);
             let mut state = shared.state();
-            if let Some(dropped) = state.mend() {
+            if state.can_recover() {
                 let older = self.events.try_iter().count() as u64;
-                self.recover(dropped + older, &state, out);
+                self.recover(older, &mut state, out);
                 return Ok(Drained::All);
+            }
+            if state.broken.is_some() {
+                // the thread raises the flag when it is in the picture again
+                self.shared.readable.lower().doing("read an event descriptor")?;
+                return self.at_the_end(&mut state, out).map(|()| Drained::All);
             }
         }
         if let Ok(event) = self.events.try_recv() {
@@ -184,7 +208,7 @@ impl Source for Relay {
     fn resync(&mut self, _out: &mut Outbox) -> Result<()> {
         let mut state = self.shared.state();
         if state.ended {
-            return Err(without_thread());
+            return Err(state.why_ended());
         }
         state.resync = true;
         drop(state);
@@ -210,6 +234,10 @@ impl Source for Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
+        if std::process::id() != self.process {
+            std::mem::forget(self.thread.take());
+            return;
+        }
         self.shared.state().stop = true;
         self.running = None;
         let asked = self.shared.request.raise();
@@ -223,13 +251,15 @@ impl Drop for Relay {
 /// The side of the thread.
 struct Reader {
     watcher: Watcher,
-    /// There is more than the events told, until a comparison is complete: what existed at open without a replay.
-    untold: bool,
     events: Sender<Event>,
     /// Disconnected when the relay goes.
     stopped: Receiver<()>,
     policy: Policy,
     shared: Arc<Shared>,
+    /// Everything that exists has been told, or will be: not so without a replay, until a resync tells it.
+    complete: bool,
+    /// In the middle of what is replayed: at open, by a resync, or after an overflow.
+    replaying: bool,
 }
 
 impl Reader {
@@ -258,18 +288,30 @@ impl Reader {
         self.shared.known.store(stats.known, Ordering::Relaxed);
         self.shared.pending.store(stats.pending, Ordering::Relaxed);
         match next {
-            Ok(Some(event)) => self.pass(event),
+            Ok(Some(event)) => {
+                match event.kind {
+                    EventKind::Synced => {
+                        self.replaying = false;
+                        self.complete = true;
+                    }
+                    EventKind::Overflow { .. } => self.replaying = true,
+                    _ => self.replaying |= event.replayed,
+                }
+                self.pass(event, stats.queued == 0 && !self.replaying)
+            }
             Ok(None) => {
                 sys::poll_readable_either(self.watcher.as_fd(), self.shared.request.as_fd())?;
                 self.shared.request.lower()?;
                 Ok(true)
             }
+            Err(failure) if self.watcher.is_over() => {
+                self.shared.state().failure = Some(failure);
+                Ok(false)
+            }
             Err(failure) => {
                 {
                     let mut state = self.shared.state();
                     state.failure = Some(failure);
-                    // what can be made good is, before the failure is told
-                    state.hold = false;
                     self.shared.readable.raise()?;
                 }
                 while self.shared.state().failure.is_some() && !self.shared.state().stop {
@@ -282,21 +324,22 @@ impl Reader {
         }
     }
 
-    /// Queues an event; `false` when it is time to end. The flag goes up under the lock, so that to the consumer, who
-    /// takes it down under the lock, both are one step: it never wakes for an event that it has already.
-    fn pass(&mut self, event: Event) -> std::io::Result<bool> {
-        let mut event = event;
+    /// Passes an event on; `settled`: after it the truth is that of the kernel.
+    ///
+    /// The flag goes up under the lock, and the consumer takes it down under the lock, so that nobody who was told that
+    /// there is no more is woken for an event that he had before.
+    fn pass(&mut self, mut event: Event, settled: bool) -> std::io::Result<bool> {
         loop {
             let shared = Arc::clone(&self.shared);
             let mut state = shared.state();
             let queued = match self.policy {
-                Policy::Block => self.events.try_send(event),
-                _ => self.queue_or_drop(&mut state, event),
+                Policy::Block => self.events.try_send(event).map(|()| true),
+                _ => self.queue_or_drop(&mut state, event, settled),
             };
             match queued {
-                Ok(()) => {
+                Ok(news) => {
                     self.shared.queued_max.fetch_max(self.events.len() as u64, Ordering::Relaxed);
-                    return self.shared.readable.raise().map(|()| true);
+                    return if news { self.shared.readable.raise().map(|()| true) } else { Ok(true) };
                 }
                 Err(TrySendError::Disconnected(_)) => return Ok(false),
                 Err(TrySendError::Full(back)) => event = back,
@@ -308,25 +351,31 @@ impl Reader {
         }
     }
 
-    fn queue_or_drop(&mut self, state: &mut State, event: Event) -> Result<(), TrySendError<Event>> {
+    /// Whether that is news to the consumer.
+    fn queue_or_drop(&mut self, state: &mut State, event: Event, settled: bool) -> Result<bool, TrySendError<Event>> {
         state.truth.add(&event.kind);
         state.learned = event.time;
-        let complete = event.kind == EventKind::Synced;
-        self.untold &= !complete;
+        state.settled = settled;
         if let Some(dropped) = &mut state.broken {
-            *dropped += 1;
-            state.hold &= !complete;
-            return Ok(());
+            *dropped += match event.kind {
+                EventKind::Overflow { dropped } => dropped.max(1),
+                _ => 1,
+            };
+            // the consumer may have come to the break before
+            return Ok(settled);
         }
         match self.events.try_send(event) {
             Err(TrySendError::Full(_)) => {
                 state.broken = Some(1);
-                // after `Synced` all that exists must have been told
-                state.hold = self.untold;
-                state.resync |= self.untold;
-                Ok(())
+                if !std::mem::replace(&mut self.complete, true) {
+                    // the `Synced` to come is to be true of what was never told, too
+                    state.resync = true;
+                    state.settled = false;
+                    self.replaying = true;
+                }
+                Ok(true)
             }
-            queued => queued,
+            queued => queued.map(|()| true),
         }
     }
 

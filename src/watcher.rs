@@ -1,7 +1,7 @@
 //! The front: one descriptor to poll, one call to ask for the next event.
 //!
 //! The watcher owns a source and an outbox and keeps the one promise that neither can: its descriptor polls readable
-//! exactly while there is something to be had. It must not know what its source listens to.
+//! while there is something to be had. It must not know what its source listens to.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -102,8 +102,13 @@ impl Watcher {
     fn relayed(self, options: &Options) -> Result<Self> {
         let Some((capacity, policy)) = options.queue else { return Ok(self) };
         let epoll = Arc::new(Epoll::new().doing("make an epoll descriptor")?);
-        let relay = Relay::start(self, !options.replay, capacity, policy, &epoll)?;
+        let relay = Relay::start(self, options, capacity, policy, &epoll)?;
         Self::new(Box::new(relay), Outbox::default(), epoll)
+    }
+
+    /// Whether no event can come any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.out.is_empty() && self.source.is_over()
     }
 
     pub(crate) fn opener(&self) -> Option<Opener> {

@@ -86,6 +86,16 @@ fn who_may_not_read_an_ancestor_may_watch<A: Api>() {
     // its end is seen from within
     std::fs::remove_dir_all("/run/a/netns").unwrap();
     elsewhere(&Restriction::powerless(), || o.expect(&[(Deleted, "half")]));
+    o.resync();
+    make_dir("/run/a/netns");
+    placeholder("/run/a/netns/half");
+    elsewhere(&Restriction::powerless(), || o.resync());
+    // so is that it may not be read any more; that it may again, only a comparison can tell
+    set_mode("/run/a/netns", 0o000);
+    elsewhere(&Restriction::powerless(), || o.expect(&[(Deleted, "half")]));
+    set_mode("/run/a/netns", 0o700);
+    let told = elsewhere(&Restriction::powerless(), || o.resync());
+    assert_eq!(told.iter().map(|event| event.brief()).collect::<Vec<_>>(), [(Created, "half".to_owned())]);
 }
 
 /// The mode of `path` changes, above or at the watched `dir`; all that the watcher does, it does without power.
@@ -229,11 +239,11 @@ fn every_function_of_c_takes_null_and_garbage() {
         assert_eq!(co::nsw_options_set_flags(options, !0), -libc::EINVAL);
 
         // what is refused leaves what it was to fill in alone
-        let mut watcher = 1 as *mut cw::nsw_watcher;
+        let mut watcher = std::ptr::dangling_mut::<cw::nsw_watcher>();
         for source in [0, 3, 99, u32::MAX] {
             assert_eq!(cw::nsw_open(source, options, &mut watcher), -libc::EINVAL);
         }
-        assert_eq!(watcher, 1 as *mut cw::nsw_watcher);
+        assert_eq!(watcher, std::ptr::dangling_mut::<cw::nsw_watcher>());
         assert_eq!(cw::nsw_open(cw::NSW_SOURCE_NAMED, options, &mut watcher), 0, "the options are as they were");
         co::nsw_options_free(options);
 
@@ -248,10 +258,10 @@ fn every_function_of_c_takes_null_and_garbage() {
         for which in [0, 9, u32::MAX] {
             assert_eq!(cw::nsw_stat(watcher, which), 0);
         }
-        let mut untouched = 1 as *const ce::nsw_event;
+        let mut untouched = std::ptr::dangling::<ce::nsw_event>();
         assert_eq!(cw::nsw_next_event(watcher, &mut untouched), 0);
         assert_eq!(cw::nsw_wait_event(watcher, 0, &mut untouched), 0);
-        assert_eq!(untouched, 1 as *const ce::nsw_event);
+        assert_eq!(untouched, std::ptr::dangling::<ce::nsw_event>());
         cw::nsw_close(watcher);
     }
 }

@@ -311,6 +311,18 @@ fn more_ids_than_the_kernel_lists() {
 }
 
 #[test]
+fn more_ids_than_a_fresh_socket_is_told() {
+    sandbox();
+    // far apart, so that none is found by looking around
+    let namespaces: Vec<(OwnedFd, i32)> = (0..200).map(|n| (anonymous(), n * 1000)).collect();
+    for (namespace, wanted) in &namespaces {
+        nsid::assign(namespace, Some(*wanted)).unwrap();
+    }
+    let all: Vec<i32> = namespaces.iter().map(|(_, nsid)| *nsid).collect();
+    assert_eq!(nsid::list().unwrap(), all);
+}
+
+#[test]
 fn a_list_for_c_is_filled_as_far_as_there_is_room() {
     sandbox();
     name_with_id("blue", "5");

@@ -16,6 +16,8 @@ both! {
     the_end_of_the_watch_is_told
     what_was_not_replayed_is_told_by_what_makes_good
     the_end_of_the_watch_is_told_if_it_was_dropped
+    what_was_not_replayed_is_told_when_a_queue_breaks
+    what_is_synced_is_the_whole_truth
     it_ends_while_it_waits_for_room
 }
 
@@ -120,6 +122,7 @@ fn the_end_of_the_watch_is_told<A: Api>() {
     o.expect(&[(DirDeleted, "")]);
     for _ in 0..3 {
         assert_eq!(o.api.wait(Some(DEADLINE)), Err(libc::ENOENT));
+        assert_eq!(o.api.resync(), Err(libc::ENOENT));
     }
 }
 
@@ -154,6 +157,32 @@ fn the_end_of_the_watch_is_told_if_it_was_dropped<A: Api>() {
         o.until(DirDeleted, "");
         let end = std::iter::repeat_with(|| o.api.wait(Some(DEADLINE))).find(|told| !matches!(told, Ok(Some(_))));
         assert_eq!(end, Some(Err(libc::ENOENT)));
+    }
+}
+
+fn what_was_not_replayed_is_told_when_a_queue_breaks<A: Api>() {
+    for policy in [NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST] {
+        sandbox();
+        make_dir(RUN_NETNS);
+        placeholder("/run/netns/before");
+        let flags = nswatch::capi::options::NSW_NO_REPLAY;
+        let mut o = Observer::<A>::open(&How { flags, ..how(2, policy) });
+        (0..100).for_each(|i| placeholder(name(i)));
+        until_known(&o, 101);
+        o.until(Synced, "");
+        assert!(o.checker.believed().contains_key(&b"before"[..]), "synced, but not told what there is");
+    }
+}
+
+fn what_is_synced_is_the_whole_truth<A: Api>() {
+    for policy in [NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST] {
+        sandbox();
+        make_dir(RUN_NETNS);
+        (0..5000).for_each(|i| placeholder(name(i)));
+        // the queue breaks in the middle of the replay
+        let mut o = Observer::<A>::open(&how(4, policy));
+        o.until(Synced, "");
+        assert_eq!(o.checker.believed().len(), 5000, "half of a replay was called complete");
     }
 }
 

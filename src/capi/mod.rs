@@ -44,6 +44,22 @@ unsafe fn borrow<'a, T>(pointer: *const T) -> Result<&'a T> {
     unsafe { pointer.as_ref() }.ok_or_else(invalid)
 }
 
+/// Where a result is stored, on success only. What is there before may be anything.
+struct Out<T>(std::ptr::NonNull<T>);
+
+impl<T> Out<T> {
+    /// # Safety
+    /// `pointer` is NULL, or may be written to during the call.
+    unsafe fn new(pointer: *mut T) -> Result<Self> {
+        std::ptr::NonNull::new(pointer).map(Self).ok_or_else(invalid)
+    }
+
+    fn put(self, value: T) {
+        // SAFETY: whoever made it promised so.
+        unsafe { self.0.write(value) }
+    }
+}
+
 /// Borrows for change what a handle of C points to.
 ///
 /// # Safety

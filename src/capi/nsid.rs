@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use libc::c_int;
 
 use super::event::NSID_NOT_ASSIGNED;
-use super::{borrow_mut, guard, invalid};
+use super::{Out, guard, invalid};
 use crate::error::{Error, Result};
 use crate::nsid;
 
@@ -25,8 +25,8 @@ use crate::nsid;
 unsafe fn answer(out: *mut i32, ask: impl FnOnce() -> Result<Option<i32>>) -> c_int {
     guard(|| {
         // SAFETY: the caller's promise.
-        let out = unsafe { borrow_mut(out) }?;
-        *out = ask()?.unwrap_or(NSID_NOT_ASSIGNED);
+        let out = unsafe { Out::new(out) }?;
+        out.put(ask()?.unwrap_or(NSID_NOT_ASSIGNED));
         Ok(0)
     })
 }
@@ -163,14 +163,14 @@ pub unsafe extern "C" fn nsid_translate(nsid: i32, from: i32, result: *mut i32) 
 /// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached;
 /// -EAGAIN: the kernel was interrupted time and again.
 ///
-/// Linux 6.18 itself lists the first 1158 only; those after them are found as long as no 64 in a row are free.
+/// Linux 6.18 itself lists the first 1158 only; those after them are found as long as no 1024 in a row are free.
 ///
 /// Since: 0.1 (Linux 4.2)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsid_list(nsids: *mut i32, capacity: usize, count: *mut usize) -> c_int {
     guard(|| {
         // SAFETY: NULL or writable, as the documentation demands.
-        let count = unsafe { borrow_mut(count) }?;
+        let count = unsafe { Out::new(count) }?;
         if nsids.is_null() && capacity > 0 {
             return Err(invalid());
         }
@@ -180,7 +180,7 @@ pub unsafe extern "C" fn nsid_list(nsids: *mut i32, capacity: usize, count: *mut
             // made just now does not overlap with it.
             unsafe { std::ptr::copy_nonoverlapping(found.as_ptr(), nsids, found.len().min(capacity)) };
         }
-        *count = found.len();
+        count.put(found.len());
         Ok(0)
     })
 }

@@ -42,7 +42,7 @@ pub struct nsw_options(pub(super) Options);
 
 /// Makes options with the default values.
 ///
-/// Returns them, or NULL if there is no memory.
+/// Returns them; NULL after an internal error.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -91,7 +91,8 @@ pub unsafe extern "C" fn nsw_options_set_flags(o: *mut nsw_options, flags: u32) 
 
 /// Sets the directory whose entries are the names, for NSW_SOURCE_NAMED. It need not exist.
 ///
-/// @path: an absolute path; copied. Default: "/run/netns".
+/// @path: an absolute path; copied. Default: "/run/netns". More than 3839 bytes are
+/// -ENAMETOOLONG for nsw_open(): no name in it could be reached.
 ///
 /// Returns 0, or -EINVAL: an argument is NULL, or the path is not absolute; then nothing is changed.
 ///
@@ -132,7 +133,7 @@ pub unsafe extern "C" fn nsw_options_set_settle(o: *mut nsw_options, ms: u32) ->
 
 /// Asks for a background reader thread with a bounded queue, which takes events from the kernel as they come, however
 /// rarely they are asked for. The thread ends with nsw_close() and has all signals blocked. The price: a process with a
-/// second thread can no longer unshare(CLONE_NEWUSER), or setns(2) to a user namespace; and a child of fork(2) has no
+/// second thread can no longer unshare(CLONE_NEWUSER), or setns(2) to a user or mount namespace; and a child of fork(2) has no
 /// such thread and must not touch the watcher.
 ///
 /// @capacity: how many events the queue holds, 1 to 1048576.

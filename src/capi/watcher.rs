@@ -9,7 +9,7 @@ use libc::c_int;
 
 use super::event::nsw_event;
 use super::options::nsw_options;
-use super::{borrow, borrow_mut, guard, invalid};
+use super::{Out, borrow, borrow_mut, guard, invalid};
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::watcher::Watcher;
@@ -44,9 +44,39 @@ pub const NSW_STAT_KNOWN: u32 = 8;
 pub struct nsw_watcher {
     watcher: Watcher,
     /// What the caller has borrowed.
-    current: Option<nsw_event>,
+    current: Lent,
     /// A panic, here or in its thread, has left it in a state that nobody knows.
     broken: bool,
+}
+
+/// The event that the caller has borrowed. A raw pointer: the caller may look at it while the watcher is at work.
+struct Lent(*mut nsw_event);
+
+impl Default for Lent {
+    fn default() -> Self {
+        Self(std::ptr::null_mut())
+    }
+}
+
+impl Lent {
+    fn lend(&mut self, event: nsw_event) -> *const nsw_event {
+        self.take_back();
+        self.0 = Box::into_raw(Box::new(event));
+        self.0
+    }
+
+    fn take_back(&mut self) {
+        if !self.0.is_null() {
+            // SAFETY: it came from `lend`, and is forgotten here.
+            drop(unsafe { Box::from_raw(std::mem::replace(&mut self.0, std::ptr::null_mut())) });
+        }
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.take_back();
+    }
 }
 
 /// Runs `body` on a watcher, unless a panic has broken it before.
@@ -85,19 +115,21 @@ unsafe fn with(watcher: *mut nsw_watcher, body: impl FnOnce(&mut nsw_watcher) ->
 /// -EMFILE, -ENFILE: the limit of inotify instances, or of open files, is reached;
 /// -ENOSPC: the limit of inotify watches is reached;
 /// -EPERM: NSW_SOURCE_NSID with NSW_ALL_NSID, and CAP_NET_BROADCAST is missing;
-/// -EAGAIN: NSW_SOURCE_NSID, and the kernel was interrupted time and again;
-/// -ENOMEM, -ENOBUFS: out of memory.
+/// -EAGAIN: NSW_SOURCE_NSID, and the kernel was interrupted time and again; or the reader thread of
+/// nsw_options_set_queue() is one too many (RLIMIT_NPROC);
+/// -EOPNOTSUPP: /proc is not mounted, or not that of this process;
+/// -ENOMEM, -ENOBUFS: the kernel is out of memory. (For want of its own memory the library aborts, as Rust does.)
 ///
 /// NSW_SOURCE_NAMED uses one inotify instance and three file descriptors; up to three more once a name has waited for
-/// its mount. NSW_SOURCE_NSID uses four file descriptors, with NSW_ALL_NSID five, and needs Linux 5.0.
-/// Paths are resolved in the mount namespace of the calling thread. Needs /proc.
+/// its mount, one for nsw_options_set_settle(). NSW_SOURCE_NSID uses four file descriptors, with NSW_ALL_NSID five, and needs Linux 5.0.
+/// nsw_options_set_queue() takes four more. Paths are resolved in the mount namespace of the calling thread.
 ///
-/// Since: 0.1 (Linux 5.10; see inotify(7))
+/// Since: 0.1 (Linux 5.10; see inotify(7), fanotify(7), rtnetlink(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_open(source: u32, options: *const nsw_options, watcher: *mut *mut nsw_watcher) -> c_int {
     guard(|| {
         // SAFETY: NULL or writable, as the documentation demands.
-        let out = unsafe { borrow_mut(watcher) }?;
+        let out = unsafe { Out::new(watcher) }?;
         let defaults;
         let options = if options.is_null() {
             defaults = Options::default();
@@ -111,7 +143,7 @@ pub unsafe extern "C" fn nsw_open(source: u32, options: *const nsw_options, watc
             NSW_SOURCE_NSID => Watcher::nsid(options)?,
             _ => return Err(invalid()),
         };
-        *out = Box::into_raw(Box::new(nsw_watcher { watcher: opened, current: None, broken: false }));
+        out.put(Box::into_raw(Box::new(nsw_watcher { watcher: opened, current: Lent::default(), broken: false })));
         Ok(0)
     })
 }
@@ -131,7 +163,9 @@ pub unsafe extern "C" fn nsw_close(watcher: *mut nsw_watcher) {
 }
 
 /// The file descriptor to poll for POLLIN. It is level-triggered: readable while there is an event to be had, however
-/// often and by whatever means it is polled. Close-on-exec, non-blocking, the same for the life of the watcher.
+/// often and by whatever means it is polled. (One exception: where both fanotify mount events and AIO are refused, a
+/// wake-up for a mount is seen by one poll only; ask for events after each.) Close-on-exec, non-blocking, the same for
+/// the life of the watcher.
 ///
 /// Returns the descriptor, which stays the watcher's: do not read or close it; or -EINVAL: @watcher is NULL.
 ///
@@ -142,7 +176,8 @@ pub unsafe extern "C" fn nsw_fd(watcher: *const nsw_watcher) -> c_int {
     guard(|| Ok(unsafe { borrow(watcher) }?.watcher.as_raw_fd()))
 }
 
-/// Gives out the next event. Never blocks.
+/// Gives out the next event. Never waits for one. (A name that is a symbolic link into a filesystem that hangs makes
+/// the look at it hang: watch directories that only trusted users write to.)
 ///
 /// @event: where a pointer to the event is stored; it is borrowed until the next call of this function,
 /// nsw_wait_event() or nsw_close() on the same watcher.
@@ -193,11 +228,11 @@ unsafe fn give(
 ) -> c_int {
     let body = |this: &mut nsw_watcher| {
         // SAFETY: the caller's promise.
-        let out = unsafe { borrow_mut(event) }?;
-        this.current = None;
+        let out = unsafe { Out::new(event) }?;
+        this.current.take_back();
         match next(&mut this.watcher)? {
             Some(next) => {
-                *out = this.current.insert(nsw_event(next));
+                out.put(this.current.lend(nsw_event(next)));
                 Ok(1)
             }
             None => Ok(0),

@@ -92,7 +92,7 @@ impl Ledger {
         let Some(change) = change else { return };
         let Some(window) = &mut self.window else { return tell(change, false, out) };
         if !window.told.contains_key(&change.name) {
-            window.ends.push_back((out.now() + window.length, change.name.clone()));
+            window.ends.push_back((out.now().saturating_add(window.length), change.name.clone()));
             window.told.insert(change.name, change.from);
         }
     }

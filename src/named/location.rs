@@ -30,6 +30,9 @@ const END: WatchMask = WAY.union(WatchMask::CREATE).union(WatchMask::DELETE_SELF
 const SELF: EventMask =
     EventMask::MOVE_SELF.union(EventMask::DELETE_SELF).union(EventMask::UNMOUNT).union(EventMask::IGNORED);
 
+/// The longest path of a directory whose every name can be reached: with `/`, a name of 255 bytes and a NUL.
+const LONGEST: usize = libc::PATH_MAX as usize - 257;
+
 /// The most symbolic links in one path, as in the kernel.
 const MAX_LINKS: usize = 40;
 
@@ -44,7 +47,8 @@ struct Step {
 /// What a walk came to.
 #[derive(Debug)]
 pub(crate) enum Arrival {
-    /// At a directory, opened for reading; `same` if it is the one that was watched before, so nothing was missed.
+    /// At a directory, opened for reading; `same` if it is the one that was watched before. Then little can have been
+    /// missed: what was made in it while it was watched as a part of its own way, by a link or `..`, for less.
     Directory { opened: OwnedFd, same: bool },
     /// Nowhere, for this reason.
     Nowhere(io::Error),
@@ -67,6 +71,9 @@ impl Location {
     pub(crate) fn new(path: &Path) -> Result<Self> {
         let path = CString::new(path.as_os_str().as_bytes())
             .map_err(|_| Error::invalid("watch", "the path has a NUL byte in it").on(path))?;
+        if path.count_bytes() > LONGEST {
+            return Err(Error::new(libc::ENAMETOOLONG, "watch").on(OsStr::from_bytes(path.to_bytes())));
+        }
         Ok(Self { path, steps: Vec::new(), directory: None, place: None })
     }
 
@@ -113,7 +120,15 @@ impl Location {
     pub(crate) fn walk(&mut self, inotify: &Inotify) -> Result<Arrival> {
         let mut walk = Walk { inotify, steps: Vec::new() };
         let arrival = match walk.walk_on(&self.path) {
-            Err(error) if is_shortage(&error) => return Err(error).doing_on("watch the way to", self.as_os_str()),
+            Err(error) if is_shortage(&error) => {
+                // what it has watched so far is kept, for the next walk to take away what it does not need
+                for step in walk.steps {
+                    if !self.steps.iter().any(|known| known.watch == step.watch && known.next == step.next) {
+                        self.steps.push(step);
+                    }
+                }
+                return Err(error).doing_on("watch the way to", self.as_os_str());
+            }
             arrival => arrival,
         };
         let steps = walk.steps;
@@ -216,7 +231,8 @@ impl Walk<'_> {
     }
 
     fn watch(&mut self, directory: BorrowedFd<'_>, mask: WatchMask, next: Option<&CStr>) -> io::Result<()> {
-        let watch = self.inotify.watches().add(sys::proc_path(directory), mask | WatchMask::ONLYDIR)?;
+        let watch = self.inotify.watches().add(sys::proc_path(directory), mask | WatchMask::ONLYDIR);
+        let watch = watch.map_err(sys::proc_error)?;
         self.steps.push(Step { watch, next: next.map(CStr::to_owned) });
         Ok(())
     }

@@ -14,15 +14,16 @@ mod readiness;
 mod roster;
 pub(crate) mod wire;
 
-use std::ffi::CString;
+use std::collections::BTreeSet;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
 use inotify::{EventMask, Inotify};
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Error, Result, errno_of, is_shortage};
 use crate::event::{Event, EventKind, Name};
 use crate::options::Options;
 use crate::outbox::Outbox;
@@ -76,7 +77,7 @@ struct Due {
     synced: bool,
     /// Names that something was moved away from. Whether something else is there now is to be seen: when two names
     /// change places, each is told as the target of one move and then as the source of the other.
-    vacated: Vec<Name>,
+    vacated: BTreeSet<Name>,
 }
 
 /// How what a look finds is told.
@@ -169,7 +170,7 @@ impl Named {
             self.ledger.observe(notice.name, State::Absent, out);
             self.readiness.forget(notice.name);
             if mask.contains(EventMask::MOVED_FROM) {
-                self.due.vacated.push(Name::new(notice.name));
+                self.due.vacated.insert(Name::new(notice.name));
             }
         }
     }
@@ -183,6 +184,8 @@ impl Named {
 
     /// Does what is due.
     fn catch_up(&mut self, out: &mut Outbox) -> Result<()> {
+        // first, as what follows can fail
+        self.ledger.tell_settled(out)?;
         match self.readiness.hear(&self.location)? {
             Tidings::Lost => self.lost(out),
             Tidings::Way => self.due.walk = true,
@@ -194,12 +197,12 @@ impl Named {
             // what a comparison finds out about the directory is no more news than what it finds out about the names
             self.arrive(arrival, self.due.look.unwrap_or(Telling::News), out)?;
         }
-        while let Some(name) = self.due.vacated.last() {
+        while let Some(name) = self.due.vacated.first() {
             if self.ledger.roster().state(name.as_c_str()) == State::Absent && self.location.has(name)? {
                 self.ledger.observe(name.as_c_str(), State::Placeholder, out);
                 self.readiness.consider(name.as_c_str());
             }
-            self.due.vacated.pop();
+            self.due.vacated.pop_first();
         }
         self.readiness.check(&mut self.ledger, self.probe, &self.location, out)?;
         self.ledger.tell_settled(out)?;
@@ -214,7 +217,8 @@ impl Named {
     fn arrive(&mut self, arrival: Arrival, coming: Telling, out: &mut Outbox) -> Result<()> {
         let directory = match arrival {
             Arrival::Directory { opened, same: true } => {
-                // it may have been away, and names were looked up in what was in its place
+                // it may have been away, and names were looked up in what was in its place; and if it is a part of its
+                // own way, it was watched for less while that was walked
                 self.due.look.get_or_insert(Telling::Changes);
                 Some(opened)
             }
@@ -260,16 +264,19 @@ impl Named {
         let doing = "read the directory";
         let replayed = telling == Telling::Replayed;
         self.ledger.begin_look(out);
-        for entry in std::fs::read_dir(sys::proc_path(directory.as_fd())).doing_on(doing, self.location.as_os_str())? {
+        let entries = std::fs::read_dir(sys::proc_path(directory.as_fd())).map_err(sys::proc_error);
+        for entry in entries.doing_on(doing, self.location.as_os_str())? {
             let entry = match entry {
                 Ok(entry) if entry.file_type().is_ok_and(|kind| kind.is_dir()) => continue,
                 Ok(entry) => entry,
-                // what is removed while it is read holds no names
-                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
-                Err(error) => return Err(error).doing_on(doing, self.location.as_os_str()),
+                Err(error) if is_shortage(&error) => return Err(error).doing_on(doing, self.location.as_os_str()),
+                // what was removed while it is read, or cannot be read at all, holds no names
+                Err(_) => break,
             };
             let Ok(name) = CString::new(entry.file_name().into_vec()) else { continue };
-            let found = self.probe.look(directory.as_fd(), &name).doing_on("look at", entry.path())?;
+            let found = self.probe.look(directory.as_fd(), &name);
+            let found = found
+                .map_err(|error| Error::new(errno_of(&error), "look at").on(OsStr::from_bytes(name.to_bytes())))?;
             let state = found.map_or(State::Placeholder, |found| State::Namespace(found.netns));
             match telling {
                 Telling::Silent => self.ledger.assume(&name, state),
@@ -309,6 +316,10 @@ impl Source for Named {
         self.catch_up(out)
     }
 
+    fn is_over(&self) -> bool {
+        self.ended
+    }
+
     fn known(&self) -> u64 {
         self.ledger.roster().len() as u64
     }
@@ -344,7 +355,11 @@ impl Opener {
         let EventKind::Ready(name, netns) = ready.kind() else {
             return Err(Error::invalid(doing, "the event is not one that announces a namespace"));
         };
-        match self.probe.open(&location::join(&self.dir, name.as_c_str())).doing_on(doing, name)? {
+        let opened = match self.probe.open(&location::join(&self.dir, name.as_c_str())) {
+            Err(error) if !is_shortage(&error) && error.kind() != io::ErrorKind::PermissionDenied => None,
+            opened => opened.doing_on(doing, name)?,
+        };
+        match opened {
             Some((found, namespace)) if found == *netns => Ok(namespace),
             Some(_) => Err(Error::new(libc::ESTALE, doing).on(name)),
             None => Err(Error::new(libc::ENOENT, doing).on(name)),

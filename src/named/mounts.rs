@@ -42,7 +42,7 @@ pub(crate) enum Heard {
 #[derive(Debug)]
 pub(crate) struct Mounts {
     epoll: Arc<Epoll>,
-    /// Made when first needed, then kept.
+    /// Made when first needed, then kept, unless it is the last of them: there may be a better one by now.
     means: Option<Means>,
     armed: bool,
 }
@@ -62,7 +62,7 @@ impl Mounts {
             return Ok(());
         }
         let doing = "listen to mounts";
-        if self.means.is_none() {
+        if matches!(self.means, None | Some(Means::Bare(_))) {
             self.means = Some(Means::best().doing(doing)?);
         }
         match &mut self.means {
@@ -148,17 +148,14 @@ impl Mounts {
 
 impl Means {
     fn best() -> io::Result<Self> {
-        match MountGroup::new().and_then(|group| group.listen().map(|()| group)) {
-            Ok(group) => return Ok(Self::Events(group)),
-            // a full house is no reason to settle for less; EMFILE of fanotify_init is its limit of groups
-            Err(error) if is_shortage(&error) && error.raw_os_error() != Some(libc::EMFILE) => return Err(error),
-            Err(_) => {}
-        }
-        match MountPoll::new() {
-            Ok(poll) => return Ok(Self::Poll(poll)),
-            Err(error) if is_shortage(&error) && error.raw_os_error() != Some(libc::EAGAIN) => return Err(error),
-            Err(_) => {}
-        }
-        File::open("/proc/thread-self/mountinfo").map(Self::Bare)
+        let events = || MountGroup::new().and_then(|group| group.listen().map(|()| Self::Events(group)));
+        let bare = || File::open("/proc/thread-self/mountinfo").map_err(sys::proc_error).map(Self::Bare);
+        events().or_else(|_| MountPoll::new().map(Self::Poll)).or_else(|error| match error.raw_os_error() {
+            // all there may be are taken, which can last
+            Some(libc::EAGAIN) => bare(),
+            // the last means is not as good as the others: not to be taken for good because of a moment's shortage
+            _ if is_shortage(&error) => Err(error),
+            _ => bare(),
+        })
     }
 }

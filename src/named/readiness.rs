@@ -4,6 +4,7 @@
 //! of it. So while a name waits, and only then unless asked otherwise, mounts are listened to. The order is what
 //! makes it right: first listen, then look; whatever happens after the look is heard.
 
+use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use super::mounted::Mounted;
 use super::mounts::{Heard, Mounts};
 use super::probe::{Found, Probe};
 use super::roster::State;
-use crate::error::{Doing, Result};
+use crate::error::{Error, Result, errno_of};
 use crate::event::Name;
 use crate::outbox::Outbox;
 use crate::sys::{self, CWD, Epoll, MountChange};
@@ -26,7 +27,7 @@ pub(crate) struct Readiness {
     /// Kept only if `always`.
     mounted: Mounted,
     /// Names to look at, whatever they were.
-    fresh: Vec<Name>,
+    fresh: BTreeSet<Name>,
     /// More names to look at.
     stale: Stale,
 }
@@ -54,7 +55,7 @@ pub(crate) enum Tidings {
 impl Readiness {
     pub(crate) fn new(epoll: Arc<Epoll>, always: bool) -> Self {
         let mounts = Mounts::new(epoll);
-        Self { mounts, always, mounted: Mounted::default(), fresh: Vec::new(), stale: Stale::Nothing }
+        Self { mounts, always, mounted: Mounted::default(), fresh: BTreeSet::new(), stale: Stale::Nothing }
     }
 
     /// Begins to listen if that is to be done all the time. Before the first look, so that nothing falls between.
@@ -64,7 +65,7 @@ impl Readiness {
 
     /// Something new is there under this name.
     pub(crate) fn consider(&mut self, name: &CStr) {
-        self.fresh.push(Name::new(name));
+        self.fresh.insert(Name::new(name));
     }
 
     /// A look found this under a name.
@@ -119,17 +120,18 @@ impl Readiness {
     }
 
     /// Traces a mount to the names that it may concern.
+    ///
+    /// To a name that waits any change may matter, of whatever is mounted: it may uncover a namespace, or a part of
+    /// the way that a symbolic link takes.
     fn trace(&mut self, change: MountChange, everything: Stale) {
+        self.stale = self.stale.max(Stale::Waiting);
+        if !self.always {
+            return;
+        }
         match change {
-            MountChange::Attached(id) => match sys::mount(id) {
-                Ok(Some(mount)) => {
-                    // what it hides: the mounts that names ended on until now
-                    self.fresh.extend(self.mounted.names_on(mount.parent).cloned());
-                    if mount.filesystem == sys::NSFS_MAGIC {
-                        // on a name that waits, or where a symbolic link among them leads
-                        self.stale = self.stale.max(Stale::Waiting);
-                    }
-                }
+            MountChange::Attached(id) => match sys::parent_mount(id) {
+                // what it hides: the mounts that names ended on until now
+                Ok(Some(parent)) => self.fresh.extend(self.mounted.names_on(parent).cloned()),
                 // it has gone again, which is a change of its own
                 Ok(None) => {}
                 Err(_) => self.stale = everything,
@@ -151,11 +153,9 @@ impl Readiness {
         location: &Location,
         out: &mut Outbox,
     ) -> Result<()> {
-        self.fresh.sort_unstable();
-        self.fresh.dedup();
-        while let Some(name) = self.fresh.last().cloned() {
+        while let Some(name) = self.fresh.first().cloned() {
             self.look(&name, ledger, probe, location, out)?;
-            self.fresh.pop();
+            self.fresh.pop_first();
         }
         if !ledger.roster().waiting().is_empty() && !self.mounts.is_armed() {
             self.mounts.arm()?;
@@ -192,7 +192,9 @@ impl Readiness {
         if ledger.roster().state(name) == State::Absent {
             return Ok(());
         }
-        let found = probe.look(CWD, &location.path_of(name)).doing_on("look at", Name::new(name))?;
+        let found = probe
+            .look(CWD, &location.path_of(name))
+            .map_err(|error| Error::new(errno_of(&error), "look at").on(Name::new(name)))?;
         ledger.review(name, found.map_or(State::Placeholder, |found| State::Namespace(found.netns)), out);
         self.note(name, found);
         Ok(())

@@ -1,34 +1,45 @@
-//! The source that watches the ids which the kernel assigns to peer namespaces.
+//! Namespace ids: questions about them, assigning them, and what is behind [`Watcher::nsid`](crate::Watcher::nsid).
 //!
-//! It owns a socket that listens and one that asks, both of the namespace of the thread that opened it. A
-//! notification is a *hint*: by the time it is read it may be old, and the one of an id that was given away again can
-//! come before the one of its previous owner's death. So for each notification the kernel is asked how things are
-//! now, and the [`Roster`] ends up with the answer: whatever the order, what is believed of an id after its last
-//! notification is what the kernel said after that. A look at everything serves the replay at open, the recovery
-//! from an overflow, and `resync` alike; what was notified while it was made is newer than it and goes by itself.
+//! The kernel can give a network namespace an id in another one, its peer: a number by which the one is called in the
+//! other, and nowhere else. The functions here ask and assign in the namespace that the calling thread is in.
+//!
+//! Inside, this module is the source that watches ids. It owns a socket that listens and one that asks, both of the
+//! namespace of the thread that opened it. A notification is a *hint*: by the time it is read it may be old, and that
+//! of an id which was given away again can come before that of its previous owner's death. So for each notification
+//! the kernel is asked how things are now, and the roster ends up with the answer: whatever the order, what is
+//! believed of an id after its last notification is what the kernel said after that. A look at everything serves the
+//! replay at open, the recovery from an overflow, and `resync` alike; what was notified while it was made is newer
+//! than it and goes by itself.
 
+mod channel;
+mod listener;
 mod query;
 mod roster;
-mod socket;
+mod sockets;
+mod truth;
 pub(crate) mod wire;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use crate::error::{Doing, Result};
 use crate::event::EventKind;
 use crate::options::Options;
 use crate::outbox::Outbox;
 use crate::source::{Drained, Source};
-use crate::sys::{self, CWD, Epoll};
-use roster::{Id, Ids, Roster, Seen};
-use socket::{Channel, Heard, Listener, Listing, Refusal};
+use crate::sys::Epoll;
+use roster::{Id, Ids, Roster};
+use sockets::{Heard, Kernel, Sockets};
+use truth::Peer;
 use wire::{Attributes, Body};
 
-pub use query::{assign, get_for_fd, get_for_name, get_for_pid, list, translate};
+pub use query::{assign, get_for_fd, get_for_name, get_for_pid, list, open, translate};
 
 /// How many notifications one drain reads before it tells what they say.
 const BATCH: usize = 64;
+
+/// How often an id that is notified again and again is asked for.
+const ROUNDS: usize = 64;
 
 /// What was notified and is not dealt with yet.
 #[derive(Debug, Clone, Copy)]
@@ -44,11 +55,12 @@ enum What {
 }
 
 #[derive(Debug)]
-pub(crate) struct Nsid {
-    listener: Listener,
-    channel: Channel,
-    /// What it takes to tell the own namespace from its peers, if peers are listened to.
-    peers: Option<Own>,
+pub(crate) struct Nsid<K = Sockets> {
+    kernel: K,
+    /// Peers are listened to.
+    peers: bool,
+    /// The id that the own namespace has in itself: events in it can then come tagged as if they were a peer's.
+    own: Option<i32>,
     roster: Roster,
     /// Notifications in the order in which they came.
     inbox: VecDeque<Notice>,
@@ -91,54 +103,31 @@ enum Telling {
     Silent,
 }
 
-/// The own namespace. It may have an id in itself: events in it can then come tagged as if they were a peer's.
-#[derive(Debug)]
-struct Own {
-    namespace: OwnedFd,
-    nsid: Option<i32>,
-}
-
-/// What can be known of a peer.
-#[derive(Debug, Clone)]
-enum Peer {
-    Ids(Ids),
-    /// It may not be asked: what it notifies is all that is known.
-    Closed,
-    Gone,
-}
-
-impl From<Listing> for Ids {
-    fn from(listing: Listing) -> Self {
-        Self { ids: listing.ids.iter().map(|listed| listed.nsid).collect(), until: listing.until }
-    }
-}
-
 impl Nsid {
     pub(crate) fn open(options: &Options, epoll: &Epoll, out: &mut Outbox) -> Result<Self> {
         let doing = match options.all_nsid {
             true => "listen to the namespace ids of peers too",
             false => "listen to namespace ids",
         };
-        let listener = Listener::open(options.rcvbuf, options.all_nsid).doing(doing)?;
-        epoll.add(listener.as_fd()).doing(doing)?;
-        let channel = Channel::open().doing("make a socket to ask for namespace ids")?.checked();
-        let peers = match options.all_nsid {
-            true => {
-                let namespace = sys::open(CWD, c"/proc/thread-self/ns/net", libc::O_RDONLY);
-                Some(Own { namespace: namespace.doing("open the own namespace")?, nsid: None })
-            }
-            false => None,
-        };
-        let look = Some(if options.replay { Telling::Replayed } else { Telling::Silent });
+        let kernel = Sockets::open(options.rcvbuf, options.all_nsid).doing(doing)?;
+        epoll.add(kernel.as_fd()).doing(doing)?;
+        Self::start(kernel, options.all_nsid, options.replay, out)
+    }
+}
+
+impl<K: Kernel> Nsid<K> {
+    /// Finds out what exists. The kernel is listened to already: there is no gap.
+    fn start(kernel: K, peers: bool, replay: bool, out: &mut Outbox) -> Result<Self> {
+        let look = Some(if replay { Telling::Replayed } else { Telling::Silent });
         let mut this = Self {
-            listener,
-            channel,
+            kernel,
             peers,
+            own: None,
             roster: Roster::default(),
             inbox: VecDeque::new(),
             here: None,
             looks: BTreeMap::new(),
-            due: Due { look, synced: options.replay, ..Due::default() },
+            due: Due { look, synced: replay, ..Due::default() },
         };
         out.learned_now();
         this.catch_up(out)?;
@@ -150,7 +139,7 @@ impl Nsid {
         self.here = None;
         self.looks.clear();
         for _ in 0..limit {
-            match self.listener.hear().doing("read notifications of namespace ids")? {
+            match self.kernel.hear().doing("read notifications of namespace ids")? {
                 Heard::Nothing => return Ok(true),
                 Heard::Loss => self.due.overflow = true,
                 Heard::Noise => {}
@@ -175,16 +164,35 @@ impl Nsid {
         Ok(false)
     }
 
+    /// Empties the queue; `false` if it overflowed time and again meanwhile.
+    ///
+    /// What is in it is older than what was lost, and until it is empty more is lost in silence: the kernel tells of
+    /// an overflow once. So it has to be read to the end, or as far as it can reach, without another one.
+    fn read_past_loss(&mut self) -> Result<bool> {
+        for _ in 0..ROUNDS {
+            self.due.overflow = false;
+            let read = self.read(self.kernel.capacity());
+            let again = std::mem::replace(&mut self.due.overflow, true);
+            read?;
+            if !again {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Does what is due.
     fn catch_up(&mut self, out: &mut Outbox) -> Result<()> {
         self.process(out)?;
         if self.due.overflow {
-            // What is in the queue is older than what was lost, and until it is empty more is lost in silence.
-            self.read(self.listener.capacity())?;
+            let past = self.read_past_loss()?;
             self.process(out)?;
+            if !past {
+                return Ok(());
+            }
             self.due.overflow = false;
             self.due.want_look();
-            out.push(EventKind::Overflow { dropped: self.listener.lost() }, false);
+            out.push(EventKind::Overflow { dropped: self.kernel.lost() }, false);
         }
         if let Some(telling) = self.due.look {
             self.look(telling, out)?;
@@ -207,24 +215,43 @@ impl Nsid {
         if self.due.confirm.is_empty() {
             out.learned_now();
             let seen = self.see()?;
-            self.read(self.listener.capacity())?;
+            self.read(self.kernel.capacity())?;
             self.due.confirm = self.newer()?;
             self.roster.compare(&seen, &self.due.confirm, silently, &mut |event| out.push(event, true));
         }
         self.process(out)?;
-        while let Some(id) = self.due.confirm.first().copied() {
-            match self.truth(id)? {
+        for round in 1.. {
+            if self.due.confirm.is_empty() {
+                break;
+            }
+            self.confirm(silently, round == ROUNDS, out)?;
+        }
+        Ok(())
+    }
+
+    /// Asks how things are with the ids that were notified during a look, unless they are notified again meanwhile.
+    ///
+    /// Most often their notifications have told it all; but if others were lost, they may not have.
+    fn confirm(&mut self, silently: bool, at_last: bool, out: &mut Outbox) -> Result<()> {
+        let mut found = Vec::new();
+        for id in self.due.confirm.clone() {
+            found.push((id, self.truth(id)?));
+            if id.origin.is_none() && self.peers && !self.is_own(id.nsid)? {
+                self.due.peers.insert(id.nsid);
+            }
+        }
+        self.read(self.kernel.capacity())?;
+        let newer = self.newer()?;
+        for (id, truth) in found.into_iter().filter(|(id, _)| at_last || !newer.contains(id)) {
+            self.due.confirm.remove(&id);
+            match truth {
                 Some(true) if silently => self.roster.assume(id),
                 Some(true) => self.roster.present(id, &mut |event| out.push(event, true)),
                 Some(false) => self.roster.gone(id, &mut |event| out.push(event, true)),
                 None => {}
             }
-            if id.origin.is_none() && self.peers.is_some() && !self.is_own(id.nsid)? {
-                self.due.peers.insert(id.nsid);
-            }
-            self.due.confirm.remove(&id);
         }
-        Ok(())
+        self.process(out)
     }
 
     /// Tells what there is in peers that have just come, but for what their notifications tell.
@@ -235,7 +262,7 @@ impl Nsid {
                 found.push((peer, ids));
             }
         }
-        self.read(self.listener.capacity())?;
+        self.read(self.kernel.capacity())?;
         let newer = self.newer()?;
         self.due.peers.clear();
         for (peer, ids) in found {
@@ -248,28 +275,6 @@ impl Nsid {
     fn newer(&mut self) -> Result<BTreeSet<Id>> {
         let ids: Vec<Id> = self.inbox.iter().map(|notice| notice.id).collect();
         ids.into_iter().map(|id| self.resolve(id)).collect()
-    }
-
-    /// Everything that there is.
-    fn see(&mut self) -> Result<Seen> {
-        let Ids { ids: mut own, until } = self.ask_here()?;
-        for nsid in self.roster.own_after(until) {
-            if self.lives(nsid)? {
-                own.insert(nsid);
-            }
-        }
-        let mut seen = Seen { own, peers: BTreeMap::new() };
-        if self.peers.is_some() {
-            for nsid in seen.own.clone() {
-                if self.is_own(nsid)? {
-                    continue;
-                }
-                if let Peer::Ids(ids) = self.ask_peer(nsid)? {
-                    seen.peers.insert(nsid, ids);
-                }
-            }
-        }
-        Ok(seen)
     }
 
     /// Deals with what is in the inbox.
@@ -291,7 +296,7 @@ impl Nsid {
             What::Assigned { .. } => self.is_assigned(id.nsid)?,
             What::Gone => self.lives(id.nsid)?,
         };
-        let is_peer = self.peers.is_some() && !self.is_own(id.nsid)?;
+        let is_peer = self.peers && !self.is_own(id.nsid)?;
         let tell = &mut |event| out.push(event, false);
         match what {
             // an id that was given away again: what has it is not what had it
@@ -340,75 +345,9 @@ impl Nsid {
         }
         Ok(())
     }
-
-    /// Whether the id is assigned now; `None`: nobody will say.
-    fn truth(&mut self, id: Id) -> Result<Option<bool>> {
-        match id.origin {
-            None => self.is_assigned(id.nsid).map(Some),
-            Some(peer) => Ok(match self.ask_peer(peer)? {
-                Peer::Ids(ids) => ids.has(id.nsid),
-                Peer::Gone => Some(false),
-                Peer::Closed => None,
-            }),
-        }
-    }
-
-    /// Whether a living namespace has the id here. One that is dying has it still, but the kernel does not say so.
-    fn lives(&mut self, nsid: i32) -> Result<bool> {
-        self.channel.exists(nsid).map_err(|refusal| refusal.doing("ask who has a namespace id"))
-    }
-
-    /// Whether a namespace has the id here, living or dying: of a dying one there is a notification to come.
-    fn is_assigned(&mut self, nsid: i32) -> Result<bool> {
-        if self.lives(nsid)? {
-            return Ok(true);
-        }
-        if self.here.is_none() {
-            self.here = Some(self.ask_here()?);
-        }
-        Ok(self.here.as_ref().and_then(|ids| ids.has(nsid)).unwrap_or(false))
-    }
-
-    /// Which ids there are here.
-    fn ask_here(&mut self) -> Result<Ids> {
-        self.channel.list(None).map(Ids::from).map_err(|refusal| refusal.doing("list the namespace ids"))
-    }
-
-    /// Which ids there are in a peer.
-    fn ask_peer(&mut self, peer: i32) -> Result<Peer> {
-        if !self.lives(peer)? {
-            return Ok(Peer::Gone);
-        }
-        match self.channel.list(Some(peer)) {
-            Ok(listing) => Ok(Peer::Ids(listing.into())),
-            Err(Refusal { errno: libc::EACCES | libc::EPERM | libc::EOPNOTSUPP, .. }) => Ok(Peer::Closed),
-            // it went in the meantime
-            Err(Refusal { errno: libc::EINVAL | libc::ENOENT, .. }) => Ok(Peer::Gone),
-            Err(refusal) => Err(refusal.doing("list the namespace ids of a peer")),
-        }
-    }
-
-    /// An id with a tag that says "our own namespace" is one of our own.
-    fn resolve(&mut self, id: Id) -> Result<Id> {
-        match id.origin {
-            Some(origin) if self.is_own(origin)? => Ok(Id::own(id.nsid)),
-            _ => Ok(id),
-        }
-    }
-
-    /// Whether the own namespace has this id in itself. Once it has one it keeps it.
-    fn is_own(&mut self, nsid: i32) -> Result<bool> {
-        let Some(own) = &mut self.peers else { return Ok(false) };
-        if own.nsid.is_none() {
-            let fd = Some(own.namespace.as_raw_fd().unsigned_abs());
-            let answer = self.channel.get(Attributes { fd, ..Attributes::default() });
-            own.nsid = answer.map_err(|refusal| refusal.doing("ask for the id of the own namespace"))?;
-        }
-        Ok(own.nsid == Some(nsid))
-    }
 }
 
-impl Source for Nsid {
+impl<K: Kernel> Source for Nsid<K> {
     fn drain(&mut self, out: &mut Outbox) -> Result<Drained> {
         // what an error left behind comes first
         let all = self.inbox.is_empty() && self.read(BATCH)?;
@@ -419,7 +358,7 @@ impl Source for Nsid {
 
     fn resync(&mut self, out: &mut Outbox) -> Result<()> {
         self.due.want_look();
-        self.read(self.listener.capacity())?;
+        self.read(self.kernel.capacity())?;
         out.learned_now();
         self.catch_up(out)
     }
@@ -432,3 +371,6 @@ impl Source for Nsid {
         self.roster.len() as u64
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,11 +4,11 @@
 //! All need Linux 4.0, but for what is said at each.
 
 use std::ffi::{CString, OsStr};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-use super::socket::{Channel, Listed, Listing, Refusal};
+use super::channel::{Channel, Listed, Listing, Refusal};
 use super::wire::Attributes;
 use crate::error::{Doing, Error, Result};
 use crate::options::DEFAULT_DIR;
@@ -47,27 +47,41 @@ pub fn get_for_fd(namespace: impl AsFd) -> Result<Option<i32>> {
 
 /// The id that a named network namespace has here; `None` if it has none.
 ///
+/// The name is as in [`open`].
+///
+/// # Errors
+/// As [`open`]; and `ENOBUFS`: a limit was reached.
+pub fn get_for_name(name: impl AsRef<OsStr>) -> Result<Option<i32>> {
+    let name = name.as_ref();
+    get_for_fd(open_for("ask for the id of the namespace", name)?).map_err(|error| error.on(name))
+}
+
+/// Opens a named network namespace, to [`assign`] it an id.
+///
 /// `name` is a name in `/run/netns`, as `ip netns` makes them; if it has a `/` in it, a path. Nothing but a namespace
 /// is ever opened, so it does not wait for a FIFO. Needs /proc.
 ///
 /// # Errors
 /// `EINVAL`: `name` is empty, has `..` as a component or a NUL byte in it, or leads to something that is no network
-/// namespace. `ENOENT`, `EACCES`, `ENOTDIR`, `ENAMETOOLONG`, `ELOOP`: as in `open(2)`. `EMFILE`, `ENFILE`, `ENOMEM`,
-/// `ENOBUFS`: a limit was reached.
-pub fn get_for_name(name: impl AsRef<OsStr>) -> Result<Option<i32>> {
-    let name = name.as_ref();
-    let invalid = || Error::new(libc::EINVAL, ASK).on(name);
+/// namespace. `ENOENT`, `EACCES`, `ENOTDIR`, `ENAMETOOLONG`, `ELOOP`: as in `open(2)`. `EMFILE`, `ENFILE`, `ENOMEM`:
+/// a limit was reached.
+pub fn open(name: impl AsRef<OsStr>) -> Result<OwnedFd> {
+    open_for("open the network namespace", name.as_ref())
+}
+
+fn open_for(doing: &'static str, name: &OsStr) -> Result<OwnedFd> {
+    let invalid = |why| Error::invalid(doing, why).on(name);
     if name.is_empty() || Path::new(name).components().any(|part| part == Component::ParentDir) {
-        return Err(invalid());
+        return Err(invalid("a name must not be empty, nor have .. as a component"));
     }
     let path = match name.as_bytes().contains(&b'/') {
         true => Path::new(name).to_owned(),
         false => Path::new(DEFAULT_DIR).join(name),
     };
-    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| invalid())?;
-    let found = sys::open(CWD, &path, libc::O_PATH).doing_on(ASK, name)?;
-    let namespace = sys::net_namespace(found.as_fd()).doing_on(ASK, name)?.ok_or_else(invalid)?;
-    get_for_fd(namespace).map_err(|error| error.on(name))
+    let path =
+        CString::new(path.as_os_str().as_bytes()).map_err(|_| invalid("a name must not have a NUL byte in it"))?;
+    let found = sys::open(CWD, &path, libc::O_PATH).doing_on(doing, name)?;
+    sys::net_namespace(found.as_fd()).doing_on(doing, name)?.ok_or_else(|| invalid("it is not a network namespace"))
 }
 
 /// Gives an open network namespace an id here, for as long as it lives; `None`: the lowest that is free. The id.
@@ -115,7 +129,7 @@ pub fn translate(nsid: i32, from: i32) -> Result<Option<i32>> {
 /// All ids that are assigned here, in ascending order.
 ///
 /// A list is one moment's only where nothing changes: to know of all changes, [watch](crate::Watcher::nsid). Linux 6.18
-/// itself lists the first 1158 only; those after them are found as long as no 64 in a row are free.
+/// itself lists the first 1158 only; those after them are found as long as no 1024 in a row are free.
 ///
 /// # Errors
 /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached. `EAGAIN`: the kernel was interrupted time and again.

@@ -31,6 +31,10 @@ pub(crate) struct Ids {
 }
 
 impl Ids {
+    pub(crate) fn none() -> Self {
+        Self { ids: BTreeSet::new(), until: i32::MAX }
+    }
+
     /// Whether the id is there; `None`: it could not be seen.
     pub(crate) fn has(&self, nsid: i32) -> Option<bool> {
         match self.ids.contains(&nsid) {

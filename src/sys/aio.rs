@@ -48,21 +48,27 @@ struct Completion {
 
 /// A kernel AIO context; its requests end with it.
 #[derive(Debug)]
-struct Context(libc::c_ulong);
+struct Context {
+    id: libc::c_ulong,
+    /// Where it is: a child of fork(2) has none, or another under the same number.
+    process: u32,
+}
 
 impl Context {
     fn new() -> io::Result<Self> {
         let mut context: libc::c_ulong = 0;
         // SAFETY: io_setup writes the id of the new context.
         check(unsafe { libc::syscall(libc::SYS_io_setup, 1, &mut context) } as libc::c_int)?;
-        Ok(Self(context))
+        Ok(Self { id: context, process: std::process::id() })
     }
 }
 
 impl Drop for Context {
     fn drop(&mut self) {
-        // SAFETY: no pointers. In a child of fork(2) the context does not exist and the call does nothing.
-        unsafe { libc::syscall(libc::SYS_io_destroy, self.0) };
+        if std::process::id() == self.process {
+            // SAFETY: no pointers.
+            unsafe { libc::syscall(libc::SYS_io_destroy, self.id) };
+        }
     }
 }
 
@@ -81,7 +87,7 @@ impl MountPoll {
     pub(crate) fn new() -> io::Result<Self> {
         let mut poll = Self {
             context: Context::new()?,
-            mountinfo: File::open("/proc/thread-self/mountinfo")?,
+            mountinfo: File::open("/proc/thread-self/mountinfo").map_err(super::proc_error)?,
             done: Flag::new()?,
             in_flight: false,
         };
@@ -120,7 +126,7 @@ impl MountPoll {
         };
         let mut requests = [std::ptr::from_mut(&mut request)];
         // SAFETY: one pointer to one request is passed; the kernel copies both before it returns.
-        check(unsafe { libc::syscall(libc::SYS_io_submit, self.context.0, 1, requests.as_mut_ptr()) } as libc::c_int)?;
+        check(unsafe { libc::syscall(libc::SYS_io_submit, self.context.id, 1, requests.as_mut_ptr()) } as libc::c_int)?;
         self.in_flight = true;
         Ok(())
     }
@@ -130,7 +136,7 @@ impl MountPoll {
         let mut completion = Completion::default();
         let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: room for one completion is passed and counted as one; the timespec lives until the call returns.
-        check(unsafe { libc::syscall(libc::SYS_io_getevents, self.context.0, 0, 1, &mut completion, &mut now) }
+        check(unsafe { libc::syscall(libc::SYS_io_getevents, self.context.id, 0, 1, &mut completion, &mut now) }
             as libc::c_int)
         .map(drop)
     }

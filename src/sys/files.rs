@@ -165,7 +165,7 @@ pub(crate) fn net_namespace(fd: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
         return Ok(None);
     }
     let path = CString::new(proc_path(fd))?;
-    let namespace = open(CWD, &path, libc::O_RDONLY)?;
+    let namespace = open(CWD, &path, libc::O_RDONLY).map_err(super::proc_error)?;
     // SAFETY: NS_GET_NSTYPE takes no argument.
     let ns_type = unsafe { libc::ioctl(namespace.as_raw_fd(), libc::NS_GET_NSTYPE) };
     Ok((ns_type == libc::CLONE_NEWNET).then_some(namespace))

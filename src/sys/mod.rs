@@ -16,7 +16,7 @@ pub(crate) use fanotify::{MountChange, MountGroup};
 pub(crate) use files::{
     CWD, NSFS_MAGIC, filesystem_at, filesystem_of, handle, link_target, net_namespace, net_namespace_id, open, stat,
 };
-pub(crate) use mounts::mount;
+pub(crate) use mounts::parent_mount;
 pub(crate) use netlink::{Received, bind, drops, receive, receive_buffer, rtnetlink, send_to_kernel, set_option};
 
 use std::io;
@@ -39,6 +39,15 @@ fn owned(rc: libc::c_int) -> io::Result<OwnedFd> {
 pub(crate) fn proc_path(fd: BorrowedFd<'_>) -> String {
     // thread-self, not self: a thread that has unshared its files has descriptors of its own
     format!("/proc/thread-self/fd/{}", fd.as_raw_fd())
+}
+
+/// The error of a call on [`proc_path`]: that there is no such path says that /proc is not there, not that the object
+/// is not.
+pub(crate) fn proc_error(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::ENOENT) => io::Error::from_raw_os_error(libc::EOPNOTSUPP),
+        _ => error,
+    }
 }
 
 /// Reads once.

@@ -234,7 +234,7 @@ fn file_storm(stage: &Stage, dice: &mut Dice) {
     let mut made = 0;
     for i in 0..files {
         let path = stage.dir.join(format!("storm-{}", i % 500));
-        made += usize::from(File::options().write(true).create(true).truncate(true).mode(0).open(&path).is_ok());
+        made += usize::from(File::options().write(true).create(true).truncate(true).mode(0o0).open(&path).is_ok());
         if !(kept && files < 500) {
             drop(remove_file(&path));
         }

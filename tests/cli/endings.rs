@@ -11,7 +11,7 @@ use crate::running::{End, Running, ends, nswatch};
 use crate::support::*;
 
 /// Failed with one line on standard error and none on standard output, and the line has these parts.
-fn assert_fails((code, out, err): End, parts: &[&str]) {
+pub fn assert_fails((code, out, err): End, parts: &[&str]) {
     assert_eq!((code, out.len(), err.len()), (Some(1), 0, 1), "{err:#?}");
     assert!(err[0].starts_with("nswatch: cannot "), "{err:?}");
     for part in parts {
@@ -48,12 +48,7 @@ fn a_directory_that_may_not_be_read() {
     sandbox();
     make_dir("/run/secret");
     std::fs::set_permissions("/run/secret", PermissionsExt::from_mode(0o700)).unwrap();
-    // the build may be where others cannot look; copied by another process, lest a command that another test starts
-    // at this moment inherit the copy open for writing
-    run("cp", &[env!("CARGO_BIN_EXE_nswatch"), "/run/nswatch"]);
-    let mut command = Command::new("/run/nswatch");
-    command.args(["watch", "--dir", "/run/secret"]).uid(65534).gid(65534);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let command = nswatch_of_nobody(&["watch", "--dir", "/run/secret"]);
     assert_fails(Running::start(command).end(), &["/run/secret", "permission denied", "searchable"]);
 }
 
@@ -69,7 +64,7 @@ fn no_inotify_instance_left() {
 
 #[test]
 fn wrong_usage() {
-    let wrong: [&[&str]; 9] = [
+    let wrong: [&[&str]; 35] = [
         &[],
         &["wash"],
         &["watch", "--source", "magic"],
@@ -79,6 +74,33 @@ fn wrong_usage() {
         &["exec", "--", "true"],
         &["exec", "--on", "ready,never", "--", "true"],
         &["completions", "cmd.exe"],
+        // an option that the source cannot heed
+        &["watch", "--source", "nsid", "--dir", "/run/netns"],
+        &["watch", "--source", "nsid", "--dir-events"],
+        &["watch", "--source", "nsid", "--mount-events"],
+        &["watch", "--source", "nsid", "--settle", "0"],
+        &["watch", "--all-nsid"],
+        &["exec", "--source", "nsid", "--settle", "0", "--on", "synced", "--", "true"],
+        &["exec", "--source", "nsid", "--on", "nsid_new,ready", "--", "true"],
+        &["exec", "--on", "synced,nsid_del", "--", "true"],
+        &["watch", "--queue", "0"],
+        &["watch", "--queue", "1048577"],
+        &["watch", "--queue", "9,drop"],
+        &["watch", "--queue", "9,"],
+        &["watch", "--queue", "block"],
+        &["watch", "--settle", "-1"],
+        &["watch", "--settle", "4294967296"],
+        &["id"],
+        &["id", "--json"],
+        &["id", "--pid", "0"],
+        &["id", "--pid", "-1"],
+        &["id", "--pid", "2147483648"],
+        &["id", "--pid", "1", "--name", "blue"],
+        &["id", "--list", "--assign", "blue"],
+        &["id", "--want", "1"],
+        &["id", "--want", "1", "--list"],
+        &["id", "--want", "-1", "--assign", "blue"],
+        &["id", "blue"],
     ];
     for arguments in wrong {
         let (code, out, err) = ends(arguments);
@@ -138,10 +160,14 @@ fn unread() -> (Running, File) {
     for n in 0..2000 {
         placeholder(format!("/run/d/{n}"));
     }
+    stalled(nswatch(["watch", "--json", "--dir", "/run/d"]))
+}
+
+/// Starts it with a pipe that holds a page and that nobody reads; waits until there is something in it.
+pub fn stalled(mut command: Command) -> (Running, File) {
     let (reader, writer) = pipe();
     // SAFETY: no pointers.
     assert!(unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETPIPE_SZ, 4096) } >= 4096);
-    let mut command = nswatch(["watch", "--json", "--dir", "/run/d"]);
     command.stdout(writer);
     let running = Running::start(command);
     prints(&reader);
@@ -150,6 +176,17 @@ fn unread() -> (Running, File) {
 
 fn prints(reader: &File) {
     assert!(api::readable(reader.as_raw_fd(), DEADLINE), "it prints nothing");
+}
+
+/// The command, not yet started, of a user without any privilege.
+pub fn nswatch_of_nobody(arguments: &[&str]) -> Command {
+    // the build may be where others cannot look; copied by another process, lest a command that another test starts
+    // at this moment inherit the copy open for writing
+    run("cp", &[env!("CARGO_BIN_EXE_nswatch"), "/run/nswatch"]);
+    let mut command = Command::new("/run/nswatch");
+    command.args(arguments).uid(65534).gid(65534);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 /// A pipe: what is written to the second comes out of the first.

@@ -4,6 +4,8 @@
 
 mod endings;
 mod exec;
+mod ids;
+mod options;
 mod running;
 #[path = "../support/mod.rs"]
 mod support;
@@ -127,7 +129,7 @@ fn colour_on_a_terminal_only_and_only_if_wanted() {
 }
 
 /// Names that try to be something else: other lines, other columns, orders to a terminal, other names.
-const HOSTILE: [&[u8]; 8] = [
+pub const HOSTILE: [&[u8]; 8] = [
     b"a\n{\"type\":\"ready\"}",
     b"b\r12:00:00.000  ready  root",
     b"\x1b[2J\x1b]0;title\x07",
@@ -138,7 +140,7 @@ const HOSTILE: [&[u8]; 8] = [
     b"-rf {name} $(reboot) %s",
 ];
 
-fn make_hostile() {
+pub fn make_hostile() {
     for name in [&HOSTILE[..], &[b"good"]].concat() {
         let status = Command::new("ip").args(["netns", "add"]).arg(OsStr::from_bytes(name)).status();
         assert!(status.unwrap().success(), "ip netns add {name:?}");
@@ -236,7 +238,7 @@ fn the_manual_page_knows_every_option_and_event() {
     let items: Vec<_> =
         page.lines().filter(|line| line.starts_with(".It ")).flat_map(|line| line.split([' ', ','])).collect();
     let mut seen = 0;
-    for subcommand in ["watch", "list", "exec", "completions"] {
+    for subcommand in ["watch", "list", "id", "exec", "completions"] {
         let (_, help, _) = ends(["help", subcommand]);
         for line in help.iter().map(|line| line.trim_start()) {
             let options = line.split([' ', ',']).take(3).filter_map(|word| word.strip_prefix("--"));
@@ -248,5 +250,5 @@ fn the_manual_page_knows_every_option_and_event() {
             }
         }
     }
-    assert!(seen > 20, "{seen}");
+    assert!(seen > 45, "{seen}");
 }

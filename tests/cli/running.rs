@@ -108,6 +108,11 @@ impl Running {
         json
     }
 
+    /// How many names there are by what was told.
+    pub fn names(&self) -> usize {
+        self.checker.names.len()
+    }
+
     /// The next line as JSON, which must be of this type and about this name.
     pub fn expect(&mut self, kind: &str, name: Option<&str>) -> Value {
         let json = self.json();
@@ -145,6 +150,13 @@ impl Running {
         (self.child.wait().unwrap().code(), out, err)
     }
 
+    /// Reads from another stream than the one that it was started with.
+    pub fn reading(self, stream: impl Read + Send + 'static) -> Self {
+        let mut this = self;
+        this.out = Lines::of(stream);
+        this
+    }
+
     /// Sends a signal and waits for the end.
     pub fn end_by(self, signal: i32) -> End {
         self.signal(signal);
@@ -166,6 +178,7 @@ pub fn ends(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> End {
 
 fn event(json: &Value) -> Ev {
     let number = |key: &str| json.get(key).map_or(0, |value| value.as_u64().expect(key));
+    let id = |key: &str| json.get(key).map_or(-1, |value| value.as_i64().expect(key) as i32);
     let kind = match json["type"].as_str().expect("type") {
         "created" => Kind::Created,
         "ready" => Kind::Ready,
@@ -173,6 +186,8 @@ fn event(json: &Value) -> Ev {
         "deleted" => Kind::Deleted,
         "dir_created" => Kind::DirCreated,
         "dir_deleted" => Kind::DirDeleted,
+        "nsid_new" => Kind::NsidNew,
+        "nsid_del" => Kind::NsidDel,
         "synced" => Kind::Synced,
         "overflow" => Kind::Overflow,
         other => panic!("unknown to the tests: {other}"),
@@ -185,9 +200,9 @@ fn event(json: &Value) -> Ev {
         dev: number("dev"),
         ino: number("ino"),
         ns_id: number("ns_id"),
-        nsid: -1,
-        origin: -1,
-        portid: 0,
+        nsid: id("nsid"),
+        origin: id("origin"),
+        portid: number("portid") as u32,
         dropped: number("dropped"),
     }
 }

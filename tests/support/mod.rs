@@ -101,7 +101,8 @@ pub fn mount_new_netns(path: impl AsRef<Path>) {
 
 /// Mounts a new network namespace that got the inode number of one that is gone; `false` if none got it in time.
 ///
-/// The kernel gives namespaces of all kinds the lowest number that is free.
+/// The kernel gives namespaces of all kinds the lowest number that is free. It takes the old one away in a queue of its
+/// own, one batch after the other: on a machine on which others make many, that may be too late.
 pub fn mount_netns_with_ino(path: impl AsRef<Path>, ino: u64) -> bool {
     // two at once would hold what the other one waits for
     static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
@@ -113,6 +114,10 @@ pub fn mount_netns_with_ino(path: impl AsRef<Path>, ino: u64) -> bool {
         let ino = namespace.metadata().unwrap().ino();
         (namespace, ino)
     };
+    let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure is ours and lives until the call returns.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limits) }, 0);
+    let most = limits.rlim_cur as usize / 2;
     let find = move || {
         let end = std::time::Instant::now() + DEADLINE;
         // each takes a number below the wanted one; this kind costs nothing
@@ -120,7 +125,13 @@ pub fn mount_netns_with_ino(path: impl AsRef<Path>, ino: u64) -> bool {
         while std::time::Instant::now() < end {
             let (other, number) = unshared(libc::CLONE_NEWUTS, "uts");
             match number.cmp(&ino) {
-                std::cmp::Ordering::Less => others.push(other),
+                std::cmp::Ordering::Less => {
+                    others.push(other);
+                    if others.len() >= most {
+                        // somebody else has just given back more than that, and will take them again
+                        others.clear();
+                    }
+                }
                 std::cmp::Ordering::Greater => std::thread::yield_now(),
                 std::cmp::Ordering::Equal => {
                     // it is given back when this thread takes another
@@ -159,6 +170,10 @@ impl Sleeper {
             });
         }
         Self(command.spawn().expect("cat"))
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.0.id()
     }
 
     /// `/proc/PID/ns/KIND`
@@ -202,5 +217,7 @@ pub fn is_real_root() -> bool {
 
 /// Says loudly that a test could not run, and why. CI looks for this line and fails.
 pub fn skipped(why: &str) {
-    eprintln!("SKIPPED: {}: {why}", std::thread::current().name().unwrap_or("test"));
+    // not eprintln!, which libtest keeps to itself while a test passes
+    let line = format!("SKIPPED: {}: {why}\n", std::thread::current().name().unwrap_or("test"));
+    std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
 }

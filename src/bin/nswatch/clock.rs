@@ -5,6 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::time::{ClockId, clock_gettime};
 use tz::{TimeZone, UtcDateTime};
 
+/// This moment of `CLOCK_MONOTONIC`, to be compared with the times of events.
+pub(crate) fn monotonic() -> Duration {
+    let now = clock_gettime(ClockId::Monotonic);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
 #[derive(Debug)]
 pub(crate) struct Clock {
     zone: TimeZone,
@@ -22,9 +28,7 @@ impl Clock {
 
     /// `HH:MM:SS.mmm` of a moment of `CLOCK_MONOTONIC`.
     pub(crate) fn wall(&self, moment: Duration) -> String {
-        let now = clock_gettime(ClockId::Monotonic);
-        let now = Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0));
-        let wall = SystemTime::now() - now.saturating_sub(moment);
+        let wall = SystemTime::now() - monotonic().saturating_sub(moment);
         self.format(wall.duration_since(UNIX_EPOCH).unwrap_or_default())
     }
 

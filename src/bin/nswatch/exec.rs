@@ -8,12 +8,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::{Command, Stdio};
 
-use nswatch::Event;
-
 use crate::args::ExecArgs;
 use crate::ending::Ending;
 use crate::output::complain;
-use crate::record::{self, Kind, Value};
+use crate::record::{Kind, Record, Value};
 use crate::session::Session;
 use crate::text;
 
@@ -39,16 +37,16 @@ pub(crate) fn run(args: &ExecArgs) -> Result<(), Ending> {
     let dir_events = args.on.iter().any(|kind| matches!(kind, Kind::DirCreated | Kind::DirDeleted));
     let mut session = Session::without_reader(|| args.what.open(dir_events))?;
     loop {
-        let event = session.next()?;
-        if args.on.contains(&Kind::of(&event)) {
-            carry_out(args, &event);
+        let record = session.next()?;
+        if args.on.contains(&record.kind()) {
+            carry_out(args, &record);
         }
     }
 }
 
 /// Runs the command and waits for it. That it fails, or cannot be started, concerns this event and not the next.
-fn carry_out(args: &ExecArgs, event: &Event) {
-    let name = event.name().map(|name| name.as_os_str()).unwrap_or_default();
+fn carry_out(args: &ExecArgs, record: &Record) {
+    let name = record.name.as_deref().unwrap_or_default();
     let mut words = args.command.iter().map(|word| fill(word, name));
     let Some(program) = words.next() else { return };
     let mut command = Command::new(&program);
@@ -56,19 +54,19 @@ fn carry_out(args: &ExecArgs, event: &Event) {
     for variable in VARIABLES {
         command.env_remove(variable);
     }
-    command.envs(environment(event)).env("NSWATCH_DIR", args.what.dir());
+    command.envs(environment(record)).envs(args.what.dir().map(|dir| ("NSWATCH_DIR", dir)));
     let outcome = match command.status() {
         Ok(status) if status.success() => return,
         Ok(status) => status.to_string(),
         Err(error) => format!("cannot be run: {error}"),
     };
-    let subject = [Kind::of(event).name().into(), text::safe(name)].join(" ");
+    let subject = [record.kind().name().into(), text::safe(name)].join(" ");
     complain(format!("{} for {}: {outcome}", text::safe(program), subject.trim_end()));
 }
 
 /// The fields of the event as variables: `ns_id` is `NSWATCH_NS_ID`, the type `NSWATCH_EVENT`.
-fn environment(event: &Event) -> impl Iterator<Item = (String, OsString)> {
-    record::fields(event).into_iter().map(|(key, value)| {
+fn environment(record: &Record) -> impl Iterator<Item = (String, OsString)> {
+    record.fields().into_iter().map(|(key, value)| {
         let key = if key == "type" { "event" } else { key };
         let value = match value {
             Value::Word(word) => word.into(),

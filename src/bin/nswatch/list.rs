@@ -8,12 +8,13 @@ use nswatch::{DEFAULT_DIR, Event, EventKind, Name, Options, Watcher};
 use crate::args::ListArgs;
 use crate::ending::Ending;
 use crate::output;
-use crate::record;
+use crate::record::Record;
 use crate::text;
 
 pub(crate) fn run(args: &ListArgs) -> Result<(), Ending> {
     let names = names(args)?;
-    let lines = if args.json { names.values().map(record::json).collect() } else { table(&names) };
+    let lines =
+        if args.json { names.into_values().map(|event| Record::from(event).json()).collect() } else { table(&names) };
     output::print(lines.as_bytes())
 }
 

@@ -9,7 +9,9 @@ mod args;
 mod clock;
 mod ending;
 mod exec;
+mod id;
 mod list;
+mod names;
 mod output;
 mod record;
 mod session;
@@ -18,15 +20,16 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use args::{Cli, Command};
 use ending::Ending;
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let done = match Cli::read().command {
         Command::Watch(args) => watch::run(&args),
         Command::List(args) => list::run(&args),
+        Command::Id(args) => id::run(&args),
         Command::Exec(args) => exec::run(&args),
         Command::Completions { shell } => completions(shell),
     };

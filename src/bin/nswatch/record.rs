@@ -1,14 +1,17 @@
 //! An event as named fields: the one list that the JSON lines and the environment of commands are made from.
+//! What else is printed as JSON has fields of its own and is written in the same way.
 //!
 //! The JSON is written here, not by a crate: a line must be harmless on a terminal too, so that more is escaped than
 //! JSON demands. It is always free of control characters and valid UTF-8.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 
 use clap::ValueEnum;
 use nswatch::{Event, EventKind};
+
+use crate::args::Source;
 
 /// The types of events, by the names that the C API gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -26,9 +29,9 @@ pub(crate) enum Kind {
     DirCreated,
     /// The watched directory went
     DirDeleted,
-    #[value(skip)]
+    /// An id was assigned to a namespace
     NsidNew,
-    #[value(skip)]
+    /// The namespace that had the id is gone
     NsidDel,
     /// What was replayed is complete
     Synced,
@@ -53,6 +56,17 @@ impl Kind {
             EventKind::Synced => Self::Synced,
             EventKind::Overflow { .. } => Self::Overflow,
             _ => Self::Unknown,
+        }
+    }
+
+    /// Whether the source has such events.
+    pub(crate) fn comes_from(self, source: Source) -> bool {
+        match self {
+            Self::Created | Self::Ready | Self::Detached | Self::Deleted | Self::DirCreated | Self::DirDeleted => {
+                source == Source::Named
+            }
+            Self::NsidNew | Self::NsidDel => source == Source::Nsid,
+            Self::Synced | Self::Overflow | Self::Unknown => true,
         }
     }
 
@@ -88,38 +102,65 @@ impl<T: Into<i128>> From<T> for Value<'_> {
     }
 }
 
-/// The fields that apply to the event, in the order in which they are written.
-pub(crate) fn fields(event: &Event) -> Vec<(&'static str, Value<'_>)> {
-    let mut fields = vec![("type", Value::Word(Kind::of(event).name()))];
-    if let Some(name) = event.name() {
-        fields.push(("name", Value::Name(name.as_os_str())));
-    }
-    if let Some(netns) = event.netns() {
-        fields.extend([("dev", netns.dev().into()), ("ino", netns.ino().into())]);
-        fields.extend(netns.ns_id().map(|id| ("ns_id", id.into())));
-    }
-    match *event.kind() {
-        EventKind::NsidNew { nsid, origin, portid } => {
-            fields.push(("nsid", nsid.into()));
-            fields.extend(origin.map(|origin| ("origin", origin.into())));
-            fields.extend((portid != 0).then(|| ("portid", portid.into())));
-        }
-        EventKind::NsidDel { nsid, origin } => {
-            fields.push(("nsid", nsid.into()));
-            fields.extend(origin.map(|origin| ("origin", origin.into())));
-        }
-        EventKind::Overflow { dropped } => fields.push(("dropped", dropped.into())),
-        _ => {}
-    }
-    fields.push(("replayed", Value::Flag(event.is_replayed())));
-    fields.push(("time_ns", Value::Number(event.time().as_nanos() as i128)));
-    fields
+/// A named value of something that is told.
+pub(crate) type Field<'a> = (&'static str, Value<'a>);
+
+/// An event with the name that is told with it: that which it is about, or that of the namespace with the id.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) event: Event,
+    pub(crate) name: Option<OsString>,
 }
 
-/// The event as one line of JSON.
-pub(crate) fn json(event: &Event) -> String {
+impl From<Event> for Record {
+    fn from(event: Event) -> Self {
+        let name = event.name().map(|name| name.as_os_str().to_owned());
+        Self { event, name }
+    }
+}
+
+impl Record {
+    pub(crate) fn kind(&self) -> Kind {
+        Kind::of(&self.event)
+    }
+
+    /// The fields that apply to the event, in the order in which they are written.
+    pub(crate) fn fields(&self) -> Vec<Field<'_>> {
+        let Self { event, name } = self;
+        let mut fields = vec![("type", Value::Word(self.kind().name()))];
+        fields.extend(name.as_ref().map(|name| ("name", Value::Name(name))));
+        if let Some(netns) = event.netns() {
+            fields.extend([("dev", netns.dev().into()), ("ino", netns.ino().into())]);
+            fields.extend(netns.ns_id().map(|id| ("ns_id", id.into())));
+        }
+        match *event.kind() {
+            EventKind::NsidNew { nsid, origin, portid } => {
+                fields.push(("nsid", nsid.into()));
+                fields.extend(origin.map(|origin| ("origin", origin.into())));
+                fields.extend((portid != 0).then(|| ("portid", portid.into())));
+            }
+            EventKind::NsidDel { nsid, origin } => {
+                fields.push(("nsid", nsid.into()));
+                fields.extend(origin.map(|origin| ("origin", origin.into())));
+            }
+            EventKind::Overflow { dropped } => fields.push(("dropped", dropped.into())),
+            _ => {}
+        }
+        fields.push(("replayed", Value::Flag(event.is_replayed())));
+        fields.push(("time_ns", Value::Number(event.time().as_nanos() as i128)));
+        fields
+    }
+
+    /// The event as one line of JSON.
+    pub(crate) fn json(&self) -> String {
+        json(&self.fields())
+    }
+}
+
+/// The fields as one line of JSON.
+pub(crate) fn json(fields: &[Field<'_>]) -> String {
     let mut line = String::from("{");
-    for (key, value) in fields(event) {
+    for &(key, value) in fields {
         match value {
             Value::Word(word) => string(&mut line, key, word),
             Value::Name(name) => {

@@ -9,18 +9,21 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use nswatch::{Event, Watcher};
+use nswatch::Watcher;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::low_level::pipe;
 
 use crate::ending::Ending;
+use crate::names::Names;
 use crate::output;
+use crate::record::Record;
 
 #[derive(Debug)]
 pub(crate) struct Session {
     watcher: Watcher,
+    names: Names,
     signals: Signals,
     /// Standard output, if its reader is what all this is for: the session ends when there is none any more.
     reader: Option<File>,
@@ -56,7 +59,7 @@ impl Session {
     ) -> Result<Self, Ending> {
         // before the watcher: opening it may take a while in a large directory
         let signals = Signals::catch(grace).map_err(|error| Ending::failed("catch signals", error))?;
-        Ok(Self { watcher: open()?, signals, reader })
+        Ok(Self { watcher: open()?, names: Names::default(), signals, reader })
     }
 
     pub(crate) fn watcher(&self) -> &Watcher {
@@ -64,12 +67,12 @@ impl Session {
     }
 
     /// Waits for the next event.
-    pub(crate) fn next(&mut self) -> Result<Event, Ending> {
-        let Self { watcher, signals, reader } = self;
+    pub(crate) fn next(&mut self) -> Result<Record, Ending> {
+        let Self { watcher, names, signals, reader } = self;
         loop {
             signals.heed(watcher)?;
             match watcher.next_event() {
-                Ok(Some(event)) => return Ok(event),
+                Ok(Some(event)) => return Ok(names.beside(event)),
                 Ok(None) => signals.wait(watcher, watcher.as_fd(), PollFlags::IN, reader.as_ref())?,
                 Err(error) if is_interruption(&error) => {}
                 Err(error) => return Err(error.into()),
@@ -79,7 +82,7 @@ impl Session {
 
     /// Writes a line to the reader, who has it when this returns.
     pub(crate) fn tell(&mut self, line: &str) -> Result<(), Ending> {
-        let Self { watcher, signals, reader } = self;
+        let Self { watcher, signals, reader, .. } = self;
         let Some(mut reader) = reader.as_ref() else { return Ok(()) };
         let mut rest = line.as_bytes();
         while !rest.is_empty() {

@@ -4,10 +4,10 @@ use std::ffi::OsStr;
 use std::io::{IsTerminal, stdout};
 use std::os::unix::ffi::OsStrExt;
 
-use nswatch::{Event, EventKind, Netns};
+use nswatch::{EventKind, Netns};
 
 use crate::clock::Clock;
-use crate::record::Kind;
+use crate::record::{Kind, Record};
 
 /// A name, or any text with names in it, such that it cannot be taken for anything else: no control characters, no
 /// invisible or reversing ones, no space that could pass for the gap between two columns.
@@ -44,13 +44,13 @@ impl Painter {
         Self { colour: stdout().is_terminal() && !set("NO_COLOR") && !dumb, clock: Clock::local() }
     }
 
-    pub(crate) fn line(&self, event: &Event) -> String {
-        let kind = Kind::of(event);
+    pub(crate) fn line(&self, record: &Record) -> String {
+        let (event, kind) = (&record.event, record.kind());
         let time = self.paint("2", &self.clock.wall(event.time()));
         // padded before it is painted: escape sequences have no width
         let word = self.paint(colour(kind), &format!("{:<11}", kind.name()));
-        let name = event.name().map(safe).unwrap_or_default();
-        let detail = [detail(event), if event.is_replayed() { "replayed".into() } else { String::new() }];
+        let name = record.name.as_ref().map(safe).unwrap_or_default();
+        let detail = [detail(event.kind()), if event.is_replayed() { "replayed".into() } else { String::new() }];
         let detail = detail.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ");
         format!("{}\n", format!("{time}  {word}  {name:<16}  {detail}").trim_end())
     }
@@ -71,8 +71,8 @@ fn colour(kind: Kind) -> &'static str {
     }
 }
 
-fn detail(event: &Event) -> String {
-    match *event.kind() {
+fn detail(kind: &EventKind) -> String {
+    match *kind {
         EventKind::Ready(_, ref of) => match of.ns_id() {
             Some(id) => format!("{}  id {id}", netns(of)),
             None => netns(of),

@@ -3,14 +3,14 @@
 use crate::args::WatchArgs;
 use crate::ending::Ending;
 use crate::output;
-use crate::record;
+use crate::record::Record;
 use crate::session::Session;
 use crate::text::Painter;
 
 pub(crate) fn run(args: &WatchArgs) -> Result<(), Ending> {
     let mut session = Session::with_reader(|| args.what.open(args.dir_events))?;
     let painter = Painter::for_stdout();
-    let ending = tell(&mut session, |event| if args.json { record::json(event) } else { painter.line(event) });
+    let ending = tell(&mut session, |record| if args.json { record.json() } else { painter.line(record) });
     if args.stats {
         output::counters(&session.watcher().stats());
     }
@@ -18,9 +18,9 @@ pub(crate) fn run(args: &WatchArgs) -> Result<(), Ending> {
 }
 
 /// Tells events until there is a reason to end.
-fn tell(session: &mut Session, line: impl Fn(&nswatch::Event) -> String) -> Ending {
+fn tell(session: &mut Session, line: impl Fn(&Record) -> String) -> Ending {
     loop {
-        if let Err(ending) = session.next().and_then(|event| session.tell(&line(&event))) {
+        if let Err(ending) = session.next().and_then(|record| session.tell(&line(&record))) {
             return ending;
         }
     }

@@ -1,22 +1,17 @@
-//! The two kinds of rtnetlink socket: one that listens, one that asks.
+//! The socket that asks. It never blocks: the kernel answers before the question is sent.
 //!
-//! They are two because who asks on the socket that it listens on gets the notification of what it did before the
-//! answer. Both belong to the namespace of the thread that made them, wherever it goes later. What did not come from
-//! the kernel is not looked at: the sender is told by its address. Neither blocks.
+//! What did not come from the kernel is not looked at: the sender is told by its address.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use super::wire::{self, Attributes, Body, Header, Message};
 use crate::error::{Error, errno_of};
-use crate::sys::{self, Received};
-
-/// Joined by its number: as a mask of groups it would be another one.
-const RTNLGRP_NSID: libc::c_int = 28;
+use crate::sys;
 
 /// The longest datagram of the kernel: a part of a dump, which it makes no longer than the longest read so far, and
 /// never longer than this. What is longer than its buffer is asked for again, with more room.
-const LONGEST: usize = 32 * 1024;
+pub(super) const LONGEST: usize = 32 * 1024;
 
 /// Enough for one answer, and for an error around a request with the kernel's words on it.
 const ANSWER: usize = 512;
@@ -25,97 +20,10 @@ const ANSWER: usize = 512;
 const CERTAINLY_NOT_FULL: usize = 3072;
 
 /// After so many ids that nobody has, no more are looked for.
-const GAP: i32 = 64;
+const GAP: i32 = 1024;
 
 /// How often a dump is asked for at most.
 const TRIES: usize = 16;
-
-/// What the library asks for as a receive buffer: some 2500 notifications, twice that where it is allowed.
-const RECEIVE_BUFFER: u32 = 2 * 1024 * 1024;
-
-/// The least that the kernel accounts for one message.
-const LEAST_ACCOUNTED: usize = 256;
-
-/// The socket that listens.
-#[derive(Debug)]
-pub(crate) struct Listener {
-    socket: OwnedFd,
-    buffer: Vec<u8>,
-    drops: u32,
-    capacity: usize,
-}
-
-/// What the listener heard.
-#[derive(Debug)]
-pub(crate) enum Heard<'a> {
-    /// There is nothing more.
-    Nothing,
-    /// Something was lost.
-    Loss,
-    /// A datagram of the kernel, and the id of the namespace that it is from if that is not ours.
-    Datagram(&'a [u8], Option<i32>),
-    /// Something that is not for us.
-    Noise,
-}
-
-impl Listener {
-    /// Listens from now on. `receive_buffer`: 0 is the library's choice. `all`: to peers too.
-    pub(crate) fn open(receive_buffer: u32, all: bool) -> io::Result<Self> {
-        let socket = sys::rtnetlink()?;
-        sys::bind(socket.as_fd())?;
-        let wanted = if receive_buffer == 0 { RECEIVE_BUFFER } else { receive_buffer };
-        let wanted = libc::c_int::try_from(wanted).unwrap_or(libc::c_int::MAX);
-        if sys::set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, wanted).is_err() {
-            sys::set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, wanted)?;
-        }
-        if all {
-            sys::set_option(socket.as_fd(), libc::SOL_NETLINK, libc::NETLINK_LISTEN_ALL_NSID, 1)?;
-        }
-        sys::set_option(socket.as_fd(), libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, RTNLGRP_NSID)?;
-        let capacity = sys::receive_buffer(socket.as_fd())? / LEAST_ACCOUNTED + 1;
-        Ok(Self { socket, buffer: vec![0; LONGEST], drops: 0, capacity })
-    }
-
-    pub(crate) fn hear(&mut self) -> io::Result<Heard<'_>> {
-        let Received { length, from_kernel, nsid } = match sys::receive(self.socket.as_fd(), &mut self.buffer) {
-            Ok(received) => received,
-            Err(error) => {
-                return match error.raw_os_error() {
-                    Some(libc::EAGAIN) => Ok(Heard::Nothing),
-                    // the queue was full; or the kernel had no memory for a notification, or none that was long enough
-                    Some(libc::ENOBUFS | libc::ENOMEM | libc::EMSGSIZE) => Ok(Heard::Loss),
-                    _ => Err(error),
-                };
-            }
-        };
-        if !from_kernel {
-            return Ok(Heard::Noise);
-        }
-        if length > self.buffer.len() {
-            self.buffer.resize(length, 0);
-            return Ok(Heard::Loss);
-        }
-        Ok(Heard::Datagram(self.buffer.get(..length).unwrap_or_default(), nsid))
-    }
-
-    /// How many messages were lost since this was asked last; 0 if the kernel does not count.
-    pub(crate) fn lost(&mut self) -> u64 {
-        let Ok(drops) = sys::drops(self.socket.as_fd()) else { return 0 };
-        let before = std::mem::replace(&mut self.drops, drops);
-        drops.wrapping_sub(before).into()
-    }
-
-    /// No more messages than this are in the queue at one time.
-    pub(crate) fn capacity(&self) -> usize {
-        self.capacity
-    }
-}
-
-impl AsFd for Listener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
 
 /// Why a question was not answered.
 #[derive(Debug)]
@@ -126,7 +34,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    fn new(errno: i32) -> Self {
+    pub(crate) fn new(errno: i32) -> Self {
         Self { errno, text: None }
     }
 

@@ -1,0 +1,42 @@
+// Package nswatch tells which Linux network namespaces there are, come and go. It is libnswatch for Go.
+//
+//	watcher, err := nswatch.Open()
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	defer watcher.Close()
+//	for {
+//		event, err := watcher.Next(ctx)
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		fmt.Println(event)
+//	}
+//
+// # What is told
+//
+// Every sequence of events follows a grammar, whatever happened underneath. Per name it is
+//
+//	( Created ( Ready Detached? )* Deleted )*
+//
+// where a Ready right after a Ready of the same name means that another namespace took its place; and per id, and
+// namespace that it is relative to,
+//
+//	( NSIDNew NSIDDel )*
+//
+// An Overflow is followed by Synced. After Synced, what a program believes by adding up the events equals what the
+// kernel has, if nothing changes any more.
+//
+// # Threads and namespaces
+//
+// In Linux a thread is in a network namespace, not a process, and a goroutine may move between threads. That is of no
+// matter as long as all threads are in one namespace. A goroutine that enters another one by itself must have called
+// runtime.LockOSThread before and should never unlock. What it then asks (NSIDForPID and the other functions about ids)
+// and watches (Open with NSID) is relative to the namespace that its thread is in. A Watcher stays with the namespace
+// that it was opened in and may be used by any goroutine. Event.Enter takes care of all this.
+package nswatch
+
+import "github.com/nswatch/nswatch/bindings/go/internal/capi"
+
+// Version is the version of the libnswatch that is loaded.
+func Version() string { return capi.Version() }

@@ -1,0 +1,48 @@
+package nswatch
+
+import (
+	"errors"
+	"syscall"
+
+	"github.com/nswatch/nswatch/bindings/go/internal/capi"
+)
+
+// ErrClosed is what the methods of a Watcher answer after Close, and what a Next that is waiting answers then.
+var ErrClosed = errors.New("nswatch: the watcher is closed")
+
+// Error is a refusal by the kernel or by the library. errors.Is compares it by its Errno: both
+// errors.Is(err, syscall.EPERM) and errors.Is(err, fs.ErrNotExist) do what one expects.
+type Error struct {
+	Op    string        // what was attempted
+	Path  string        // on what, if it was a path or a name
+	Errno syscall.Errno // why not
+}
+
+// Error tells what the library says of it, with the remedy where there is one.
+func (e *Error) Error() string {
+	text := "nswatch: " + e.Op
+	if e.Path != "" {
+		text += " " + e.Path
+	}
+	return text + ": " + capi.Strerror(-int(e.Errno))
+}
+
+// Unwrap is the Errno.
+func (e *Error) Unwrap() error { return e.Errno }
+
+// check makes an error of a result of C.
+func check(op, path string, rc int) error {
+	if rc >= 0 {
+		return nil
+	}
+	return &Error{Op: op, Path: path, Errno: syscall.Errno(-rc)}
+}
+
+// wrap makes an *Error of a syscall.Errno.
+func wrap(op, path string, err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return &Error{Op: op, Path: path, Errno: errno}
+	}
+	return err
+}

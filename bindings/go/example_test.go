@@ -1,0 +1,135 @@
+package nswatch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	nswatch "github.com/nswatch/nswatch/bindings/go"
+)
+
+// In place of whoever makes namespaces on this machine.
+func ip(arguments ...string) {
+	if out, err := exec.Command("ip", arguments...).CombinedOutput(); err != nil {
+		log.Fatalf("ip %q: %v: %s", arguments, err, out)
+	}
+}
+
+// Everything that happens, one event after the other.
+func Example() {
+	watcher, err := nswatch.Open(nswatch.NoReplay())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer watcher.Close()
+
+	ip("netns", "add", "blue")
+	for {
+		event, err := watcher.Next(context.Background())
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(event.Type, event.Name)
+		switch event.Type {
+		case nswatch.Ready:
+			ip("netns", "del", "blue")
+		case nswatch.Deleted:
+			return
+		}
+	}
+	// Output:
+	// created blue
+	// ready blue
+	// deleted blue
+}
+
+// A wait that has an end.
+func ExampleWatcher_Next() {
+	watcher, err := nswatch.Open(nswatch.NoReplay())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer watcher.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	_, err = watcher.Next(ctx)
+	fmt.Println(errors.Is(err, context.DeadlineExceeded))
+	// Output: true
+}
+
+// A channel to select from, or to range over.
+func ExampleWatcher_Events() {
+	watcher, err := nswatch.Open()
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+
+	events, reason := watcher.Events(ctx)
+	for event := range events {
+		fmt.Println(event)
+		if event.Type == nswatch.Synced {
+			watcher.Close() // or cancel()
+		}
+	}
+	fmt.Println(reason())
+	// Output:
+	// synced
+	// nswatch: the watcher is closed
+}
+
+// Something to be done inside each namespace.
+func ExampleEvent_Enter() {
+	ip("netns", "add", "green")
+	defer ip("netns", "del", "green")
+	watcher, err := nswatch.Open()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer watcher.Close()
+	for {
+		event, err := watcher.Next(context.Background())
+		if err != nil {
+			log.Fatal(err)
+		}
+		switch event.Type {
+		case nswatch.Ready:
+			err := event.Enter(func() error {
+				out, err := exec.Command("ip", "-oneline", "link").Output()
+				fmt.Printf("%s: %.5s\n", event.Name, out)
+				return err
+			})
+			if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ESTALE) {
+				continue // gone or replaced already: the next event says so
+			}
+			if err != nil {
+				log.Fatal(err)
+			}
+		case nswatch.Synced:
+			return
+		}
+	}
+	// Output: green: 1: lo
+}
+
+func ExampleNSIDForPID() {
+	nsid, err := nswatch.NSIDForPID(os.Getpid())
+	switch {
+	case errors.Is(err, syscall.ESRCH):
+		fmt.Println("there is no such process")
+	case err != nil:
+		log.Fatal(err)
+	case nsid == nswatch.NotAssigned:
+		fmt.Println("its network namespace has no id here")
+	default:
+		fmt.Println("its network namespace is called", nsid)
+	}
+	// Output: its network namespace has no id here
+}

@@ -1,0 +1,58 @@
+// List prints the names in a directory and the network namespaces that they refer to: list [DIR]
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sort"
+
+	nswatch "github.com/nswatch/nswatch/bindings/go"
+)
+
+func main() {
+	names, err := list(os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "list:", err)
+		os.Exit(1)
+	}
+	sorted := make([]string, 0, len(names))
+	for name := range names {
+		sorted = append(sorted, name)
+	}
+	sort.Strings(sorted)
+	for _, name := range sorted {
+		fmt.Println(name, names[name])
+	}
+}
+
+// list adds up what is told until all that exists has been told. It is also what a program does that goes on watching.
+func list(arguments []string) (map[string]string, error) {
+	var options []nswatch.Option
+	if len(arguments) > 0 {
+		options = append(options, nswatch.Dir(arguments[0]))
+	}
+	watcher, err := nswatch.Open(options...)
+	if err != nil {
+		return nil, err
+	}
+	defer watcher.Close()
+
+	names := map[string]string{}
+	for {
+		event, err := watcher.Next(context.Background())
+		if err != nil {
+			return nil, err
+		}
+		switch event.Type {
+		case nswatch.Created, nswatch.Detached:
+			names[event.Name] = "-"
+		case nswatch.Ready:
+			names[event.Name] = fmt.Sprintf("net:[%d]", event.Ino)
+		case nswatch.Deleted:
+			delete(names, event.Name)
+		case nswatch.Synced:
+			return names, nil
+		}
+	}
+}

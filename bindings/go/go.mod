@@ -1,0 +1,3 @@
+module github.com/nswatch/nswatch/bindings/go
+
+go 1.19

@@ -1,0 +1,202 @@
+package capi_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/nswatch/nswatch/bindings/go/internal/capi"
+)
+
+const header = "../../../../include/nswatch.h"
+
+// What the header has in it: functions and constants.
+func declared(t *testing.T) (functions, constants map[string]bool) {
+	t.Helper()
+	bytes, err := os.ReadFile(header)
+	if err != nil {
+		t.Skip("SKIPPED: only in the repository of the library is there a header to compare with:", err)
+	}
+	text := regexp.MustCompile(`(?s)/\*.*?\*/`).ReplaceAllString(string(bytes), "")
+	find := func(pattern string) map[string]bool {
+		found := map[string]bool{}
+		for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			found[match[1]] = true
+		}
+		return found
+	}
+	functions = find(`\b(nsw_\w+|nsid_\w+)\(`)
+	constants = find(`(?m)^#define ((?:NSW|NSID)_\w+) `)
+	// guards against patterns that find nothing any more
+	if len(functions) < 30 || len(constants) < 30 {
+		t.Fatalf("only %d functions and %d constants found in the header", len(functions), len(constants))
+	}
+	return functions, constants
+}
+
+func parse(t *testing.T, path string) *ast.File {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// The names that code takes from a package.
+func taken(from string, node ast.Node) map[string]bool {
+	names := map[string]bool{}
+	ast.Inspect(node, func(node ast.Node) bool {
+		if selector, ok := node.(*ast.SelectorExpr); ok {
+			if left, ok := selector.X.(*ast.Ident); ok && left.Name == from {
+				names[selector.Sel.Name] = true
+			}
+		}
+		return true
+	})
+	return names
+}
+
+// Whether a name of Go is that of C. Go has no prefix and writes words together.
+func named(goName, cName string) bool {
+	switch cName {
+	case "nsw_event_ns_id": // written together it would be nsw_event_nsid
+		return goName == "EventNamespaceID"
+	case "NSID_NOT_ASSIGNED":
+		return goName == "NotAssigned"
+	}
+	plain := strings.ReplaceAll(strings.TrimPrefix(strings.ToLower(cName), "nsw_"), "_", "")
+	return strings.ToLower(goName) == plain
+}
+
+func TestEveryFunctionOfTheHeaderIsHereOnce(t *testing.T) {
+	functions, _ := declared(t)
+	for _, declaration := range parse(t, "capi.go").Decls {
+		function, ok := declaration.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
+		var called []string
+		for name := range taken("C", function.Body) {
+			if functions[name] {
+				called = append(called, name)
+			}
+		}
+		if len(called) != 1 || !named(function.Name.Name, called[0]) {
+			t.Errorf("%s calls %v: it should call the one function of its name", function.Name.Name, called)
+			continue
+		}
+		delete(functions, called[0])
+	}
+	for name := range functions {
+		t.Errorf("%s of the header is not here", name)
+	}
+}
+
+func TestEveryConstantOfTheHeaderIsHereOnce(t *testing.T) {
+	_, constants := declared(t)
+	for _, declaration := range parse(t, "capi.go").Decls {
+		group, ok := declaration.(*ast.GenDecl)
+		if !ok || group.Tok != token.CONST {
+			continue
+		}
+		for _, spec := range group.Specs {
+			value := spec.(*ast.ValueSpec)
+			for name := range taken("C", value) {
+				if !named(value.Names[0].Name, name) {
+					t.Errorf("%s has the value of %s", value.Names[0].Name, name)
+				}
+				delete(constants, name)
+			}
+		}
+	}
+	for name := range constants {
+		t.Errorf("%s of the header is not here", name)
+	}
+}
+
+// What package nswatch has no use for, and why.
+var unused = map[string]string{
+	"WaitEvent":    "Go's runtime waits",
+	"EventNameLen": "a string of Go knows its length",
+	"VersionMajor": "Version() tells that of the library which is loaded",
+	"VersionMinor": "the same",
+	"VersionPatch": "the same",
+}
+
+func TestPackageNswatchOffersAllThatIsHere(t *testing.T) {
+	used := map[string]bool{}
+	files, err := filepath.Glob("../../*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no files of package nswatch:", err)
+	}
+	for _, path := range files {
+		if !strings.HasSuffix(path, "_test.go") {
+			for name := range taken("capi", parse(t, path)) {
+				used[name] = true
+			}
+		}
+	}
+	for name, object := range parse(t, "capi.go").Scope.Objects {
+		if object.Kind == ast.Typ {
+			continue
+		}
+		if _, known := unused[name]; used[name] == known {
+			t.Errorf("%s: used by package nswatch: %v, listed as unused: %v", name, used[name], known)
+		}
+	}
+}
+
+func TestTheLibraryIsThatOfTheHeader(t *testing.T) {
+	header := fmt.Sprintf("%d.%d.%d", capi.VersionMajor, capi.VersionMinor, capi.VersionPatch)
+	if capi.Version() != header {
+		t.Errorf("the library is %s, the header %s", capi.Version(), header)
+	}
+}
+
+// NULL is an answer, not a crash, all the way through.
+func TestNULL(t *testing.T) {
+	const invalid = -22
+	var watcher *capi.Watcher
+	var event *capi.Event
+	for name, got := range map[string]int{
+		"Open":       capi.Open(99, nil, &watcher),
+		"FD":         capi.FD(nil),
+		"NextEvent":  capi.NextEvent(nil, &event),
+		"WaitEvent":  capi.WaitEvent(nil, 0, &event),
+		"Resync":     capi.Resync(nil),
+		"OpenNetns":  capi.OpenNetns(nil, nil),
+		"SetFlags":   capi.OptionsSetFlags(nil, 0),
+		"SetDir":     capi.OptionsSetDir(nil, "/"),
+		"SetSettle":  capi.OptionsSetSettle(nil, 0),
+		"SetRcvbuf":  capi.OptionsSetRcvbuf(nil, 0),
+		"SetQueue":   capi.OptionsSetQueue(nil, 1, capi.QueueBlock),
+		"GetForPID":  capi.NSIDGetForPID(1, nil),
+		"GetForFD":   capi.NSIDGetForFD(0, nil),
+		"GetForName": capi.NSIDGetForName("a", nil),
+		"Assign":     capi.NSIDAssign(0, capi.NotAssigned, nil),
+		"Translate":  capi.NSIDTranslate(0, 0, nil),
+	} {
+		if got != invalid {
+			t.Errorf("%s: %d, not -EINVAL", name, got)
+		}
+	}
+	if watcher != nil || event != nil {
+		t.Error("a failure stored something")
+	}
+	capi.Close(nil)
+	capi.OptionsFree(nil)
+	if capi.Stat(nil, capi.StatKnown) != 0 || capi.EventType(nil) != 0 || capi.EventFlags(nil) != 0 ||
+		capi.EventTimeNS(nil) != 0 || capi.EventName(nil) != "" || capi.EventDev(nil) != 0 ||
+		capi.EventIno(nil) != 0 || capi.EventNamespaceID(nil) != 0 || capi.EventPortID(nil) != 0 ||
+		capi.EventDropped(nil) != 0 || capi.EventNSID(nil) != capi.NotAssigned ||
+		capi.EventOrigin(nil) != capi.NotAssigned {
+		t.Error("an accessor of NULL tells something")
+	}
+}

@@ -1,0 +1,351 @@
+package nswatch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	nswatch "github.com/nswatch/nswatch/bindings/go"
+)
+
+// announced gives a Ready of the name "blue": one that the library still has, or one that only Go has.
+func announced(t *testing.T, watcher *nswatch.Watcher, only bool) nswatch.Event {
+	t.Helper()
+	ipNetns(t, "add", "blue")
+	ready := expect(t, watcher, "created blue", "ready blue")
+	if only {
+		if err := watcher.Resync(); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, watcher, "synced")
+	}
+	return ready
+}
+
+func bothWays(t *testing.T, test func(t *testing.T, ready nswatch.Event)) {
+	t.Helper()
+	for _, only := range []bool{false, true} {
+		t.Run(fmt.Sprintf("later=%v", only), func(t *testing.T) {
+			clean(t)
+			test(t, announced(t, open(t, nswatch.NoReplay()), only))
+		})
+	}
+}
+
+func TestOpenNetns(t *testing.T) {
+	bothWays(t, func(t *testing.T, ready nswatch.Event) {
+		file, err := ready.OpenNetns()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		var stat syscall.Stat_t
+		if err := syscall.Fstat(int(file.Fd()), &stat); err != nil {
+			t.Fatal(err)
+		}
+		if stat.Ino != ready.Ino || file.Name() != "/run/netns/blue" {
+			t.Errorf("%s is %d, not %d", file.Name(), stat.Ino, ready.Ino)
+		}
+		const nsGetID = 0x8008b70d // since Linux 6.18, which is when there is a number
+		var id uint64
+		syscall.Syscall(syscall.SYS_IOCTL, file.Fd(), nsGetID, uintptr(unsafe.Pointer(&id)))
+		if ready.NetnsID != id {
+			t.Errorf("the number of the namespace is %d, not %d", id, ready.NetnsID)
+		}
+		flags, _, _ := syscall.Syscall(syscall.SYS_FCNTL, file.Fd(), syscall.F_GETFD, 0)
+		if flags&syscall.FD_CLOEXEC == 0 {
+			t.Error("programs would inherit it")
+		}
+	})
+}
+
+func TestOpenNetnsOfWhatIsGone(t *testing.T) {
+	bothWays(t, func(t *testing.T, ready nswatch.Event) {
+		ipNetns(t, "del", "blue")
+		_, err := ready.OpenNetns()
+		is(t, err, syscall.ENOENT)
+		is(t, ready.Enter(func() error { return nil }), syscall.ENOENT)
+	})
+}
+
+func TestOpenNetnsOfWhatIsReplaced(t *testing.T) {
+	bothWays(t, func(t *testing.T, ready nswatch.Event) {
+		if ready.NetnsID == 0 {
+			// it would have to have another inode number: so the old one is kept in use
+			file, err := ready.OpenNetns()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+		}
+		ipNetns(t, "del", "blue")
+		ipNetns(t, "add", "blue")
+		_, err := ready.OpenNetns()
+		is(t, err, syscall.ESTALE)
+	})
+}
+
+// What took the place of a namespace may block who opens it, or be a namespace of another kind.
+func TestOpenNetnsOfSomethingElse(t *testing.T) {
+	for name, replace := range map[string]func(path string) error{
+		"FIFO": func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"UTS namespace": func(path string) error {
+			if err := os.WriteFile(path, nil, 0o600); err != nil {
+				return err
+			}
+			return syscall.Mount("/proc/self/ns/uts", path, "", syscall.MS_BIND, "")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bothWays(t, func(t *testing.T, ready nswatch.Event) {
+				ipNetns(t, "del", "blue")
+				if err := replace("/run/netns/blue"); err != nil {
+					t.Fatal(err)
+				}
+				_, err := ready.OpenNetns()
+				is(t, err, syscall.ENOENT)
+			})
+		})
+	}
+}
+
+func TestOpenNetnsOfWhatIsNone(t *testing.T) {
+	clean(t)
+	created := expect(t, open(t, nswatch.Dir(t.TempDir())), "synced")
+	for _, event := range []nswatch.Event{created, {}, {Type: nswatch.Ready, Name: "blue"}} {
+		_, err := event.OpenNetns()
+		is(t, err, syscall.EINVAL)
+	}
+}
+
+// An event holds nothing: neither does it keep the namespace alive, nor does it need its watcher.
+func TestOpenNetnsAfterClose(t *testing.T) {
+	clean(t)
+	watcher := open(t, nswatch.NoReplay())
+	ready := announced(t, watcher, false)
+	watcher.Close()
+	file, err := ready.OpenNetns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+}
+
+func ownNamespace() string {
+	link, _ := os.Readlink("/proc/thread-self/ns/net")
+	return link
+}
+
+func TestEnter(t *testing.T) {
+	clean(t)
+	ready := announced(t, open(t, nswatch.NoReplay()), false)
+	outside := ownNamespace()
+	failure := errors.New("the function's own")
+	err := ready.Enter(func() error {
+		wanted := fmt.Sprintf("net:[%d]", ready.Ino)
+		if is := ownNamespace(); is != wanted {
+			t.Errorf("inside it is %s, not %s", is, wanted)
+		}
+		// what is started there is there: a program and a socket
+		out, err := exec.Command("readlink", "/proc/self/ns/net").CombinedOutput()
+		if err != nil || string(out) != wanted+"\n" {
+			t.Errorf("a program is in %q: %v", out, err)
+		}
+		if links, err := net.Interfaces(); err != nil || len(links) != 1 {
+			t.Errorf("not only the loopback device: %v, %v", links, err)
+		}
+		return failure
+	})
+	if err != failure {
+		t.Errorf("%v", err)
+	}
+	if ownNamespace() != outside {
+		t.Error("out of it: still inside")
+	}
+	if err := ready.Enter(func() error { runtime.Goexit(); return nil }); err == nil {
+		t.Error("a function that never returned succeeded")
+	}
+	noThreadIsInside(t, ready)
+}
+
+func noThreadIsInside(t *testing.T, ready nswatch.Event) {
+	t.Helper()
+	until(t, "no thread is left inside", func() bool {
+		threads, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, thread := range threads {
+			link, err := os.Readlink("/proc/self/task/" + thread.Name() + "/ns/net")
+			if err == nil && link == fmt.Sprintf("net:[%d]", ready.Ino) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// The main thread is one that never ends. It is never the one that goes inside.
+func TestEnterOnTheMainThread(t *testing.T) {
+	clean(t)
+	ready := announced(t, open(t, nswatch.NoReplay()), false)
+	var tasks sync.WaitGroup
+	for i := 0; i < 8; i++ {
+		tasks.Add(1)
+		go func() {
+			defer tasks.Done()
+			for i := 0; i < 50; i++ {
+				if err := ready.Enter(func() error { return nil }); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	tasks.Wait()
+	noThreadIsInside(t, ready)
+}
+
+func TestNSIDs(t *testing.T) {
+	clean(t)
+	watcher := open(t, nswatch.NSID(), nswatch.RcvBuf(1<<20))
+	expect(t, watcher, "synced")
+	ipNetns(t, "add", "blue")
+	names := open(t)
+	ready := expect(t, names, "created blue (existing)", "ready blue (existing)")
+	file, err := ready.OpenNetns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd := int(file.Fd())
+
+	answer := func(what string, wanted int) func(int, error) {
+		return func(is int, err error) {
+			t.Helper()
+			if is != wanted || err != nil {
+				t.Errorf("%s: %d, %v; not %d", what, is, err, wanted)
+			}
+		}
+	}
+	refused := func(what string, wanted syscall.Errno) func(int, error) {
+		return func(is int, err error) {
+			t.Helper()
+			if is != nswatch.NotAssigned || !errors.Is(err, wanted) {
+				t.Errorf("%s: %d, %v; not %v", what, is, err, wanted)
+			}
+		}
+	}
+
+	answer("without an id", nswatch.NotAssigned)(nswatch.NSIDForFD(fd))
+	answer("without an id", nswatch.NotAssigned)(nswatch.NSIDForName("blue"))
+	answer("assigned", 7)(nswatch.AssignNSID(fd, 7))
+	event := expect(t, watcher, "nsid_new 7")
+	if event.PortID == 0 || event.Origin != nswatch.NotAssigned || event.String() != "nsid_new 7" {
+		t.Errorf("%+v", event)
+	}
+	answer("by name", 7)(nswatch.NSIDForName("blue"))
+	answer("by path", 7)(nswatch.NSIDForName("/run/netns/blue"))
+	answer("by descriptor", 7)(nswatch.NSIDForFD(fd))
+	process := exec.Command("ip", "netns", "exec", "blue", "cat")
+	input, err := process.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// it is there when `ip` has become `cat`
+	until(t, "the process in its namespace", func() bool {
+		link, _ := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", process.Process.Pid))
+		return link == fmt.Sprintf("net:[%d]", ready.Ino)
+	})
+	answer("by process", 7)(nswatch.NSIDForPID(process.Process.Pid))
+	input.Close()
+	process.Wait()
+	refused("a process that has ended", syscall.ESRCH)(nswatch.NSIDForPID(process.Process.Pid))
+
+	refused("assigned twice", syscall.EEXIST)(nswatch.AssignNSID(fd, 8))
+	refused("no process", syscall.EINVAL)(nswatch.NSIDForPID(0))
+	refused("no process", syscall.EINVAL)(nswatch.NSIDForPID(-1 << 40))
+	refused("no process", syscall.EINVAL)(nswatch.NSIDForPID(1<<40 + 1))
+	refused("no descriptor", syscall.EBADF)(nswatch.NSIDForFD(-1))
+	refused("no name", syscall.ENOENT)(nswatch.NSIDForName("red"))
+	refused("a name with NUL", syscall.EINVAL)(nswatch.NSIDForName("blue\x00"))
+	refused("no id", syscall.EINVAL)(nswatch.AssignNSID(fd, -2))
+	refused("no id", syscall.EINVAL)(nswatch.AssignNSID(fd, 1<<40))
+	refused("no peer", syscall.EINVAL)(nswatch.TranslateNSID(0, 5))
+	refused("no peer", syscall.EINVAL)(nswatch.TranslateNSID(-1, 0))
+
+	// the peer calls a third one 3, which is 4 here
+	ipNetns(t, "add", "red")
+	ipNetns(t, "set", "red", "4")
+	expect(t, watcher, "nsid_new 4")
+	out, err := exec.Command("nsenter", "--net=/run/netns/blue", "ip", "netns", "set", "red", "3").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	answer("translated", 4)(nswatch.TranslateNSID(3, 7))
+	refused("no number of a peer", syscall.EINVAL)(nswatch.TranslateNSID(3, 1<<32+7))
+	refused("no number", syscall.EINVAL)(nswatch.TranslateNSID(1<<32+3, 7))
+	refused("not known to the peer", syscall.ENOENT)(nswatch.TranslateNSID(5, 7))
+
+	if all, err := nswatch.ListNSIDs(); err != nil || fmt.Sprint(all) != "[4 7]" {
+		t.Errorf("%v, %v", all, err)
+	}
+	expect(t, open(t, nswatch.NSID()), "nsid_new 4 (existing)", "nsid_new 7 (existing)", "synced")
+
+	// it dies with the last reference
+	ipNetns(t, "del", "blue")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := watcher.Next(ctx); err == nil {
+		t.Error("an ended context got an event")
+	}
+	file.Close()
+	expect(t, watcher, "nsid_del 7")
+	if stats := watcher.Stats(); stats.Known != 1 {
+		t.Errorf("%+v", stats)
+	}
+}
+
+// More ids than there is room for at first.
+func TestManyNSIDs(t *testing.T) {
+	clean(t)
+	for i := 0; i < 70; i++ {
+		name := fmt.Sprint("n", i)
+		ipNetns(t, "add", name)
+		ipNetns(t, "set", name, fmt.Sprint(i))
+	}
+	all, err := nswatch.ListNSIDs()
+	if err != nil || len(all) != 70 || all[69] != 69 {
+		t.Errorf("%v, %v", all, err)
+	}
+}
+
+// A thread in another namespace asks and watches there.
+func TestQueriesFollowTheThread(t *testing.T) {
+	clean(t)
+	ready := announced(t, open(t, nswatch.NoReplay()), false)
+	ipNetns(t, "add", "red")
+	ipNetns(t, "set", "red", "5")
+	err := ready.Enter(func() error {
+		all, err := nswatch.ListNSIDs()
+		if err == nil && len(all) > 0 {
+			err = fmt.Errorf("inside there are %v", all)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if all, err := nswatch.ListNSIDs(); err != nil || fmt.Sprint(all) != "[5]" {
+		t.Errorf("outside there are %v, %v", all, err)
+	}
+}

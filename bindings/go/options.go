@@ -1,0 +1,141 @@
+package nswatch
+
+import (
+	"math"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/nswatch/nswatch/bindings/go/internal/capi"
+)
+
+// An Option says what Open is to do differently. An option that does not apply to the source is ignored; of two that
+// contradict each other the later one counts.
+type Option func(*config)
+
+type config struct {
+	source   uint32
+	dir      string
+	flags    uint32
+	settle   time.Duration
+	rcvbuf   int
+	queue    bool
+	capacity int
+	policy   QueuePolicy
+}
+
+// DefaultDir is where `ip netns` keeps its names.
+const DefaultDir = "/run/netns"
+
+// Named watches the names in a directory, as `ip netns` makes them. This is the default.
+func Named() Option { return func(c *config) { c.source = capi.SourceNamed } }
+
+// NSID watches the ids that the kernel assigns to peers of the network namespace that the calling goroutine's thread
+// is in (see the note on threads at the top), and goes on about that namespace wherever the thread goes.
+func NSID() Option { return func(c *config) { c.source = capi.SourceNSID } }
+
+// Dir is the directory whose entries are the names, as an absolute path. It need not exist. Default: DefaultDir.
+func Dir(path string) Option { return func(c *config) { c.dir = path } }
+
+// NoReplay starts with now, not with what exists.
+func NoReplay() Option { return flag(capi.NoReplay) }
+
+// NoParent, for names: a missing directory is ENOENT at Open, and its removal ends the watch: a DirDeleted, then ENOENT
+// from Next.
+func NoParent() Option { return flag(capi.NoParent) }
+
+// DirEvents, for names: tell when the directory itself comes and goes.
+func DirEvents() Option { return flag(capi.DirEvents) }
+
+// MountEvents, for names: notice unmounts and re-binds of known names as they happen, and not only at a Resync.
+func MountEvents() Option { return flag(capi.MountEvents) }
+
+// AllNSID, for ids: tell what happens in peer namespaces too, those that have an id here. Needs CAP_NET_BROADCAST.
+func AllNSID() Option { return flag(capi.AllNSID) }
+
+func flag(bit uint32) Option { return func(c *config) { c.flags |= bit } }
+
+// Settle, for names: for how long a name may change before the outcome is told, rounded up to milliseconds. A name
+// that comes and goes within it is never told. Default: 0, every change is told at once.
+func Settle(d time.Duration) Option { return func(c *config) { c.settle = d } }
+
+// RcvBuf, for ids: the size of the socket's receive buffer in bytes. Default: 0, the library's choice.
+func RcvBuf(bytes int) Option { return func(c *config) { c.rcvbuf = bytes } }
+
+// A QueuePolicy is what a full queue does.
+type QueuePolicy uint32
+
+const (
+	// QueueBlock lets the reader wait for room; meanwhile the kernel queues, and then overflows.
+	QueueBlock QueuePolicy = capi.QueueBlock
+	// QueueDropNewest keeps the events in the queue; then come an Overflow and what has changed since.
+	QueueDropNewest QueuePolicy = capi.QueueDropNewest
+	// QueueDropOldest drops the events in the queue, so that an Overflow and what is now come first.
+	QueueDropOldest QueuePolicy = capi.QueueDropOldest
+)
+
+// Queue asks for a background thread that takes events from the kernel as they come, however rarely they are asked
+// for, into a queue of 1 to 1048576 events. Few need it: the kernel has a queue as well.
+func Queue(capacity int, policy QueuePolicy) Option {
+	return func(c *config) { c.queue, c.capacity, c.policy = true, capacity, policy }
+}
+
+// open opens a watcher of C with these options.
+func (c *config) open() (*capi.Watcher, error) {
+	options := capi.OptionsNew()
+	if options == nil {
+		return nil, &Error{Op: "open", Errno: syscall.ENOMEM}
+	}
+	defer capi.OptionsFree(options)
+
+	if err := check("set the flags", "", capi.OptionsSetFlags(options, c.flags)); err != nil {
+		return nil, err
+	}
+	if strings.IndexByte(c.dir, 0) >= 0 {
+		return nil, &Error{Op: "watch", Path: c.dir, Errno: syscall.EINVAL}
+	}
+	if err := check("watch", c.dir, capi.OptionsSetDir(options, c.dir)); err != nil {
+		return nil, err
+	}
+	settle, ok := milliseconds(c.settle)
+	if !ok {
+		return nil, &Error{Op: "settle for " + c.settle.String(), Errno: syscall.EINVAL}
+	}
+	if err := check("settle", "", capi.OptionsSetSettle(options, settle)); err != nil {
+		return nil, err
+	}
+	if c.rcvbuf < 0 || int64(c.rcvbuf) > math.MaxUint32 {
+		return nil, &Error{Op: "set the receive buffer", Errno: syscall.EINVAL}
+	}
+	if err := check("set the receive buffer", "", capi.OptionsSetRcvbuf(options, uint32(c.rcvbuf))); err != nil {
+		return nil, err
+	}
+	if c.queue {
+		if c.capacity < 0 || int64(c.capacity) > math.MaxUint32 {
+			return nil, &Error{Op: "make a queue", Errno: syscall.EINVAL}
+		}
+		rc := capi.OptionsSetQueue(options, uint32(c.capacity), uint32(c.policy))
+		if err := check("make a queue", "", rc); err != nil {
+			return nil, err
+		}
+	}
+
+	var watcher *capi.Watcher
+	rc := capi.Open(c.source, options, &watcher)
+	return watcher, check("watch", c.path(), rc)
+}
+
+// path is what is watched, as far as it is a path.
+func (c *config) path() string {
+	if c.source == capi.SourceNamed {
+		return c.dir
+	}
+	return ""
+}
+
+func milliseconds(d time.Duration) (uint32, bool) {
+	if d < 0 || d > math.MaxUint32*time.Millisecond {
+		return 0, false
+	}
+	return uint32((d + time.Millisecond - 1) / time.Millisecond), true
+}

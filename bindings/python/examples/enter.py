@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+"""Runs a command inside each network namespace that has a name, and in each new one: enter.py COMMAND [ARGUMENT…]
+
+Try `enter.py ip -brief link`; it takes CAP_SYS_ADMIN.
+"""
+
+import subprocess
+import sys
+
+import nswatch
+
+
+def enter(command: list[str]) -> None:
+    with nswatch.Watcher() as watcher:
+        for event in watcher:
+            if event.type != nswatch.EventType.READY:
+                continue
+            print(f"in {event.name}:")
+            # one namespace that is gone already, or one command that fails, is no reason to miss the others
+            try:
+                with event.enter():
+                    subprocess.run(command, check=True)
+            except (OSError, subprocess.SubprocessError) as error:
+                print(f"enter: {event.name}: {error}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        print("usage: enter.py COMMAND [ARGUMENT…]", file=sys.stderr)
+        sys.exit(2)
+    sys.stdout.reconfigure(errors="surrogateescape", line_buffering=True)  # type: ignore[union-attr]
+    try:
+        enter(sys.argv[1:])
+    except KeyboardInterrupt:
+        pass
+    except nswatch.Error as error:
+        sys.exit(f"enter: {error}")

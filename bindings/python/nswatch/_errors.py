@@ -1,0 +1,72 @@
+"""What is raised: one class to catch all errors of this library, which are also those that Python knows."""
+
+import builtins
+import errno
+import os
+
+from ._ffi import lib
+
+
+class Error(OSError):
+    """A failure that the kernel or the C library reports.
+
+    An OSError: ``errno`` is the number, ``strerror`` the library's text with the remedy, ``filename`` the path, where
+    there is one. Where Python has a class for the number, as PermissionError for EPERM, the error is an instance of
+    that one too.
+    """
+
+
+class PermissionError(Error, builtins.PermissionError):  # noqa: A001 - one name for one thing
+    """EPERM, EACCES."""
+
+
+class FileNotFoundError(Error, builtins.FileNotFoundError):  # noqa: A001
+    """ENOENT."""
+
+
+class FileExistsError(Error, builtins.FileExistsError):  # noqa: A001
+    """EEXIST."""
+
+
+class NotADirectoryError(Error, builtins.NotADirectoryError):  # noqa: A001
+    """ENOTDIR."""
+
+
+class ProcessLookupError(Error, builtins.ProcessLookupError):  # noqa: A001
+    """ESRCH."""
+
+
+class BlockingIOError(Error, builtins.BlockingIOError):  # noqa: A001
+    """EAGAIN."""
+
+
+_CLASSES: dict[int, type[Error]] = {
+    errno.EPERM: PermissionError,
+    errno.EACCES: PermissionError,
+    errno.ENOENT: FileNotFoundError,
+    errno.EEXIST: FileExistsError,
+    errno.ENOTDIR: NotADirectoryError,
+    errno.ESRCH: ProcessLookupError,
+    errno.EAGAIN: BlockingIOError,
+}
+
+
+def error(number: int, path: str | None = None, text: str | None = None) -> Error:
+    """The exception for an errno, with the library's text if there is no other."""
+    if text is None:
+        text = lib.nsw_strerror(-number).decode()
+    kind = _CLASSES.get(number, Error)
+    return kind(number, text) if path is None else kind(number, text, path)
+
+
+def of_system(failure: OSError, path: str | None = None) -> Error:
+    """The exception for one of Python's, where the system's own text says more than the library's."""
+    number = failure.errno or errno.EIO
+    return error(number, path, os.strerror(number))
+
+
+def check(result: int, path: str | None = None) -> int:
+    """The result of a C function, or its exception."""
+    if result < 0:
+        raise error(-result, path)
+    return result

@@ -1,0 +1,198 @@
+"""Events: plain values, which outlive their watcher."""
+
+from __future__ import annotations
+
+import enum
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+
+from . import _netns
+from ._ffi import CONSTANTS, lib
+
+
+class EventType(enum.IntEnum):
+    """What happened. ``str()`` of it is the library's name for it, as ``"ready"``.
+
+    Later versions of the library may tell of more: a number that is not listed here is an EventType all the same,
+    equal to its number. Ignore those that you do not know.
+    """
+
+    CREATED = 1
+    """A name appeared; it may not be a namespace yet."""
+    READY = 2
+    """The name now refers to a network namespace that can be opened; after another READY of the same name: it was
+    replaced by another namespace."""
+    DETACHED = 3
+    """The name is still there but no longer refers to a network namespace."""
+    DELETED = 4
+    """The name is gone."""
+    DIR_CREATED = 5
+    """The watched directory came."""
+    DIR_DELETED = 6
+    """The watched directory went; each name in it has been told as deleted before."""
+    NSID_NEW = 7
+    """An id was assigned to a peer namespace."""
+    NSID_DEL = 8
+    """The namespace that had the id died."""
+    SYNCED = 9
+    """What was replayed at open, or by a resync, is complete."""
+    OVERFLOW = 10
+    """Events were lost; what they did follows as replayed events, then SYNCED."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> EventType | None:
+        if not isinstance(value, int):
+            return None
+        stranger = int.__new__(cls, value)
+        stranger._name_ = f"UNKNOWN_{value}"
+        stranger._value_ = value
+        return stranger
+
+    def __str__(self) -> str:
+        name: bytes = lib.nsw_event_type_name(self._value_)
+        return name.decode()
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a name, an id, or the watch itself. What does not apply to its type is None.
+
+    Events are plain values: they may be kept, compared, sent to other threads and used after their watcher is closed.
+    They hold no file descriptor, so they keep no namespace alive.
+    """
+
+    type: EventType
+    """What happened."""
+    time_ns: int
+    """When the library learned of it, in nanoseconds of ``time.monotonic_ns()``."""
+    replayed: bool = False
+    """Whether it tells of what was there already: at open, or found by a resync."""
+    name: str | None = None
+    """The name, decoded by os.fsdecode(): os.fsencode() gives its bytes back, whatever they are."""
+    path: str | None = None
+    """The name in the watched directory."""
+    dev: int | None = None
+    """READY: st_dev of the namespace."""
+    ino: int | None = None
+    """READY: st_ino of the namespace. The kernel recycles these numbers."""
+    ns_id: int | None = None
+    """READY: the id of the namespace that the kernel never uses again; None before Linux 6.18."""
+    nsid: int | None = None
+    """NSID_NEW, NSID_DEL: the id."""
+    origin: int | None = None
+    """NSID_NEW, NSID_DEL: the id of the namespace that it happened in; None: the watched one."""
+    portid: int | None = None
+    """NSID_NEW: the netlink port of who asked for the id explicitly."""
+    dropped: int | None = None
+    """OVERFLOW: how many events were lost; None: the kernel did not say."""
+    _stamp: int = field(default=0, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        given = ((each.name, getattr(self, each.name)) for each in fields(self)[1:] if each.repr)
+        return f"Event({self.type.name}{''.join(f', {name}={value!r}' for name, value in given if value is not None)})"
+
+    @contextmanager
+    def open_netns(self) -> Iterator[int]:
+        """Opens the very namespace that a READY announced: ``with event.open_netns() as fd``.
+
+        The descriptor is close-on-exec and closed at the end of the block; os.dup() it to keep it. As long as one is
+        open the namespace lives.
+
+        This works for as long as the name refers to that namespace, in any thread, however many events came since and
+        even after the watcher was closed: the path is opened anew, and what is found is compared with what was
+        announced. Paths are resolved in the mount namespace of the calling thread.
+
+        Raises ValueError if the event is not READY, and nswatch.Error:
+        ENOENT: the name is gone, or no longer refers to a network namespace;
+        ESTALE: the name refers to another namespace by now;
+        EACCES, EMFILE, ENFILE, ENOMEM: as open(2).
+        """
+        fd = self._open()
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def enter(self) -> Iterator[None]:
+        """Runs a block inside the namespace that a READY announced: ``with event.enter(): ...``
+
+        Only the calling thread goes there, and it is back where it was when the block ends, by an exception too.
+        Sockets made inside stay of that namespace for ever, wherever they are used. Threads and processes started
+        inside are inside. /sys keeps showing the namespace that it was mounted in.
+
+        The namespace belongs to the thread, not to the block: in a coroutine, do not await inside, because other
+        tasks of the thread would run inside too; in a generator, do not yield inside. Not to be used by several
+        blocks of one thread but nested.
+
+        Takes CAP_SYS_ADMIN, here and over the user namespace that owns the network namespace.
+
+        Raises as open_netns(), and nswatch.Error: EPERM: a capability is missing.
+        """
+        with self.open_netns() as fd, _netns.entered(fd):
+            yield
+
+    def _open(self) -> int:
+        if self.type != EventType.READY or self.path is None or self.dev is None or self.ino is None:
+            raise ValueError(f"only a ready event has a namespace to open, this one is {self.type}")
+        return _netns.reopen(self.path, self.dev, self.ino, self.ns_id, self._stamp)
+
+
+def _positive(number: int) -> int | None:
+    return number or None
+
+
+def _assigned(nsid: int) -> int | None:
+    return None if nsid == CONSTANTS["NSID_NOT_ASSIGNED"] else nsid
+
+
+def copy(borrowed: object, directory: str, watcher: object) -> Event:
+    """Copies an event that is borrowed from its watcher."""
+    kind = EventType(lib.nsw_event_type(borrowed))
+    time_ns = lib.nsw_event_time_ns(borrowed)
+    replayed = bool(lib.nsw_event_flags(borrowed) & CONSTANTS["NSW_EVENT_REPLAYED"])
+    raw: bytes | None = lib.nsw_event_name(borrowed)
+    name = path = None
+    if raw is not None:
+        name = os.fsdecode(raw)
+        path = os.path.join(directory, name)
+    if kind in (EventType.CREATED, EventType.DETACHED, EventType.DELETED):
+        return Event(kind, time_ns, replayed, name, path)
+    ns_id = _positive(lib.nsw_event_ns_id(borrowed))
+    stamp = 0
+    if kind == EventType.READY and path is not None and ns_id is None:
+        stamp = _stamp(watcher, borrowed, path)
+    return Event(
+        kind,
+        time_ns,
+        replayed,
+        name,
+        path,
+        _positive(lib.nsw_event_dev(borrowed)),
+        _positive(lib.nsw_event_ino(borrowed)),
+        ns_id,
+        _assigned(lib.nsw_event_nsid(borrowed)),
+        _assigned(lib.nsw_event_origin(borrowed)),
+        _positive(lib.nsw_event_portid(borrowed)),
+        _positive(lib.nsw_event_dropped(borrowed)),
+        stamp,
+    )
+
+
+def _stamp(watcher: object, borrowed: object, path: str) -> int:
+    """What tells a namespace from a later one of the same inode number, where the kernel has no id for it.
+
+    Only the library can say that what is open is what was announced, and only now, so it is opened for a moment.
+    """
+    fd: int = lib.nsw_open_netns(watcher, borrowed)
+    if fd < 0:
+        return _netns.NO_STAMP
+    try:
+        return _netns.stamp(fd, path)
+    finally:
+        os.close(fd)

@@ -1,0 +1,469 @@
+"""The watcher: an open handle of the C library, to wait on in Python's ways."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import math
+import os
+import select
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ctypes import byref
+from dataclasses import dataclass, fields
+from types import TracebackType
+from typing import Literal
+
+from . import _event
+from ._errors import check, error
+from ._event import Event
+from ._ffi import CONSTANTS, handle, lib
+
+_SOURCES = {"named": CONSTANTS["NSW_SOURCE_NAMED"], "nsid": CONSTANTS["NSW_SOURCE_NSID"]}
+_POLICIES = {
+    "block": CONSTANTS["NSW_QUEUE_BLOCK"],
+    "drop-newest": CONSTANTS["NSW_QUEUE_DROP_NEWEST"],
+    "drop-oldest": CONSTANTS["NSW_QUEUE_DROP_OLDEST"],
+}
+_DEFAULT_DIR = "/run/netns"
+_LONGEST_WAIT = 3600.0
+_BURST = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a watcher has counted since it was opened, and what it holds now."""
+
+    delivered: int
+    """Events handed out."""
+    dropped: int
+    """Events known to be lost, as far as the loss could be counted."""
+    overflows: int
+    """OVERFLOW events."""
+    resyncs: int
+    """Completed comparisons with the kernel, the replay at open among them."""
+    queued: int
+    """Events that wait to be handed out."""
+    queued_max: int
+    """The most events that ever waited."""
+    pending: int
+    """Names that exist and do not refer to a network namespace."""
+    known: int
+    """Names, or ids, that exist."""
+
+
+class Watcher:
+    """Tells which network namespaces there are, come and go.
+
+    ::
+
+        with nswatch.Watcher() as watcher:
+            for event in watcher:
+                print(event.type, event.name)
+
+    What exists already is told first, as replayed events that end with SYNCED. Wait for events by iterating, by
+    ``async for``, by poll(), or in an event loop of your own by fileno(). Close it by the with statement or close().
+
+    It may be used by several threads or tasks: each event goes to one of them. Iterating ends when the watcher is
+    closed, by whichever of them.
+
+    Arguments, all but the first by keyword:
+
+    source
+        ``"named"``: names in a directory, as ``ip netns`` makes them; or ``"nsid"``: ids that the kernel assigns to
+        peers of the network namespace that the calling thread is in.
+    dir
+        The directory, an absolute path, ``/run/netns`` by default. It need not exist. Only for "named".
+    replay
+        False: start with now, not with what exists; there is no SYNCED then.
+    parent
+        False: a missing directory is ENOENT, and its removal ends the watch: DIR_DELETED is told, iterating ends.
+        Only for "named".
+    dir_events
+        True: tell when the directory itself comes and goes. Only for "named".
+    mount_events
+        True: notice unmounts and re-binds of known names as they happen and not only at a resync. Only for "named".
+    all_nsid
+        True: tell what happens in peer namespaces too. Needs CAP_NET_BROADCAST. Only for "nsid".
+    settle
+        For how many seconds (to the millisecond) a name may change before the outcome is told; 0: every change is
+        told at once. Only for "named".
+    rcvbuf
+        The size of the socket's receive buffer in bytes; 0: the library's choice. Only for "nsid".
+    queue
+        Ask for a background thread that takes events from the kernel as they come, into a queue of that many events,
+        1 to 1048576. The price: a process with such a thread cannot unshare(CLONE_NEWUSER) any more, and a child of
+        os.fork() must not touch the watcher. None: no thread.
+    queue_policy
+        What a full queue does: ``"block"``: the thread waits; ``"drop-newest"``, ``"drop-oldest"``: what is dropped
+        is counted, told by OVERFLOW, and made good by a resync.
+
+    Raises nswatch.Error:
+    ENOTDIR: a part of the path is not a directory;
+    EACCES: the directory may not be read or searched by this process;
+    ENOENT: the directory is missing, and parent is False;
+    ELOOP, ENAMETOOLONG: as open(2);
+    EMFILE, ENFILE: the limit of inotify instances, or of open files, is reached;
+    ENOSPC: the limit of inotify watches is reached;
+    EPERM: CAP_NET_BROADCAST is missing;
+    EINVAL: a value is out of range, or the path is not absolute;
+    and ValueError for an argument that is not of this source.
+    """
+
+    def __init__(
+        self,
+        source: Literal["named", "nsid"] = "named",
+        *,
+        dir: str | bytes | os.PathLike[str] | os.PathLike[bytes] | None = None,  # noqa: A002 - as the C option
+        replay: bool = True,
+        parent: bool = True,
+        dir_events: bool = False,
+        mount_events: bool = False,
+        all_nsid: bool = False,
+        settle: float = 0.0,
+        rcvbuf: int = 0,
+        queue: int | None = None,
+        queue_policy: Literal["block", "drop-newest", "drop-oldest"] = "block",
+    ) -> None:
+        self._handle: int | None = None
+        self._closed = True
+        # one thread at a time in the library; a signal handler that interrupts it is the same thread
+        self._lock = threading.RLock()
+        self._taking = False
+        # the handle is freed when it is closed and nobody uses it: a thread that waits, one in the library, a loop
+        self._users = 0
+        self._wake: int | None = None
+        self._loops: dict[asyncio.AbstractEventLoop, _Reader] = {}
+        self._burst = 0
+
+        if source not in _SOURCES:
+            raise ValueError(f"source must be 'named' or 'nsid', not {source!r}")
+        if queue_policy not in _POLICIES:
+            raise ValueError(f"queue_policy must be one of {', '.join(map(repr, _POLICIES))}, not {queue_policy!r}")
+        options_of_others: dict[str, dict[str, object]] = {
+            "named": {"all_nsid": all_nsid, "rcvbuf": rcvbuf},
+            "nsid": {
+                "dir": dir is not None,
+                "parent": not parent,
+                "dir_events": dir_events,
+                "mount_events": mount_events,
+                "settle": settle,
+            },
+        }
+        for name, given in options_of_others[source].items():
+            if given:
+                raise ValueError(f"source {source!r} has no option {name}")
+
+        raw = os.fsencode(_DEFAULT_DIR if dir is None else dir)
+        if b"\0" in raw:
+            raise ValueError("embedded null byte")
+        self._dir = os.fsdecode(raw)
+        flags = (
+            (0 if replay else CONSTANTS["NSW_NO_REPLAY"])
+            | (0 if parent else CONSTANTS["NSW_NO_PARENT"])
+            | (CONSTANTS["NSW_DIR_EVENTS"] if dir_events else 0)
+            | (CONSTANTS["NSW_MOUNT_EVENTS"] if mount_events else 0)
+            | (CONSTANTS["NSW_ALL_NSID"] if all_nsid else 0)
+        )
+        options = lib.nsw_options_new()
+        if options is None:
+            raise error(errno.ENOMEM)
+        try:
+            check(lib.nsw_options_set_flags(options, flags))
+            check(lib.nsw_options_set_dir(options, raw), self._dir)
+            check(lib.nsw_options_set_settle(options, _u32("settle", math.ceil(settle * 1000))))
+            check(lib.nsw_options_set_rcvbuf(options, _u32("rcvbuf", rcvbuf)))
+            if queue is not None:
+                check(lib.nsw_options_set_queue(options, _u32("queue", queue), _POLICIES[queue_policy]))
+            opened = handle()
+            self._subject = self._dir if source == "named" else None
+            check(lib.nsw_open(_SOURCES[source], options, byref(opened)), self._subject)
+        finally:
+            lib.nsw_options_free(options)
+        self._handle = opened.value
+        self._fd: int = lib.nsw_fd(opened)
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<nswatch.Watcher {'closed' if self._closed else f'fd={self._fd}'}>"
+
+    def __enter__(self) -> Watcher:
+        self._check_open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # without the attribute, __init__ has not come to it
+        if not getattr(self, "_closed", True):
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+            self.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._closed
+
+    def close(self) -> None:
+        """Closes the watcher. Once more does nothing.
+
+        It may be called from any thread, from any task and from a signal handler. Those that wait for an event are
+        woken up: iterating ends, poll() raises ValueError.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        with self._lock:
+            for loop, reader in list(self._loops.items()):
+                if loop.is_running() and loop is not _running_loop():
+                    try:
+                        loop.call_soon_threadsafe(reader.stop)
+                        continue
+                    except RuntimeError:  # it was closed meanwhile
+                        pass
+                reader.stop()
+            if self._wake is not None:
+                os.eventfd_write(self._wake, 1)
+            self._free_if_unused()
+
+    def fileno(self) -> int:
+        """The descriptor to wait on in an event loop of your own, for reading.
+
+        It is level-triggered: readable while there is an event to be had; then call poll(0) until it answers None.
+        It is close-on-exec, the same for the life of the watcher, and not to be read or closed.
+
+        Raises ValueError if the watcher is closed.
+        """
+        self._check_open()
+        return self._fd
+
+    def poll(self, timeout: float | None = None) -> Event | None:
+        """Waits for the next event; None: there was none for ``timeout`` seconds.
+
+        timeout: how long to wait, in seconds; 0: not at all; None: for ever. Signals are handled meanwhile: Ctrl-C
+        raises KeyboardInterrupt at once.
+
+        Raises ValueError if the watcher is closed, also while it waits, and nswatch.Error:
+        EMFILE, ENFILE, ENOMEM, ENOSPC: a limit kept the watcher from looking. Nothing is lost: call it again;
+        ENOENT: the directory is gone, and parent is False: no event will come any more;
+        ENOTRECOVERABLE: an internal error; the watcher is of no more use.
+        """
+        if timeout is not None and not timeout >= 0:
+            raise ValueError("timeout must not be negative")
+        event = self._take()
+        if event is not None or timeout == 0:
+            return event
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._waiting() as poller:
+            while event is None:
+                left = _LONGEST_WAIT
+                if deadline is not None:
+                    left = min(left, deadline - time.monotonic())
+                    if left <= 0:
+                        return None
+                poller.poll(math.ceil(left * 1000))
+                event = self._take()
+        return event
+
+    def __iter__(self) -> Iterator[Event]:
+        """Iterates over the events and waits for each; ends when the watcher is closed.
+
+        Raises as poll() does, but where no event will come any more because the directory is gone, it ends.
+        """
+        self._check_open()
+        return self
+
+    def __next__(self) -> Event:
+        try:
+            event = None
+            while event is None:
+                event = self.poll()
+            return event
+        except ValueError:
+            if not self._closed:
+                raise
+        except OSError as failure:
+            if failure.errno != errno.ENOENT:
+                raise
+        raise StopIteration
+
+    def __aiter__(self) -> Watcher:
+        """As iterating, in asyncio: ``async for event in watcher``.
+
+        There is no thread: the event loop waits on the descriptor. It may be cancelled at any time, as by
+        asyncio.timeout(), and no event is lost. Several tasks may do so: each event goes to one of them.
+        """
+        self._check_open()
+        return self
+
+    async def __anext__(self) -> Event:
+        while True:
+            # an event is taken last, so that a cancellation finds none in our hands
+            if self._burst >= _BURST:
+                self._burst = 0
+                await asyncio.sleep(0)
+            try:
+                event = self._take()
+            except ValueError:
+                if not self._closed:
+                    raise
+                raise StopAsyncIteration from None
+            except OSError as failure:
+                if failure.errno != errno.ENOENT:
+                    raise
+                raise StopAsyncIteration from None
+            if event is not None:
+                self._burst += 1
+                return event
+            self._burst = 0
+            await self._readable()
+
+    def resync(self) -> None:
+        """Compares what has been told with what the kernel has now.
+
+        The differences follow as replayed events, then SYNCED. Costs one look at every name.
+
+        Raises as poll() does; then the comparison is still due, and is made by the next poll() that can.
+        """
+        with self._using() as watcher:
+            check(lib.nsw_resync(watcher), self._subject)
+
+    @property
+    def stats(self) -> Stats:
+        """What the watcher has counted. Raises ValueError if it is closed."""
+        with self._using() as watcher:
+            return Stats(*(lib.nsw_stat(watcher, CONSTANTS[f"NSW_STAT_{each.name.upper()}"]) for each in fields(Stats)))
+
+    # inside
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError("the watcher is closed")
+
+    def _free_if_unused(self) -> None:
+        """To be called with the lock."""
+        if self._closed and self._users == 0:
+            watcher, self._handle = self._handle, None
+            wake, self._wake = self._wake, None
+            lib.nsw_close(watcher)
+            if wake is not None:
+                os.close(wake)
+
+    @contextmanager
+    def _using(self) -> Iterator[int | None]:
+        """The handle, for this thread alone, and alive until the block ends whoever closes it meanwhile."""
+        with self._lock:
+            self._users += 1
+            try:
+                # after the count: a signal handler may close the watcher between any two lines
+                self._check_open()
+                yield self._handle
+            finally:
+                self._users -= 1
+                self._free_if_unused()
+
+    def _take(self) -> Event | None:
+        """The next event, if there is one now."""
+        with self._using() as watcher:
+            if self._taking:
+                raise RuntimeError("a signal handler asks for an event while one is being handed out")
+            self._taking = True
+            try:
+                borrowed = handle()
+                if check(lib.nsw_next_event(watcher, byref(borrowed)), self._subject) == 0:
+                    return None
+                return _event.copy(borrowed, self._dir, watcher)
+            finally:
+                self._taking = False
+
+    @contextmanager
+    def _waiting(self) -> Iterator[select.poll]:
+        """What to wait on for an event, or for close() by another thread."""
+        with self._lock:
+            self._users += 1
+        try:
+            with self._using():
+                if self._wake is None:
+                    try:
+                        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+                    except OSError as failure:
+                        raise error(failure.errno or errno.EIO) from None
+            poller = select.poll()
+            poller.register(self._fd, select.POLLIN)
+            poller.register(self._wake, select.POLLIN)
+            yield poller
+        finally:
+            with self._lock:
+                self._users -= 1
+                self._free_if_unused()
+
+    async def _readable(self) -> None:
+        """Waits until there may be an event, or the watcher is closed."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if self._closed:
+                return
+            reader = self._loops.get(loop)
+            if reader is None:
+                reader = _Reader(self, loop)
+            woken = reader.enter()
+        try:
+            await woken
+        finally:
+            reader.leave(woken)
+
+
+class _Reader:
+    """The tasks of one event loop that wait for a watcher."""
+
+    def __init__(self, watcher: Watcher, loop: asyncio.AbstractEventLoop) -> None:
+        self._watcher = watcher
+        self._loop = loop
+        self._waiters: set[asyncio.Future[None]] = set()
+        loop.add_reader(watcher._fd, self.stop)
+        watcher._loops[loop] = self
+        watcher._users += 1
+
+    def enter(self) -> asyncio.Future[None]:
+        woken = self._loop.create_future()
+        self._waiters.add(woken)
+        return woken
+
+    def leave(self, woken: asyncio.Future[None]) -> None:
+        self._waiters.discard(woken)
+        if not self._waiters:
+            self.stop()
+
+    def stop(self) -> None:
+        """Wakes them all: one of them gets the event, the others wait again."""
+        watcher = self._watcher
+        with watcher._lock:
+            if watcher._loops.get(self._loop) is not self:
+                return
+            del watcher._loops[self._loop]
+            if not self._loop.is_closed():
+                self._loop.remove_reader(watcher._fd)
+            for woken in self._waiters:
+                if not woken.done():
+                    woken.set_result(None)
+            watcher._users -= 1
+            watcher._free_if_unused()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _u32(name: str, number: int) -> int:
+    if not 0 <= number < 1 << 32:
+        raise ValueError(f"{name} is out of range: {number}")
+    return number

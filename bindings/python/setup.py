@@ -1,0 +1,49 @@
+"""What pyproject.toml cannot say: a wheel that carries the library is for machines where that library loads."""
+
+import platform
+import re
+import subprocess
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.bdist_wheel import bdist_wheel
+
+LIBRARY = Path(__file__).parent / "nswatch/libnswatch.so.0"
+
+# what every system has that the manylinux tags promise; the versions of libgcc are those of the oldest of them
+SYSTEM = re.compile(r"(libc|libm|libdl|libpthread|librt|libgcc_s|ld-linux[-\w]*)\.so\.\d+")
+LIBGCC = (4, 8)
+
+
+def readelf(option: str) -> str:
+    return subprocess.run(["readelf", "-W", option, str(LIBRARY)], check=True, capture_output=True, text=True).stdout
+
+
+def newest(kind: str, versions: str) -> tuple[int, ...]:
+    found = re.findall(rf"Name: {kind}_([\d.]+)", versions)
+    return max((tuple(map(int, each.split("."))) for each in found), default=(0,))
+
+
+def platform_tag() -> str:
+    """manylinux_X_Y_ARCH, for the oldest glibc that has all the symbols; linux_ARCH if more than glibc is needed."""
+    needed = re.findall(r"\(NEEDED\).*\[(.*)\]", readelf("--dynamic"))
+    versions = readelf("--version-info")
+    glibc = newest("GLIBC", versions)
+    # pip wants both numbers, and no manylinux is older than this
+    if all(map(SYSTEM.fullmatch, needed)) and newest("GCC", versions) <= LIBGCC and glibc > (2,):
+        major, minor = max(glibc[:2], (2, 17))
+        return f"manylinux_{major}_{minor}_{platform.machine()}"
+    return f"linux_{platform.machine()}"
+
+
+class Wheel(bdist_wheel):
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.root_is_pure = not LIBRARY.exists()
+
+    def get_tag(self) -> tuple[str, str, str]:
+        # it is loaded by ctypes: of Python itself nothing is needed but its version
+        return ("py3", "none", platform_tag()) if LIBRARY.exists() else super().get_tag()
+
+
+setup(cmdclass={"bdist_wheel": Wheel})

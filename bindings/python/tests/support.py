@@ -1,0 +1,112 @@
+"""What the tests share: real namespaces, deadlines, and a count of what is open."""
+
+import contextlib
+import gc
+import os
+import shutil
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+import nswatch
+from nswatch import Event, EventType, Watcher
+
+ROOT = Path(__file__).resolve().parents[3]
+BINDING = ROOT / "bindings/python"
+DEADLINE = 20.0
+
+
+def ip_netns(*arguments: str) -> None:
+    subprocess.run(["ip", "netns", *arguments], check=True, timeout=DEADLINE)
+
+
+def next_event(watcher: Watcher) -> Event:
+    event = watcher.poll(DEADLINE)
+    if event is None:
+        raise AssertionError("no event in time")
+    return event
+
+
+def until(watcher: Watcher, wanted: EventType) -> Event:
+    """The next event of that type."""
+    while (event := next_event(watcher)).type != wanted:
+        pass
+    return event
+
+
+def kinds(events: list[Event]) -> list[tuple[str, str | None]]:
+    return [(str(event.type), event.name) for event in events]
+
+
+def open_files() -> dict[str, str]:
+    """The descriptors of this process and what they are."""
+    gc.collect()
+    found = {}
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # the one that lists
+            found[fd] = os.readlink(f"/proc/self/fd/{fd}")
+    return found
+
+
+def namespace_here() -> int:
+    return os.stat("/proc/thread-self/ns/net").st_ino
+
+
+def python(*arguments: str, stdin: int | None = None) -> "subprocess.Popen[bytes]":
+    """Starts a Python program that can import the binding."""
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONUNBUFFERED": "1"},
+        stdin=stdin,
+    )
+
+
+class TestCase(unittest.TestCase):
+    """Has namespaces of its own, and wants everything closed at the end."""
+
+    def setUp(self) -> None:
+        if not os.environ.get("NSWATCH_SANDBOX"):
+            self.fail("run in tests/sandbox: these tests make and delete namespaces")
+        before = open_files()
+        # what is registered first is run last
+        self.addCleanup(lambda: self.assertEqual(open_files(), before))
+        self.addCleanup(self.remove_names)
+
+    def remove_names(self) -> None:
+        names = Path("/run/netns")
+        if names.exists():
+            for name in os.listdir(os.fsencode(names)):
+                path = os.path.join(os.fsencode(names), name)
+                subprocess.run([b"umount", b"-q", path], check=False)
+                os.unlink(path)
+            subprocess.run(["umount", "-ql", str(names)], check=False)
+            shutil.rmtree(names)
+
+    def watcher(self, *arguments: object, **options: object) -> Watcher:
+        """An open watcher that has told what it found."""
+        watcher = Watcher(*arguments, **options)  # type: ignore[arg-type]
+        self.addCleanup(watcher.close)
+        until(watcher, EventType.SYNCED)
+        return watcher
+
+
+__all__ = [
+    "BINDING",
+    "DEADLINE",
+    "ROOT",
+    "Event",
+    "EventType",
+    "TestCase",
+    "Watcher",
+    "ip_netns",
+    "kinds",
+    "namespace_here",
+    "next_event",
+    "nswatch",
+    "open_files",
+    "python",
+    "until",
+]

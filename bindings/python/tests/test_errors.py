@@ -1,0 +1,93 @@
+"""What is raised."""
+
+import errno
+import os
+import pickle
+import resource
+from typing import Any
+
+from nswatch import _errors
+
+from .support import TestCase, Watcher, nswatch, python
+
+
+class Errors(TestCase):
+    def test_one_class_for_all_and_those_of_python(self) -> None:
+        with self.assertRaises(nswatch.Error) as caught:
+            Watcher(dir="/run/nowhere", parent=False)
+        error = caught.exception
+        self.assertIsInstance(error, FileNotFoundError)
+        self.assertIsInstance(error, OSError)
+        self.assertEqual((error.errno, error.filename), (errno.ENOENT, "/run/nowhere"))
+        self.assertIn("no such file, name or id", str(error))
+
+    def test_every_class_of_python_that_applies(self) -> None:
+        for number in errno.errorcode:
+            ours, pythons = _errors.error(number), OSError(number, "")
+            self.assertIsInstance(ours, nswatch.Error)
+            self.assertEqual(ours.errno, number)
+            if number in (
+                errno.EPERM,
+                errno.EACCES,
+                errno.ENOENT,
+                errno.EEXIST,
+                errno.ENOTDIR,
+                errno.ESRCH,
+                errno.EAGAIN,
+            ):
+                self.assertIsInstance(ours, type(pythons))
+            self.assertEqual(pickle.loads(pickle.dumps(ours)).args, ours.args)
+
+    def test_a_relative_directory(self) -> None:
+        with self.assertRaisesRegex(nswatch.Error, "invalid argument.*'relative'") as caught:
+            Watcher(dir="relative")
+        self.assertEqual(caught.exception.errno, errno.EINVAL)
+
+    def test_not_a_directory(self) -> None:
+        with self.assertRaises(NotADirectoryError):
+            Watcher(dir="/proc/version/x")
+
+    def test_no_descriptor_left(self) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        fd = os.open("/dev/null", os.O_RDONLY)
+        os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (fd + 1, hard))
+        try:
+            with self.assertRaises(nswatch.Error) as caught:
+                Watcher()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        self.assertEqual(caught.exception.errno, errno.EMFILE)
+        self.assertIn("fs.inotify.max_user_instances", str(caught.exception))
+
+    def test_arguments_that_cannot_be_right(self) -> None:
+        arguments: tuple[dict[str, Any], ...] = (
+            {"source": "other"},
+            {"source": "nsid", "dir": "/run/netns"},
+            {"source": "nsid", "settle": 1},
+            {"source": "nsid", "parent": False},
+            {"all_nsid": True},
+            {"rcvbuf": 4096},
+            {"dir": "/run/\0"},
+            {"settle": -1},
+            {"settle": 1e9},
+            {"queue": 1, "queue_policy": "other"},
+            {"queue": -1},
+            {"queue": 1 << 32},
+        )
+        for wrong in arguments:
+            with self.subTest(wrong), self.assertRaises(ValueError):
+                Watcher(**wrong)
+        with self.assertRaisesRegex(nswatch.Error, "invalid argument"):
+            Watcher(queue=0)
+
+    def test_a_library_that_is_not_there(self) -> None:
+        for library, text in (
+            ("/nowhere/libnswatch.so.0", b"set NSWATCH_LIBRARY to its path"),
+            ("libc.so.6", b"libc.so.6 is older than this package: it has no nsw_open()"),
+        ):
+            program = python("-c", f"import os; os.environ['NSWATCH_LIBRARY'] = {library!r}; import nswatch")
+            out, err = program.communicate(timeout=20)
+            self.assertEqual((out, program.returncode), (b"", 1))
+            self.assertIn(b"ImportError", err)
+            self.assertIn(text, err)

@@ -1,0 +1,251 @@
+"""Events as values, and the namespaces that they open."""
+
+import copy
+import dataclasses
+import errno
+import os
+import pickle
+import queue
+import socket
+import subprocess
+import threading
+from contextlib import AbstractContextManager
+from unittest import mock
+
+from nswatch import _ffi, _netns
+
+from .support import DEADLINE, Event, EventType, TestCase, ip_netns, namespace_here, next_event, nswatch, until
+
+
+def without_ids() -> AbstractContextManager[object]:
+    """Events are as on a kernel before 6.18."""
+    return mock.patch.object(_ffi.lib, "nsw_event_ns_id", return_value=0)
+
+
+class Values(TestCase):
+    def test_types(self) -> None:
+        self.assertEqual(str(EventType.DIR_CREATED), "dir_created")
+        self.assertEqual(f"{EventType.READY:>7}", "  ready")
+        self.assertEqual(EventType.READY, 2)
+
+    def test_a_type_of_a_later_version(self) -> None:
+        stranger = EventType(4711)
+        self.assertIsInstance(stranger, EventType)
+        self.assertEqual(stranger, 4711)
+        self.assertEqual(str(stranger), "unknown")
+        self.assertNotIn(stranger, list(EventType))
+        self.assertEqual(len({stranger, EventType(4711)}), 1)
+        with self.assertRaises(ValueError):
+            EventType("ready")  # type: ignore[arg-type]
+
+    def test_frozen_and_slotted(self) -> None:
+        event = Event(EventType.SYNCED, 1)
+        with self.assertRaises(dataclasses.FrozenInstanceError):
+            event.name = "x"  # type: ignore[misc]
+        self.assertFalse(hasattr(event, "__dict__"))
+        self.assertEqual(event, Event(EventType.SYNCED, 1))
+        self.assertEqual(hash(event), hash(Event(EventType.SYNCED, 1)))
+        self.assertEqual(repr(event), "Event(SYNCED, time_ns=1, replayed=False)")
+
+    def test_copied_and_pickled(self) -> None:
+        watcher = self.watcher()
+        ip_netns("add", "blue")
+        ready = until(watcher, EventType.READY)
+        for same in (copy.deepcopy(ready), pickle.loads(pickle.dumps(ready))):
+            self.assertEqual(same, ready)
+            with same.open_netns() as fd:
+                self.assertEqual(os.fstat(fd).st_ino, ready.ino)
+
+
+class Opening(TestCase):
+    def ready(self, name: str = "blue") -> Event:
+        watcher = self.watcher()
+        ip_netns("add", name)
+        return until(watcher, EventType.READY)
+
+    def refused(self, event: Event, number: int) -> None:
+        with self.assertRaises(nswatch.Error) as caught, event.open_netns():
+            pass
+        self.assertEqual(caught.exception.errno, number)
+        self.assertEqual(caught.exception.filename, event.path)
+
+    def test_it_is_the_namespace_and_closed_in_the_end(self) -> None:
+        event = self.ready()
+        with event.open_netns() as fd:
+            self.assertEqual(os.fstat(fd).st_ino, event.ino)
+            self.assertFalse(os.get_inheritable(fd))
+        with self.assertRaises(OSError):
+            os.fstat(fd)
+
+    def test_after_other_events_in_another_thread_and_after_close(self) -> None:
+        watcher = self.watcher()
+        ip_netns("add", "one")
+        ip_netns("add", "two")
+        events: queue.Queue[Event] = queue.Queue()
+        for _ in range(4):
+            events.put(next_event(watcher))
+        watcher.close()
+        opened = []
+
+        def consume() -> None:
+            while not events.empty():
+                event = events.get()
+                if event.type == EventType.READY:
+                    with event.open_netns() as fd:
+                        opened.append((event.name, os.fstat(fd).st_ino == event.ino))
+
+        thread = threading.Thread(target=consume)
+        thread.start()
+        thread.join(DEADLINE)
+        # names that came together with their directory are told in no order
+        self.assertCountEqual(opened, [("one", True), ("two", True)])
+
+    def test_gone(self) -> None:
+        event = self.ready()
+        ip_netns("del", "blue")
+        self.refused(event, errno.ENOENT)
+
+    def test_no_namespace_any_more(self) -> None:
+        event = self.ready()
+        subprocess.run(["umount", "/run/netns/blue"], check=True)
+        self.refused(event, errno.ENOENT)
+
+    def test_a_fifo_in_its_place_is_not_waited_for(self) -> None:
+        event = self.ready()
+        ip_netns("del", "blue")
+        os.mkfifo("/run/netns/blue")
+        self.refused(event, errno.ENOENT)
+
+    def test_another_kind_of_namespace_in_its_place(self) -> None:
+        event = self.ready()
+        ip_netns("del", "blue")
+        os.symlink("/proc/self/ns/mnt", "/run/netns/blue")
+        self.refused(event, errno.ENOENT)
+
+    def test_replaced(self) -> None:
+        event = self.ready()
+        ip_netns("del", "blue")
+        ip_netns("add", "blue")
+        self.refused(event, errno.ESTALE)
+
+    def test_another_one_of_the_same_inode_number(self) -> None:
+        event = self.ready()
+        if event.ns_id is None:
+            self.skipTest("SKIPPED: no ns_id before Linux 6.18")
+        self.refused(dataclasses.replace(event, ns_id=event.ns_id - 1), errno.ESTALE)
+
+    def test_the_same_on_a_kernel_without_ids(self) -> None:
+        with without_ids():
+            event = self.ready()
+        self.assertIsNone(event.ns_id)
+        with event.open_netns() as fd:
+            self.assertEqual(os.fstat(fd).st_ino, event.ino)
+        ip_netns("del", "blue")
+        ip_netns("add", "blue")
+        # as if the kernel had recycled the number, which it does when it likes
+        self.refused(dataclasses.replace(event, ino=os.stat("/run/netns/blue").st_ino), errno.ESTALE)
+
+    def test_a_symbolic_link_on_a_kernel_without_ids(self) -> None:
+        watcher = self.watcher()
+        os.makedirs("/run/netns", exist_ok=True)
+        with without_ids():
+            os.symlink("/proc/self/ns/net", "/run/netns/own")
+            event = until(watcher, EventType.READY)
+        # nothing keeps that inode, so the time at which it was made tells nothing
+        self.assertEqual(event._stamp, 0)
+        with event.open_netns() as fd:
+            self.assertEqual(os.fstat(fd).st_ino, event.ino)
+
+    def test_gone_before_it_could_be_looked_at_on_a_kernel_without_ids(self) -> None:
+        ip_netns("add", "blue")
+        with (
+            without_ids(),
+            mock.patch.object(_ffi.lib, "nsw_open_netns", return_value=-errno.ENOENT),
+            nswatch.Watcher() as watcher,
+        ):
+            event = until(watcher, EventType.READY)
+        self.refused(event, errno.ESTALE)
+        with mock.patch.object(_netns, "stamp", return_value=_netns.NO_STAMP):
+            self.refused(event, errno.ESTALE)
+
+    def test_events_hold_nothing_open(self) -> None:
+        # the death of a namespace is told by its id
+        event = self.ready()
+        deaths = self.watcher("nsid")
+        with event.open_netns() as fd:
+            nsid = nswatch.assign_nsid(fd)
+        ip_netns("del", "blue")
+        self.assertEqual(until(deaths, EventType.NSID_DEL).nsid, nsid)
+
+    def test_only_ready_events_open(self) -> None:
+        for event in (Event(EventType.SYNCED, 1), Event(EventType.CREATED, 1, name="blue", path="/run/netns/blue")):
+            with self.assertRaisesRegex(ValueError, "only a ready event"), event.open_netns():
+                pass
+            with self.assertRaisesRegex(ValueError, "only a ready event"), event.enter():
+                pass
+
+
+class Entering(TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        watcher = self.watcher()
+        ip_netns("add", "blue")
+        self.event = until(watcher, EventType.READY)
+        self.here = namespace_here()
+
+    def test_there_and_back(self) -> None:
+        with self.event.enter():
+            self.assertEqual(namespace_here(), self.event.ino)
+            self.assertEqual([name for _, name in socket.if_nameindex()], ["lo"])
+        self.assertEqual(namespace_here(), self.here)
+
+    def test_back_after_an_exception(self) -> None:
+        with self.assertRaisesRegex(RuntimeError, "inside"), self.event.enter():
+            raise RuntimeError("inside")
+        self.assertEqual(namespace_here(), self.here)
+
+    def test_nested(self) -> None:
+        watcher = self.watcher()
+        ip_netns("add", "red")
+        red = until(watcher, EventType.READY)
+        with self.event.enter():
+            with red.enter():
+                self.assertEqual(namespace_here(), red.ino)
+            self.assertEqual(namespace_here(), self.event.ino)
+        self.assertEqual(namespace_here(), self.here)
+
+    def test_only_this_thread_goes(self) -> None:
+        seen: queue.Queue[int] = queue.Queue()
+        go = threading.Event()
+
+        def look() -> None:
+            go.wait(DEADLINE)
+            seen.put(namespace_here())
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        with self.event.enter():
+            go.set()
+            thread.join(DEADLINE)
+        self.assertEqual(seen.get(timeout=DEADLINE), self.here)
+
+    def test_not_entered_when_it_is_gone(self) -> None:
+        ip_netns("del", "blue")
+        with self.assertRaises(FileNotFoundError), self.event.enter():
+            self.fail("inside")
+        self.assertEqual(namespace_here(), self.here)
+
+    def test_refused_by_the_kernel(self) -> None:
+        with (
+            mock.patch.object(_netns, "CLONE_NEWNET", 0x00020000),  # of another kind
+            self.assertRaisesRegex(nswatch.Error, "cannot enter"),
+            open("/proc/self/ns/net") as own,
+            _netns.entered(own.fileno()),
+        ):
+            self.fail("inside")
+
+    def test_it_may_be_deleted_while_inside(self) -> None:
+        with self.event.enter():
+            ip_netns("del", "blue")
+            self.assertEqual(namespace_here(), self.event.ino)
+        self.assertEqual(namespace_here(), self.here)

@@ -1,0 +1,112 @@
+"""Namespace ids: asked for, assigned, watched."""
+
+import errno
+import os
+import subprocess
+from collections.abc import Callable
+
+from .support import DEADLINE, EventType, TestCase, ip_netns, next_event, nswatch, until
+
+
+class Nsid(TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        for name in ("blue", "red"):
+            ip_netns("add", name)
+        # ids of the tests before die with their namespaces, which takes the kernel a moment
+        watcher = nswatch.Watcher("nsid")
+        with watcher:
+            until(watcher, EventType.SYNCED)
+            while nswatch.list_nsids():
+                until(watcher, EventType.NSID_DEL)
+
+    def test_none_where_none_is_assigned(self) -> None:
+        self.assertIsNone(nswatch.nsid_for_name("blue"))
+        self.assertEqual(nswatch.list_nsids(), [])
+
+    def test_assigned_and_asked_for(self) -> None:
+        with open("/run/netns/blue") as blue:
+            self.assertEqual(nswatch.assign_nsid(blue, 7), 7)
+            self.assertEqual(nswatch.nsid_for_fd(blue), 7)
+            self.assertEqual(nswatch.nsid_for_fd(blue.fileno()), 7)
+        self.assertEqual(nswatch.nsid_for_name("blue"), 7)
+        self.assertEqual(nswatch.nsid_for_name(b"/run/netns/blue"), 7)
+        with open("/run/netns/red") as red:
+            self.assertEqual(nswatch.assign_nsid(red), 0)
+        self.assertEqual(nswatch.list_nsids(), [0, 7])
+
+    def test_of_a_process(self) -> None:
+        with open("/run/netns/blue") as blue:
+            nsid = nswatch.assign_nsid(blue)
+        with subprocess.Popen(
+            ["ip", "netns", "exec", "blue", "sh", "-c", "echo; read line"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            self.assertEqual(nswatch.nsid_for_pid(process.pid), nsid)
+            process.communicate(b"\n", DEADLINE)
+
+    def test_many_are_listed(self) -> None:
+        blue, red = os.open("/run/netns/blue", os.O_RDONLY), os.open("/run/netns/red", os.O_RDONLY)
+        self.addCleanup(os.close, blue)
+        self.addCleanup(os.close, red)
+        made = []
+        for number in range(100):
+            ip_netns("add", f"many{number}")
+            with open(f"/run/netns/many{number}") as namespace:
+                made.append(nswatch.assign_nsid(namespace))
+        self.assertEqual(nswatch.list_nsids(), made)
+
+    def test_translated(self) -> None:
+        # red has the id 3 in blue, which has the id 5 here
+        ip_netns("set", "blue", "5")
+        subprocess.run(["ip", "-n", "blue", "netns", "set", "red", "3"], check=True)
+        self.assertIsNone(nswatch.translate_nsid(3, 5))
+        ip_netns("set", "red", "9")
+        self.assertEqual(nswatch.translate_nsid(3, 5), 9)
+        with self.assertRaises(FileNotFoundError):
+            nswatch.translate_nsid(4, 5)
+
+    def test_watched(self) -> None:
+        watcher = self.watcher("nsid")
+        with open("/run/netns/blue") as blue:
+            nsid = nswatch.assign_nsid(blue)
+        event = next_event(watcher)
+        self.assertEqual((event.type, event.nsid, event.name, event.origin), (EventType.NSID_NEW, nsid, None, None))
+        self.assertIsNotNone(event.portid)
+        ip_netns("del", "blue")
+        event = next_event(watcher)
+        self.assertEqual((event.type, event.nsid), (EventType.NSID_DEL, nsid))
+
+    def test_errors(self) -> None:
+        with open("/run/netns/blue") as blue, open("/dev/null") as null:
+            nswatch.assign_nsid(blue, 1)
+            cases: tuple[tuple[type[OSError], int, Callable[[], object]], ...] = (
+                (ProcessLookupError, errno.ESRCH, lambda: nswatch.nsid_for_pid((1 << 22) + 1)),
+                (nswatch.Error, errno.EINVAL, lambda: nswatch.nsid_for_pid(0)),
+                (nswatch.Error, errno.EBADF, lambda: nswatch.nsid_for_fd(-1)),
+                (nswatch.Error, errno.EINVAL, lambda: nswatch.nsid_for_fd(null)),
+                (FileNotFoundError, errno.ENOENT, lambda: nswatch.nsid_for_name("nobody")),
+                (nswatch.Error, errno.EINVAL, lambda: nswatch.nsid_for_name("../x")),
+                (FileExistsError, errno.EEXIST, lambda: nswatch.assign_nsid(blue)),
+                (nswatch.Error, errno.EINVAL, lambda: nswatch.translate_nsid(-1, 0)),
+            )
+            for kind, number, ask in cases:
+                with self.subTest(number=number), self.assertRaises(kind) as caught:
+                    ask()
+                self.assertIsInstance(caught.exception, nswatch.Error)
+                self.assertEqual(caught.exception.errno, number)
+            with self.assertRaises(ValueError):
+                nswatch.assign_nsid(blue, -1)
+            with self.assertRaises(ValueError):
+                nswatch.nsid_for_name("blue\0red")
+            too_large: tuple[Callable[[], object], ...] = (
+                lambda: nswatch.nsid_for_pid(1 << 32 | os.getpid()),
+                lambda: nswatch.nsid_for_fd(1 << 32),
+                lambda: nswatch.assign_nsid(blue, 1 << 31),
+            )
+            for too_much in too_large:
+                with self.assertRaises(OverflowError):
+                    too_much()

@@ -1,0 +1,57 @@
+//! `nswatch id`: questions about namespace ids, and assigning them. Each answer is a line that begins with what was
+//! asked about.
+
+use nswatch::nsid;
+
+use crate::args::{IdArgs, Subject};
+use crate::ending::Ending;
+use crate::names;
+use crate::output;
+use crate::record::{Field, Value, json};
+use crate::text;
+
+/// What programs are told where there is no id, as `NSID_NOT_ASSIGNED` in C.
+const NOT_ASSIGNED: i32 = -1;
+
+pub(crate) fn run(args: &IdArgs) -> Result<(), Ending> {
+    let mut lines = String::new();
+    let mut tell = |fields: &[Field<'_>]| lines += &if args.json { json(fields) } else { plain(fields) };
+    let id = |nsid: Option<i32>| ("nsid", nsid.unwrap_or(NOT_ASSIGNED).into());
+    match &args.subject {
+        Subject { pid: Some(pid), .. } => {
+            let nsid = nsid::get_for_pid(*pid)?;
+            let name = nsid.and_then(|nsid| names::look().remove(&nsid));
+            let mut fields = vec![("pid", (*pid).into()), id(nsid)];
+            fields.extend(name.as_ref().map(|name| ("name", Value::Name(name))));
+            tell(&fields);
+        }
+        Subject { name: Some(name), .. } => tell(&[("name", Value::Name(name)), id(nsid::get_for_name(name)?)]),
+        Subject { assign: Some(name), .. } => {
+            let nsid = nsid::assign(nsid::open(name)?, args.want)?;
+            tell(&[("name", Value::Name(name)), id(Some(nsid))]);
+        }
+        // --list, for it must be one of these
+        _ => {
+            let nsids = nsid::list()?;
+            let names = if nsids.is_empty() { names::Found::new() } else { names::look() };
+            for nsid in nsids {
+                let mut fields = vec![id(Some(nsid))];
+                fields.extend(names.get(&nsid).map(|name| ("name", Value::Name(name))));
+                tell(&fields);
+            }
+        }
+    }
+    output::print(lines.as_bytes())
+}
+
+/// The values with a space between two, which no name has in it as it is written.
+fn plain(fields: &[Field<'_>]) -> String {
+    let words = fields.iter().map(|(key, value)| match *value {
+        Value::Number(number) if *key == "nsid" && number == NOT_ASSIGNED.into() => "not assigned".into(),
+        Value::Number(number) => number.to_string(),
+        Value::Name(name) => text::safe(name),
+        Value::Word(word) => word.into(),
+        Value::Flag(flag) => flag.to_string(),
+    });
+    words.collect::<Vec<_>>().join(" ") + "\n"
+}

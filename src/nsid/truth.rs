@@ -1,0 +1,123 @@
+//! What the source asks the kernel, and what the answers mean: how things are *now*, whatever was notified.
+//!
+//! It asks and remembers; it tells nothing and changes nothing of what is believed.
+
+use std::collections::BTreeMap;
+
+use super::Nsid;
+use super::channel::{Listing, Refusal};
+use super::roster::{Id, Ids, Seen};
+use super::sockets::Kernel;
+use crate::error::Result;
+
+/// What can be known of a peer.
+#[derive(Debug, Clone)]
+pub(super) enum Peer {
+    Ids(Ids),
+    /// It may not be asked: what it notifies is all that is known.
+    Closed,
+    Gone,
+}
+
+impl From<Listing> for Ids {
+    fn from(listing: Listing) -> Self {
+        Self { ids: listing.ids.iter().map(|listed| listed.nsid).collect(), until: listing.until }
+    }
+}
+
+impl<K: Kernel> Nsid<K> {
+    /// Everything that there is.
+    pub(super) fn see(&mut self) -> Result<Seen> {
+        let mut seen = Seen { own: self.ask_here()?.ids, peers: BTreeMap::new() };
+        if self.peers {
+            for nsid in seen.own.clone() {
+                match self.ask_peer(nsid)? {
+                    Peer::Ids(ids) => seen.peers.insert(nsid, ids),
+                    Peer::Gone => seen.peers.insert(nsid, Ids::none()),
+                    Peer::Closed => None,
+                };
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Whether the id is assigned now; `None`: nobody will say.
+    pub(super) fn truth(&mut self, id: Id) -> Result<Option<bool>> {
+        match id.origin {
+            None => self.is_assigned(id.nsid).map(Some),
+            Some(peer) => Ok(match self.ask_peer(peer)? {
+                Peer::Ids(ids) => ids.has(id.nsid),
+                Peer::Gone => Some(false),
+                Peer::Closed => None,
+            }),
+        }
+    }
+
+    /// Whether a living namespace has the id here. One that is dying has it still, but the kernel does not say so.
+    pub(super) fn lives(&mut self, nsid: i32) -> Result<bool> {
+        self.kernel.exists(nsid).map_err(|refusal| refusal.doing("ask who has a namespace id"))
+    }
+
+    /// Whether a namespace has the id here, living or dying: of a dying one there is a notification to come.
+    pub(super) fn is_assigned(&mut self, nsid: i32) -> Result<bool> {
+        if self.lives(nsid)? {
+            return Ok(true);
+        }
+        if self.here.is_none() {
+            self.here = Some(self.ask_here()?);
+        }
+        Ok(self.here.as_ref().and_then(|ids| ids.has(nsid)).unwrap_or(false))
+    }
+
+    /// Which ids there are here.
+    fn ask_here(&mut self) -> Result<Ids> {
+        let mut here =
+            self.kernel.list(None).map(Ids::from).map_err(|refusal| refusal.doing("list the namespace ids"))?;
+        // where the list ended too soon: thousands that are dying, and listed, can hide those that live after them
+        let heard_of = self.inbox.iter().filter(|notice| notice.id.origin.is_none()).map(|notice| notice.id.nsid);
+        let highest = heard_of.chain(self.roster.own_after(here.until)).max().unwrap_or(-1);
+        while here.until < highest {
+            here.until += 1;
+            if self.lives(here.until)? {
+                here.ids.insert(here.until);
+            }
+        }
+        Ok(here)
+    }
+
+    /// Which ids there are in a peer.
+    pub(super) fn ask_peer(&mut self, peer: i32) -> Result<Peer> {
+        if !self.lives(peer)? {
+            return Ok(Peer::Gone);
+        }
+        let listed = self.kernel.list(Some(peer));
+        // the own namespace is none of its peers, even if it has become so just now
+        if self.is_own(peer)? {
+            return Ok(Peer::Gone);
+        }
+        match listed {
+            Ok(listing) => Ok(Peer::Ids(listing.into())),
+            Err(Refusal { errno: libc::EACCES | libc::EPERM | libc::EOPNOTSUPP, .. }) => Ok(Peer::Closed),
+            // it went in the meantime
+            Err(Refusal { errno: libc::EINVAL | libc::ENOENT, .. }) => Ok(Peer::Gone),
+            Err(refusal) => Err(refusal.doing("list the namespace ids of a peer")),
+        }
+    }
+
+    /// An id with a tag that says "our own namespace" is one of our own.
+    pub(super) fn resolve(&mut self, id: Id) -> Result<Id> {
+        match id.origin {
+            Some(origin) if self.is_own(origin)? => Ok(Id::own(id.nsid)),
+            _ => Ok(id),
+        }
+    }
+
+    /// Whether the own namespace has this id in itself. Once it has one it keeps it.
+    pub(super) fn is_own(&mut self, nsid: i32) -> Result<bool> {
+        if self.peers && self.own.is_none() {
+            let answer = self.kernel.own();
+            self.own = answer.map_err(|refusal| refusal.doing("ask for the id of the own namespace"))?;
+        }
+        Ok(self.own == Some(nsid))
+    }
+}
