@@ -283,7 +283,14 @@ impl Reader {
             }
             std::mem::take(&mut state.resync)
         };
-        let next = if resync { self.watcher.resync().map(|()| None) } else { self.watcher.next_event() };
+        let next = match resync {
+            true => match self.watcher.resync() {
+                // what it knows is told first, then that it is over
+                Err(_) if self.watcher.is_over() => self.watcher.next_event(),
+                done => done.map(|()| None),
+            },
+            false => self.watcher.next_event(),
+        };
         let stats = self.watcher.stats();
         self.shared.known.store(stats.known, Ordering::Relaxed);
         self.shared.pending.store(stats.pending, Ordering::Relaxed);
