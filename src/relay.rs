@@ -285,9 +285,9 @@ impl Reader {
         };
         let next = match resync {
             true => match self.watcher.resync() {
-                // what it knows is told first, then that it is over
-                Err(_) if self.watcher.is_over() => self.watcher.next_event(),
-                done => done.map(|()| None),
+                Ok(()) => Ok(None),
+                // what is known is told before the failure, which comes again if it still stands
+                Err(_) => self.watcher.next_event(),
             },
             false => self.watcher.next_event(),
         };
