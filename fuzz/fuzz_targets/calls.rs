@@ -95,8 +95,16 @@ impl Machine<'_> {
                         assert!(self.watcher.is_null(), "{rc}: written to");
                         expect(
                             rc,
-                            &[libc::EINVAL, libc::ENOENT, libc::ENOTDIR, libc::EACCES, libc::ELOOP, libc::ENAMETOOLONG, libc::EPERM]
-                                .map(|errno: c_int| -errno),
+                            &[
+                                libc::EINVAL,
+                                libc::ENOENT,
+                                libc::ENOTDIR,
+                                libc::EACCES,
+                                libc::ELOOP,
+                                libc::ENAMETOOLONG,
+                                libc::EPERM,
+                            ]
+                            .map(|errno: c_int| -errno),
                         );
                     }
                 }
@@ -197,8 +205,7 @@ fn expect_fd(fd: c_int, none: bool) {
 }
 
 libfuzzer_sys::fuzz_target!(|code: &[u8]| {
-    let mut machine =
-        Machine { code: code.iter(), options: nsw_options_new(), watcher: null_mut(), event: null() };
+    let mut machine = Machine { code: code.iter(), options: nsw_options_new(), watcher: null_mut(), event: null() };
     while machine.step().is_some() {}
     machine.close();
     // SAFETY: live and not used any more.
