@@ -38,10 +38,10 @@
  * - Every pointer argument may be NULL: that is -EINVAL, or nothing happens in nsw_close() and nsw_options_free().
  * - Strings given out end in NUL and are owned by what gave them. Nothing but handles is ever freed by the caller.
  * - A watcher may move between threads and must be used by one at a time; different watchers are independent.
- * - An internal error never leaves the library: the call returns -ENOTRECOVERABLE, and so does every later call on
- *   that watcher.
+ * - An internal error never leaves the library: the call returns -ENOTRECOVERABLE, and so does every later call that
+ *   asks that watcher for something to be done.
  * - All file descriptors are close-on-exec. The library starts no thread, installs no signal handler, keeps no global
- *   state and prints nothing.
+ *   state and prints nothing, unless asked for. (The message of an internal error goes to standard error.)
  *
  * The grammar of events
  * =====================
@@ -154,14 +154,16 @@ typedef struct nsw_event nsw_event;
  * -EMFILE, -ENFILE: the limit of inotify instances, or of open files, is reached;
  * -ENOSPC: the limit of inotify watches is reached;
  * -EPERM: NSW_SOURCE_NSID with NSW_ALL_NSID, and CAP_NET_BROADCAST is missing;
- * -EAGAIN: NSW_SOURCE_NSID, and the kernel was interrupted time and again;
- * -ENOMEM, -ENOBUFS: out of memory.
+ * -EAGAIN: NSW_SOURCE_NSID, and the kernel was interrupted time and again; or the reader thread of
+ * nsw_options_set_queue() is one too many (RLIMIT_NPROC);
+ * -EOPNOTSUPP: /proc is not mounted, or not that of this process;
+ * -ENOMEM, -ENOBUFS: the kernel is out of memory. (For want of its own memory the library aborts, as Rust does.)
  *
  * NSW_SOURCE_NAMED uses one inotify instance and three file descriptors; up to three more once a name has waited for
- * its mount. NSW_SOURCE_NSID uses four file descriptors, with NSW_ALL_NSID five, and needs Linux 5.0.
- * Paths are resolved in the mount namespace of the calling thread. Needs /proc.
+ * its mount, one for nsw_options_set_settle(). NSW_SOURCE_NSID uses four file descriptors, with NSW_ALL_NSID five, and needs Linux 5.0.
+ * nsw_options_set_queue() takes four more. Paths are resolved in the mount namespace of the calling thread.
  *
- * Since: 0.1 (Linux 5.10; see inotify(7))
+ * Since: 0.1 (Linux 5.10; see inotify(7), fanotify(7), rtnetlink(7))
  */
 int nsw_open(uint32_t source,
              const nsw_options *options,
@@ -176,7 +178,9 @@ void nsw_close(nsw_watcher *watcher);
 
 /**
  * The file descriptor to poll for POLLIN. It is level-triggered: readable while there is an event to be had, however
- * often and by whatever means it is polled. Close-on-exec, non-blocking, the same for the life of the watcher.
+ * often and by whatever means it is polled. (One exception: where both fanotify mount events and AIO are refused, a
+ * wake-up for a mount is seen by one poll only; ask for events after each.) Close-on-exec, non-blocking, the same for
+ * the life of the watcher.
  *
  * Returns the descriptor, which stays the watcher's: do not read or close it; or -EINVAL: @watcher is NULL.
  *
@@ -185,7 +189,8 @@ void nsw_close(nsw_watcher *watcher);
 int nsw_fd(const nsw_watcher *watcher);
 
 /**
- * Gives out the next event. Never blocks.
+ * Gives out the next event. Never waits for one. (A name that is a symbolic link into a filesystem that hangs makes
+ * the look at it hang: watch directories that only trusted users write to.)
  *
  * @event: where a pointer to the event is stored; it is borrowed until the next call of this function,
  * nsw_wait_event() or nsw_close() on the same watcher.
@@ -476,7 +481,7 @@ uint64_t nsw_event_dropped(const nsw_event *e);
 /**
  * Makes options with the default values.
  *
- * Returns them, or NULL if there is no memory.
+ * Returns them; NULL after an internal error.
  *
  * Since: 0.1
  */
@@ -504,7 +509,8 @@ int nsw_options_set_flags(nsw_options *o, uint32_t flags);
 /**
  * Sets the directory whose entries are the names, for NSW_SOURCE_NAMED. It need not exist.
  *
- * @path: an absolute path; copied. Default: "/run/netns".
+ * @path: an absolute path; copied. Default: "/run/netns". More than 3839 bytes are
+ * -ENAMETOOLONG for nsw_open(): no name in it could be reached.
  *
  * Returns 0, or -EINVAL: an argument is NULL, or the path is not absolute; then nothing is changed.
  *
@@ -529,7 +535,7 @@ int nsw_options_set_settle(nsw_options *o,
 /**
  * Asks for a background reader thread with a bounded queue, which takes events from the kernel as they come, however
  * rarely they are asked for. The thread ends with nsw_close() and has all signals blocked. The price: a process with a
- * second thread can no longer unshare(CLONE_NEWUSER), or setns(2) to a user namespace; and a child of fork(2) has no
+ * second thread can no longer unshare(CLONE_NEWUSER), or setns(2) to a user or mount namespace; and a child of fork(2) has no
  * such thread and must not touch the watcher.
  *
  * @capacity: how many events the queue holds, 1 to 1048576.
