@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use nswatch::capi::options::{NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST};
 use support::api::{Api, C, How, Kind::*, Observer, readable};
 use support::*;
@@ -20,8 +22,15 @@ fn expect_broken(o: &mut Observer<C>) {
     }
 }
 
+/// Descriptors and threads are counted, and are those of the whole process: one test at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn a_panic_is_told_and_goes_no_further() {
+    let _alone = alone();
     sandbox();
     ip_netns(&["add", "blue"]);
     let fds = kernel::open_fds();
@@ -37,6 +46,7 @@ fn a_panic_is_told_and_goes_no_further() {
 
 #[test]
 fn a_borrowed_event_outlives_a_panic_of_resync() {
+    let _alone = alone();
     sandbox();
     ip_netns(&["add", "blue"]);
     let mut o = Observer::<C>::open(&How::default());
@@ -50,6 +60,7 @@ fn a_borrowed_event_outlives_a_panic_of_resync() {
 
 #[test]
 fn another_watcher_does_not_mind() {
+    let _alone = alone();
     sandbox();
     make_dir(RUN_NETNS);
     make_dir("/run/other");
@@ -63,10 +74,11 @@ fn another_watcher_does_not_mind() {
 
 #[test]
 fn a_panic_of_the_reader_thread_is_told() {
+    let _alone = alone();
     for policy in [NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST] {
         sandbox();
         make_dir(RUN_NETNS);
-        let (fds, threads) = (kernel::open_fds(), kernel::threads());
+        let fds = kernel::open_fds();
         let mut o = Observer::<C>::open_synced(&How { queue: Some((10, policy)), ..How::default() });
         ip_netns(&["add", "blue"]);
         o.expect(&[(Created, "blue"), (Ready, "blue")]);
@@ -77,6 +89,6 @@ fn a_panic_of_the_reader_thread_is_told() {
         expect_broken(&mut o);
         assert!(readable(o.api.fd(), std::time::Duration::ZERO));
         drop(o);
-        assert_eq!((kernel::open_fds(), kernel::threads()), (fds, threads));
+        assert_eq!((kernel::open_fds(), kernel::threads_named("nswatch")), (fds, 0));
     }
 }

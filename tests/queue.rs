@@ -148,6 +148,7 @@ fn what_was_not_replayed_is_told_when_a_queue_breaks<A: Api>() {
         let flags = nswatch::capi::options::NSW_NO_REPLAY;
         let mut o = Observer::<A>::open(&How { flags, ..how(2, policy) });
         (0..100).for_each(|i| placeholder(name(i)));
+        until_known(&o, 101);
         o.until(Synced, "");
         assert!(o.checker.believed().contains_key(&b"before"[..]), "synced, but not told what there is");
     }

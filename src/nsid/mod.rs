@@ -201,8 +201,7 @@ impl<K: Kernel> Nsid<K> {
         if !self.due.peers.is_empty() {
             self.look_into_peers(out)?;
         }
-        // what was lost in the meantime must not be called complete
-        if self.due.synced && !self.due.overflow {
+        if self.due.synced {
             self.due.synced = false;
             out.push(EventKind::Synced, false);
         }

@@ -64,6 +64,12 @@ pub fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").unwrap().count()
 }
 
+/// How many threads of this process have this name.
+pub fn threads_named(name: &str) -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    tasks.filter(|task| std::fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.trim() == name)).count()
+}
+
 /// Whether all threads of this process that have this name are asleep.
 pub fn are_asleep(name: &str) -> bool {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
