@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
+use crossbeam_channel::{Receiver, Select, Sender, TrySendError, bounded};
 
 use crate::error::{Doing, Error, Result};
 use crate::event::{Event, EventKind};
@@ -192,10 +192,10 @@ impl Source for Relay {
         if let Ok(event) = self.events.try_recv() {
             return Ok(self.pass(event, out));
         }
-        // what is sent from here on raises the flag again
-        self.shared.readable.lower().doing("read an event descriptor")?;
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
+        // what is queued from here on raises the flag again
+        self.shared.readable.lower().doing("read an event descriptor")?;
         match self.events.try_recv() {
             Ok(event) => {
                 self.shared.readable.raise().doing("raise an event descriptor")?;
@@ -309,8 +309,11 @@ impl Reader {
                 Ok(false)
             }
             Err(failure) => {
-                self.shared.state().failure = Some(failure);
-                self.shared.readable.raise()?;
+                {
+                    let mut state = self.shared.state();
+                    state.failure = Some(failure);
+                    self.shared.readable.raise()?;
+                }
                 while self.shared.state().failure.is_some() && !self.shared.state().stop {
                     let request = self.shared.request.as_fd();
                     sys::poll_readable_either(request, request)?;
@@ -321,56 +324,77 @@ impl Reader {
         }
     }
 
-    /// Passes an event on; `settled`: after it the truth is that of the kernel.
-    fn pass(&mut self, event: Event, settled: bool) -> std::io::Result<bool> {
-        if self.policy == Policy::Block {
-            select! {
-                send(self.events, event) -> sent => if sent.is_err() { return Ok(false) },
-                recv(self.stopped) -> _ => return Ok(false),
-            }
-        } else {
-            let mut state = self.shared.state();
-            state.truth.add(&event.kind);
-            state.learned = event.time;
-            state.settled = settled;
-            match &mut state.broken {
-                Some(dropped) => {
-                    *dropped += match event.kind {
-                        EventKind::Overflow { dropped } => dropped.max(1),
-                        _ => 1,
-                    };
-                    if settled {
-                        // the consumer may have come to the break before
-                        drop(state);
-                        self.shared.readable.raise()?;
+    /// Queues an event; `false` when it is time to end. `settled`: after it the truth is that of the kernel. The flag
+    /// goes up under the lock, so that to the consumer, who takes it down under the lock, both are one step: it never
+    /// wakes for an event that it has already.
+    fn pass(&mut self, mut event: Event, settled: bool) -> std::io::Result<bool> {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            let mut state = shared.state();
+            let queued = match self.policy {
+                Policy::Block => self.events.try_send(event).map(|()| true),
+                _ => self.queue_or_drop(&mut state, event, settled),
+            };
+            match queued {
+                Ok(news) => {
+                    shared.queued_max.fetch_max(self.events.len() as u64, Ordering::Relaxed);
+                    if news {
+                        shared.readable.raise()?;
                     }
                     return Ok(true);
                 }
-                whole => match self.events.try_send(event) {
-                    Ok(()) => {}
-                    Err(TrySendError::Full(_)) => {
-                        *whole = Some(1);
-                        if !std::mem::replace(&mut self.complete, true) {
-                            // the `Synced` to come is to be true of what was never told, too
-                            state.resync = true;
-                            state.settled = false;
-                            self.replaying = true;
-                        }
-                    }
-                    Err(TrySendError::Disconnected(_)) => return Ok(false),
-                },
+                Err(TrySendError::Disconnected(_)) => return Ok(false),
+                Err(TrySendError::Full(back)) => event = back,
+            }
+            drop(state);
+            if !self.wait_for_room() {
+                return Ok(false);
             }
         }
-        self.shared.queued_max.fetch_max(self.events.len() as u64, Ordering::Relaxed);
-        self.shared.readable.raise()?;
-        Ok(true)
+    }
+
+    /// Whether there is something for the consumer now.
+    fn queue_or_drop(&mut self, state: &mut State, event: Event, settled: bool) -> Result<bool, TrySendError<Event>> {
+        state.truth.add(&event.kind);
+        state.learned = event.time;
+        state.settled = settled;
+        if let Some(dropped) = &mut state.broken {
+            *dropped += match event.kind {
+                EventKind::Overflow { dropped } => dropped.max(1),
+                _ => 1,
+            };
+            // the consumer may have come to the break before, and waits
+            return Ok(settled);
+        }
+        match self.events.try_send(event) {
+            Err(TrySendError::Full(_)) => {
+                state.broken = Some(1);
+                if !std::mem::replace(&mut self.complete, true) {
+                    // the `Synced` to come is to be true of what was never told, too
+                    state.resync = true;
+                    state.settled = false;
+                    self.replaying = true;
+                }
+                Ok(true)
+            }
+            queued => queued.map(|()| true),
+        }
+    }
+
+    /// `false` when it is time to end.
+    fn wait_for_room(&self) -> bool {
+        let mut select = Select::new();
+        select.send(&self.events);
+        let stopped = select.recv(&self.stopped);
+        select.ready() != stopped
     }
 }
 
 impl Drop for Reader {
     /// Runs after a panic too: the consumer must not wait for a thread that is no more.
     fn drop(&mut self) {
-        self.shared.state().ended = true;
+        let mut state = self.shared.state();
+        state.ended = true;
         self.shared.readable.raise().ok();
     }
 }

@@ -18,6 +18,8 @@ both! {
     a_namespace_changes_places_with_one_outside
     a_name_changes_places_with_a_directory
     a_chain_of_renames_between_two_reads
+    a_directory_that_changed_places_while_it_was_looked_at
+    a_directory_that_changed_places_while_a_name_was_looked_for
 }
 
 /// An empty directory of names, watched; another one; and two processes in namespaces of their own.
@@ -161,4 +163,39 @@ fn a_chain_of_renames_between_two_reads<A: Api>() {
     o.until(Ready, "b");
     o.drain();
     end(&mut o);
+}
+
+/// Names are looked up by path: what they are in a directory that was there in between is nobody's business.
+fn a_directory_that_changed_places_while_it_was_looked_at<A: Api>() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    make_dir("/run/other");
+    let mut o = Observer::<A>::open_synced(&How::default());
+    placeholder("/run/netns/blue");
+    mount_new_netns("/run/netns/blue");
+    // more notices than are read at once, so that those of the exchange are read after the look
+    (0..1000).for_each(|i| placeholder(format!("/run/netns/name-{i}")));
+    exchange(RUN_NETNS, "/run/other");
+    o.expect(&[(Created, "blue")]);
+    exchange(RUN_NETNS, "/run/other");
+    o.until(Ready, "blue");
+    o.drain();
+    o.expect_truth(RUN_NETNS);
+}
+
+fn a_directory_that_changed_places_while_a_name_was_looked_for<A: Api>() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    make_dir("/run/other");
+    placeholder("/run/other/blue");
+    let mut o = Observer::<A>::open_synced(&How::default());
+    placeholder("/run/netns/blue");
+    rename("/run/netns/blue", "/run/elsewhere");
+    (0..1000).for_each(|i| placeholder(format!("/run/netns/name-{i}")));
+    exchange(RUN_NETNS, "/run/other");
+    o.expect(&[(Created, "blue")]);
+    exchange(RUN_NETNS, "/run/other");
+    o.until(Created, "name-999");
+    o.drain();
+    o.expect_truth(RUN_NETNS);
 }

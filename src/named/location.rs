@@ -47,8 +47,7 @@ struct Step {
 /// What a walk came to.
 #[derive(Debug)]
 pub(crate) enum Arrival {
-    /// At a directory, opened for reading; `same` if it is the one that was watched before. Then nothing was missed,
-    /// unless it is also a part of its own way: see [`Location::is_on_its_way`].
+    /// At a directory, opened for reading; `same` if it is the one that was watched before.
     Directory { opened: OwnedFd, same: bool },
     /// Nowhere, for this reason.
     Nowhere(io::Error),
@@ -151,12 +150,6 @@ impl Location {
                 Ok(Arrival::Nowhere(why))
             }
         }
-    }
-
-    /// Whether the directory is also a step on the way to itself, by a link or `..`: a walk then watches it as a step
-    /// first, for less, and what is made in it just then is missed.
-    pub(crate) fn is_on_its_way(&self) -> bool {
-        self.steps.iter().rev().skip(1).any(|step| Some(&step.watch) == self.directory.as_ref())
     }
 
     /// Whether the path leads where it led at the last walk, as far as mounts are concerned.

@@ -87,6 +87,8 @@ enum Telling {
     Replayed,
     /// As news: the directory has just come.
     News,
+    /// As news, and only what has changed: what was not to be told is not told now.
+    Changes,
     /// Not at all.
     Silent,
 }
@@ -215,9 +217,9 @@ impl Named {
     fn arrive(&mut self, arrival: Arrival, coming: Telling, out: &mut Outbox) -> Result<()> {
         let directory = match arrival {
             Arrival::Directory { opened, same: true } => {
-                if self.location.is_on_its_way() {
-                    self.due.look.get_or_insert(Telling::News);
-                }
+                // it may have been away, and names were looked up in what was in its place; or it is a step on its own
+                // way too, by a link or `..`, and was watched for less while it was walked through
+                self.due.look.get_or_insert(Telling::Changes);
                 Some(opened)
             }
             other => {
@@ -278,6 +280,7 @@ impl Named {
             let state = found.map_or(State::Placeholder, |found| State::Namespace(found.netns));
             match telling {
                 Telling::Silent => self.ledger.assume(&name, state),
+                Telling::Changes => self.ledger.review(&name, state, out),
                 _ => self.ledger.look_saw(&name, state, replayed, out),
             }
             self.readiness.note(&name, found);

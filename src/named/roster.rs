@@ -73,7 +73,13 @@ impl Roster {
     /// Takes note of what was seen, which is to be told only if it is a change: what was only assumed so far, and is
     /// found as it was, stays untold.
     pub(crate) fn review(&mut self, name: &CStr, to: State) -> Option<Transition> {
-        if self.state(name) == to { None } else { self.observe(name, to) }
+        match self.names.get_mut(name) {
+            Some(entry) if entry.state == to => {
+                entry.look = self.look;
+                None
+            }
+            _ => self.observe(name, to),
+        }
     }
 
     /// Takes note of what is there, but does not tell it: it is told as new when it changes, or at the next look.

@@ -17,6 +17,8 @@ enum Word {
     Review(&'static CStr, State),
     /// A look at all there is.
     Look(Seen),
+    /// The same, for changes only.
+    LookAgain(Seen),
 }
 
 /// A consumer who adds up events, and objects to those that the grammar does not allow.
@@ -81,6 +83,7 @@ fn any_word() -> impl Strategy<Value = Word> {
         4 => (any_name(), any_state()).prop_map(|(name, state)| Word::Observe(name, state)),
         4 => (any_name(), any_state()).prop_map(|(name, state)| Word::Review(name, state)),
         1 => any_seen().prop_map(Word::Look),
+        1 => any_seen().prop_map(Word::LookAgain),
     ]
 }
 
@@ -117,6 +120,17 @@ proptest! {
                     if truth.get(name).map_or(State::Absent, |known| known.0) != to {
                         happen(&mut truth, name, to);
                     }
+                }
+                Word::LookAgain(seen) => {
+                    roster.begin_look();
+                    for (name, state) in &seen {
+                        consumer.hear(roster.review(name, *state));
+                    }
+                    for transition in roster.end_look() {
+                        consumer.hear(Some(transition));
+                    }
+                    let untold = |name, state| truth.get(name).is_some_and(|known| *known == (state, false));
+                    truth = seen.into_iter().map(|(name, state)| (name, (state, !untold(name, state)))).collect();
                 }
                 Word::Look(seen) => {
                     roster.begin_look();
