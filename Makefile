@@ -5,7 +5,7 @@
 #     make install    PREFIX=/usr/local DESTDIR= LIBDIR= INCLUDEDIR= BINDIR= MANDIR=
 #     make wheel      a wheel for pip that carries the library, in target/wheel
 #     make chaos      SECONDS=60 SEED=: actors at random against beliefs, see docs/reliability.md
-#     make sanitize   the C test program and the library under AddressSanitizer, the queue under valgrind's race detectors
+#     make sanitize   the C test program and the library under AddressSanitizer, the queue under ThreadSanitizer
 #     make lint       formatting, clippy, rustdoc, header drift, exported symbols
 
 CARGO ?= cargo

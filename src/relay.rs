@@ -71,6 +71,12 @@ struct State {
 }
 
 impl State {
+    /// The last failure of the thread; none: it panicked.
+    fn why_ended(&self) -> Error {
+        let panicked = || Error::new(libc::ENOTRECOVERABLE, "go on without the reader thread");
+        self.failure.clone().unwrap_or_else(panicked)
+    }
+
     fn can_recover(&self) -> bool {
         // of a thread that has ended there is no more to be had
         self.broken.is_some() && (self.settled || self.ended)
@@ -145,7 +151,7 @@ impl Relay {
             return Ok(());
         }
         if state.ended {
-            return Err(state.failure.clone().unwrap_or_else(without_thread));
+            return Err(state.why_ended());
         }
         if let Some(failure) = state.failure.take() {
             // now that it is known, the thread may try again
@@ -165,10 +171,6 @@ impl Relay {
         out.push(EventKind::Synced, false);
         self.told = state.truth.clone();
     }
-}
-
-fn without_thread() -> Error {
-    Error::new(libc::ENOTRECOVERABLE, "go on without the reader thread")
 }
 
 impl Source for Relay {
@@ -206,7 +208,7 @@ impl Source for Relay {
     fn resync(&mut self, _out: &mut Outbox) -> Result<()> {
         let mut state = self.shared.state();
         if state.ended {
-            return Err(without_thread());
+            return Err(state.why_ended());
         }
         state.resync = true;
         drop(state);

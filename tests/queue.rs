@@ -14,6 +14,7 @@ both! {
     a_full_queue_that_blocks_loses_nothing
     a_resync_reaches_the_thread
     the_end_of_the_watch_is_told
+    what_was_not_replayed_is_told_by_what_makes_good
     the_end_of_the_watch_is_told_if_it_was_dropped
     what_was_not_replayed_is_told_when_a_queue_breaks
     what_is_synced_is_the_whole_truth
@@ -121,6 +122,25 @@ fn the_end_of_the_watch_is_told<A: Api>() {
     o.expect(&[(DirDeleted, "")]);
     for _ in 0..3 {
         assert_eq!(o.api.wait(Some(DEADLINE)), Err(libc::ENOENT));
+        assert_eq!(o.api.resync(), Err(libc::ENOENT));
+    }
+}
+
+/// After `Synced` beliefs equal the truth, whoever asked for it.
+fn what_was_not_replayed_is_told_by_what_makes_good<A: Api>() {
+    for policy in [NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST] {
+        sandbox();
+        ip_netns(&["add", "blue"]);
+        let flags = nswatch::capi::options::NSW_NO_REPLAY;
+        let mut o = Observer::<A>::open(&How { flags, ..how(2, policy) });
+        (0..100).for_each(|i| placeholder(name(i)));
+        until_known(&o, 101);
+        o.until(Overflow, "");
+        o.until(Synced, "");
+        o.expect_truth(RUN_NETNS);
+        std::fs::remove_file(name(7)).unwrap();
+        o.expect(&[(Deleted, "name-0007")]);
+        o.expect_nothing();
     }
 }
 

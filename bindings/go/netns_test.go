@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync"
 	"syscall"
 	"testing"
 	"unsafe"
@@ -87,22 +88,6 @@ func TestOpenNetnsOfWhatIsReplaced(t *testing.T) {
 		}
 		ipNetns(t, "del", "blue")
 		ipNetns(t, "add", "blue")
-		_, err := ready.OpenNetns()
-		is(t, err, syscall.ESTALE)
-	})
-}
-
-// Inode numbers are recycled: a successor may have the same.
-func TestOpenNetnsOfASuccessorWithTheSameNumber(t *testing.T) {
-	bothWays(t, func(t *testing.T, ready nswatch.Event) {
-		if ready.NetnsID == 0 {
-			t.Skip("SKIPPED: this kernel has no number that it never uses again")
-		}
-		until(t, "a namespace with the same number", func() bool {
-			ipNetns(t, "del", "blue")
-			ipNetns(t, "add", "blue")
-			return inode(t, "/run/netns/blue") == ready.Ino
-		})
 		_, err := ready.OpenNetns()
 		is(t, err, syscall.ESTALE)
 	})
@@ -188,6 +173,11 @@ func TestEnter(t *testing.T) {
 	if err := ready.Enter(func() error { runtime.Goexit(); return nil }); err == nil {
 		t.Error("a function that never returned succeeded")
 	}
+	noThreadIsInside(t, ready)
+}
+
+func noThreadIsInside(t *testing.T, ready nswatch.Event) {
+	t.Helper()
 	until(t, "no thread is left inside", func() bool {
 		threads, err := os.ReadDir("/proc/self/task")
 		if err != nil {
@@ -195,12 +185,32 @@ func TestEnter(t *testing.T) {
 		}
 		for _, thread := range threads {
 			link, err := os.Readlink("/proc/self/task/" + thread.Name() + "/ns/net")
-			if err == nil && link != outside {
+			if err == nil && link == fmt.Sprintf("net:[%d]", ready.Ino) {
 				return false
 			}
 		}
 		return true
 	})
+}
+
+// The main thread is one that never ends. It is never the one that goes inside.
+func TestEnterOnTheMainThread(t *testing.T) {
+	clean(t)
+	ready := announced(t, open(t, nswatch.NoReplay()), false)
+	var tasks sync.WaitGroup
+	for i := 0; i < 8; i++ {
+		tasks.Add(1)
+		go func() {
+			defer tasks.Done()
+			for i := 0; i < 50; i++ {
+				if err := ready.Enter(func() error { return nil }); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	tasks.Wait()
+	noThreadIsInside(t, ready)
 }
 
 func TestNSIDs(t *testing.T) {

@@ -504,7 +504,7 @@ func TestOptions(t *testing.T) {
 
 	// what comes and goes within the time is never told, what comes to stay is
 	make()
-	settling := open(t, nswatch.Dir(dir), nswatch.NoReplay(), nswatch.Settle(100*time.Microsecond+200*time.Millisecond))
+	settling := open(t, nswatch.Dir(dir), nswatch.NoReplay(), nswatch.Settle(100*time.Microsecond+time.Second))
 	for _, name := range []string{"short", "long"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)

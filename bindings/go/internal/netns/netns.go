@@ -88,21 +88,32 @@ var ErrGoexit = errors.New("nswatch: the function called runtime.Goexit")
 // Do calls a function on a thread that is in the namespace, waits for it, and answers what it answers. If the thread
 // cannot get there, that is the second answer.
 func Do(fd int, do func() error) (failure, refused error) {
-	result := make(chan error, 1)
-	go func() {
-		defer close(result)
-		// Never unlocked: so the thread ends with this goroutine, and no other one finds itself elsewhere.
-		runtime.LockOSThread()
+	failure = ErrGoexit
+	onNewThread(func() {
 		if rc, err := C.setns(C.int(fd), C.CLONE_NEWNET); rc < 0 {
-			refused = err
-			result <- nil
+			failure, refused = nil, err
 			return
 		}
-		result <- do()
-	}()
-	failure, returned := <-result
-	if !returned {
-		failure = ErrGoexit
-	}
+		failure = do()
+	})
 	return failure, refused
+}
+
+// onNewThread calls a function on a thread that ends after it, and waits for that call.
+func onNewThread(do func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		// Never unlocked: so the thread ends with this goroutine, and no other one finds itself elsewhere.
+		runtime.LockOSThread()
+		if syscall.Gettid() == syscall.Getpid() {
+			// All threads but the main one end: it would stay where it is, and keep a namespace alive. While this
+			// goroutine occupies it, no other one gets it.
+			onNewThread(do)
+			runtime.UnlockOSThread()
+			return
+		}
+		do()
+	}()
+	<-done
 }
