@@ -283,7 +283,14 @@ impl Reader {
             }
             std::mem::take(&mut state.resync)
         };
-        let next = if resync { self.watcher.resync().map(|()| None) } else { self.watcher.next_event() };
+        let next = match resync {
+            true => match self.watcher.resync() {
+                Ok(()) => Ok(None),
+                // what is known is told before the failure, which comes again if it still stands
+                Err(_) => self.watcher.next_event(),
+            },
+            false => self.watcher.next_event(),
+        };
         let stats = self.watcher.stats();
         self.shared.known.store(stats.known, Ordering::Relaxed);
         self.shared.pending.store(stats.pending, Ordering::Relaxed);

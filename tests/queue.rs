@@ -15,6 +15,7 @@ both! {
     a_resync_reaches_the_thread
     the_end_of_the_watch_is_told
     what_was_not_replayed_is_told_by_what_makes_good
+    the_end_of_the_watch_is_told_before_a_resync_fails
     the_end_of_the_watch_is_told_if_it_was_dropped
     what_was_not_replayed_is_told_when_a_queue_breaks
     what_is_synced_is_the_whole_truth
@@ -142,6 +143,21 @@ fn what_was_not_replayed_is_told_by_what_makes_good<A: Api>() {
         o.expect(&[(Deleted, "name-0007")]);
         o.expect_nothing();
     }
+}
+
+fn the_end_of_the_watch_is_told_before_a_resync_fails<A: Api>() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    let flags = nswatch::capi::options::NSW_NO_PARENT;
+    let mut o = Observer::<A>::open_synced(&How { flags, ..how(1, NSW_QUEUE_BLOCK) });
+    (0..10).for_each(|i| placeholder(name(i)));
+    (0..10).for_each(|i| std::fs::remove_file(name(i)).unwrap());
+    std::fs::remove_dir(RUN_NETNS).unwrap();
+    until_known(&o, 0);
+    o.api.resync().unwrap();
+    o.until(DirDeleted, "");
+    let end = std::iter::repeat_with(|| o.api.wait(Some(DEADLINE))).find(|told| !matches!(told, Ok(Some(_))));
+    assert_eq!(end, Some(Err(libc::ENOENT)));
 }
 
 fn the_end_of_the_watch_is_told_if_it_was_dropped<A: Api>() {
