@@ -331,13 +331,12 @@ impl Reader {
         }
     }
 
-    /// Passes an event on; `settled`: after it the truth is that of the kernel.
-    ///
-    /// The flag goes up under the lock, and the consumer takes it down under the lock, so that nobody who was told that
-    /// there is no more is woken for an event that he had before.
+    /// Queues an event; `false` when it is time to end. `settled`: after it the truth is that of the kernel. The flag
+    /// goes up under the lock, so that to the consumer, who takes it down under the lock, both are one step: it never
+    /// wakes for an event that it has already.
     fn pass(&mut self, mut event: Event, settled: bool) -> std::io::Result<bool> {
+        let shared = Arc::clone(&self.shared);
         loop {
-            let shared = Arc::clone(&self.shared);
             let mut state = shared.state();
             let queued = match self.policy {
                 Policy::Block => self.events.try_send(event).map(|()| true),
@@ -345,8 +344,11 @@ impl Reader {
             };
             match queued {
                 Ok(news) => {
-                    self.shared.queued_max.fetch_max(self.events.len() as u64, Ordering::Relaxed);
-                    return if news { self.shared.readable.raise().map(|()| true) } else { Ok(true) };
+                    shared.queued_max.fetch_max(self.events.len() as u64, Ordering::Relaxed);
+                    if news {
+                        shared.readable.raise()?;
+                    }
+                    return Ok(true);
                 }
                 Err(TrySendError::Disconnected(_)) => return Ok(false),
                 Err(TrySendError::Full(back)) => event = back,
@@ -358,7 +360,7 @@ impl Reader {
         }
     }
 
-    /// Whether that is news to the consumer.
+    /// Whether there is something for the consumer now.
     fn queue_or_drop(&mut self, state: &mut State, event: Event, settled: bool) -> Result<bool, TrySendError<Event>> {
         state.truth.add(&event.kind);
         state.learned = event.time;
@@ -368,7 +370,7 @@ impl Reader {
                 EventKind::Overflow { dropped } => dropped.max(1),
                 _ => 1,
             };
-            // the consumer may have come to the break before
+            // the consumer may have come to the break before, and waits
             return Ok(settled);
         }
         match self.events.try_send(event) {

@@ -5,7 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Distribution, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 
 LIBRARY = Path(__file__).parent / "nswatch/libnswatch.so.0"
@@ -36,14 +36,15 @@ def platform_tag() -> str:
     return f"linux_{platform.machine()}"
 
 
-class Wheel(bdist_wheel):
-    def finalize_options(self) -> None:
-        super().finalize_options()
-        self.root_is_pure = not LIBRARY.exists()
+class Package(Distribution):
+    def has_ext_modules(self) -> bool:
+        return LIBRARY.exists()
 
+
+class Wheel(bdist_wheel):
     def get_tag(self) -> tuple[str, str, str]:
         # it is loaded by ctypes: of Python itself nothing is needed but its version
         return ("py3", "none", platform_tag()) if LIBRARY.exists() else super().get_tag()
 
 
-setup(cmdclass={"bdist_wheel": Wheel})
+setup(distclass=Package, cmdclass={"bdist_wheel": Wheel})

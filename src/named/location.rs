@@ -47,8 +47,7 @@ struct Step {
 /// What a walk came to.
 #[derive(Debug)]
 pub(crate) enum Arrival {
-    /// At a directory, opened for reading; `same` if it is the one that was watched before. Then little can have been
-    /// missed: what was made in it while it was watched as a part of its own way, by a link or `..`, for less.
+    /// At a directory, opened for reading; `same` if it is the one that was watched before.
     Directory { opened: OwnedFd, same: bool },
     /// Nowhere, for this reason.
     Nowhere(io::Error),

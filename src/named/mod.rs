@@ -217,8 +217,8 @@ impl Named {
     fn arrive(&mut self, arrival: Arrival, coming: Telling, out: &mut Outbox) -> Result<()> {
         let directory = match arrival {
             Arrival::Directory { opened, same: true } => {
-                // it may have been away, and names were looked up in what was in its place; and if it is a part of its
-                // own way, it was watched for less while that was walked
+                // it may have been away, and names were looked up in what was in its place; or it is a step on its own
+                // way too, by a link or `..`, and was watched for less while it was walked through
                 self.due.look.get_or_insert(Telling::Changes);
                 Some(opened)
             }

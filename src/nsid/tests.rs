@@ -354,7 +354,8 @@ fn check(run: Run) -> Result<(), TestCaseError> {
     let (mut out, mut consumer) = (Outbox::default(), Consumer::default());
     let mut source = Nsid::start(kernel, run.peers, run.replay, &mut out).unwrap();
     consumer.take(&mut out);
-    prop_assert_eq!(consumer.synced, usize::from(run.replay));
+    // if something was lost meanwhile, it is not complete yet
+    prop_assert!(consumer.synced == usize::from(run.replay) || source.unfinished());
     for resync in run.drains {
         source.kernel.run();
         if resync {
@@ -383,7 +384,10 @@ fn check(run: Run) -> Result<(), TestCaseError> {
     }
     prop_assert_eq!(&consumer.wrong, &vec![], "the grammar");
     prop_assert!(!consumer.overflow, "an overflow without synced");
-    prop_assert_eq!(consumer.dropped, source.kernel.drops);
+    prop_assert_eq!(out.counters.dropped, source.kernel.drops);
+    // of what is lost before a loss is made good that the consumer knows of already, only the counters tell
+    prop_assert!(consumer.dropped <= source.kernel.drops);
+    prop_assert!(consumer.synced > 0 || !run.replay);
 
     let truth = source.kernel.truth();
     let known = |believed: &BTreeSet<Id>| -> BTreeSet<Id> {

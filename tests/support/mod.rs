@@ -99,11 +99,20 @@ pub fn mount_new_netns(path: impl AsRef<Path>) {
     .unwrap();
 }
 
+/// Mounts another network namespace where one has been taken away: with the inode number of that one if the kernel can
+/// be brought to give it in time, so that the number alone would deceive. The number that it has.
+pub fn mount_successor(path: impl AsRef<Path>, ino: u64) -> u64 {
+    if !mount_netns_with_ino(&path, ino) {
+        mount_new_netns(&path);
+    }
+    kernel::netns(path).unwrap().1
+}
+
 /// Mounts a new network namespace that got the inode number of one that is gone; `false` if none got it in time.
 ///
 /// The kernel gives namespaces of all kinds the lowest number that is free. It takes the old one away in a queue of its
 /// own, one batch after the other: on a machine on which others make many, that may be too late.
-pub fn mount_netns_with_ino(path: impl AsRef<Path>, ino: u64) -> bool {
+fn mount_netns_with_ino(path: impl AsRef<Path>, ino: u64) -> bool {
     // two at once would hold what the other one waits for
     static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
