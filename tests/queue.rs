@@ -41,6 +41,15 @@ fn until_known<A: Api>(o: &Observer<A>, known: u64) {
     }
 }
 
+/// Waits until the thread waits for room, whatever it has read by then.
+fn until_full<A: Api>(o: &Observer<A>, capacity: u64) {
+    let end = std::time::Instant::now() + DEADLINE;
+    while o.api.stat(NSW_STAT_QUEUED) != capacity || !kernel::are_asleep("nswatch") {
+        assert!(std::time::Instant::now() < end, "queued: {}", o.api.stat(NSW_STAT_QUEUED));
+        std::thread::yield_now();
+    }
+}
+
 fn events_pass_in_order<A: Api>() {
     for policy in POLICIES {
         sandbox();
@@ -153,7 +162,7 @@ fn the_end_of_the_watch_is_told_before_a_resync_fails<A: Api>() {
     (0..10).for_each(|i| placeholder(name(i)));
     (0..10).for_each(|i| std::fs::remove_file(name(i)).unwrap());
     std::fs::remove_dir(RUN_NETNS).unwrap();
-    until_known(&o, 0);
+    until_full(&o, 1);
     o.api.resync().unwrap();
     o.until(DirDeleted, "");
     let end = std::iter::repeat_with(|| o.api.wait(Some(DEADLINE))).find(|told| !matches!(told, Ok(Some(_))));

@@ -2,7 +2,7 @@
 //!
 //! It asks and remembers; it tells nothing and changes nothing of what is believed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Nsid;
 use super::channel::{Listing, Refusal};
@@ -24,6 +24,10 @@ impl From<Listing> for Ids {
         Self { ids: listing.ids.iter().map(|listed| listed.nsid).collect(), until: listing.until }
     }
 }
+
+/// How many ids after the end of a list are asked for at most, besides those that were heard of: whoever may assign
+/// ids can choose a high one, and must not make a look long by it.
+const WALK: i32 = 1 << 14;
 
 impl<K: Kernel> Nsid<K> {
     /// Everything that there is.
@@ -73,13 +77,19 @@ impl<K: Kernel> Nsid<K> {
     fn ask_here(&mut self) -> Result<Ids> {
         let mut here =
             self.kernel.list(None).map(Ids::from).map_err(|refusal| refusal.doing("list the namespace ids"))?;
-        // where the list ended too soon: thousands that are dying, and listed, can hide those that live after them
         let heard_of = self.inbox.iter().filter(|notice| notice.id.origin.is_none()).map(|notice| notice.id.nsid);
-        let highest = heard_of.chain(self.roster.own_after(here.until)).max().unwrap_or(-1);
+        let heard_of: BTreeSet<i32> = heard_of.chain(self.roster.own_after(here.until)).collect();
+        // where the list ended too soon: thousands that are dying, and listed, can hide those that live after them
+        let highest = heard_of.last().copied().unwrap_or(-1).min(here.until.saturating_add(WALK));
         while here.until < highest {
             here.until += 1;
             if self.lives(here.until)? {
                 here.ids.insert(here.until);
+            }
+        }
+        for nsid in heard_of.range(here.until..).copied() {
+            if self.lives(nsid)? {
+                here.ids.insert(nsid);
             }
         }
         Ok(here)
