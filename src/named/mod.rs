@@ -186,7 +186,11 @@ impl Named {
     fn catch_up(&mut self, out: &mut Outbox) -> Result<()> {
         // first, as what follows can fail
         self.ledger.tell_settled(out)?;
-        match self.readiness.hear(&self.location)? {
+        let tidings = self.readiness.hear(&self.location).inspect_err(|_| {
+            // that it was the way may have been in what could not be told
+            self.due.walk = true;
+        })?;
+        match tidings {
             Tidings::Lost => self.lost(out),
             Tidings::Way => self.due.walk = true,
             Tidings::Names => {}
