@@ -2,7 +2,7 @@
 
 mod support;
 
-use nswatch::capi::options::NSW_DIR_EVENTS;
+use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS};
 use support::api::{Api, How, Kind::*, Observer, readable};
 use support::thread::{Restriction, elsewhere};
 use support::*;
@@ -16,6 +16,7 @@ both! {
     a_way_that_could_not_be_watched_is_watched_later
     mounts_that_could_not_be_listened_to_are_noticed_later
     mounts_that_could_not_be_asked_for_again_are_noticed_later
+    a_cover_that_could_not_be_told_is_noticed_later
     a_failure_to_stop_listening_is_no_failure
     what_was_told_before_a_failure_stays_told
     without_file_handles
@@ -192,6 +193,18 @@ fn mounts_that_could_not_be_asked_for_again_are_noticed_later<A: Api>() {
         };
         std::thread::spawn(body).join().unwrap();
     }
+}
+
+fn a_cover_that_could_not_be_told_is_noticed_later<A: Api>() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    placeholder("/run/netns/blue");
+    let aio = Restriction::without_sys_admin();
+    let mut o = elsewhere(&aio, || Observer::<A>::open_synced(&How::default().flags(NSW_MOUNT_EVENTS)));
+    mount("cover", "/run", Some("tmpfs"), 0);
+    assert!(readable(o.api.fd(), DEADLINE));
+    assert_eq!(elsewhere(&none().failing(libc::SYS_io_submit, libc::ENOMEM), || o.api.next()), Err(libc::ENOMEM));
+    o.expect(&[(Deleted, "blue")]);
 }
 
 fn a_failure_to_stop_listening_is_no_failure<A: Api>() {

@@ -3,7 +3,7 @@
 mod support;
 
 use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS};
-use support::api::{Api, How, Kind::*, Observer};
+use support::api::{Api, How, Kind::*, Observer, readable};
 use support::*;
 
 both! {
@@ -12,6 +12,7 @@ both! {
     a_name_that_waits_is_ready_when_it_is_uncovered
     a_link_follows_what_it_leads_to
     a_directory_that_is_covered_goes_and_comes_back
+    an_ancestor_that_is_covered_while_the_directory_is_missing
     unrelated_mounts_tell_nothing
     a_storm_of_mounts_converges
 }
@@ -98,6 +99,23 @@ fn a_directory_that_is_covered_goes_and_comes_back<A: Api>() {
     unmount("/run");
     o.expect(&[(DirCreated, ""), (Created, "blue"), (Ready, "blue")]);
     o.expect_nothing();
+}
+
+fn an_ancestor_that_is_covered_while_the_directory_is_missing<A: Api>() {
+    for restriction in [thread::Restriction::none(), thread::Restriction::without_sys_admin()] {
+        sandbox();
+        let open = || Observer::<A>::open_synced(&How::default().flags(NSW_MOUNT_EVENTS));
+        let mut o = thread::elsewhere(&restriction, open);
+        mount("cover", "/run", Some("tmpfs"), 0);
+        // until that was looked at, which tells nothing: of AIO it is to be waited for, and it may say so twice
+        assert!(readable(o.api.fd(), DEADLINE));
+        while readable(o.api.fd(), std::time::Duration::ZERO) {
+            assert_eq!(o.drain(), []);
+        }
+        make_dir(RUN_NETNS);
+        placeholder("/run/netns/blue");
+        o.expect(&[(Created, "blue")]);
+    }
 }
 
 fn unrelated_mounts_tell_nothing<A: Api>() {

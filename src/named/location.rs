@@ -152,9 +152,10 @@ impl Location {
         }
     }
 
-    /// Whether the path leads where it led at the last walk, as far as mounts are concerned.
+    /// Whether the path leads where it led at the last walk, as far as mounts are concerned. A path that leads nowhere
+    /// may do so by other ancestors than before, which are to be watched.
     pub(crate) fn is_unmoved(&self) -> bool {
-        place(CWD, &self.path) == self.place
+        self.place.is_some() && place(CWD, &self.path) == self.place
     }
 }
 

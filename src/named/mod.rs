@@ -186,7 +186,11 @@ impl Named {
     fn catch_up(&mut self, out: &mut Outbox) -> Result<()> {
         // first, as what follows can fail
         self.ledger.tell_settled(out)?;
-        match self.readiness.hear(&self.location)? {
+        let tidings = self.readiness.hear(&self.location).inspect_err(|_| {
+            // that it was the way may have been in what could not be told
+            self.due.walk = true;
+        })?;
+        match tidings {
             Tidings::Lost => self.lost(out),
             Tidings::Way => self.due.walk = true,
             Tidings::Names => {}
@@ -250,6 +254,8 @@ impl Named {
             return;
         }
         self.present = false;
+        // names of a directory that is gone: a look covers whatever comes next
+        self.due.vacated.clear();
         self.ledger.begin_look(out);
         self.ledger.end_look(replayed, out);
         self.readiness.forget_all();
