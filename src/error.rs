@@ -18,6 +18,7 @@ pub struct Error {
     on: Option<OsString>,
     /// More exact than what can be said of the errno in general.
     why: Option<&'static str>,
+    last: bool,
 }
 
 fn subject(on: &Option<OsString>) -> String {
@@ -26,12 +27,23 @@ fn subject(on: &Option<OsString>) -> String {
 
 impl Error {
     pub(crate) fn new(errno: i32, doing: &'static str) -> Self {
-        Self { errno, doing, on: None, why: None }
+        Self { errno, doing, on: None, why: None, last: false }
     }
 
     /// An argument that cannot be right.
     pub(crate) fn invalid(doing: &'static str, why: &'static str) -> Self {
-        Self { why: Some(why), ..Self::new(libc::EINVAL, doing) }
+        Self::new(libc::EINVAL, doing).because(why)
+    }
+
+    pub(crate) fn because(mut self, why: &'static str) -> Self {
+        self.why = Some(why);
+        self
+    }
+
+    /// States that no event will come after it.
+    pub(crate) fn last(mut self) -> Self {
+        self.last = true;
+        self
     }
 
     pub(crate) fn on(mut self, on: impl AsRef<OsStr>) -> Self {
@@ -42,6 +54,14 @@ impl Error {
     /// The `errno` of the failure (positive), as in `errno(3)`.
     pub fn errno(&self) -> i32 {
         self.errno
+    }
+
+    /// Whether it is the end of the watcher: no event will come any more, however often it is asked.
+    ///
+    /// After any other error a watcher goes on where it stopped. This one ends what iterates: it is told, and then
+    /// there is nothing more.
+    pub fn is_final(&self) -> bool {
+        self.last
     }
 }
 

@@ -146,6 +146,25 @@ pub enum EventKind {
     },
 }
 
+impl EventKind {
+    /// The name of this kind of event, the same in every language and in the `nswatch` command: `"created"`,
+    /// `"dir_deleted"`, `"nsid_new"`.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Created(_) => "created",
+            Self::Ready(..) => "ready",
+            Self::Detached(_) => "detached",
+            Self::Deleted(_) => "deleted",
+            Self::DirCreated => "dir_created",
+            Self::DirDeleted => "dir_deleted",
+            Self::NsidNew { .. } => "nsid_new",
+            Self::NsidDel { .. } => "nsid_del",
+            Self::Synced => "synced",
+            Self::Overflow { .. } => "overflow",
+        }
+    }
+}
+
 /// Something that happened, when the library learned of it, and whether it is news.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -186,6 +205,29 @@ impl Event {
         match &self.kind {
             EventKind::Ready(_, netns) => Some(netns),
             _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    /// For people: `ready blue net:[4026532177]`, `nsid_new 3 in 7 (existing)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.type_name())?;
+        if let Some(name) = self.name() {
+            write!(f, " {name}")?;
+        }
+        if let Some(netns) = self.netns() {
+            write!(f, " net:[{}]", netns.ino())?;
+        }
+        if let EventKind::NsidNew { nsid, origin, .. } | EventKind::NsidDel { nsid, origin } = self.kind {
+            write!(f, " {nsid}")?;
+            if let Some(origin) = origin {
+                write!(f, " in {origin}")?;
+            }
+        }
+        match self.replayed {
+            true => f.write_str(" (existing)"),
+            false => Ok(()),
         }
     }
 }

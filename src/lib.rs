@@ -35,6 +35,7 @@
 
 #![deny(unsafe_code)]
 
+mod channel;
 mod error;
 mod event;
 mod named;
@@ -44,6 +45,8 @@ mod outbox;
 mod picture;
 mod relay;
 mod source;
+#[cfg(feature = "tokio")]
+mod stream;
 mod sys;
 mod watcher;
 
@@ -54,7 +57,12 @@ pub mod capi;
 #[doc(hidden)]
 pub mod fuzzing;
 
+pub use channel::EventChannel;
+#[doc(no_inline)]
+pub use crossbeam_channel;
 pub use error::{Error, Result, explain};
 pub use event::{Event, EventKind, Name, Netns};
 pub use options::{DEFAULT_DIR, Options, Policy, QUEUE_MAX};
+#[cfg(feature = "tokio")]
+pub use stream::EventStream;
 pub use watcher::{Stats, Watcher};

@@ -51,6 +51,8 @@ pub struct Watcher {
     unfinished: bool,
     level: Level,
     epoll: Arc<Epoll>,
+    /// An iteration has told the error that is the end.
+    over: bool,
 }
 
 /// Keeps the descriptor readable while there is something that the kernel's own descriptors do not show.
@@ -106,9 +108,9 @@ impl Watcher {
         Self::new(Box::new(relay), Outbox::default(), epoll)
     }
 
-    /// Whether no event can come any more.
-    pub(crate) fn is_over(&self) -> bool {
-        self.out.is_empty() && self.source.is_over()
+    /// What [`AsFd`] lends, to be kept.
+    pub(crate) fn pollable(&self) -> Arc<Epoll> {
+        Arc::clone(&self.epoll)
     }
 
     pub(crate) fn opener(&self) -> Option<Opener> {
@@ -139,7 +141,7 @@ impl Watcher {
         if !out.is_empty() || unfinished {
             level.raise()?;
         }
-        Ok(Self { source, out, unfinished, level, epoll })
+        Ok(Self { source, out, unfinished, level, epoll, over: false })
     }
 
     /// The next event, or `None` if there is none now. Never blocks.
@@ -249,15 +251,20 @@ impl std::os::fd::AsRawFd for Watcher {
 impl Iterator for Watcher {
     type Item = Result<Event>;
 
-    /// Waits for ever for the next event. Ends only where no further event can come.
+    /// Waits for ever for the next event. Ends only where no further event can come, after the
+    /// [error](Error::is_final) that says so.
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
+        while !self.over {
             match self.wait(None) {
                 Ok(Some(event)) => return Some(Ok(event)),
                 Ok(None) => {}
                 Err(error) if error.errno() == libc::EINTR => {}
-                Err(error) => return Some(Err(error)),
+                Err(error) => {
+                    self.over = error.is_final();
+                    return Some(Err(error));
+                }
             }
         }
+        None
     }
 }
