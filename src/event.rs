@@ -5,12 +5,30 @@
 use std::ffi::{CStr, OsStr};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The name of a namespace in the watched directory: 1 to 255 bytes without `/` and NUL, UTF-8 or not.
 ///
 /// Cloning shares the bytes.
+///
+/// ```
+/// use nswatch::{Options, Watcher};
+///
+/// # let dir = std::env::temp_dir().join(format!("nswatch-doc-name-{}", std::process::id()));
+/// # std::fs::create_dir(&dir)?;
+/// # std::fs::write(dir.join("blue"), "")?;
+/// let event = Watcher::named(&Options::new().dir(&dir)?)?.next().unwrap()?;
+/// let name = event.name().unwrap();
+/// assert!(*name == *"blue");
+/// assert_eq!(name.as_os_str(), "blue");
+/// assert_eq!(name.as_c_str(), c"blue");
+/// assert_eq!(name.to_string(), "blue");
+/// assert!(dir.join(name).exists()); // it goes where a path goes
+/// # std::fs::remove_dir_all(&dir)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Name(Arc<CStr>);
 
@@ -27,6 +45,12 @@ impl Name {
     /// The bytes with a NUL behind them, as C takes them.
     pub fn as_c_str(&self) -> &CStr {
         &self.0
+    }
+}
+
+impl AsRef<Path> for Name {
+    fn as_ref(&self) -> &Path {
+        Path::new(self.as_os_str())
     }
 }
 
@@ -166,6 +190,23 @@ impl EventKind {
 }
 
 /// Something that happened, when the library learned of it, and whether it is news.
+///
+/// It is a plain value: clone it, keep it, send it. It outlives its watcher.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use nswatch::{Event, EventKind, Options, Watcher};
+///
+/// let event: Event = Watcher::named(&Options::new().dir("/run/nowhere")?)?.next().unwrap()?;
+/// assert_eq!(*event.kind(), EventKind::Synced);
+/// assert_eq!(event.kind().type_name(), "synced");
+/// assert!(!event.is_replayed());
+/// assert_eq!((event.name(), event.netns()), (None, None));
+/// assert!(event.time() > Duration::ZERO);
+/// assert_eq!(event.to_string(), "synced");
+/// # Ok::<(), nswatch::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     pub(crate) kind: EventKind,

@@ -43,6 +43,25 @@ pub struct Stats {
 ///
 /// Poll the descriptor ([`AsFd`]) for readability and call [`next_event`](Self::next_event) until it answers `None`;
 /// or call [`wait`](Self::wait); or iterate, which waits for ever. A watcher may move between threads.
+///
+/// In an event loop:
+///
+/// ```
+/// use std::os::fd::AsRawFd;
+///
+/// use nswatch::{Options, Watcher};
+///
+/// let mut watcher = Watcher::named(&Options::new().dir("/run/nowhere")?)?;
+/// let mut poll = libc::pollfd { fd: watcher.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+/// # // SAFETY: one entry is passed and counted as one.
+/// while unsafe { libc::poll(&mut poll, 1, 0) } == 1 {
+///     while let Some(event) = watcher.next_event()? {
+///         println!("{event}");
+///     }
+/// }
+/// # assert_eq!(watcher.stats().delivered, 1);
+/// # Ok::<(), nswatch::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Watcher {
     source: Box<dyn Source>,
@@ -120,7 +139,23 @@ impl Watcher {
     /// Watches the ids that the kernel assigns to peers of the network namespace that the calling thread is in.
     ///
     /// The watcher goes on about that namespace wherever the thread goes. Only by [`Options::all_nsid`] does it take
-    /// privilege. After an [`Overflow`](crate::EventKind::Overflow) an id that was there and is there may by now be
+    /// privilege.
+    ///
+    /// ```
+    /// use nswatch::{EventKind, Options, Watcher};
+    ///
+    /// for event in Watcher::nsid(&Options::new())? {
+    ///     match event?.kind() {
+    ///         EventKind::NsidNew { nsid, .. } => println!("a peer is {nsid} here"),
+    ///         EventKind::NsidDel { nsid, .. } => println!("{nsid} is gone"),
+    ///         EventKind::Synced => break, // all that exist have been told
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok::<(), nswatch::Error>(())
+    /// ```
+    ///
+    /// After an [`Overflow`](crate::EventKind::Overflow) an id that was there and is there may by now be
     /// that of another namespace, which the kernel gives no means to find out.
     ///
     /// # Errors
@@ -175,6 +210,16 @@ impl Watcher {
     ///
     /// # Errors
     /// As [`next_event`](Self::next_event); and `EINTR`: a signal came.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use nswatch::{Options, Watcher};
+    ///
+    /// let mut watcher = Watcher::named(&Options::new().dir("/run/nowhere")?.replay(false))?;
+    /// assert_eq!(watcher.wait(Some(Duration::from_millis(1)))?, None);
+    /// # Ok::<(), nswatch::Error>(())
+    /// ```
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<Option<Event>> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
@@ -196,6 +241,16 @@ impl Watcher {
     ///
     /// # Errors
     /// As [`next_event`](Self::next_event); the events told so far stay true.
+    ///
+    /// ```
+    /// use nswatch::{EventKind, Options, Watcher};
+    ///
+    /// let mut watcher = Watcher::named(&Options::new().dir("/run/nowhere")?.replay(false))?;
+    /// assert_eq!(watcher.next_event()?, None);
+    /// watcher.resync()?;
+    /// assert_eq!(*watcher.next_event()?.unwrap().kind(), EventKind::Synced);
+    /// # Ok::<(), nswatch::Error>(())
+    /// ```
     pub fn resync(&mut self) -> Result<()> {
         let done = self.source.resync(&mut self.out);
         // what an error kept from being done is done by the next call that can: somebody must be told to make it
@@ -211,6 +266,25 @@ impl Watcher {
     /// # Errors
     /// `ENOENT`: it is gone from this name. `ESTALE`: the name refers to another namespace by now. `EINVAL`: the
     /// event is not a `Ready`. Otherwise as `open(2)`.
+    ///
+    /// ```no_run
+    /// use std::os::fd::AsRawFd;
+    ///
+    /// use nswatch::{EventKind, Options, Watcher};
+    ///
+    /// let mut watcher = Watcher::named(&Options::new())?;
+    /// while let Some(event) = watcher.wait(None)? {
+    ///     if let EventKind::Ready(name, _) = event.kind() {
+    ///         match watcher.open_netns(&event) {
+    ///             Ok(namespace) => println!("{name} is descriptor {}", namespace.as_raw_fd()),
+    ///             // it is gone or replaced already, and the next event says so
+    ///             Err(error) if [libc::ENOENT, libc::ESTALE].contains(&error.errno()) => {}
+    ///             Err(error) => return Err(error),
+    ///         }
+    ///     }
+    /// }
+    /// # Ok::<(), nswatch::Error>(())
+    /// ```
     pub fn open_netns(&self, ready: &Event) -> Result<OwnedFd> {
         match self.opener() {
             Some(opener) => opener.open(ready),
