@@ -23,6 +23,7 @@ use std::time::Duration;
 /// let name = event.name().unwrap();
 /// assert!(*name == *"blue");
 /// assert_eq!(name.as_os_str(), "blue");
+/// assert_eq!(name.as_bytes(), b"blue");
 /// assert_eq!(name.as_c_str(), c"blue");
 /// assert_eq!(name.to_string(), "blue");
 /// assert!(dir.join(name).exists()); // it goes where a path goes
@@ -40,6 +41,11 @@ impl Name {
     /// The bytes as a string of the operating system.
     pub fn as_os_str(&self) -> &OsStr {
         OsStr::from_bytes(self.0.to_bytes())
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.to_bytes()
     }
 
     /// The bytes with a NUL behind them, as C takes them.
