@@ -53,7 +53,7 @@ fn tell(watcher: &Watcher, event: &Event) -> io::Result<()> {
     out.write_all(&[event.kind().type_name().as_bytes(), b" ", name, b"\n"].concat())?;
     // an error: it is gone or replaced already, and the next event says so
     if matches!(event.kind(), EventKind::Ready(..)) && watcher.open_netns(event).is_ok() {
-        out.write_all(&[b"opened ", name, b"\n"].concat())?;
+        out.write_all(&[&b"opened "[..], name, b"\n"].concat())?;
     }
     Ok(())
 }

@@ -32,7 +32,7 @@ fn enter(command: &mut Command) -> io::Result<()> {
     let mut watcher = Watcher::named(&Options::new())?;
     while let Some(event) = watcher.next().transpose()? {
         let EventKind::Ready(name, _) = event.kind() else { continue };
-        io::stdout().write_all(&[b"in ", name.as_bytes(), b":\n"].concat())?;
+        io::stdout().write_all(&[&b"in "[..], name.as_bytes(), b":\n"].concat())?;
         let done = watcher.open_netns(&event).map_err(io::Error::from).and_then(|netns| run_inside(&netns, command));
         // one namespace that is gone already, or one command that fails, is no reason to miss the others
         if let Err(error) = done {
