@@ -4,6 +4,7 @@
 mod support;
 
 use std::process::Command;
+use std::time::Duration;
 
 use support::api::{Api, C, How, Kind::*, Observer, Rust, readable};
 use support::thread::{Restriction, elsewhere};
@@ -112,6 +113,66 @@ fn alone_c_by_fanotify() {
 #[ignore = "run by a_thousand_watchers_leave_nothing_behind"]
 fn alone_c_by_aio() {
     open_and_close::<C>(Restriction::without_sys_admin());
+}
+
+#[test]
+fn channels_leave_nothing_behind() {
+    alone("alone_channels", &[]);
+}
+
+#[test]
+#[ignore = "run by channels_leave_nothing_behind"]
+fn alone_channels() {
+    use nswatch::{Options, Policy, Watcher};
+    names();
+    let before = resources();
+    for options in [Options::new(), Options::new().queue(2, Policy::DropOldest).unwrap()] {
+        for n in 0..50 {
+            let channel = Watcher::named(&options).unwrap().into_channel().unwrap();
+            // dropped in whatever it is doing, and while it waits
+            for _ in 0..n % 7 {
+                channel.receiver().recv_timeout(Duration::from_millis(10)).ok();
+            }
+            drop(channel);
+            assert_eq!(resources(), before);
+        }
+    }
+}
+
+#[test]
+#[cfg(feature = "tokio")]
+fn streams_leave_nothing_behind() {
+    alone("alone_streams", &[]);
+}
+
+#[test]
+#[cfg(feature = "tokio")]
+#[ignore = "run by streams_leave_nothing_behind"]
+fn alone_streams() {
+    use nswatch::{Options, Watcher};
+    names();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let before = resources();
+        for n in 0..100 {
+            let mut stream = Watcher::named(&Options::new()).unwrap().into_stream().unwrap();
+            assert_eq!(resources().1, before.1, "a thread");
+            for _ in 0..n % 7 {
+                // after the fifth there is none
+                tokio::select! {
+                    biased;
+                    event = stream.next() => drop(event.unwrap().unwrap()),
+                    () = tokio::task::yield_now() => {}
+                }
+            }
+            if n % 2 == 0 {
+                drop(stream)
+            } else {
+                drop(stream.into_inner())
+            }
+            assert_eq!(resources(), before);
+        }
+    });
 }
 
 #[test]
