@@ -133,9 +133,7 @@ impl Named {
             };
             out.learned_now();
             let buffer = std::mem::take(&mut self.buffer);
-            for notice in wire::notices(buffer.get(..n).unwrap_or_default()) {
-                self.notice(&notice, out);
-            }
+            self.take_in(buffer.get(..n).unwrap_or_default(), out);
             self.buffer = buffer;
             let enough = match self.due.look {
                 // what is in the queue now is older than the look to come
@@ -148,6 +146,20 @@ impl Named {
             }
         }
         Ok(false)
+    }
+
+    /// Takes in what one read returned.
+    fn take_in(&mut self, bytes: &[u8], out: &mut Outbox) {
+        for notice in wire::notices(bytes) {
+            self.notice(&notice, out);
+        }
+    }
+
+    /// What a read of these bytes would do, whatever they are: for the fuzzer.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn pretend(&mut self, bytes: &[u8], out: &mut Outbox) -> Result<()> {
+        self.take_in(bytes, out);
+        self.catch_up(out)
     }
 
     fn notice(&mut self, notice: &Notice<'_>, out: &mut Outbox) {
