@@ -184,6 +184,8 @@ impl Named {
 
     /// Does what is due.
     fn catch_up(&mut self, out: &mut Outbox) -> Result<()> {
+        // it may be a mount or the clock that woke us, of which nothing was read
+        out.learned_now();
         // first, as what follows can fail
         self.ledger.tell_settled(out)?;
         let tidings = self.readiness.hear(&self.location).inspect_err(|_| {
@@ -318,7 +320,6 @@ impl Source for Named {
         self.due.look = Some(Telling::Replayed);
         self.due.synced = true;
         self.read(out)?;
-        out.learned_now();
         self.catch_up(out)
     }
 
