@@ -265,6 +265,10 @@ impl Named {
         if self.dir_events || self.ended {
             out.push(EventKind::DirDeleted, replayed);
         }
+        if self.ended && std::mem::take(&mut self.due.synced) {
+            // nothing will be caught up with after this
+            out.push(EventKind::Synced, false);
+        }
     }
 
     /// Compares the roster with the directory.
