@@ -177,6 +177,7 @@ impl Named {
 
     /// The kernel has lost notices, nobody knows how many: a look is due.
     fn lost(&mut self, out: &mut Outbox) {
+        self.ledger.flush(out);
         out.push(EventKind::Overflow { dropped: 0 }, false);
         let vacated = std::mem::take(&mut self.due.vacated);
         self.due = Due { walk: true, look: Some(Telling::Replayed), synced: true, vacated };
