@@ -62,17 +62,14 @@ struct Level {
 
 impl Level {
     fn raise(&mut self) -> Result<()> {
-        if !self.up {
-            self.flag.raise().doing("mark the watcher as readable")?;
-            self.up = true;
-        }
-        Ok(())
+        if self.up { Ok(()) } else { self.nudge() }
     }
 
     /// Raised again, the flag is an edge to those who poll for edges and were told that there is nothing now.
     fn nudge(&mut self) -> Result<()> {
-        self.up = false;
-        self.raise()
+        self.flag.raise().doing("mark the watcher as readable")?;
+        self.up = true;
+        Ok(())
     }
 
     fn lower(&mut self) -> Result<()> {

@@ -189,6 +189,7 @@ impl Named {
 
     /// The kernel has lost notices, nobody knows how many: a look is due.
     fn lost(&mut self, out: &mut Outbox) {
+        self.ledger.flush(out);
         out.push(EventKind::Overflow { dropped: 0 }, false);
         let vacated = std::mem::take(&mut self.due.vacated);
         self.due = Due { walk: true, look: Some(Telling::Replayed), synced: true, vacated };
@@ -196,6 +197,8 @@ impl Named {
 
     /// Does what is due.
     fn catch_up(&mut self, out: &mut Outbox) -> Result<()> {
+        // it may be a mount or the clock that woke us, of which nothing was read
+        out.learned_now();
         // first, as what follows can fail
         self.ledger.tell_settled(out)?;
         let tidings = self.readiness.hear(&self.location).inspect_err(|_| {
@@ -275,6 +278,10 @@ impl Named {
         if self.dir_events || self.ended {
             out.push(EventKind::DirDeleted, replayed);
         }
+        if self.ended && std::mem::take(&mut self.due.synced) {
+            // nothing will be caught up with after this
+            out.push(EventKind::Synced, false);
+        }
     }
 
     /// Compares the roster with the directory.
@@ -330,7 +337,6 @@ impl Source for Named {
         self.due.look = Some(Telling::Replayed);
         self.due.synced = true;
         self.read(out)?;
-        out.learned_now();
         self.catch_up(out)
     }
 

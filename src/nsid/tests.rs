@@ -1,5 +1,6 @@
 //! The source against a kernel that is simulated, with all that a real one does rarely: notifications late and out of
-//! order, numbers used again at once, namespaces that are dying, full queues, and changes between any two system calls.
+//! order, numbers used again at once, namespaces that are dying, full queues, changes between any two system calls, and
+//! calls that fail.
 
 use super::channel::{Listed, Listing, Refusal};
 use super::wire::{self, Attributes, Header};
@@ -58,6 +59,8 @@ struct Simulation {
     steps: std::vec::IntoIter<Step>,
     /// How many steps are taken at each system call, in turns.
     pace: std::iter::Cycle<std::vec::IntoIter<usize>>,
+    /// Which system calls fail, in turns.
+    faults: std::iter::Cycle<std::vec::IntoIter<bool>>,
     /// Notifications arrive at once, so in order.
     orderly: bool,
     /// Peers are listened to.
@@ -87,6 +90,12 @@ impl Simulation {
                 self.step(step);
             }
         }
+    }
+
+    /// What happens at a system call; `true`: it fails for want of something.
+    fn fails(&mut self) -> bool {
+        self.run();
+        self.faults.next().unwrap_or(false)
     }
 
     fn peers(&self) -> Vec<(i32, u32)> {
@@ -194,7 +203,9 @@ impl Simulation {
 
 impl Kernel for Simulation {
     fn hear(&mut self) -> io::Result<Heard<'_>> {
-        self.run();
+        if self.fails() {
+            return Err(io::Error::from_raw_os_error(libc::EINTR));
+        }
         if std::mem::take(&mut self.error) {
             return Ok(Heard::Loss);
         }
@@ -216,12 +227,16 @@ impl Kernel for Simulation {
     }
 
     fn exists(&mut self, nsid: i32) -> Result<bool, Refusal> {
-        self.run();
+        if self.fails() {
+            return Err(Refusal::new(libc::ENOMEM));
+        }
         Ok(self.table.get(&nsid).is_some_and(|key| !self.dying.contains(key)))
     }
 
     fn list(&mut self, target: Option<i32>) -> Result<Listing, Refusal> {
-        self.run();
+        if self.fails() {
+            return Err(Refusal::new(libc::ENOMEM));
+        }
         let ids: Vec<i32> = match target {
             None => self.table.keys().copied().collect(),
             Some(peer) => match self.table.get(&peer).filter(|key| !self.dying.contains(key)) {
@@ -236,7 +251,9 @@ impl Kernel for Simulation {
     }
 
     fn own(&mut self) -> Result<Option<i32>, Refusal> {
-        self.run();
+        if self.fails() {
+            return Err(Refusal::new(libc::ENOMEM));
+        }
         Ok(self.table.iter().find(|(_, key)| **key == OWN).map(|(nsid, _)| *nsid))
     }
 }
@@ -284,6 +301,7 @@ struct Run {
     before: Vec<Step>,
     steps: Vec<Step>,
     pace: Vec<usize>,
+    faults: Vec<bool>,
     drains: Vec<bool>,
     orderly: bool,
     closed: bool,
@@ -299,14 +317,16 @@ fn any_run() -> impl Strategy<Value = Run> {
             steps(20),
             steps(400),
             prop_oneof![prop::collection::vec(0..2usize, 1..6), prop::collection::vec(0..9usize, 1..6)],
+            prop_oneof![Just(vec![]), prop::collection::vec(prop::bool::weighted(0.1), 0..30)],
             prop::collection::vec(any::<bool>(), 0..20),
         ),
         (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), prop_oneof![2..6usize, Just(10_000)]),
     )
-        .prop_map(|((before, steps, pace, drains), (orderly, closed, peers, replay, capacity))| Run {
+        .prop_map(|((before, steps, pace, faults, drains), (orderly, closed, peers, replay, capacity))| Run {
             before,
             steps,
             pace,
+            faults,
             drains,
             orderly,
             closed,
@@ -321,6 +341,7 @@ impl Simulation {
         Self {
             steps: Vec::new().into_iter(),
             pace: vec![1].into_iter().cycle(),
+            faults: Vec::new().into_iter().cycle(),
             orderly: run.orderly,
             all: run.peers,
             closed: run.closed,
@@ -356,11 +377,13 @@ fn check(run: Run) -> Result<(), TestCaseError> {
     consumer.take(&mut out);
     // if something was lost meanwhile, it is not complete yet
     prop_assert!(consumer.synced == usize::from(run.replay) || source.unfinished());
+    source.kernel.faults = run.faults.into_iter().cycle();
     for resync in run.drains {
         source.kernel.run();
         if resync {
-            source.resync(&mut out).unwrap();
-        } else if source.drain(&mut out).unwrap() == Drained::All {
+            // after an error it is still due, as after one of a drain
+            source.resync(&mut out).ok();
+        } else if source.drain(&mut out).is_ok_and(|drained| drained == Drained::All) {
             let due = &source.due;
             prop_assert!(!due.overflow && due.look.is_none() && due.peers.is_empty() && source.inbox.is_empty());
         }
@@ -369,6 +392,7 @@ fn check(run: Run) -> Result<(), TestCaseError> {
     // the rest happens, and then nothing any more
     let rest: Vec<Step> = source.kernel.steps.by_ref().collect();
     rest.into_iter().for_each(|step| source.kernel.step(step));
+    source.kernel.faults = Vec::new().into_iter().cycle();
     while !source.kernel.dying.is_empty() {
         source.kernel.step(Step::Reap(0));
     }
@@ -441,6 +465,7 @@ fn a_late_death_does_not_hide_who_was_born_unheard() {
             before: vec![],
             steps: vec![],
             pace: vec![],
+            faults: vec![],
             drains: vec![],
             orderly: false,
             closed: false,
