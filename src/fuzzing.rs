@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::event::{EventKind, Name};
@@ -33,6 +34,7 @@ pub fn named(bytes: &[u8]) {
 }
 
 struct Watched {
+    dir: PathBuf,
     source: Named,
     out: Outbox,
     /// Name → it is a namespace.
@@ -52,7 +54,7 @@ impl Watched {
         let mut out = Outbox::default();
         let source = Named::open(&options, Arc::new(Epoll::new().unwrap()), &mut out).unwrap();
         let truth = BTreeMap::from([(c"a", false), (c"b", false), (c"ns", true)].map(|(n, is)| (Name::new(n), is)));
-        Self { source, out, believed: BTreeMap::new(), truth, directory: false }
+        Self { dir, source, out, believed: BTreeMap::new(), truth, directory: false }
     }
 
     fn hear(&mut self, bytes: &[u8]) {
@@ -83,6 +85,12 @@ impl Watched {
             assert!(fine, "against the grammar");
         }
         synced
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.dir).unwrap();
     }
 }
 
