@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use crate::event::EventKind;
 
 /// An id and the namespace that it is relative to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Id {
     /// `None`: the watcher's own. It sorts first.
     pub(crate) origin: Option<i32>,
@@ -19,6 +19,23 @@ pub(crate) struct Id {
 impl Id {
     pub(crate) fn own(nsid: i32) -> Self {
         Self { origin: None, nsid }
+    }
+
+    /// Origin and id as one number, which is quick to compare.
+    fn key(self) -> i64 {
+        (i64::from(self.origin.unwrap_or(-1)) << 32) + i64::from(self.nsid)
+    }
+}
+
+impl PartialOrd for Id {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Id {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
     }
 }
 
@@ -108,6 +125,10 @@ impl Roster {
 
     /// Nothing can be heard any more of the ids in this peer.
     pub(crate) fn unheard(&mut self, peer: i32, tell: &mut impl FnMut(EventKind)) {
+        // the ids in peers come last
+        if [&self.told, &self.assumed].iter().all(|ids| ids.last().is_none_or(|id| id.origin.is_none())) {
+            return;
+        }
         for id in self.after(Id { origin: Some(peer), nsid: i32::MIN }) {
             self.gone(id, tell);
         }
