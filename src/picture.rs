@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::{EventKind, Name};
 use crate::named::{State, Transition};
+use crate::nsid::Id;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Picture {
     /// `None`: nothing was told of it yet.
     directory: Option<bool>,
     names: BTreeMap<Name, State>,
-    /// Origin and id.
-    nsids: BTreeSet<(Option<i32>, i32)>,
+    nsids: BTreeSet<Id>,
 }
 
 impl Picture {
@@ -32,10 +32,10 @@ impl Picture {
             EventKind::DirCreated => self.directory = Some(true),
             EventKind::DirDeleted => self.directory = Some(false),
             EventKind::NsidNew { nsid, origin, .. } => {
-                self.nsids.insert((*origin, *nsid));
+                self.nsids.insert(Id { origin: *origin, nsid: *nsid });
             }
             EventKind::NsidDel { nsid, origin } => {
-                self.nsids.remove(&(*origin, *nsid));
+                self.nsids.remove(&Id { origin: *origin, nsid: *nsid });
             }
             EventKind::Synced | EventKind::Overflow { .. } => {}
         }
@@ -57,10 +57,10 @@ impl Picture {
         for (name, &to) in other.names.iter().filter(|(name, _)| !self.names.contains_key(*name)) {
             Transition { name: name.clone(), from: State::Absent, to }.tell(&mut event);
         }
-        for &(origin, nsid) in self.nsids.difference(&other.nsids) {
+        for &Id { origin, nsid } in self.nsids.iter().filter(|id| !other.nsids.contains(id)) {
             event(EventKind::NsidDel { nsid, origin });
         }
-        for &(origin, nsid) in other.nsids.difference(&self.nsids) {
+        for &Id { origin, nsid } in other.nsids.iter().filter(|id| !self.nsids.contains(id)) {
             event(EventKind::NsidNew { nsid, origin, portid: 0 });
         }
     }

@@ -16,6 +16,9 @@ pub(super) const LONGEST: usize = 32 * 1024;
 /// Enough for one answer, and for an error around a request with the kernel's words on it.
 const ANSWER: usize = 512;
 
+/// Up to so many questions are asked one by one: to receive many answers at once has a price of its own.
+const FEW: usize = 3;
+
 /// Below this a part of a dump ended because there was no more, not because it was full.
 const CERTAINLY_NOT_FULL: usize = 3072;
 
@@ -68,6 +71,8 @@ pub(crate) struct Channel {
     buffer: Vec<u8>,
     seq: u32,
     strict: bool,
+    /// The kernel remembers the longest read.
+    has_read_much: bool,
 }
 
 /// Whether questions are checked strictly.
@@ -109,7 +114,7 @@ struct Pass {
 impl Channel {
     /// Asks the namespace that the calling thread is in now. No more than one system call: a question costs four.
     pub(crate) fn open() -> io::Result<Self> {
-        Ok(Self { socket: sys::rtnetlink()?, buffer: vec![0; ANSWER], seq: 0, strict: false })
+        Ok(Self { socket: sys::rtnetlink()?, buffer: vec![0; ANSWER], seq: 0, strict: false, has_read_much: false })
     }
 
     /// Has the kernel check what it is asked, and say what it does not like (Linux 4.12 and 4.20, tried).
@@ -136,16 +141,65 @@ impl Channel {
         }
     }
 
+    /// The same of several, in their order: so many questions in a datagram, so many answers received at once.
+    pub(crate) fn exist(&mut self, nsids: &[i32]) -> Result<Vec<bool>, Refusal> {
+        let mut found = Vec::with_capacity(nsids.len());
+        for some in nsids.chunks(sys::MANY) {
+            if some.len() < FEW {
+                for nsid in some {
+                    found.push(self.exists(*nsid)?);
+                }
+                continue;
+            }
+            let first = self.seq.wrapping_add(1);
+            let mut questions = Vec::new();
+            for nsid in some {
+                let attributes = Attributes { nsid: Some(*nsid), ..Attributes::default() };
+                questions.extend(self.question(wire::RTM_GETNSID, 0, &attributes));
+            }
+            sys::send_to_kernel(self.socket.as_fd(), &questions)?;
+            let mut answers: Vec<Option<Result<bool, i32>>> = vec![None; some.len()];
+            let mut buffer = vec![0; ANSWER * sys::MANY];
+            while answers.contains(&None) {
+                sys::receive_many(self.socket.as_fd(), &mut buffer, |received, bytes| {
+                    if !received.from_kernel {
+                        return;
+                    }
+                    for message in wire::messages(bytes).flatten() {
+                        let which = message.header.seq.wrapping_sub(first) as usize;
+                        if let Some(answer) = answers.get_mut(which) {
+                            *answer = Some(match message.body {
+                                Body::Id(Attributes { nsid, .. }) => Ok(nsid.is_some_and(|nsid| nsid >= 0)),
+                                Body::Failed { errno: libc::ENOENT, .. } => Ok(false),
+                                Body::Failed { errno, .. } => Err(errno),
+                                _ => Err(libc::EIO),
+                            });
+                        }
+                    }
+                })?;
+            }
+            for answer in answers.into_iter().flatten() {
+                found.push(answer.map_err(Refusal::new)?);
+            }
+        }
+        Ok(found)
+    }
+
     /// Gives the namespace behind `fd` this id; -1: the lowest that is free.
     pub(crate) fn assign(&mut self, fd: u32, nsid: i32) -> Result<(), Refusal> {
         let attributes = Attributes { nsid: Some(nsid), fd: Some(fd), ..Attributes::default() };
         self.ask(wire::RTM_NEWNSID, wire::NLM_F_ACK, attributes).map(drop)
     }
 
-    fn send(&mut self, kind: u16, flags: u16, attributes: &Attributes) -> io::Result<()> {
+    fn question(&mut self, kind: u16, flags: u16, attributes: &Attributes) -> Vec<u8> {
         self.seq = self.seq.wrapping_add(1);
         let header = Header { kind, flags: flags | wire::NLM_F_REQUEST, seq: self.seq, portid: 0 };
-        sys::send_to_kernel(self.socket.as_fd(), &wire::encode(header, attributes))
+        wire::encode(header, attributes)
+    }
+
+    fn send(&mut self, kind: u16, flags: u16, attributes: &Attributes) -> io::Result<()> {
+        let question = self.question(kind, flags, attributes);
+        sys::send_to_kernel(self.socket.as_fd(), &question)
     }
 
     /// One answer to one question. The kernel answers before the question's `send` returns.
@@ -190,16 +244,24 @@ impl Channel {
             // an older kernel would not look at the target, and list what is here
             return Err(Refusal::new(libc::EOPNOTSUPP));
         }
-        if self.buffer.len() < LONGEST {
-            self.buffer.resize(LONGEST, 0);
+        match self.list_part(target)? {
+            Listing { ids, until } if target.is_none() && until != i32::MAX => self.beyond(ids, until),
+            listing => Ok(listing),
+        }
+    }
+
+    /// The same, as far as one dump reaches.
+    pub(crate) fn list_part(&mut self, target: Option<i32>) -> Result<Listing, Refusal> {
+        self.buffer.resize(LONGEST, 0);
+        if !std::mem::replace(&mut self.has_read_much, true) {
             // any answer will do, and so will none
             self.exists(0).ok();
         }
-        let (ids, end) = self.agreed(target)?;
-        match end {
-            Some(last) if target.is_none() => self.beyond(ids, last),
-            _ => Ok(Listing { ids, until: end.unwrap_or(i32::MAX) }),
-        }
+        let agreed = self.agreed(target);
+        // not to be kept by each of a thousand watchers
+        self.buffer.truncate(ANSWER);
+        self.buffer.shrink_to_fit();
+        agreed.map(|(ids, end)| Listing { ids, until: end.unwrap_or(i32::MAX) })
     }
 
     /// What a dump lists, in ascending order; and the last id, if there may be more after it.
