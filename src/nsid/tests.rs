@@ -405,7 +405,10 @@ fn check(run: Run) -> Result<(), TestCaseError> {
         }
         let drained = source.drain(&mut out);
         consumer.take(&mut out);
-        if drained.is_ok_and(|drained| drained == Drained::All) && source.kernel.queue.is_empty() && !source.kernel.error {
+        if drained.is_ok_and(|drained| drained == Drained::All)
+            && source.kernel.queue.is_empty()
+            && !source.kernel.error
+        {
             break;
         }
     }
@@ -499,4 +502,46 @@ fn a_late_death_does_not_hide_who_was_born_unheard() {
         assert_eq!(consumer.wrong, []);
         assert_eq!(consumer.believed, source.kernel.truth(), "at moment {moment}");
     }
+}
+
+/// A kernel that loses whatever there is, and never comes to the end of it.
+#[derive(Debug)]
+struct Lossy {
+    heard: usize,
+}
+
+impl Kernel for Lossy {
+    fn hear(&mut self) -> io::Result<Heard<'_>> {
+        self.heard += 1;
+        Ok(Heard::Loss)
+    }
+
+    fn lost(&mut self) -> u64 {
+        0
+    }
+
+    fn capacity(&self) -> usize {
+        1000
+    }
+
+    fn exists(&mut self, _: i32) -> Result<bool, Refusal> {
+        Ok(false)
+    }
+
+    fn list(&mut self, _: Option<i32>) -> Result<Listing, Refusal> {
+        Ok(Listing { ids: vec![], until: i32::MAX })
+    }
+
+    fn own(&mut self) -> Result<Option<i32>, Refusal> {
+        Ok(None)
+    }
+}
+
+#[test]
+fn one_call_reads_no_more_than_one_queue_beyond_the_first_batch() {
+    let mut out = Outbox::default();
+    let mut source = Nsid::start(Lossy { heard: 0 }, false, true, &mut out).unwrap();
+    let before = source.kernel.heard;
+    assert_eq!(source.drain(&mut out).unwrap(), Drained::More);
+    assert!(source.kernel.heard - before <= BATCH + source.kernel.capacity(), "{}", source.kernel.heard - before);
 }
