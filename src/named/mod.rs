@@ -54,8 +54,10 @@ pub(crate) struct Named {
     inotify: Inotify,
     buffer: Box<[u8]>,
     location: Location,
-    /// The directory has been told as there.
+    /// The directory is there, as far as it is known.
     present: bool,
+    /// That it is has been told.
+    told: bool,
     ledger: Ledger,
     readiness: Readiness,
     probe: Probe,
@@ -102,6 +104,7 @@ impl Named {
             buffer: vec![0; BUFFER].into_boxed_slice(),
             location: Location::new(&options.dir)?,
             present: false,
+            told: false,
             ledger: Ledger::new(options.settle, &epoll)?,
             readiness: Readiness::new(epoll, options.mount_events),
             probe: Probe::detect(),
@@ -238,7 +241,9 @@ impl Named {
             Arrival::Directory { opened, same: true } => {
                 // it may have been away, and names were looked up in what was in its place; or it is a step on its own
                 // way too, by a link or `..`, and was watched for less while it was walked through
-                self.due.look.get_or_insert(Telling::Changes);
+                if *self.due.look.get_or_insert(Telling::Changes) == Telling::Replayed {
+                    self.tell_directory(true, out);
+                }
                 Some(opened)
             }
             other => {
@@ -247,8 +252,8 @@ impl Named {
                     Arrival::Directory { opened, .. } if !self.ended => {
                         self.present = true;
                         self.due.look = Some(coming);
-                        if self.dir_events && coming != Telling::Silent {
-                            out.push(EventKind::DirCreated, coming == Telling::Replayed);
+                        if coming != Telling::Silent {
+                            self.tell_directory(coming == Telling::Replayed, out);
                         }
                         Some(opened)
                     }
@@ -263,12 +268,19 @@ impl Named {
         Ok(())
     }
 
+    /// Tells that the directory is there, unless that has been told, or is not to be.
+    fn tell_directory(&mut self, replayed: bool, out: &mut Outbox) {
+        if self.dir_events && !std::mem::replace(&mut self.told, true) {
+            out.push(EventKind::DirCreated, replayed);
+        }
+    }
+
     /// Tells that the directory is gone, if it was there.
     fn leave(&mut self, replayed: bool, out: &mut Outbox) {
         if !self.present {
             return;
         }
-        self.present = false;
+        (self.present, self.told) = (false, false);
         // names of a directory that is gone: a look covers whatever comes next
         self.due.vacated.clear();
         self.ledger.begin_look(out);

@@ -171,7 +171,8 @@ impl<K: Kernel> Nsid<K> {
         Ok(false)
     }
 
-    /// Empties the queue; `false` if it overflowed time and again meanwhile.
+    /// Empties the queue; `false` if it overflowed meanwhile, time and again or in the course of one long read: that is
+    /// enough for one call.
     ///
     /// What is in it is older than what was lost, and until it is empty more is lost in silence: the kernel tells of
     /// an overflow once. So it has to be read to the end, or as far as it can reach, without another one.
@@ -180,9 +181,9 @@ impl<K: Kernel> Nsid<K> {
             self.due.overflow = false;
             let read = self.read(self.kernel.capacity());
             let again = std::mem::replace(&mut self.due.overflow, true);
-            read?;
-            if !again {
-                return Ok(true);
+            let all = read?;
+            if !again || !all {
+                return Ok(!again);
             }
         }
         Ok(false)
