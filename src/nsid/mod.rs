@@ -162,11 +162,15 @@ impl<K: Kernel> Nsid<K> {
         while left > 0 {
             let (inbox, overflow) = (&mut self.inbox, &mut self.due.overflow);
             let heard = self.kernel.hear(&mut |bytes, origin| *overflow |= !take(bytes, origin, inbox));
-            match heard.doing("read notifications of namespace ids")? {
+            let read = match heard.doing("read notifications of namespace ids")? {
                 Heard::Nothing => return Ok(true),
-                Heard::Loss => self.due.overflow = true,
-                Heard::Datagrams(n) => left = left.saturating_sub(n),
-            }
+                Heard::Loss => {
+                    self.due.overflow = true;
+                    1
+                }
+                Heard::Datagrams(n) => n,
+            };
+            left = left.saturating_sub(read);
         }
         Ok(false)
     }

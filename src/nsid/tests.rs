@@ -516,7 +516,7 @@ struct Lossy {
 }
 
 impl Kernel for Lossy {
-    fn hear(&mut self) -> io::Result<Heard<'_>> {
+    fn hear(&mut self, _: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Heard> {
         self.heard += 1;
         Ok(Heard::Loss)
     }
