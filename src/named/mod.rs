@@ -42,10 +42,6 @@ const BUFFER: usize = 16 * 1024;
 /// How many reads without an event one drain makes before it yields.
 const READS: usize = 16;
 
-/// How many times one drain reads again because it walked: the watches that a walk gives up say so in the queue, and
-/// would wake the consumer for nothing.
-const ROUNDS: usize = 4;
-
 /// How many reads fetch all that an inotify queue of the default length can hold.
 const READS_OF_A_QUEUE: usize = 16384 * 272 / BUFFER;
 
@@ -213,12 +209,22 @@ impl Named {
             Tidings::Way => self.due.walk = true,
             Tidings::Names => {}
         }
-        if self.due.walk || self.due.look.is_some() {
+        if self.is_to_walk() {
             let arrival = self.location.walk(&self.inotify)?;
             self.due.walk = false;
             // what a comparison finds out about the directory is no more news than what it finds out about the names
             self.arrive(arrival, self.due.look.unwrap_or(Telling::News), out)?;
         }
+        self.catch_up_with_names(out)
+    }
+
+    /// Whether it is to be found out where the path leads, or what is there.
+    fn is_to_walk(&self) -> bool {
+        self.due.walk || self.due.look.is_some()
+    }
+
+    /// Does what is due but for that.
+    fn catch_up_with_names(&mut self, out: &mut Outbox) -> Result<()> {
         while let Some(name) = self.due.vacated.first() {
             if self.ledger.roster().state(name.as_c_str()) == State::Absent && self.location.has(name)? {
                 self.ledger.observe(name.as_c_str(), State::Placeholder, out);
@@ -330,18 +336,19 @@ impl Named {
 impl Source for Named {
     fn drain(&mut self, out: &mut Outbox) -> Result<Drained> {
         self.check_ended()?;
-        for _ in 0..ROUNDS {
-            let all = self.read(out)?;
-            let walks = self.due.walk || self.due.look.is_some();
-            self.catch_up(out)?;
-            if !out.is_empty() || (all && !walks) {
-                return Ok(Drained::All);
+        let mut all = self.read(out)?;
+        let walks = self.is_to_walk();
+        self.catch_up(out)?;
+        if all && walks && out.is_empty() {
+            // the watches that a walk gives up say so in the queue, and would wake the consumer for nothing
+            all = self.read(out)?;
+            if self.is_to_walk() {
+                // one comparison is enough for one call
+                return Ok(Drained::More);
             }
-            if !all {
-                break;
-            }
+            self.catch_up_with_names(out)?;
         }
-        Ok(Drained::More)
+        Ok(if all || !out.is_empty() { Drained::All } else { Drained::More })
     }
 
     fn resync(&mut self, out: &mut Outbox) -> Result<()> {
