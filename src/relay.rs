@@ -167,7 +167,7 @@ impl Relay {
         // not now: an event that the thread learned of before now may still come to the queue
         out.learned_at(state.learned);
         out.push(EventKind::Overflow { dropped }, false);
-        self.told.lead_to(&state.truth, |event| out.push(event, true));
+        self.told.lead_to(&state.truth, &mut |event| out.push(event, true));
         out.push(EventKind::Synced, false);
         self.told = state.truth.clone();
     }

@@ -134,5 +134,5 @@ impl Window {
 }
 
 fn tell(change: Transition, replayed: bool, out: &mut Outbox) {
-    change.tell(|event| out.push(event, replayed));
+    change.tell(&mut |event| out.push(event, replayed));
 }

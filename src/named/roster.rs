@@ -27,7 +27,7 @@ pub(crate) struct Transition {
 
 impl Transition {
     /// The fewest events that lead from one state to the other.
-    pub(crate) fn tell(self, mut event: impl FnMut(EventKind)) {
+    pub(crate) fn tell(self, event: &mut dyn FnMut(EventKind)) {
         use State::{Absent, Namespace, Placeholder};
         let Self { name, from, to } = self;
         match (from, to) {

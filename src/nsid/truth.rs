@@ -2,6 +2,8 @@
 //!
 //! It asks and remembers; it tells nothing and changes nothing of what is believed.
 
+use std::collections::BTreeSet;
+
 use super::channel::{Listing, Refusal};
 use super::roster::{Id, Ids, Seen};
 use super::sockets::Kernel;
@@ -88,11 +90,16 @@ impl<K: Kernel> Nsid<K> {
 
     /// What is with the ids here that the inbox is about.
     pub(super) fn inquire(&mut self) -> Result<Inquiry> {
-        let mut asked = Vec::new();
+        let mut asked = BTreeSet::new();
+        let mut gone = BTreeSet::new();
         for at in 0..self.inbox.len() {
             let Some(Notice { id, what }) = self.inbox.get(at).copied() else { break };
-            if let Id { origin: None, nsid } = self.resolve(id)? {
-                asked.push((nsid, matches!(what, What::Gone)));
+            let id = self.resolve(id)?;
+            if id.origin.is_none() {
+                asked.insert(id);
+                if matches!(what, What::Gone) {
+                    gone.insert(id);
+                }
             }
         }
         let mut listed = Ids { ids: Vec::new(), until: -1 };
@@ -100,10 +107,8 @@ impl<K: Kernel> Nsid<K> {
             listed = self.kernel.list_part().map(Ids::from).map_err(|refusal| refusal.doing(LIST))?;
         }
         // what is listed may be dying, what is not is gone
-        asked.retain(|(nsid, gone)| listed.has(*nsid).is_none_or(|listed| listed && *gone));
-        let mut living: Vec<i32> = asked.into_iter().map(|(nsid, _)| nsid).collect();
-        living.sort_unstable();
-        living.dedup();
+        let open = asked.iter().filter(|id| listed.has(id.nsid).is_none_or(|listed| listed && gone.contains(id)));
+        let mut living: Vec<i32> = open.map(|id| id.nsid).collect();
         let mut lives = self.kernel.exist(&living).map_err(|refusal| refusal.doing(ASK))?.into_iter();
         living.retain(|_| lives.next() == Some(true));
         Ok(Inquiry { listed, living })
@@ -120,19 +125,20 @@ impl<K: Kernel> Nsid<K> {
     /// Which ids there are here.
     fn ask_here(&mut self) -> Result<Ids> {
         let mut here = self.kernel.list(None).map(Ids::from).map_err(|refusal| refusal.doing(LIST))?;
-        let heard_of = self.inbox.iter().filter(|notice| notice.id.origin.is_none()).map(|notice| notice.id.nsid);
-        let mut heard_of: Vec<i32> = heard_of.chain(self.roster.own_after(here.until)).collect();
-        heard_of.sort_unstable();
-        heard_of.dedup();
+        let mut heard_of = BTreeSet::new();
+        let notified = self.inbox.iter().map(|notice| notice.id).filter(|id| id.origin.is_none());
+        for id in notified.chain(self.roster.own_after(here.until)) {
+            heard_of.insert(id);
+        }
         // where the list ended too soon: thousands that are dying, and listed, can hide those that live after them
-        let highest = heard_of.last().copied().unwrap_or(-1).min(here.until.saturating_add(WALK));
+        let highest = heard_of.last().map_or(-1, |id| id.nsid).min(here.until.saturating_add(WALK));
         while here.until < highest {
             here.until += 1;
             if self.lives(here.until)? {
                 here.ids.push(here.until);
             }
         }
-        for nsid in heard_of.into_iter().filter(|nsid| *nsid > here.until) {
+        for nsid in heard_of.into_iter().map(|id| id.nsid).filter(|nsid| *nsid > here.until) {
             if self.lives(nsid)? {
                 here.ids.push(nsid);
             }

@@ -33,7 +33,7 @@ impl Consumer {
     fn hear(&mut self, transition: Option<Transition>) {
         let Some(transition) = transition else { return };
         let before = self.events;
-        transition.tell(|event| {
+        transition.tell(&mut |event| {
             self.events += 1;
             let believed = event_name(&event).and_then(|name| self.believed.get(name)).copied();
             match (believed, event) {
