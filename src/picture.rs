@@ -42,10 +42,10 @@ impl Picture {
     }
 
     /// The fewest events that lead from this picture to a later one, in an order that the grammar allows.
-    pub(crate) fn lead_to(&self, other: &Self, mut event: impl FnMut(EventKind)) {
+    pub(crate) fn lead_to(&self, other: &Self, event: &mut dyn FnMut(EventKind)) {
         let state = |picture: &Self, name: &Name| picture.names.get(name).copied().unwrap_or(State::Absent);
         for (name, &from) in &self.names {
-            Transition { name: name.clone(), from, to: state(other, name) }.tell(&mut event);
+            Transition { name: name.clone(), from, to: state(other, name) }.tell(event);
         }
         match other.directory {
             now if now == self.directory => {}
@@ -55,7 +55,7 @@ impl Picture {
             None => {}
         }
         for (name, &to) in other.names.iter().filter(|(name, _)| !self.names.contains_key(*name)) {
-            Transition { name: name.clone(), from: State::Absent, to }.tell(&mut event);
+            Transition { name: name.clone(), from: State::Absent, to }.tell(event);
         }
         for &Id { origin, nsid } in self.nsids.iter().filter(|id| !other.nsids.contains(id)) {
             event(EventKind::NsidDel { nsid, origin });
@@ -103,10 +103,10 @@ mod tests {
             let mut told = picture(&before);
             let truth = picture(&[before, after].concat());
             let mut events = Vec::new();
-            told.lead_to(&truth, |event| events.push(event));
+            told.lead_to(&truth, &mut |event| events.push(event));
             events.iter().for_each(|event| told.add(event));
             prop_assert_eq!(&told, &truth);
-            told.lead_to(&truth, |event| panic!("needless {event:?}"));
+            told.lead_to(&truth, &mut |event| panic!("needless {event:?}"));
         }
     }
 }

@@ -193,7 +193,7 @@ impl Relay {
         } else {
             out.push(EventKind::Overflow { dropped: loss.counted }, false);
         }
-        self.told.lead_to(&state.truth, |event| out.push(event, true));
+        self.told.lead_to(&state.truth, &mut |event| out.push(event, true));
         out.push(EventKind::Synced, false);
         self.told = state.truth.clone();
     }

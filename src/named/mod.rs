@@ -173,9 +173,7 @@ impl Named {
             return;
         }
         if mask.intersects(EventMask::CREATE | EventMask::MOVED_TO) {
-            if self.ledger.roster().state(notice.name) == State::Absent {
-                self.ledger.observe(notice.name, State::Placeholder, out);
-            }
+            self.ledger.appear(notice.name, out);
             self.readiness.consider(notice.name);
         } else if mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM) {
             self.ledger.observe(notice.name, State::Absent, out);

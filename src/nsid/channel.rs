@@ -57,7 +57,7 @@ impl From<io::Error> for Refusal {
 }
 
 /// One entry of a dump.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Listed {
     pub(crate) nsid: i32,
     /// The id that the same namespace has in the asker's, if the dump was of another.
@@ -109,6 +109,18 @@ struct Pass {
     /// The last id, if the last part may have been full.
     end: Option<i32>,
     interrupted: bool,
+}
+
+/// Keeps the ids in ascending order, which is that in which the kernel lists them, and each once.
+fn add(listed: &mut Vec<Listed>, one: Listed) {
+    match listed.last() {
+        Some(last) if last.nsid >= one.nsid => {
+            if let Err(at) = listed.binary_search_by_key(&one.nsid, |listed| listed.nsid) {
+                listed.insert(at, one);
+            }
+        }
+        _ => listed.push(one),
+    }
 }
 
 impl Channel {
@@ -268,7 +280,7 @@ impl Channel {
     fn agreed(&mut self, target: Option<i32>) -> Result<(Vec<Listed>, Option<i32>), Refusal> {
         let mut passes: Vec<Pass> = Vec::new();
         for _ in 0..TRIES {
-            let mut pass = match self.dump(target) {
+            let pass = match self.dump(target) {
                 // older kernels could not lock both namespaces just now; or a dump that was given up is not over
                 Err(Refusal { errno: libc::EAGAIN | libc::EBUSY, .. }) => {
                     self.flush();
@@ -279,8 +291,6 @@ impl Channel {
             if pass.interrupted {
                 continue;
             }
-            pass.listed.sort_unstable();
-            pass.listed.dedup_by_key(|listed| listed.nsid);
             if !pass.gap || passes.last().is_some_and(|before| before.listed == pass.listed) {
                 return Ok((pass.listed, pass.end));
             }
@@ -288,9 +298,11 @@ impl Channel {
         }
         // it changes faster than it can be asked: what is there all the time is in one of two
         let end = passes.last().ok_or_else(|| Refusal::new(libc::EAGAIN))?.end;
-        let mut listed: Vec<Listed> = passes.into_iter().rev().take(2).flat_map(|pass| pass.listed).collect();
-        listed.sort_unstable();
-        listed.dedup_by_key(|listed| listed.nsid);
+        let mut last = passes.into_iter().rev().take(2);
+        let mut listed = last.next().unwrap_or_default().listed;
+        for other in last.flat_map(|pass| pass.listed) {
+            add(&mut listed, other);
+        }
         Ok((listed, end))
     }
 
@@ -339,7 +351,7 @@ impl Channel {
                 match message.body {
                     Body::Id(Attributes { nsid: Some(nsid), current, .. }) => {
                         pass.gap |= pass.end.take().is_some_and(|last| last.checked_add(1) != Some(nsid));
-                        pass.listed.push(Listed { nsid, here: current.filter(|current| *current >= 0) });
+                        add(&mut pass.listed, Listed { nsid, here: current.filter(|current| *current >= 0) });
                     }
                     Body::Done { errno: 0 } => {
                         if received.length > CERTAINLY_NOT_FULL {

@@ -106,14 +106,14 @@ pub(crate) struct Roster {
 
 impl Roster {
     /// A namespace got the id. If another had it before, that one is gone.
-    pub(crate) fn assigned(&mut self, id: Id, portid: u32, tell: &mut impl FnMut(EventKind)) {
+    pub(crate) fn assigned(&mut self, id: Id, portid: u32, tell: &mut dyn FnMut(EventKind)) {
         self.gone(id, tell);
         self.told.insert(id);
         tell(EventKind::NsidNew { nsid: id.nsid, origin: id.origin, portid });
     }
 
     /// The id is not assigned any more. With a peer go the ids in it: nothing can be heard of them again.
-    pub(crate) fn gone(&mut self, id: Id, tell: &mut impl FnMut(EventKind)) {
+    pub(crate) fn gone(&mut self, id: Id, tell: &mut dyn FnMut(EventKind)) {
         if id.origin.is_none() {
             self.unheard(id.nsid, tell);
         }
@@ -124,7 +124,7 @@ impl Roster {
     }
 
     /// Nothing can be heard any more of the ids in this peer.
-    pub(crate) fn unheard(&mut self, peer: i32, tell: &mut impl FnMut(EventKind)) {
+    pub(crate) fn unheard(&mut self, peer: i32, tell: &mut dyn FnMut(EventKind)) {
         // the ids in peers come last
         if [&self.told, &self.assumed].iter().all(|ids| ids.last().is_none_or(|id| id.origin.is_none())) {
             return;
@@ -135,7 +135,7 @@ impl Roster {
     }
 
     /// The id is assigned; told if it has not been.
-    pub(crate) fn present(&mut self, id: Id, tell: &mut impl FnMut(EventKind)) {
+    pub(crate) fn present(&mut self, id: Id, tell: &mut dyn FnMut(EventKind)) {
         self.assumed.remove(&id);
         if self.told.insert(id) {
             tell(EventKind::NsidNew { nsid: id.nsid, origin: id.origin, portid: 0 });
@@ -166,7 +166,7 @@ impl Roster {
         seen: &Seen,
         newer: &BTreeSet<Id>,
         silently: bool,
-        tell: &mut impl FnMut(EventKind),
+        tell: &mut dyn FnMut(EventKind),
     ) {
         let is_newer = |id: &Id| newer.contains(id) || id.origin.is_some_and(|origin| newer.contains(&Id::own(origin)));
         let gone: Vec<Id> = self.ids().filter(|id| seen.lacks(*id) && !is_newer(id)).collect();
@@ -179,13 +179,7 @@ impl Roster {
     }
 
     /// Takes over what a look at one peer saw, except for the ids in `newer`.
-    pub(crate) fn compare_peer(
-        &mut self,
-        peer: i32,
-        ids: &Ids,
-        newer: &BTreeSet<Id>,
-        tell: &mut impl FnMut(EventKind),
-    ) {
+    pub(crate) fn compare_peer(&mut self, peer: i32, ids: &Ids, newer: &BTreeSet<Id>, tell: &mut dyn FnMut(EventKind)) {
         let id = |nsid| Id { origin: Some(peer), nsid };
         for id in self.after(id(i32::MIN)) {
             if ids.has(id.nsid) == Some(false) && !newer.contains(&id) {
@@ -198,8 +192,8 @@ impl Roster {
     }
 
     /// The ids in the own namespace that come after this one.
-    pub(crate) fn own_after(&self, nsid: i32) -> impl Iterator<Item = i32> {
-        self.after(Id::own(nsid)).into_iter().map(|id| id.nsid).filter(move |id| *id > nsid)
+    pub(crate) fn own_after(&self, nsid: i32) -> impl Iterator<Item = Id> {
+        self.after(Id::own(nsid)).into_iter().filter(move |id| id.nsid > nsid)
     }
 
     pub(crate) fn len(&self) -> usize {
