@@ -8,8 +8,8 @@
 mod ledger;
 mod location;
 mod mounted;
-mod mounts;
-mod probe;
+pub(crate) mod mounts;
+pub(crate) mod probe;
 mod readiness;
 mod roster;
 pub(crate) mod wire;

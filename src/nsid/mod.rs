@@ -11,8 +11,8 @@
 //! replay at open, the recovery from an overflow, and `resync` alike; what was notified while it was made is newer
 //! than it and goes by itself.
 
-mod channel;
-mod listener;
+pub(crate) mod channel;
+pub(crate) mod listener;
 mod query;
 mod roster;
 mod sockets;
