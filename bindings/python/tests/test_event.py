@@ -3,14 +3,12 @@
 import concurrent.futures
 import contextlib
 import copy
-import ctypes
 import dataclasses
 import errno
 import os
 import pickle
 import queue
 import socket
-import struct
 import subprocess
 import threading
 from collections.abc import Callable
@@ -19,7 +17,18 @@ from unittest import mock
 
 from nswatch import _ffi, _netns
 
-from .support import DEADLINE, Event, EventType, TestCase, ip_netns, namespace_here, next_event, nswatch, until
+from .support import (
+    DEADLINE,
+    Event,
+    EventType,
+    TestCase,
+    drop_capabilities,
+    ip_netns,
+    namespace_here,
+    next_event,
+    nswatch,
+    until,
+)
 
 
 def without_ids() -> AbstractContextManager[object]:
@@ -318,11 +327,3 @@ class Entering(TestCase):
         with self.assertRaisesRegex(RuntimeError, "left by another thread"):
             block.close()
         self.assertEqual(namespace_here(), self.here)
-
-
-def drop_capabilities() -> None:
-    """Of the calling thread alone."""
-    header = struct.pack("Ii", 0x20080522, 0)
-    capset = ctypes.CDLL(None, use_errno=True).capset
-    if capset(header, bytes(24)) != 0:
-        raise OSError(ctypes.get_errno(), "capset")
