@@ -21,6 +21,7 @@ from . import _event, _signals
 from ._errors import check, error, in_our_terms
 from ._event import Event
 from ._ffi import CONSTANTS, handle, lib
+from ._loop import Reader, running
 
 _SOURCES = {"named": CONSTANTS["NSW_SOURCE_NAMED"], "nsid": CONSTANTS["NSW_SOURCE_NSID"]}
 _POLICIES = {
@@ -136,7 +137,7 @@ class Watcher:
         # the handle is freed when it is closed and nobody uses it: a thread that waits, one in the library, a loop
         self._users = 0
         self._wake: int | None = None
-        self._loops: dict[asyncio.AbstractEventLoop, _Reader] = {}
+        self._loops: dict[asyncio.AbstractEventLoop, Reader] = {}
         self._burst = 0
 
         if source not in _SOURCES:
@@ -224,7 +225,7 @@ class Watcher:
             return
         with self._lock:
             for loop, reader in list(self._loops.items()):
-                if loop.is_running() and loop is not _running_loop():
+                if loop.is_running() and loop is not running():
                     try:
                         loop.call_soon_threadsafe(reader.stop)
                         continue
@@ -422,56 +423,12 @@ class Watcher:
                 return
             reader = self._loops.get(loop)
             if reader is None:
-                reader = _Reader(self, loop)
+                reader = Reader(self, loop)
             woken = reader.enter()
         try:
             await woken
         finally:
             reader.leave(woken)
-
-
-class _Reader:
-    """The tasks of one event loop that wait for a watcher."""
-
-    def __init__(self, watcher: Watcher, loop: asyncio.AbstractEventLoop) -> None:
-        self._watcher = watcher
-        self._loop = loop
-        self._waiters: set[asyncio.Future[None]] = set()
-        loop.add_reader(watcher._fd, self.stop)
-        watcher._loops[loop] = self
-        watcher._users += 1
-
-    def enter(self) -> asyncio.Future[None]:
-        woken = self._loop.create_future()
-        self._waiters.add(woken)
-        return woken
-
-    def leave(self, woken: asyncio.Future[None]) -> None:
-        self._waiters.discard(woken)
-        if not self._waiters:
-            self.stop()
-
-    def stop(self) -> None:
-        """Wakes them all: one of them gets the event, the others wait again."""
-        watcher = self._watcher
-        with watcher._lock:
-            if watcher._loops.get(self._loop) is not self:
-                return
-            del watcher._loops[self._loop]
-            if not self._loop.is_closed():
-                self._loop.remove_reader(watcher._fd)
-            for woken in self._waiters:
-                if not woken.done():
-                    woken.set_result(None)
-            watcher._users -= 1
-            watcher._free_if_unused()
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 def _u32(name: str, number: int) -> int:
