@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from typing import SupportsIndex
 
 from . import _netns
 from ._ffi import CONSTANTS, lib
@@ -49,6 +50,10 @@ class EventType(enum.IntEnum):
         stranger._name_ = f"UNKNOWN_{value}"
         stranger._value_ = value
         return stranger
+
+    def __reduce_ex__(self, _protocol: SupportsIndex) -> tuple[type[EventType], tuple[int]]:
+        # some versions of Python, as 3.11.2, copy and pickle by the name, which finds none that is not listed
+        return EventType, (self._value_,)
 
     def __str__(self) -> str:
         name: bytes = lib.nsw_event_type_name(self._value_)
