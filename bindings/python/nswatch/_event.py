@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from typing import SupportsIndex
 
 from . import _netns
 from ._ffi import CONSTANTS, lib
@@ -51,7 +50,7 @@ class EventType(enum.IntEnum):
         stranger._value_ = value
         return stranger
 
-    def __reduce_ex__(self, _protocol: SupportsIndex) -> tuple[type[EventType], tuple[int]]:
+    def __reduce_ex__(self, _protocol: object) -> tuple[type[EventType], tuple[int]]:
         # some versions of Python, as 3.11.2, copy and pickle by the name, which finds none that is not listed
         return EventType, (self._value_,)
 
