@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,10 +11,15 @@ import unittest
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import nats
-from nats.js import JetStreamContext
+try:
+    import nats
+    from nats.js import JetStreamContext
+except ImportError:
+    raise unittest.SkipTest("SKIPPED: the fleet: there is no nats-py") from None
 
-from hosts import ADDRESS, DEADLINE, ENVIRONMENT, FLEET, Program, TestCase, run
+
+from hosts import ADDRESS, FLEET, TestCase
+from program import DEADLINE, ENVIRONMENT, Program, run
 
 BEGAN, LOST = " named began", " named lost"
 
@@ -53,6 +59,7 @@ def wait_for_message(host: str, kind: str, name: str) -> None:
     with_stream(read)
 
 
+@unittest.skipUnless(shutil.which("nats-server"), "SKIPPED: the fleet: there is no nats-server")
 class Fleet(TestCase):
     def test_the_picture_is_that_of_the_hosts(self) -> None:
         a, b, c = self.hosts
