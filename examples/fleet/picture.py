@@ -101,7 +101,7 @@ class Picture:
     def lose(self, feed: Feed, alive: Alive) -> None:
         """Takes note that messages which the stream had, says a sign of life, will not come."""
         with self._database:
-            self._set(feed, alive.incarnation, -1, LOST, alive.every)
+            self._turn(feed, alive.incarnation, -1, LOST, alive.every)
 
     def forget(self, host: str) -> bool:
         """Removes a host; whether it was known. If it is alive it comes back."""
@@ -139,16 +139,16 @@ class Picture:
         known = self.known(feed)
         same = known is not None and known.incarnation == message.incarnation
         if message.type == wire.BEGAN and message.number == 0 and not same:
-            self._set(feed, message.incarnation, 0, REPLAYING)
+            self._turn(feed, message.incarnation, 0, REPLAYING)
             return wire.BEGAN
         if known is None or not same:
             # its beginning is missing
-            self._set(feed, message.incarnation, -1, LOST)
+            self._turn(feed, message.incarnation, -1, LOST)
             return LOST
         if known.state == LOST or message.number <= known.number:
             return None
         if message.number != known.number + 1:
-            self._set(feed, message.incarnation, -1, LOST)
+            self._turn(feed, message.incarnation, -1, LOST)
             return LOST
         return self._apply(feed, message, known)
 
@@ -173,10 +173,13 @@ class Picture:
             self._database.execute(
                 "INSERT OR REPLACE INTO things VALUES (?, ?, ?, ?, ?)", (*key, json.dumps(message.told))
             )
-        self._set(feed, message.incarnation, message.number, state)
+        self._database.execute(
+            "UPDATE feeds SET number = ?, state = ? WHERE host = ? AND source = ?", (message.number, state, *feed)
+        )
         return line if not message.key else f"{line} {title(message.told)}"
 
-    def _set(self, feed: Feed, incarnation: str, number: int, state: str, every: float = 5.0) -> None:
+    def _turn(self, feed: Feed, incarnation: str, number: int, state: str, every: float = 5.0) -> None:
+        """Turns to another incarnation, or gives one up."""
         # of what was replayed and never complete, nothing is kept
         self._database.execute(
             "DELETE FROM things WHERE host = ?1 AND source = ?2 AND incarnation <> ?3 AND incarnation IS NOT"
