@@ -45,16 +45,16 @@ def with_stream(do: Callable[[JetStreamContext], Awaitable[Any]]) -> Any:
     return asyncio.run(asyncio.wait_for(work(), DEADLINE))
 
 
-def wait_for_message(host: str, kind: str, name: str) -> None:
-    """Waits until the stream has this message."""
+def wait_for_message(host: str, kind: str, name: str | None, times: int = 1) -> None:
+    """Waits until the stream has this message, so many times."""
 
     async def read(stream: JetStreamContext) -> None:
         told = await stream.pull_subscribe(f"nswatch.events.{host}.named", stream="NSWATCH")
-        while True:
+        seen = 0
+        while seen < times:
             for message in await told.fetch(1, DEADLINE):
                 event = json.loads(message.data)
-                if (event["type"], event.get("name")) == (kind, name):
-                    return
+                seen += (event["type"], event.get("name")) == (kind, name)
 
     with_stream(read)
 
@@ -156,6 +156,10 @@ class Fleet(TestCase):
 
     def test_a_server_that_is_killed(self) -> None:
         collector = self.start_all()
+        # what is sent meanwhile is on the way for ever
+        self.server.process.send_signal(signal.SIGSTOP)
+        self.change("swallowed")
+        collector.until(*(f"{host.name} named silent" for host in self.hosts))
         self.server.kill()
         self.change("unseen")
         collector.until("cannot connect")
@@ -217,6 +221,16 @@ class Fleet(TestCase):
         collector = self.start_all()
         collector.kill()
         self.change("purged")
+        # this one begins another incarnation, a shorter one, of which nothing will be left
+        c = self.hosts[2]
+        for name in ("one", "two"):
+            c.ip_netns("del", name)
+        assert c.agent is not None
+        c.agent.kill()
+        c.start()
+        wait_for_message("c", "synced", None, 2)
+        c.ip_netns("add", "one")
+        wait_for_message("c", "ready", "one", 3)
         for host in "abc":
             wait_for_message(host, "ready", "purged-stays")
         with_stream(lambda stream: stream.purge_stream("NSWATCH"))
@@ -231,6 +245,12 @@ class Fleet(TestCase):
         # here one comes, of one host
         self.hosts[0].ip_netns("del", "two")
         wait_for_message("a", "deleted", "two")
+        collector = self.start_collector()
+        self.converge(collector)
+        self.assertEqual(said(collector, LOST), ["a named lost", "b named lost", "c named lost"])
+        # and now to one that knows nothing
+        with_stream(lambda stream: stream.purge_stream("NSWATCH"))
+        self.database = self.directory / "another.db"
         collector = self.start_collector()
         self.converge(collector)
         self.assertEqual(said(collector, LOST), ["a named lost", "b named lost", "c named lost"])

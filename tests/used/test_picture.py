@@ -70,10 +70,11 @@ class Pictures(unittest.TestCase):
         self.tell("1", 3, "deleted", "blue")
         # in the stream twice, because they were sent again when the server had forgotten them
         self.assertEqual(self.tell("1", 0, "began") + self.tell("1", 1, "ready", "blue"), [])
-        # delivered again
-        self.sequence = 1
-        self.assertEqual(self.tell("1", 1, "ready", "blue"), [])
-        self.assertEqual(self.shown(), ("current", []))
+        self.begin("2", "red")
+        # delivered again, from the first on
+        self.sequence = 0
+        self.assertEqual(self.tell("1", 0, "began") + self.tell("1", 1, "ready", "blue"), [])
+        self.assertEqual(self.shown(), ("current", ["red"]))
 
     def test_a_gap_is_told_once_and_ends_with_another_incarnation(self) -> None:
         self.begin("1", "blue")
