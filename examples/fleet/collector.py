@@ -82,23 +82,14 @@ class Collector:
             for message in batch:
                 if not message.reply:
                     raise OSError(f"the consumer {self._name} is gone: {message.headers}")
-            lines, lost = self._picture.add(
-                self._stream, [(each.metadata.sequence.stream, _read(each)) for each in batch]
-            )
+            lines = self._picture.add(self._stream, [(each.metadata.sequence.stream, _read(each)) for each in batch])
             for message in batch:
                 await message.ack()
             for line in lines:
                 print(line, flush=True)
-            for feed in lost:
-                await self._resync(client, feed)
-
-    async def _resync(self, client: Client, feed: Feed) -> None:
-        known = self._picture.known(feed)
-        if known is not None:
-            await client.publish(feed.subject("resync"), known.incarnation.encode())
 
     async def _listen(self, client: Client, stream: JetStreamContext) -> None:
-        """Hears the signs of life, and finds by them messages that are missing though none came after them."""
+        """Hears the signs of life, finds by them messages that are missing at the end, and asks for what is missing."""
         arriving = await client.subscribe(wire.subjects("alive"))
         while True:
             message = await arriving.next_msg(timeout=None)
@@ -115,7 +106,8 @@ class Collector:
                 _print(feed, LOST)
             known = self._picture.known(feed)
             if known is not None and known.state == LOST:
-                await self._resync(client, feed)
+                # once for each sign of life: a stream that cannot hold the answer is not flooded with answers
+                await client.publish(feed.subject("resync"), alive.incarnation.encode())
 
     def _behind(self, feed: Feed, alive: Alive) -> bool:
         """Whether the stream had messages of this feed that are not in the picture."""

@@ -54,15 +54,9 @@ class Picture:
         row = self._database.execute("SELECT stream, sequence FROM position").fetchone()
         return row[1] if row is not None and row[0] == stream else 0
 
-    def add(
-        self, stream: str, messages: Iterable[tuple[int, tuple[Feed, Message] | None]]
-    ) -> tuple[list[str], list[Feed]]:
-        """Takes messages by their sequence in the stream; None: of no meaning.
-
-        Tells what has changed, a line for each, and the feeds of which messages are found to be missing.
-        """
+    def add(self, stream: str, messages: Iterable[tuple[int, tuple[Feed, Message] | None]]) -> list[str]:
+        """Takes messages by their sequence in the stream; None: of no meaning. A line for each thing that changes."""
         lines: list[str] = []
-        lost: list[Feed] = []
         position = self.position(stream)
         with self._database:
             for sequence, told in messages:
@@ -74,10 +68,8 @@ class Picture:
                     continue
                 feed = told[0]
                 lines.append(f"{title({'name': feed.host})} {feed.source} {line}")
-                if line == LOST:
-                    lost.append(feed)
             self._database.execute("INSERT OR REPLACE INTO position VALUES (1, ?, ?)", (stream, position))
-        return lines, lost
+        return lines
 
     def known(self, feed: Feed) -> Known | None:
         row = self._database.execute(
