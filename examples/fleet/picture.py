@@ -78,11 +78,12 @@ class Picture:
         return None if row is None else Known(*row)
 
     def alive(self, feed: Feed, alive: Alive) -> bool:
-        """Takes a sign of life; whether the feed had been silent."""
+        """Takes a sign of life; whether the feed had been silent, or unknown."""
         with self._database:
             cursor = self._database.execute(
-                "UPDATE feeds SET heard = 1, every = ? WHERE host = ? AND source = ? AND (heard = 0 OR every <> ?)",
-                (alive.every, *feed, alive.every),
+                "INSERT INTO feeds VALUES (?, ?, ?, -1, ?, NULL, 1, ?) ON CONFLICT (host, source) DO UPDATE"
+                " SET heard = 1, every = excluded.every WHERE heard = 0 OR every <> excluded.every",
+                (*feed, alive.incarnation, REPLAYING, alive.every),
             )
         return cursor.rowcount > 0
 
@@ -93,7 +94,7 @@ class Picture:
     def lose(self, feed: Feed, alive: Alive) -> None:
         """Takes note that messages which the stream had, says a sign of life, will not come."""
         with self._database:
-            self._turn(feed, alive.incarnation, -1, LOST, alive.every)
+            self._turn(feed, alive.incarnation, -1, LOST)
 
     def forget(self, host: str) -> bool:
         """Removes a host; whether it was known. If it is alive it comes back."""
@@ -170,7 +171,7 @@ class Picture:
         )
         return line if not message.key else f"{line} {title(message.told)}"
 
-    def _turn(self, feed: Feed, incarnation: str, number: int, state: str, every: float = 5.0) -> None:
+    def _turn(self, feed: Feed, incarnation: str, number: int, state: str) -> None:
         """Turns to another incarnation, or gives one up."""
         # of what was replayed and never complete, nothing is kept
         self._database.execute(
@@ -179,9 +180,10 @@ class Picture:
             (*feed, incarnation),
         )
         self._database.execute(
-            "INSERT INTO feeds VALUES (?, ?, ?, ?, ?, NULL, 0, ?) ON CONFLICT (host, source) DO UPDATE SET"
+            # of one that was never heard, the interval is not known
+            "INSERT INTO feeds VALUES (?, ?, ?, ?, ?, NULL, 0, 5) ON CONFLICT (host, source) DO UPDATE SET"
             " incarnation = excluded.incarnation, number = excluded.number, state = excluded.state",
-            (*feed, incarnation, number, state, every),
+            (*feed, incarnation, number, state),
         )
 
 

@@ -115,6 +115,14 @@ class Pictures(unittest.TestCase):
             self.picture.add("stream", broken())
         self.assertEqual((self.picture.feeds(), self.picture.position("stream")), ([], 0))
 
+    def test_one_that_is_heard_before_it_has_told_anything(self) -> None:
+        self.assertTrue(self.picture.alive(A, Alive("1", -1, 2.0)))
+        self.assertEqual(self.shown(), ("replaying", []))
+        for number, kind in enumerate(("began", "ready", "synced")):
+            self.tell("1", number, kind, "blue" if kind == "ready" else None)
+        self.assertEqual(self.shown(), ("current", ["blue"]))
+        self.assertFalse(self.picture.feeds()[0]["silent"])
+
     def test_silence(self) -> None:
         self.begin("1")
         self.assertTrue(self.picture.feeds()[0]["silent"])
