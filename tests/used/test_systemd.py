@@ -25,7 +25,7 @@ changes = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
 changes.bind((0, 1))
 asking = socket.socket()
 while not struct.unpack_from("H", fcntl.ioctl(asking, 0x8913, struct.pack("16s24x", b"lo")), 16)[0] & 1:
-    if not select.select([changes], [], [], 20)[0]:
+    if not select.select([changes], [], [], 10)[0]:
         sys.exit("lo is still down")
     changes.recv(1 << 16)
 print("lo is up")
@@ -136,6 +136,7 @@ class Booted(TestCase):
     def test_it_works(self) -> None:
         printed, said = self.boot(
             f"""
+set -e
 up() {{ nsenter --net=/run/netns/$1 PYTHON -c '{UP}'; }}
 ip netns add one
 up one
