@@ -37,7 +37,8 @@ class Publisher:
         self._number = -1
         # by life and number, in order
         self._unacknowledged: dict[tuple[int, int], bytes] = {}
-        self._changed = asyncio.Event()
+        self._more = asyncio.Event()
+        self._room = asyncio.Event()
         self._refused: BaseException | None = None
         self._watcher: nswatch.Watcher | None = None
         self._oldest: tuple[int, int] | None = None
@@ -57,7 +58,8 @@ class Publisher:
             with nswatch.Watcher(self.feed.source, **self._options) as self._watcher:
                 async for event in self._watcher:
                     while len(self._unacknowledged) >= self._keep:
-                        await self._change()
+                        self._room.clear()
+                        await self._room.wait()
                     self._add(event)
 
     def resync(self, incarnation: str) -> None:
@@ -67,22 +69,20 @@ class Publisher:
             self._watcher.close()
             # who waits for room goes on, and finds it closed
             self._unacknowledged.clear()
-            self._changed.set()
+            self._room.set()
 
     def _add(self, event: nswatch.Event | None) -> None:
         self._number += 1
         self._unacknowledged[self._lives, self._number] = wire.encode(self.incarnation, self._number, event)
-        self._changed.set()
-
-    async def _change(self) -> None:
-        self._changed.clear()
-        await self._changed.wait()
+        self._more.set()
 
     async def publish(self, stream: JetStreamContext) -> None:
         """Sends on this connection what is not acknowledged, and then what is new, in order."""
         sent = (0, 0)
         self._refused = None
         while self._refused is None:
+            # before the look: what comes while one is being sent sets it again
+            self._more.clear()
             for key in [each for each in self._unacknowledged if each > sent]:
                 if (message := self._unacknowledged.get(key)) is None:
                     continue
@@ -93,7 +93,7 @@ class Publisher:
                 )
                 acknowledged.add_done_callback(functools.partial(self._settled, key))
                 sent = key
-            await self._change()
+            await self._more.wait()
         raise self._refused
 
     def _settled(self, key: tuple[int, int], acknowledged: "asyncio.Future[PubAck]") -> None:
@@ -102,9 +102,10 @@ class Publisher:
         failure = acknowledged.exception()
         if failure is None:
             self._unacknowledged.pop(key, None)
+            self._room.set()
         else:
             self._refused = failure
-        self._changed.set()
+            self._more.set()
 
     def alive(self, every: float) -> wire.Alive:
         """The sign of life; TimeoutError if the stream has acknowledged nothing for some of them."""

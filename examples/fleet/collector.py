@@ -105,8 +105,9 @@ class Collector:
                 self._picture.lose(feed, alive)
                 _print(feed, LOST)
             known = self._picture.known(feed)
-            if known is not None and known.state == LOST:
-                # once for each sign of life: a stream that cannot hold the answer is not flooded with answers
+            # once for each sign of life, so that a stream which cannot hold the answer is not flooded with answers; and
+            # not of another incarnation, which is on its way
+            if known is not None and known.state == LOST and known.incarnation == alive.incarnation:
                 await client.publish(feed.subject("resync"), alive.incarnation.encode())
 
     def _behind(self, feed: Feed, alive: Alive) -> bool:
