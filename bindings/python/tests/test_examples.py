@@ -6,8 +6,6 @@ import select
 import signal
 import subprocess
 import time
-import urllib.error
-import urllib.request
 
 from .support import BINDING, DEADLINE, TestCase, ip_netns, python
 
@@ -141,42 +139,3 @@ class Examples(TestCase):
         status, error = self.program("nsid", "0").end()
         self.assertEqual(status, 1)
         self.assertIn("invalid argument", error)
-
-    def test_exporter(self) -> None:
-        ip_netns("add", "before")
-        program = self.program("exporter", "0")
-        url = program.line()
-        metrics = scrape(url)
-        self.assertEqual(metrics["nswatch_namespaces"], 1)
-        self.assertEqual(metrics['nswatch_events_total{type="ready"}'], 1)
-        self.assertEqual(metrics['nswatch_events_total{type="deleted"}'], 0)
-        self.assertEqual(metrics["nswatch_overflows_total"], 0)
-        self.assertLess(metrics["nswatch_last_event_age_seconds"], DEADLINE)
-        ip_netns("add", "blue")
-        with open("/run/netns/placeholder", "x"):
-            pass
-        ip_netns("del", "before")
-        end = time.monotonic() + DEADLINE
-        while (metrics := scrape(url))['nswatch_events_total{type="deleted"}'] == 0 and time.monotonic() < end:
-            pass
-        self.assertEqual((metrics["nswatch_namespaces"], metrics["nswatch_names"]), (1, 2))
-        self.assertEqual(metrics['nswatch_events_total{type="ready"}'], 2)
-        self.assertEqual(metrics['nswatch_events_total{type="deleted"}'], 1)
-        with self.assertRaises(urllib.error.HTTPError) as caught:
-            scrape(url + "/other")
-        self.assertEqual(caught.exception.code, 404)
-        caught.exception.close()
-        self.assertEqual(program.end(signal.SIGINT)[0], 0)
-
-
-def scrape(url: str) -> dict[str, float]:
-    # no proxy: the server is on this side of it
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=DEADLINE) as answer:
-        text = answer.read().decode()
-    found = {}
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            name, _, value = line.rpartition(" ")
-            found[name] = float(value)
-    return found
