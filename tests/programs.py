@@ -16,7 +16,7 @@ class Program:
     """A running program. Its errors go to a file, so that it never waits for somebody to read them."""
 
     def __init__(self, *command: str, **options: object) -> None:
-        self.errors = tempfile.TemporaryFile()
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - kill() closes it
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, **options
         )

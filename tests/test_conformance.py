@@ -74,7 +74,8 @@ def tidy(lines: list[str]) -> list[str]:
     """With the names that are replayed together in an order of their own."""
     result: list[str] = []
     for replayed, run in itertools.groupby(lines, key=lambda line: line.endswith(EXISTING)):
-        result += sorted(run, key=lambda line: line.split()[1]) if replayed else run
+        told = list(run)
+        result += sorted(told, key=lambda line: line.split()[1]) if replayed else told
     return result
 
 
