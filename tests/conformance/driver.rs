@@ -61,7 +61,8 @@ fn line(event: &Event) -> String {
     let name = event.name().map_or("-".to_owned(), |name| {
         name.as_os_str().as_encoded_bytes().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     });
-    let (dev, ino, ns_id) = event.netns().map_or((0, 0, 0), |netns| (netns.dev(), netns.ino(), netns.ns_id().unwrap_or(0)));
+    let (dev, ino, ns_id) =
+        event.netns().map_or((0, 0, 0), |netns| (netns.dev(), netns.ino(), netns.ns_id().unwrap_or(0)));
     let (replayed, origin, time) = (i32::from(event.is_replayed()), origin.unwrap_or(-1), event.time().as_nanos());
     format!("event {kind} {replayed} {name} {dev} {ino} {ns_id} {nsid} {origin} {portid} {dropped} {time}")
 }
@@ -142,19 +143,22 @@ impl Driver {
     }
 }
 
+fn errno(failure: &(dyn Error + 'static)) -> Option<i32> {
+    match failure.downcast_ref::<nswatch::Error>() {
+        Some(error) => Some(error.errno()),
+        None => failure.downcast_ref::<std::io::Error>()?.raw_os_error(),
+    }
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut driver = Driver::default();
     for command in std::io::stdin().lines() {
         let command = command?;
         let words: Vec<&str> = command.split_whitespace().collect();
         let (first, rest) = words.split_first().ok_or("an empty line")?;
-        let errno = |failure: &Box<dyn Error>| match failure.downcast_ref::<nswatch::Error>() {
-            Some(error) => Some(error.errno()),
-            None => failure.downcast_ref::<std::io::Error>()?.raw_os_error(),
-        };
         match driver.obey(first, rest) {
             Ok(answer) => println!("{answer}"),
-            Err(failure) => println!("error {}", errno(&failure).ok_or(failure)?),
+            Err(failure) => println!("error {}", errno(failure.as_ref()).ok_or(failure)?),
         }
     }
     Ok(())
