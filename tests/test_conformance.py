@@ -31,7 +31,7 @@ DRIVERS = {
     "c": [f"{BUILD}/driver"],
     "python": [sys.executable, str(CONFORMANCE / "driver.py")],
     "go": [f"{BUILD}/driver-go"],
-    "rust": [f"{BUILD}/driver-rust"],
+    "rust": [f"{BUILD}/rust/conformance"],
 }
 LANGUAGES = os.environ.get("NSWATCH_DRIVERS", " ".join(DRIVERS)).split()
 WITHOUT_CAPABILITIES = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"]

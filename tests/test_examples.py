@@ -30,6 +30,7 @@ LANGUAGES = {
     "c": [*VALGRIND, BUILD + "/{}"],
     "python": [sys.executable, str(ROOT) + "/examples/python/{}.py"],
     "go": [BUILD + "/go/{}"],
+    "rust": [BUILD + "/rust/{}"],
 }
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "bindings/python")}
 
@@ -92,7 +93,7 @@ class ExampleTest(unittest.TestCase):
         ip_netns("add", raw)
         self.expect(program, os.fsdecode(b"created " + raw), os.fsdecode(b"ready %s net:[%d]" % (raw, inode(raw))))
         self.ends(program, signal.SIGINT)
-        self.refusal(1, r": .*invalid argument.*\n$", *command, "relative")
+        self.refusal(1, r": .*not a directory.*\n$", *command, "/dev/null")
 
 
 class Examples(ExampleTest):
@@ -111,7 +112,7 @@ class Examples(ExampleTest):
         program = self.start(*command)
         self.expect(program, "synced -")
         self.ends(program, signal.SIGINT)
-        self.refusal(1, r"^async: .*invalid argument.*\n$", *command, "relative")
+        self.refusal(1, r"^async: .*not a directory.*\n$", *command, "/dev/null")
 
     def list(self, command: list[str]) -> None:
         self.ends(self.start(*command, "/run/missing"))
@@ -121,7 +122,7 @@ class Examples(ExampleTest):
         program = self.start(*command)
         self.expect(program, f"blue net:[{inode('blue')}]", "placeholder -", f"red net:[{inode('red')}]")
         self.ends(program)
-        self.refusal(1, r"^list: .*invalid argument.*\n$", *command, "relative")
+        self.refusal(1, r"^list: .*not a directory.*\n$", *command, "/dev/null")
 
     def nsid(self, command: list[str]) -> None:
         # a namespace that has no name: it lives as long as the process
@@ -215,7 +216,7 @@ class Router(ExampleTest):
         self.expect(router, "blue: closed", "blue: opened", "blue: link lo up")
         self.assertEqual(os.stat(f"/proc/{router.process.pid}/ns/net"), os.stat("/proc/self/ns/net"))
         self.ends(router, signal.SIGTERM)
-        self.refusal(1, r"^router: .*invalid argument.*\n$", f"{BUILD}/router", "relative")
+        self.refusal(1, r"^router: .*not a directory.*\n$", f"{BUILD}/router", "/dev/null")
 
     def test_a_namespace_dies_when_its_name_is_gone(self) -> None:
         ids = self.start(f"{BUILD}/driver")
