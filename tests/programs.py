@@ -8,17 +8,30 @@ import signal
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 
 DEADLINE = 20.0
+
+ROOT = Path(__file__).resolve().parents[1]
+# what tests/run has built and staged, also for who runs a test by hand afterwards
+TARGET = os.environ.get("CARGO_TARGET_DIR", f"{ROOT}/target")
+BUILD = os.environ.get("NSWATCH_BUILD", f"{TARGET}/c")
+ENVIRONMENT = {
+    "LD_LIBRARY_PATH": f"{TARGET}/stage/lib",
+    "NSWATCH_LIBRARY": f"{TARGET}/stage/lib/libnswatch.so.0",
+    "PKG_CONFIG_PATH": f"{TARGET}/stage/lib/pkgconfig",
+    **os.environ,
+    "PYTHONPATH": f"{ROOT}/bindings/python",
+}
 
 
 class Program:
     """A running program. Its errors go to a file, so that it never waits for somebody to read them."""
 
-    def __init__(self, *command: str, **options: object) -> None:
+    def __init__(self, *command: str) -> None:
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - kill() closes it
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, **options
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, env=ENVIRONMENT
         )
         self.rest = b""
 

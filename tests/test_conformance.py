@@ -22,11 +22,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from programs import DEADLINE, Program
+from programs import BUILD, DEADLINE, ROOT, Program
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFORMANCE = ROOT / "tests/conformance"
-BUILD = os.environ["NSWATCH_BUILD"]
 DRIVERS = {
     "c": [f"{BUILD}/driver"],
     "python": [sys.executable, str(CONFORMANCE / "driver.py")],
@@ -326,7 +324,7 @@ class Play:
 
     def ask(self, command: str) -> str:
         if self.driver is None:
-            self.driver = Program(*self.command, env={**os.environ, "PYTHONPATH": str(ROOT / "bindings/python")})
+            self.driver = Program(*self.command)
         self.driver.write(command)
         return self.driver.line()
 

@@ -18,10 +18,8 @@ import unittest
 from collections.abc import Callable
 from pathlib import Path
 
-from programs import Program
+from programs import BUILD, ENVIRONMENT, ROOT, Program
 
-ROOT = Path(__file__).resolve().parents[1]
-BUILD = os.environ["NSWATCH_BUILD"]
 VALGRIND = ["valgrind", "-q", "--leak-check=full", "--show-leak-kinds=all", "--error-exitcode=9"]
 # it does not know the requests of namespaces, and what a child does until it is another program is not of interest
 VALGRIND += ["--sim-hints=lax-ioctls", "--child-silent-after-fork=yes"]
@@ -32,7 +30,6 @@ LANGUAGES = {
     "go": [BUILD + "/go/{}"],
     "rust": [BUILD + "/rust/{}"],
 }
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "bindings/python")}
 
 
 def ip_netns(*arguments: str | bytes) -> None:
@@ -61,7 +58,7 @@ class ExampleTest(unittest.TestCase):
             shutil.rmtree(b"/run/netns")
 
     def start(self, *command: str) -> Program:
-        program = Program(*command, env=ENVIRONMENT)
+        program = Program(*command)
         self.addCleanup(program.kill)
         return program
 
@@ -311,10 +308,8 @@ class Readme(ExampleTest):
 
     def test_c(self) -> None:
         source = self.file("prog.c", self.code("c"))
-        flags = subprocess.run(
-            ["pkg-config", "--cflags", "--libs", "nswatch"], check=True, capture_output=True, text=True
-        ).stdout.split()
-        subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", source, "-o", f"{source}.out", *flags], check=True)
+        build = f"cc -Wall -Wextra -Werror {source} -o {source}.out $(pkg-config --cflags --libs nswatch)"
+        subprocess.run(build, shell=True, check=True, env=ENVIRONMENT)
         program = self.start("stdbuf", "-oL", f"{source}.out")
         ip_netns("add", "blue")
         self.expect(program, f"blue can be opened: net:[{inode('blue')}]")
