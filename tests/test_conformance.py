@@ -288,7 +288,8 @@ class Play:
 
     def until(self, kind: str) -> list[str]:
         told = [self.event(self.ask(f"until {kind}"))]
-        while told[-1] != "nothing" and told[-1].split()[0] != kind:
+        while told[-1].split()[0] != kind:
+            require(told[-1] != "nothing", f"no {kind} is told, only {told}")
             told.append(self.event(self.driver.line()))
         return told
 

@@ -253,6 +253,23 @@ class Router(ExampleTest):
         self.assertEqual(namespaces, [os.readlink("/proc/self/ns/net")], "but for the one to come back to")
         self.ends(router, signal.SIGTERM)
 
+    def test_an_overflow_of_the_watcher_is_nothing_to_care_for(self) -> None:
+        ip_netns("add", "goes")
+        router = self.start(f"{BUILD}/router")
+        self.expect(router, "goes: opened", "goes: link lo down")
+        router.process.send_signal(signal.SIGSTOP)
+        room = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+        for _ in range(room // 2 + 50):
+            os.mknod("/run/netns/storm")
+            os.unlink("/run/netns/storm")
+        ip_netns("del", "goes")
+        ip_netns("add", "comes")
+        router.process.send_signal(signal.SIGCONT)
+        told = sorted(router.line() for _ in range(3))
+        self.assertEqual(told, ["comes: link lo down", "comes: opened", "goes: closed"])
+        self.assertEqual(len(self.sockets(router)), 1)
+        self.ends(router, signal.SIGTERM)
+
     def test_lost_notifications_are_made_good(self) -> None:
         ip_netns("add", "blue")
         ip("-n", "blue", "link", "add", "first", "type", "veth", "peer", "name", "firstpeer")
