@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import select
 import signal
@@ -34,6 +35,7 @@ class Program:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, env=ENVIRONMENT
         )
         self.rest = b""
+        self.lines: collections.deque[bytes] = collections.deque()
 
     def write(self, line: str) -> None:
         self.process.stdin.write(os.fsencode(line) + b"\n")
@@ -48,7 +50,7 @@ class Program:
 
     def line_or_end(self, patience: float = DEADLINE) -> str | None:
         end = time.monotonic() + patience
-        while b"\n" not in self.rest:
+        while not self.lines:
             if not select.select([self.process.stdout], [], [], max(0.0, end - time.monotonic()))[0]:
                 raise AssertionError(f"no line in time, only {self.rest!r}; {self.said()}")
             more = os.read(self.process.stdout.fileno(), 1 << 16)
@@ -56,9 +58,9 @@ class Program:
                 if self.rest:
                     raise AssertionError(f"half a line at the end: {self.rest!r}")
                 return None
-            self.rest += more
-        line, _, self.rest = self.rest.partition(b"\n")
-        return os.fsdecode(line)
+            *whole, self.rest = (self.rest + more).split(b"\n")
+            self.lines.extend(whole)
+        return os.fsdecode(self.lines.popleft())
 
     def said(self) -> str:
         """What it wrote to standard error so far."""

@@ -10,6 +10,7 @@ import difflib
 import errno
 import fcntl
 import itertools
+import multiprocessing
 import os
 import re
 import string
@@ -289,7 +290,7 @@ class Play:
     def until(self, kind: str) -> list[str]:
         told = [self.event(self.ask(f"until {kind}"))]
         while told[-1].split()[0] != kind:
-            require(told[-1] != "nothing", f"no {kind} is told, only {told}")
+            require(told[-1] != "nothing", f"no {kind} is told, the last that came is {told[-2:]}")
             told.append(self.event(self.driver.line()))
         return told
 
@@ -336,13 +337,23 @@ class Play:
             subprocess.run(["kill", file.read_text().strip()], check=False, stderr=subprocess.DEVNULL)
 
 
+def play(language: str, scenario: Scenario) -> list[str]:
+    return Play(DRIVERS[language]).play(scenario)
+
+
 class Conformance(unittest.TestCase):
     maxDiff = None
 
+    @classmethod
+    def setUpClass(cls) -> None:
+        # a play takes its process to a sandbox and back; most of its time it waits for the kernel
+        cls.processes = multiprocessing.get_context("fork").Pool(len(LANGUAGES))
+        cls.addClassCleanup(cls.processes.terminate)
+
     def check(self, scenario: Scenario) -> None:
         written = [line for block in scenario.blocks for line in (block.action, *tidy(block.expected))]
-        logs = {language: Play(DRIVERS[language]).play(scenario) for language in LANGUAGES}
-        logs = {"the scenario": written, **logs}
+        plays = self.processes.starmap(play, ((language, scenario) for language in LANGUAGES))
+        logs = {"the scenario": written, **dict(zip(LANGUAGES, plays, strict=True))}
         for (one, this), (other, that) in itertools.combinations(logs.items(), 2):
             if this != that:
                 self.fail(f"{other} differs:\n" + "\n".join(difflib.unified_diff(this, that, one, other, lineterm="")))
