@@ -4,7 +4,7 @@
 #     make test       install what the tests need, then run every test in every language
 #     make install    PREFIX=/usr/local DESTDIR= LIBDIR= INCLUDEDIR= BINDIR= MANDIR=
 #     make wheel      a wheel for pip that carries the library, in target/wheel
-#     make chaos      SECONDS=60 SEED=: actors at random against beliefs, see docs/reliability.md
+#     make chaos      SECONDS=60 SEED= TINY=: actors at random against beliefs, see docs/reliability.md
 #     make sanitize   the C test program and the library under AddressSanitizer, the queue under ThreadSanitizer
 #     make lint       formatting, clippy, rustdoc, header drift, exported symbols
 
@@ -35,9 +35,10 @@ test:
 
 SECONDS ?= 60
 SEED ?=
+TINY ?=
 
 chaos:
-	NSWATCH_SECONDS=$(SECONDS) NSWATCH_SEED=$(SEED) $(CARGO) test --release --locked --features capi \
+	NSWATCH_SECONDS=$(SECONDS) NSWATCH_SEED=$(SEED) NSWATCH_TINY=$(TINY) $(CARGO) test --release --locked --features capi \
 		--config 'target."cfg(all())".runner="tests/sandbox"' --test chaos -- --nocapture
 
 sanitize:

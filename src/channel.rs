@@ -25,7 +25,8 @@ use crate::watcher::{Stats, Watcher};
 ///
 /// The channel has room for one event: nothing is told that waits long to be taken. What happens meanwhile is queued
 /// where it is always queued: in the kernel, or in the queue of [`Options::queue`](crate::Options::queue), by its
-/// policy. (That takes a second thread.)
+/// policy. (That takes a second thread.) Each event is a change of threads: some ten thousand events a second come
+/// through, a quarter of what a [`Watcher`] tells.
 ///
 /// Errors come through the channel too. One [that is final](Error::is_final) is the last thing that does; then the
 /// channel is disconnected. After another the thread goes on where it stopped, once the error has been taken.

@@ -145,6 +145,7 @@
 mod channel;
 mod error;
 mod event;
+mod feature;
 mod named;
 pub mod nsid;
 mod options;
@@ -169,6 +170,7 @@ pub use channel::EventChannel;
 pub use crossbeam_channel;
 pub use error::{Error, Result, explain};
 pub use event::{Event, EventKind, Name, Netns};
+pub use feature::Feature;
 pub use options::{DEFAULT_DIR, Options, Policy, QUEUE_MAX};
 #[cfg(feature = "tokio")]
 pub use stream::EventStream;
