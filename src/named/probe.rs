@@ -108,7 +108,10 @@ fn by_opening(at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<(Found, Owne
     let found = sys::open(at, path, libc::O_PATH)?;
     let Some(namespace) = sys::net_namespace(found.as_fd())? else { return Ok(None) };
     let stat = sys::stat(namespace.as_fd(), c"", 0)?;
-    let ns_id = sys::net_namespace_id(&namespace).unwrap_or(0);
+    let ns_id = match sys::net_namespace_id(&namespace) {
+        Err(error) if is_shortage(&error) => return Err(error),
+        ns_id => ns_id.unwrap_or(0),
+    };
     let stamp = match stat.mount_id {
         _ if ns_id != 0 => 0,
         Some(mount_id) => mount_id,
