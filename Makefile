@@ -7,7 +7,7 @@
 #     make deb        packages for Debian and its like, in target/deb
 #     make chaos      SECONDS=60 SEED=: actors at random against beliefs, see docs/reliability.md
 #     make sanitize   the C test program and the library under AddressSanitizer, the queue under ThreadSanitizer
-#     make lint       formatting, clippy, rustdoc, header drift, exported symbols
+#     make lint       formatting, clippy, rustdoc, header drift, exported symbols, ABI, manual pages, versions
 
 CARGO ?= cargo
 INSTALL ?= install
@@ -28,7 +28,7 @@ COMMAND := $(TARGET)/nswatch
 COMPLETIONS := $(BASHCOMPDIR)/nswatch $(ZSHCOMPDIR)/_nswatch $(FISHCOMPDIR)/nswatch.fish
 SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 
-.PHONY: all watch test chaos sanitize install uninstall wheel deb header lint clean
+.PHONY: all watch test chaos sanitize install uninstall wheel deb header abi-baseline lint clean
 
 all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc
 
@@ -96,7 +96,7 @@ uninstall:
 	rm -f $(DESTDIR)$(LIBDIR)/libnswatch.a $(DESTDIR)$(LIBDIR)/pkgconfig/nswatch.pc $(DESTDIR)$(INCLUDEDIR)/nswatch.h
 	rm -f $(DESTDIR)$(BINDIR)/nswatch $(addprefix $(DESTDIR),$(COMPLETIONS))
 	for page in docs/man/*.1; do rm -f $(DESTDIR)$(MANDIR)/man1/$${page##*/}; done
-	for page in docs/man/*.3; do for name in $$($(manual_names)); do \
+	for page in docs/man/*.3; do for name in $$(basename $$page .3) $$($(manual_names)); do \
 		rm -f $(DESTDIR)$(MANDIR)/man3/$$name.3 || exit 1; done; done
 
 # Carries the library; `bindings/python/wheel --test` tries it in a fresh virtual environment.
@@ -109,6 +109,10 @@ deb:
 
 header:
 	$(CARGO) build --locked --features header
+
+# For a release, and for a function that is new before the first one: docs/abi.md.
+abi-baseline:
+	tests/abi/check baseline
 
 lint:
 	tests/lint
