@@ -1,4 +1,4 @@
-"""Prints a C library that has nothing but what include/nswatch.h declares: the ABI, for abidw to read from its debugging
+"""Prints a C library that has nothing but what a nswatch.h declares: the ABI, for abidw to read from its debugging
 information. That of the real library tells of Rust's private types, which change with every compiler; that they and the
 header agree is the business of cbindgen, which generates the header."""
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from header import HEADER, constants, functions
+from header import constants, functions
 
-text = HEADER.read_text()
+text = Path(sys.argv[1]).read_text()
 print("#include <nswatch.h>")
 # a program has the constants compiled in: their values are as fixed as a prototype; each is a type of its own, so that
 # another is an addition and no change of this one
