@@ -5,7 +5,7 @@
 #     make install    PREFIX=/usr/local DESTDIR= LIBDIR= INCLUDEDIR= BINDIR= MANDIR= BASHCOMPDIR= ZSHCOMPDIR= FISHCOMPDIR=
 #     make wheel      a wheel for pip that carries the library, in target/wheel
 #     make deb        packages for Debian and its like, in target/deb
-#     make chaos      SECONDS=60 SEED=: actors at random against beliefs, see docs/reliability.md
+#     make chaos      SECONDS=60 SEED= TINY=: actors at random against beliefs, see docs/reliability.md
 #     make sanitize   the C test program and the library under AddressSanitizer, the queue under ThreadSanitizer
 #     make lint       formatting, clippy, rustdoc, header drift, exported symbols, ABI, manual pages, versions
 
@@ -40,9 +40,10 @@ test:
 
 SECONDS ?= 60
 SEED ?=
+TINY ?=
 
 chaos:
-	NSWATCH_SECONDS=$(SECONDS) NSWATCH_SEED=$(SEED) $(CARGO) test --release --locked --features capi \
+	NSWATCH_SECONDS=$(SECONDS) NSWATCH_SEED=$(SEED) NSWATCH_TINY=$(TINY) $(CARGO) test --release --locked --features capi \
 		--config 'target."cfg(all())".runner="tests/sandbox"' --test chaos -- --nocapture
 
 sanitize:

@@ -37,6 +37,7 @@
 
 mod error;
 mod event;
+mod feature;
 mod named;
 pub mod nsid;
 mod options;
@@ -56,5 +57,6 @@ pub mod fuzzing;
 
 pub use error::{Error, Result, explain};
 pub use event::{Event, EventKind, Name, Netns};
+pub use feature::Feature;
 pub use options::{DEFAULT_DIR, Options, Policy, QUEUE_MAX};
 pub use watcher::{Stats, Watcher};

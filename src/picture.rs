@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::{EventKind, Name};
 use crate::named::{State, Transition};
+use crate::nsid::Id;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Picture {
     /// `None`: nothing was told of it yet.
     directory: Option<bool>,
     names: BTreeMap<Name, State>,
-    /// Origin and id.
-    nsids: BTreeSet<(Option<i32>, i32)>,
+    nsids: BTreeSet<Id>,
 }
 
 impl Picture {
@@ -32,20 +32,20 @@ impl Picture {
             EventKind::DirCreated => self.directory = Some(true),
             EventKind::DirDeleted => self.directory = Some(false),
             EventKind::NsidNew { nsid, origin, .. } => {
-                self.nsids.insert((*origin, *nsid));
+                self.nsids.insert(Id { origin: *origin, nsid: *nsid });
             }
             EventKind::NsidDel { nsid, origin } => {
-                self.nsids.remove(&(*origin, *nsid));
+                self.nsids.remove(&Id { origin: *origin, nsid: *nsid });
             }
             EventKind::Synced | EventKind::Overflow { .. } => {}
         }
     }
 
     /// The fewest events that lead from this picture to a later one, in an order that the grammar allows.
-    pub(crate) fn lead_to(&self, other: &Self, mut event: impl FnMut(EventKind)) {
+    pub(crate) fn lead_to(&self, other: &Self, event: &mut dyn FnMut(EventKind)) {
         let state = |picture: &Self, name: &Name| picture.names.get(name).copied().unwrap_or(State::Absent);
         for (name, &from) in &self.names {
-            Transition { name: name.clone(), from, to: state(other, name) }.tell(&mut event);
+            Transition { name: name.clone(), from, to: state(other, name) }.tell(event);
         }
         match other.directory {
             now if now == self.directory => {}
@@ -55,12 +55,12 @@ impl Picture {
             None => {}
         }
         for (name, &to) in other.names.iter().filter(|(name, _)| !self.names.contains_key(*name)) {
-            Transition { name: name.clone(), from: State::Absent, to }.tell(&mut event);
+            Transition { name: name.clone(), from: State::Absent, to }.tell(event);
         }
-        for &(origin, nsid) in self.nsids.difference(&other.nsids) {
+        for &Id { origin, nsid } in self.nsids.iter().filter(|id| !other.nsids.contains(id)) {
             event(EventKind::NsidDel { nsid, origin });
         }
-        for &(origin, nsid) in other.nsids.difference(&self.nsids) {
+        for &Id { origin, nsid } in other.nsids.iter().filter(|id| !self.nsids.contains(id)) {
             event(EventKind::NsidNew { nsid, origin, portid: 0 });
         }
     }
@@ -103,10 +103,10 @@ mod tests {
             let mut told = picture(&before);
             let truth = picture(&[before, after].concat());
             let mut events = Vec::new();
-            told.lead_to(&truth, |event| events.push(event));
+            told.lead_to(&truth, &mut |event| events.push(event));
             events.iter().for_each(|event| told.add(event));
             prop_assert_eq!(&told, &truth);
-            told.lead_to(&truth, |event| panic!("needless {event:?}"));
+            told.lead_to(&truth, &mut |event| panic!("needless {event:?}"));
         }
     }
 }

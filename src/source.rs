@@ -17,7 +17,7 @@ pub(crate) enum Drained {
 ///
 /// A source registers the descriptors it listens on with the watcher's epoll set when it is made. What it could not
 /// finish because of an error it keeps, and goes on with in the next call: an error loses nothing.
-pub(crate) trait Source: Send + std::fmt::Debug {
+pub(crate) trait Source: Send {
     /// Reads what the kernel has to say, a bounded amount of it, and pushes the events.
     fn drain(&mut self, out: &mut Outbox) -> Result<Drained>;
 

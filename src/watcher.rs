@@ -3,7 +3,7 @@
 //! The watcher owns a source and an outbox and keeps the one promise that neither can: its descriptor polls readable
 //! while there is something to be had. It must not know what its source listens to.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -43,7 +43,6 @@ pub struct Stats {
 ///
 /// Poll the descriptor ([`AsFd`]) for readability and call [`next_event`](Self::next_event) until it answers `None`;
 /// or call [`wait`](Self::wait); or iterate, which waits for ever. A watcher may move between threads.
-#[derive(Debug)]
 pub struct Watcher {
     source: Box<dyn Source>,
     out: Outbox,
@@ -62,17 +61,14 @@ struct Level {
 
 impl Level {
     fn raise(&mut self) -> Result<()> {
-        if !self.up {
-            self.flag.raise().doing("mark the watcher as readable")?;
-            self.up = true;
-        }
-        Ok(())
+        if self.up { Ok(()) } else { self.nudge() }
     }
 
     /// Raised again, the flag is an edge to those who poll for edges and were told that there is nothing now.
     fn nudge(&mut self) -> Result<()> {
-        self.up = false;
-        self.raise()
+        self.flag.raise().doing("mark the watcher as readable")?;
+        self.up = true;
+        Ok(())
     }
 
     fn lower(&mut self) -> Result<()> {
@@ -233,6 +229,13 @@ impl Watcher {
     }
 }
 
+impl std::fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // what the source holds is of no use to a reader, and code for it would be in every program
+        f.debug_struct("Watcher").field("fd", &self.as_raw_fd()).field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
 impl AsFd for Watcher {
     /// Level-triggered: readable while there is an event to be had. To be polled only; never read or close it.
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -240,7 +243,7 @@ impl AsFd for Watcher {
     }
 }
 
-impl std::os::fd::AsRawFd for Watcher {
+impl AsRawFd for Watcher {
     fn as_raw_fd(&self) -> std::os::fd::RawFd {
         self.epoll.as_fd().as_raw_fd()
     }

@@ -147,12 +147,14 @@ fn running<A: Api>(means: fn() -> Restriction, call: c_long, errno: i32, what: &
     unmount("/run/netns/old");
     unmount("/run/netns/gone");
     std::fs::remove_file("/run/netns/gone").unwrap();
+    // a look puts right what must not become wrong: most do without
+    let looks = errno == libc::ENOMEM || ANSWERS.contains(&errno);
     elsewhere(&means().failing(call, errno), || {
         let mut failed = false;
         for turn in 0..20 {
             let told = match turn % 3 {
                 0 => api.wait(Some(std::time::Duration::ZERO)),
-                1 if turn == 10 => api.resync().map(|()| None),
+                1 if turn == 10 && looks => api.resync().map(|()| None),
                 _ => api.next(),
             };
             failed |= told.is_err();

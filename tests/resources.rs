@@ -5,6 +5,7 @@ mod support;
 
 use std::process::Command;
 
+use nswatch::capi::options::{NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST};
 use support::api::{Api, C, How, Kind::*, Observer, Rust, readable};
 use support::thread::{Restriction, elsewhere};
 use support::*;
@@ -39,6 +40,11 @@ fn failures_at_open_leave_nothing_behind() {
 #[test]
 fn files_run_out() {
     alone("alone_files_run_out", &[]);
+}
+
+#[test]
+fn a_queue_lacks_its_thread_and_its_thread_lacks_files() {
+    alone("alone_queues", &[]);
 }
 
 #[test]
@@ -136,6 +142,46 @@ fn alone_failures_at_open() {
             }
         });
         assert_eq!(resources(), before, "after {call} had failed");
+    }
+}
+
+#[test]
+#[ignore = "run by a_queue_lacks_its_thread_and_its_thread_lacks_files"]
+fn alone_queues() {
+    sandbox();
+    for policy in [NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST] {
+        make_dir(RUN_NETNS);
+        placeholder("/run/netns/old");
+        let how = How { queue: Some((1, policy)), ..How::default() };
+        let before = resources();
+        let no_thread =
+            Restriction::none().failing(libc::SYS_clone3, libc::EAGAIN).failing(libc::SYS_clone, libc::EAGAIN);
+        assert_eq!(elsewhere(&no_thread, || Rust::open(&how).err()), Some(libc::EAGAIN));
+        assert_eq!(elsewhere(&no_thread, || C::open(&how).err()), Some(libc::EAGAIN));
+        assert_eq!(resources(), before, "after there was no thread to be had");
+
+        let mut o = Observer::<Rust>::open_synced(&how);
+        make_dir("/run/new");
+        placeholder("/run/new/half");
+        let most = limit_files(no_more_files());
+        exchange("/run/new", RUN_NETNS);
+        for _ in 0..3 {
+            // each time that it is told the thread tries again
+            while let Ok(event) = o.try_now().inspect_err(|errno| assert_eq!(*errno, libc::EMFILE)) {
+                assert!(event.is_some() || readable(o.api.fd(), DEADLINE), "the failure is not told");
+            }
+        }
+        limit_files(most);
+        while o.checker.believed() != kernel::names(RUN_NETNS) || o.checker.open_overflows > 0 {
+            // once more it may have failed before
+            if o.try_now().unwrap_or_else(|errno| (errno != libc::EMFILE).then(|| panic!("{errno}"))).is_none() {
+                assert!(readable(o.api.fd(), DEADLINE), "believed: {:?}", o.checker.believed());
+            }
+        }
+        drop(o);
+        assert_eq!(resources(), before);
+        std::fs::remove_dir_all(RUN_NETNS).unwrap();
+        std::fs::remove_dir_all("/run/new").unwrap();
     }
 }
 

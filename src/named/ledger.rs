@@ -57,6 +57,12 @@ impl Ledger {
         self.news(change, out);
     }
 
+    /// A name came that may be known already.
+    pub(crate) fn appear(&mut self, name: &CStr, out: &mut Outbox) {
+        let change = self.roster.appear(name);
+        self.news(change, out);
+    }
+
     /// A name was looked at again.
     pub(crate) fn review(&mut self, name: &CStr, state: State, out: &mut Outbox) {
         let change = self.roster.review(name, state);
@@ -109,7 +115,7 @@ impl Ledger {
     }
 
     /// Tells all that is held back.
-    fn flush(&mut self, out: &mut Outbox) {
+    pub(crate) fn flush(&mut self, out: &mut Outbox) {
         if let Some(window) = &mut self.window {
             window.tell_until(Duration::MAX, &self.roster, out);
         }
@@ -128,5 +134,5 @@ impl Window {
 }
 
 fn tell(change: Transition, replayed: bool, out: &mut Outbox) {
-    change.tell(|event| out.push(event, replayed));
+    change.tell(&mut |event| out.push(event, replayed));
 }

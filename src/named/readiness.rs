@@ -76,6 +76,7 @@ impl Readiness {
     }
 
     pub(crate) fn forget(&mut self, name: &CStr) {
+        self.fresh.remove(name);
         self.note(name, None);
     }
 
@@ -157,13 +158,13 @@ impl Readiness {
             self.look(&name, ledger, probe, location, out)?;
             self.fresh.pop_first();
         }
-        if !ledger.roster().waiting().is_empty() && !self.mounts.is_armed() {
+        if ledger.roster().waiting().len() != 0 && !self.mounts.is_armed() {
             self.mounts.arm()?;
             self.stale = self.stale.max(Stale::Waiting);
         }
         let stale: Vec<Name> = match self.stale {
             Stale::Nothing => Vec::new(),
-            Stale::Waiting => ledger.roster().waiting().iter().cloned().collect(),
+            Stale::Waiting => ledger.roster().waiting().cloned().collect(),
             Stale::Everything => ledger.roster().names().cloned().collect(),
         };
         if !stale.is_empty() {
@@ -173,7 +174,7 @@ impl Readiness {
             self.look(name, ledger, probe, location, out)?;
         }
         self.stale = Stale::Nothing;
-        if ledger.roster().waiting().is_empty() && !self.always {
+        if ledger.roster().waiting().len() == 0 && !self.always {
             return self.mounts.disarm();
         }
         Ok(())

@@ -3,7 +3,7 @@
 //! The roster is told what was seen and answers what that changed. Whatever it is told, in whatever order, the
 //! changes it answers keep the grammar of events and add up to its state.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 
 use crate::event::{EventKind, Name, Netns};
@@ -27,7 +27,7 @@ pub(crate) struct Transition {
 
 impl Transition {
     /// The fewest events that lead from one state to the other.
-    pub(crate) fn tell(self, mut event: impl FnMut(EventKind)) {
+    pub(crate) fn tell(self, event: &mut dyn FnMut(EventKind)) {
         use State::{Absent, Namespace, Placeholder};
         let Self { name, from, to } = self;
         match (from, to) {
@@ -45,40 +45,59 @@ impl Transition {
     }
 }
 
+/// What is known of one name.
+///
+/// The state is kept without a tag, by which of two maps the entry is in: with thousands of names this is what a
+/// watcher takes of memory.
 #[derive(Debug)]
 struct Entry {
-    state: State,
-    /// The consumer has been told of it. Not so for what existed when a watcher without replay was opened.
-    told: bool,
+    /// Of a name that waits it means nothing.
+    netns: Netns,
     /// The look that saw it last.
     look: u32,
+    /// The consumer has been told of it. Not so for what existed when a watcher without replay was opened.
+    told: bool,
 }
 
-/// Every name that exists, as far as it is known.
+type Names = BTreeMap<Name, Entry>;
+
+const NO_NETNS: Netns = Netns { dev: 0, ino: 0, ns_id: 0, stamp: 0 };
+
+/// Every name that exists, as far as it is known. Each is in one of the maps.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
-    names: BTreeMap<Name, Entry>,
-    /// The names in `names` that are placeholders.
-    waiting: BTreeSet<Name>,
+    namespaces: Names,
+    /// The placeholders.
+    waiting: Names,
     look: u32,
 }
 
 impl Roster {
     /// Takes note of what was seen and is to be told; the change it makes to what the consumer believes, if any.
     pub(crate) fn observe(&mut self, name: &CStr, to: State) -> Option<Transition> {
-        let transition = self.set(name, to, true)?;
-        (transition.from != transition.to).then_some(transition)
+        self.set(name, to, true)
+    }
+
+    /// Takes note that there is a name, whatever it is: the change, if it was not known. Costs one search.
+    pub(crate) fn appear(&mut self, name: &CStr) -> Option<Transition> {
+        if self.state(name) != State::Absent {
+            return None;
+        }
+        let name = Name::new(name);
+        self.waiting.insert(name.clone(), Entry { netns: NO_NETNS, look: self.look, told: true });
+        Some(Transition { name, from: State::Absent, to: State::Placeholder })
     }
 
     /// Takes note of what was seen, which is to be told only if it is a change: what was only assumed so far, and is
     /// found as it was, stays untold.
     pub(crate) fn review(&mut self, name: &CStr, to: State) -> Option<Transition> {
-        match self.names.get_mut(name) {
-            Some(entry) if entry.state == to => {
-                entry.look = self.look;
+        let look = self.look;
+        match self.entry_in(name, to) {
+            Some(entry) => {
+                entry.look = look;
                 None
             }
-            _ => self.observe(name, to),
+            None => self.observe(name, to),
         }
     }
 
@@ -87,30 +106,42 @@ impl Roster {
         self.set(name, state, false);
     }
 
+    /// The entry of a name that is in this state.
+    fn entry_in(&mut self, name: &CStr, state: State) -> Option<&mut Entry> {
+        match state {
+            State::Absent => None,
+            State::Placeholder => self.waiting.get_mut(name),
+            State::Namespace(netns) => self.namespaces.get_mut(name).filter(|entry| entry.netns == netns),
+        }
+    }
+
     fn set(&mut self, name: &CStr, to: State, told: bool) -> Option<Transition> {
         let look = self.look;
-        let Some((known, entry)) = self.names.get_key_value(name).map(|(name, entry)| (name.clone(), entry)) else {
-            if to == State::Absent {
+        if let Some(entry) = self.entry_in(name, to) {
+            // what was told before need not be told again, and what is not to be told is not
+            if entry.told || !told {
+                (entry.look, entry.told) = (look, told);
                 return None;
             }
-            let name = Name::new(name);
-            if to == State::Placeholder {
-                self.waiting.insert(name.clone());
-            }
-            self.names.insert(name.clone(), Entry { state: to, told, look });
-            return Some(Transition { name, from: State::Absent, to });
-        };
-        let from = if entry.told { entry.state } else { State::Absent };
-        let name = known;
-        if to == State::Absent {
-            self.names.remove(&name);
-        } else if let Some(entry) = self.names.get_mut(&name) {
-            *entry = Entry { state: to, told, look };
         }
-        if to == State::Placeholder {
-            self.waiting.insert(name.clone());
-        } else {
-            self.waiting.remove(&name);
+        let removed = match self.waiting.remove_entry(name) {
+            Some((name, entry)) => Some((name, entry.told, State::Placeholder)),
+            None => self
+                .namespaces
+                .remove_entry(name)
+                .map(|(name, entry)| (name, entry.told, State::Namespace(entry.netns))),
+        };
+        let (name, from) = match removed {
+            Some((name, true, state)) => (name, state),
+            Some((name, false, _)) => (name, State::Absent),
+            None if to == State::Absent => return None,
+            None => (Name::new(name), State::Absent),
+        };
+        match to {
+            State::Absent if from == State::Absent => return None,
+            State::Absent => {}
+            State::Placeholder => drop(self.waiting.insert(name.clone(), Entry { netns: NO_NETNS, look, told })),
+            State::Namespace(netns) => drop(self.namespaces.insert(name.clone(), Entry { netns, look, told })),
         }
         Some(Transition { name, from, to })
     }
@@ -122,25 +153,30 @@ impl Roster {
 
     /// The names that the look did not see, as changes.
     pub(crate) fn end_look(&mut self) -> Vec<Transition> {
-        let gone: Vec<Name> =
-            self.names.iter().filter(|(_, entry)| entry.look != self.look).map(|(name, _)| name.clone()).collect();
+        let unseen = |(name, entry): (&Name, &Entry)| (entry.look != self.look).then(|| name.clone());
+        let gone: Vec<Name> = self.namespaces.iter().chain(&self.waiting).filter_map(unseen).collect();
         gone.iter().filter_map(|name| self.observe(name.as_c_str(), State::Absent)).collect()
     }
 
     pub(crate) fn state(&self, name: &CStr) -> State {
-        self.names.get(name).map_or(State::Absent, |entry| entry.state)
+        match self.namespaces.get(name) {
+            Some(entry) => State::Namespace(entry.netns),
+            None if self.waiting.contains_key(name) => State::Placeholder,
+            None => State::Absent,
+        }
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &Name> {
-        self.names.keys()
+        self.namespaces.keys().chain(self.waiting.keys())
     }
 
-    pub(crate) fn waiting(&self) -> &BTreeSet<Name> {
-        &self.waiting
+    /// The names that are placeholders.
+    pub(crate) fn waiting(&self) -> impl ExactSizeIterator<Item = &Name> {
+        self.waiting.keys()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.names.len()
+        self.namespaces.len() + self.waiting.len()
     }
 }
 

@@ -16,6 +16,9 @@ pub(super) const LONGEST: usize = 32 * 1024;
 /// Enough for one answer, and for an error around a request with the kernel's words on it.
 const ANSWER: usize = 512;
 
+/// Up to so many questions are asked one by one: to receive many answers at once has a price of its own.
+const FEW: usize = 3;
+
 /// Below this a part of a dump ended because there was no more, not because it was full.
 const CERTAINLY_NOT_FULL: usize = 3072;
 
@@ -54,7 +57,7 @@ impl From<io::Error> for Refusal {
 }
 
 /// One entry of a dump.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Listed {
     pub(crate) nsid: i32,
     /// The id that the same namespace has in the asker's, if the dump was of another.
@@ -68,6 +71,24 @@ pub(crate) struct Channel {
     buffer: Vec<u8>,
     seq: u32,
     strict: bool,
+    /// The kernel remembers the longest read.
+    has_read_much: bool,
+}
+
+/// Whether questions are checked strictly.
+pub(crate) fn try_strict() -> io::Result<bool> {
+    Ok(Channel::open()?.checked().strict)
+}
+
+/// Whether the ids of a peer can be asked for. No namespace has the id -1: a kernel that looks at it refuses.
+pub(crate) fn try_target() -> io::Result<bool> {
+    match Channel::open()?.checked().list(Some(-1)) {
+        Ok(_) => Ok(false),
+        Err(Refusal { errno: libc::EINVAL, .. }) => Ok(true),
+        // what is told where the kernel does not check strictly, not a shortage
+        Err(Refusal { errno: libc::EOPNOTSUPP, .. }) => Ok(false),
+        Err(Refusal { errno, .. }) => Err(io::Error::from_raw_os_error(errno)),
+    }
 }
 
 /// All ids, as far as they could be had.
@@ -90,10 +111,22 @@ struct Pass {
     interrupted: bool,
 }
 
+/// Keeps the ids in ascending order, which is that in which the kernel lists them, and each once.
+fn add(listed: &mut Vec<Listed>, one: Listed) {
+    match listed.last() {
+        Some(last) if last.nsid >= one.nsid => {
+            if let Err(at) = listed.binary_search_by_key(&one.nsid, |listed| listed.nsid) {
+                listed.insert(at, one);
+            }
+        }
+        _ => listed.push(one),
+    }
+}
+
 impl Channel {
     /// Asks the namespace that the calling thread is in now. No more than one system call: a question costs four.
     pub(crate) fn open() -> io::Result<Self> {
-        Ok(Self { socket: sys::rtnetlink()?, buffer: vec![0; ANSWER], seq: 0, strict: false })
+        Ok(Self { socket: sys::rtnetlink()?, buffer: vec![0; ANSWER], seq: 0, strict: false, has_read_much: false })
     }
 
     /// Has the kernel check what it is asked, and say what it does not like (Linux 4.12 and 4.20, tried).
@@ -120,16 +153,65 @@ impl Channel {
         }
     }
 
+    /// The same of several, in their order: so many questions in a datagram, so many answers received at once.
+    pub(crate) fn exist(&mut self, nsids: &[i32]) -> Result<Vec<bool>, Refusal> {
+        let mut found = Vec::with_capacity(nsids.len());
+        for some in nsids.chunks(sys::MANY) {
+            if some.len() < FEW {
+                for nsid in some {
+                    found.push(self.exists(*nsid)?);
+                }
+                continue;
+            }
+            let first = self.seq.wrapping_add(1);
+            let mut questions = Vec::new();
+            for nsid in some {
+                let attributes = Attributes { nsid: Some(*nsid), ..Attributes::default() };
+                questions.extend(self.question(wire::RTM_GETNSID, 0, &attributes));
+            }
+            sys::send_to_kernel(self.socket.as_fd(), &questions)?;
+            let mut answers: Vec<Option<Result<bool, i32>>> = vec![None; some.len()];
+            let mut buffer = vec![0; ANSWER * sys::MANY];
+            while answers.contains(&None) {
+                sys::receive_many(self.socket.as_fd(), &mut buffer, |received, bytes| {
+                    if !received.from_kernel {
+                        return;
+                    }
+                    for message in wire::messages(bytes).flatten() {
+                        let which = message.header.seq.wrapping_sub(first) as usize;
+                        if let Some(answer) = answers.get_mut(which) {
+                            *answer = Some(match message.body {
+                                Body::Id(Attributes { nsid, .. }) => Ok(nsid.is_some_and(|nsid| nsid >= 0)),
+                                Body::Failed { errno: libc::ENOENT, .. } => Ok(false),
+                                Body::Failed { errno, .. } => Err(errno),
+                                _ => Err(libc::EIO),
+                            });
+                        }
+                    }
+                })?;
+            }
+            for answer in answers.into_iter().flatten() {
+                found.push(answer.map_err(Refusal::new)?);
+            }
+        }
+        Ok(found)
+    }
+
     /// Gives the namespace behind `fd` this id; -1: the lowest that is free.
     pub(crate) fn assign(&mut self, fd: u32, nsid: i32) -> Result<(), Refusal> {
         let attributes = Attributes { nsid: Some(nsid), fd: Some(fd), ..Attributes::default() };
         self.ask(wire::RTM_NEWNSID, wire::NLM_F_ACK, attributes).map(drop)
     }
 
-    fn send(&mut self, kind: u16, flags: u16, attributes: &Attributes) -> io::Result<()> {
+    fn question(&mut self, kind: u16, flags: u16, attributes: &Attributes) -> Vec<u8> {
         self.seq = self.seq.wrapping_add(1);
         let header = Header { kind, flags: flags | wire::NLM_F_REQUEST, seq: self.seq, portid: 0 };
-        sys::send_to_kernel(self.socket.as_fd(), &wire::encode(header, attributes))
+        wire::encode(header, attributes)
+    }
+
+    fn send(&mut self, kind: u16, flags: u16, attributes: &Attributes) -> io::Result<()> {
+        let question = self.question(kind, flags, attributes);
+        sys::send_to_kernel(self.socket.as_fd(), &question)
     }
 
     /// One answer to one question. The kernel answers before the question's `send` returns.
@@ -174,23 +256,31 @@ impl Channel {
             // an older kernel would not look at the target, and list what is here
             return Err(Refusal::new(libc::EOPNOTSUPP));
         }
-        if self.buffer.len() < LONGEST {
-            self.buffer.resize(LONGEST, 0);
+        match self.list_part(target)? {
+            Listing { ids, until } if target.is_none() && until != i32::MAX => self.beyond(ids, until),
+            listing => Ok(listing),
+        }
+    }
+
+    /// The same, as far as one dump reaches.
+    pub(crate) fn list_part(&mut self, target: Option<i32>) -> Result<Listing, Refusal> {
+        self.buffer.resize(LONGEST, 0);
+        if !std::mem::replace(&mut self.has_read_much, true) {
             // any answer will do, and so will none
             self.exists(0).ok();
         }
-        let (ids, end) = self.agreed(target)?;
-        match end {
-            Some(last) if target.is_none() => self.beyond(ids, last),
-            _ => Ok(Listing { ids, until: end.unwrap_or(i32::MAX) }),
-        }
+        let agreed = self.agreed(target);
+        // not to be kept by each of a thousand watchers
+        self.buffer.truncate(ANSWER);
+        self.buffer.shrink_to_fit();
+        agreed.map(|(ids, end)| Listing { ids, until: end.unwrap_or(i32::MAX) })
     }
 
     /// What a dump lists, in ascending order; and the last id, if there may be more after it.
     fn agreed(&mut self, target: Option<i32>) -> Result<(Vec<Listed>, Option<i32>), Refusal> {
         let mut passes: Vec<Pass> = Vec::new();
         for _ in 0..TRIES {
-            let mut pass = match self.dump(target) {
+            let pass = match self.dump(target) {
                 // older kernels could not lock both namespaces just now; or a dump that was given up is not over
                 Err(Refusal { errno: libc::EAGAIN | libc::EBUSY, .. }) => {
                     self.flush();
@@ -201,8 +291,6 @@ impl Channel {
             if pass.interrupted {
                 continue;
             }
-            pass.listed.sort_unstable();
-            pass.listed.dedup_by_key(|listed| listed.nsid);
             if !pass.gap || passes.last().is_some_and(|before| before.listed == pass.listed) {
                 return Ok((pass.listed, pass.end));
             }
@@ -210,9 +298,11 @@ impl Channel {
         }
         // it changes faster than it can be asked: what is there all the time is in one of two
         let end = passes.last().ok_or_else(|| Refusal::new(libc::EAGAIN))?.end;
-        let mut listed: Vec<Listed> = passes.into_iter().rev().take(2).flat_map(|pass| pass.listed).collect();
-        listed.sort_unstable();
-        listed.dedup_by_key(|listed| listed.nsid);
+        let mut last = passes.into_iter().rev().take(2);
+        let mut listed = last.next().unwrap_or_default().listed;
+        for other in last.flat_map(|pass| pass.listed) {
+            add(&mut listed, other);
+        }
         Ok((listed, end))
     }
 
@@ -261,7 +351,7 @@ impl Channel {
                 match message.body {
                     Body::Id(Attributes { nsid: Some(nsid), current, .. }) => {
                         pass.gap |= pass.end.take().is_some_and(|last| last.checked_add(1) != Some(nsid));
-                        pass.listed.push(Listed { nsid, here: current.filter(|current| *current >= 0) });
+                        add(&mut pass.listed, Listed { nsid, here: current.filter(|current| *current >= 0) });
                     }
                     Body::Done { errno: 0 } => {
                         if received.length > CERTAINLY_NOT_FULL {

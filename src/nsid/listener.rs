@@ -5,14 +5,16 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::channel::LONGEST;
-use crate::sys::{self, Received};
+use crate::sys;
 
 /// Joined by its number: as a mask of groups it would be another one.
 const RTNLGRP_NSID: libc::c_int = 28;
 
 /// What the library asks for as a receive buffer: some 2500 notifications, twice that where it is allowed.
 const RECEIVE_BUFFER: u32 = 2 * 1024 * 1024;
+
+/// Room for one datagram: a notification takes 28 bytes.
+const ROOM: usize = 256;
 
 /// The least that the kernel accounts for one message.
 const LEAST_ACCOUNTED: usize = 256;
@@ -27,16 +29,19 @@ pub(super) struct Listener {
 }
 
 /// What the listener heard.
-#[derive(Debug)]
-pub(crate) enum Heard<'a> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
     /// There is nothing more.
     Nothing,
     /// Something was lost.
     Loss,
-    /// A datagram of the kernel, and the id of the namespace that it is from if that is not ours.
-    Datagram(&'a [u8], Option<i32>),
-    /// Something that is not for us.
-    Noise,
+    /// So many datagrams, some perhaps not of the kernel.
+    Datagrams(usize),
+}
+
+/// Whether peers can be listened to.
+pub(crate) fn try_all() -> io::Result<bool> {
+    Listener::open(0, true).map(|_| true)
 }
 
 impl Listener {
@@ -53,29 +58,33 @@ impl Listener {
         }
         sys::set_option(socket.as_fd(), libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, RTNLGRP_NSID)?;
         let capacity = sys::receive_buffer(socket.as_fd())? / LEAST_ACCOUNTED + 1;
-        Ok(Self { socket, buffer: vec![0; LONGEST], drops: 0, capacity })
+        Ok(Self { socket, buffer: vec![0; ROOM * sys::MANY], drops: 0, capacity })
     }
 
-    pub(super) fn hear(&mut self) -> io::Result<Heard<'_>> {
-        let Received { length, from_kernel, nsid } = match sys::receive(self.socket.as_fd(), &mut self.buffer) {
-            Ok(received) => received,
-            Err(error) => {
-                return match error.raw_os_error() {
-                    Some(libc::EAGAIN) => Ok(Heard::Nothing),
-                    // the queue was full; or the kernel had no memory for a notification, or none that was long enough
-                    Some(libc::ENOBUFS | libc::ENOMEM | libc::EMSGSIZE) => Ok(Heard::Loss),
-                    _ => Err(error),
-                };
+    /// Hands on datagrams of the kernel, with the id of the namespace that each is from if that is not ours.
+    pub(super) fn hear(&mut self, take: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Heard> {
+        let mut longest = 0;
+        let heard = sys::receive_many(self.socket.as_fd(), &mut self.buffer, |received, bytes| {
+            if received.from_kernel {
+                longest = longest.max(received.length);
+                if received.length == bytes.len() {
+                    take(bytes, received.nsid);
+                }
             }
-        };
-        if !from_kernel {
-            return Ok(Heard::Noise);
+        });
+        match heard {
+            Ok(_) if longest * sys::MANY > self.buffer.len() => {
+                self.buffer.resize(longest * sys::MANY, 0);
+                Ok(Heard::Loss)
+            }
+            Ok(n) => Ok(Heard::Datagrams(n)),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EAGAIN) => Ok(Heard::Nothing),
+                // the queue was full; or the kernel had no memory for a notification, or none that was long enough
+                Some(libc::ENOBUFS | libc::ENOMEM | libc::EMSGSIZE) => Ok(Heard::Loss),
+                _ => Err(error),
+            },
         }
-        if length > self.buffer.len() {
-            self.buffer.resize(length, 0);
-            return Ok(Heard::Loss);
-        }
-        Ok(Heard::Datagram(self.buffer.get(..length).unwrap_or_default(), nsid))
     }
 
     pub(super) fn lost(&mut self) -> u64 {

@@ -11,15 +11,15 @@
 //! replay at open, the recovery from an overflow, and `resync` alike; what was notified while it was made is newer
 //! than it and goes by itself.
 
-mod channel;
-mod listener;
+pub(crate) mod channel;
+pub(crate) mod listener;
 mod query;
 mod roster;
 mod sockets;
 mod truth;
 pub(crate) mod wire;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::os::fd::AsFd;
 
 use crate::error::{Doing, Result};
@@ -28,18 +28,38 @@ use crate::options::Options;
 use crate::outbox::Outbox;
 use crate::source::{Drained, Source};
 use crate::sys::Epoll;
-use roster::{Id, Ids, Roster};
+pub(crate) use roster::Id;
+use roster::{Ids, Roster};
 use sockets::{Heard, Kernel, Sockets};
-use truth::Peer;
+use truth::{Inquiry, Peer};
 use wire::{Attributes, Body};
 
 pub use query::{assign, get_for_fd, get_for_name, get_for_pid, list, open, translate};
 
 /// How many notifications one drain reads before it tells what they say.
-const BATCH: usize = 64;
+const BATCH: usize = 512;
 
 /// How often an id that is notified again and again is asked for.
 const ROUNDS: usize = 64;
+
+/// Puts the notifications of one datagram into the inbox; `false` if the kernel said something, and we do not know
+/// what.
+fn take(bytes: &[u8], origin: Option<i32>, inbox: &mut VecDeque<Notice>) -> bool {
+    let mut understood = true;
+    for message in wire::messages(bytes) {
+        let (nsid, what) = match message.map(|message| (message.body, message.header.portid)) {
+            Ok((Body::Id(Attributes { nsid: Some(nsid @ 0..), .. }), portid)) => (nsid, What::Assigned { portid }),
+            Ok((Body::Gone(Attributes { nsid: Some(nsid @ 0..), .. }), _)) => (nsid, What::Gone),
+            Ok((Body::Other | Body::Done { .. } | Body::Failed { .. }, _)) => continue,
+            Ok(_) | Err(_) => {
+                understood = false;
+                continue;
+            }
+        };
+        inbox.push_back(Notice { id: Id { origin, nsid }, what });
+    }
+    understood
+}
 
 /// What was notified and is not dealt with yet.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +86,7 @@ pub(crate) struct Nsid<K = Sockets> {
     inbox: VecDeque<Notice>,
     /// The ids here and in peers, as they were after all that is in the inbox had been notified.
     here: Option<Ids>,
-    looks: BTreeMap<i32, Peer>,
+    looks: Vec<(i32, Peer)>,
     due: Due,
 }
 
@@ -80,7 +100,7 @@ struct Due {
     /// Ids that were notified during the last look.
     confirm: BTreeSet<Id>,
     /// Peers that have just come, or come again: what is in them was never notified.
-    peers: BTreeSet<i32>,
+    peers: BTreeSet<Id>,
     /// When all that is done, `Synced` is to be told.
     synced: bool,
 }
@@ -126,7 +146,7 @@ impl<K: Kernel> Nsid<K> {
             roster: Roster::default(),
             inbox: VecDeque::new(),
             here: None,
-            looks: BTreeMap::new(),
+            looks: Vec::new(),
             due: Due { look, synced: replay, ..Due::default() },
         };
         out.learned_now();
@@ -138,33 +158,25 @@ impl<K: Kernel> Nsid<K> {
     fn read(&mut self, limit: usize) -> Result<bool> {
         self.here = None;
         self.looks.clear();
-        for _ in 0..limit {
-            match self.kernel.hear().doing("read notifications of namespace ids")? {
+        let mut left = limit;
+        while left > 0 {
+            let (inbox, overflow) = (&mut self.inbox, &mut self.due.overflow);
+            let heard = self.kernel.hear(&mut |bytes, origin| *overflow |= !take(bytes, origin, inbox));
+            let read = match heard.doing("read notifications of namespace ids")? {
                 Heard::Nothing => return Ok(true),
-                Heard::Loss => self.due.overflow = true,
-                Heard::Noise => {}
-                Heard::Datagram(bytes, origin) => {
-                    for message in wire::messages(bytes) {
-                        match message.map(|message| (message.body, message.header.portid)) {
-                            Ok((Body::Id(Attributes { nsid: Some(nsid @ 0..), .. }), portid)) => {
-                                self.inbox
-                                    .push_back(Notice { id: Id { origin, nsid }, what: What::Assigned { portid } });
-                            }
-                            Ok((Body::Gone(Attributes { nsid: Some(nsid @ 0..), .. }), _)) => {
-                                self.inbox.push_back(Notice { id: Id { origin, nsid }, what: What::Gone });
-                            }
-                            Ok((Body::Other | Body::Done { .. } | Body::Failed { .. }, _)) => {}
-                            // the kernel said something, and we do not know what
-                            Ok(_) | Err(_) => self.due.overflow = true,
-                        }
-                    }
+                Heard::Loss => {
+                    self.due.overflow = true;
+                    1
                 }
-            }
+                Heard::Datagrams(n) => n,
+            };
+            left = left.saturating_sub(read);
         }
         Ok(false)
     }
 
-    /// Empties the queue; `false` if it overflowed time and again meanwhile.
+    /// Empties the queue; `false` if it overflowed meanwhile, time and again or in the course of one long read: that is
+    /// enough for one call.
     ///
     /// What is in it is older than what was lost, and until it is empty more is lost in silence: the kernel tells of
     /// an overflow once. So it has to be read to the end, or as far as it can reach, without another one.
@@ -173,9 +185,9 @@ impl<K: Kernel> Nsid<K> {
             self.due.overflow = false;
             let read = self.read(self.kernel.capacity());
             let again = std::mem::replace(&mut self.due.overflow, true);
-            read?;
-            if !again {
-                return Ok(true);
+            let all = read?;
+            if !again || !all {
+                return Ok(!again);
             }
         }
         Ok(false)
@@ -237,7 +249,7 @@ impl<K: Kernel> Nsid<K> {
         for id in self.due.confirm.clone() {
             found.push((id, self.truth(id)?));
             if id.origin.is_none() && self.peers && !self.is_own(id.nsid)? {
-                self.due.peers.insert(id.nsid);
+                self.due.peers.insert(id);
             }
         }
         self.read(self.kernel.capacity())?;
@@ -257,7 +269,7 @@ impl<K: Kernel> Nsid<K> {
     /// Tells what there is in peers that have just come, but for what their notifications tell.
     fn look_into_peers(&mut self, out: &mut Outbox) -> Result<()> {
         let mut found = Vec::new();
-        for peer in self.due.peers.clone() {
+        for peer in self.due.peers.iter().map(|id| id.nsid).collect::<Vec<_>>() {
             if let Peer::Ids(ids) = self.ask_peer(peer)? {
                 found.push((peer, ids));
             }
@@ -273,16 +285,21 @@ impl<K: Kernel> Nsid<K> {
 
     /// The ids that the inbox is about.
     fn newer(&mut self) -> Result<BTreeSet<Id>> {
-        let ids: Vec<Id> = self.inbox.iter().map(|notice| notice.id).collect();
-        ids.into_iter().map(|id| self.resolve(id)).collect()
+        let mut newer = BTreeSet::new();
+        for at in 0..self.inbox.len() {
+            let Some(notice) = self.inbox.get(at).copied() else { break };
+            newer.insert(self.resolve(notice.id)?);
+        }
+        Ok(newer)
     }
 
     /// Deals with what is in the inbox.
     fn process(&mut self, out: &mut Outbox) -> Result<()> {
+        let inquiry = self.inquire()?;
         while let Some(Notice { id, what }) = self.inbox.front().copied() {
             let id = self.resolve(id)?;
             match id.origin {
-                None => self.own_notice(id, what, out)?,
+                None => self.own_notice(id, &inquiry, what, out)?,
                 Some(peer) => self.peer_notice(peer, id, what, out)?,
             }
             self.inbox.pop_front();
@@ -291,10 +308,14 @@ impl<K: Kernel> Nsid<K> {
     }
 
     /// All questions are asked before anything is told: after an error the notice is dealt with once more.
-    fn own_notice(&mut self, id: Id, what: What, out: &mut Outbox) -> Result<()> {
+    fn own_notice(&mut self, id: Id, inquiry: &Inquiry, what: What, out: &mut Outbox) -> Result<()> {
+        let lives = inquiry.lives(id.nsid);
         let exists = match what {
-            What::Assigned { .. } => self.is_assigned(id.nsid)?,
-            What::Gone => self.lives(id.nsid)?,
+            What::Assigned { .. } => match inquiry.listed.has(id.nsid) {
+                Some(listed) => listed,
+                None => lives || self.is_listed(id.nsid)?,
+            },
+            What::Gone => lives,
         };
         let is_peer = self.peers && !self.is_own(id.nsid)?;
         let tell = &mut |event| out.push(event, false);
@@ -305,7 +326,7 @@ impl<K: Kernel> Nsid<K> {
             What::Assigned { portid } if exists => {
                 self.roster.assigned(id, portid, tell);
                 if is_peer {
-                    self.due.peers.insert(id.nsid);
+                    self.due.peers.insert(id);
                 }
             }
             What::Assigned { portid } => {
@@ -317,15 +338,16 @@ impl<K: Kernel> Nsid<K> {
     }
 
     fn peer_notice(&mut self, peer: i32, id: Id, what: What, out: &mut Outbox) -> Result<()> {
-        let found = match self.looks.get(&peer) {
-            Some(found) => found.clone(),
-            None => {
+        let at = match self.looks.binary_search_by_key(&peer, |(peer, _)| *peer) {
+            Ok(at) => at,
+            Err(at) => {
                 let found = self.ask_peer(peer)?;
-                self.looks.entry(peer).or_insert(found).clone()
+                self.looks.insert(at, (peer, found));
+                at
             }
         };
         let tell = &mut |event| out.push(event, false);
-        let exists = match &found {
+        let exists = match self.looks.get(at).map_or(&Peer::Closed, |(_, found)| found) {
             Peer::Gone => {
                 self.roster.unheard(peer, tell);
                 return Ok(());

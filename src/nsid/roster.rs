@@ -4,12 +4,12 @@
 //! tells keeps the grammar, `( NsidNew NsidDel )*` for each id, and adds up to its state. Whether a notification is
 //! still true is not for it to know: its owner asks the kernel.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::event::EventKind;
 
 /// An id and the namespace that it is relative to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Id {
     /// `None`: the watcher's own. It sorts first.
     pub(crate) origin: Option<i32>,
@@ -20,27 +20,45 @@ impl Id {
     pub(crate) fn own(nsid: i32) -> Self {
         Self { origin: None, nsid }
     }
+
+    /// Origin and id as one number, which is quick to compare.
+    fn key(self) -> i64 {
+        (i64::from(self.origin.unwrap_or(-1)) << 32) + i64::from(self.nsid)
+    }
+}
+
+impl PartialOrd for Id {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Id {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
+    }
 }
 
 /// The ids in one namespace, as far as they could be seen.
 #[derive(Debug, Clone)]
 pub(crate) struct Ids {
-    pub(crate) ids: BTreeSet<i32>,
+    /// In ascending order.
+    pub(crate) ids: Vec<i32>,
     /// There may be more after this one; `i32::MAX`: these are all.
     pub(crate) until: i32,
 }
 
 impl Ids {
     pub(crate) fn none() -> Self {
-        Self { ids: BTreeSet::new(), until: i32::MAX }
+        Self { ids: Vec::new(), until: i32::MAX }
     }
 
     /// Whether the id is there; `None`: it could not be seen.
     pub(crate) fn has(&self, nsid: i32) -> Option<bool> {
-        match self.ids.contains(&nsid) {
-            true => Some(true),
-            false if nsid > self.until => None,
-            false => Some(false),
+        match self.ids.binary_search(&nsid) {
+            Ok(_) => Some(true),
+            Err(_) if nsid > self.until => None,
+            Err(_) => Some(false),
         }
     }
 }
@@ -48,25 +66,28 @@ impl Ids {
 /// What a look at everything saw.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    /// The ids in the watcher's own namespace.
-    pub(crate) own: BTreeSet<i32>,
-    /// The ids in each peer that could be looked at. What is believed of what was not seen is kept.
-    pub(crate) peers: BTreeMap<i32, Ids>,
+    /// The ids in the watcher's own namespace, in ascending order.
+    pub(crate) own: Vec<i32>,
+    /// The ids in each peer that could be looked at, in ascending order. What is believed of what was not seen is kept.
+    pub(crate) peers: Vec<(i32, Ids)>,
 }
 
 impl Seen {
     /// The id is certain not to be there.
     fn lacks(&self, id: Id) -> bool {
         match id.origin {
-            None => !self.own.contains(&id.nsid),
-            Some(origin) if !self.own.contains(&origin) => true,
-            Some(origin) => self.peers.get(&origin).is_some_and(|ids| ids.has(id.nsid) == Some(false)),
+            None => self.own.binary_search(&id.nsid).is_err(),
+            Some(origin) if self.own.binary_search(&origin).is_err() => true,
+            Some(origin) => match self.peers.binary_search_by_key(&origin, |(peer, _)| *peer) {
+                Ok(at) => self.peers.get(at).is_some_and(|(_, ids)| ids.has(id.nsid) == Some(false)),
+                Err(_) => false,
+            },
         }
     }
 
     fn ids(&self) -> impl Iterator<Item = Id> {
         let own = self.own.iter().map(|nsid| Id::own(*nsid));
-        let of = |(origin, ids): (&i32, &Ids)| {
+        let of = |(origin, ids): &(i32, Ids)| {
             let origin = Some(*origin);
             ids.ids.iter().map(|nsid| Id { origin, nsid: *nsid }).collect::<Vec<_>>()
         };
@@ -77,48 +98,65 @@ impl Seen {
 /// Every id that is assigned, as far as it is known.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
-    /// Whether the consumer has been told. Not so for what existed when a watcher without replay was opened.
-    ids: BTreeMap<Id, bool>,
+    /// Those that the consumer has been told of.
+    told: BTreeSet<Id>,
+    /// The others: what existed when a watcher without replay was opened.
+    assumed: BTreeSet<Id>,
 }
 
 impl Roster {
     /// A namespace got the id. If another had it before, that one is gone.
-    pub(crate) fn assigned(&mut self, id: Id, portid: u32, tell: &mut impl FnMut(EventKind)) {
+    pub(crate) fn assigned(&mut self, id: Id, portid: u32, tell: &mut dyn FnMut(EventKind)) {
         self.gone(id, tell);
-        self.ids.insert(id, true);
+        self.told.insert(id);
         tell(EventKind::NsidNew { nsid: id.nsid, origin: id.origin, portid });
     }
 
     /// The id is not assigned any more. With a peer go the ids in it: nothing can be heard of them again.
-    pub(crate) fn gone(&mut self, id: Id, tell: &mut impl FnMut(EventKind)) {
+    pub(crate) fn gone(&mut self, id: Id, tell: &mut dyn FnMut(EventKind)) {
         if id.origin.is_none() {
             self.unheard(id.nsid, tell);
         }
-        if self.ids.remove(&id) == Some(true) {
+        self.assumed.remove(&id);
+        if self.told.remove(&id) {
             tell(EventKind::NsidDel { nsid: id.nsid, origin: id.origin });
         }
     }
 
     /// Nothing can be heard any more of the ids in this peer.
-    pub(crate) fn unheard(&mut self, peer: i32, tell: &mut impl FnMut(EventKind)) {
-        let first = Id { origin: Some(peer), nsid: i32::MIN };
-        let last = Id { origin: Some(peer), nsid: i32::MAX };
-        let ids: Vec<Id> = self.ids.range(first..=last).map(|(id, _)| *id).collect();
-        for id in ids {
+    pub(crate) fn unheard(&mut self, peer: i32, tell: &mut dyn FnMut(EventKind)) {
+        // the ids in peers come last
+        if [&self.told, &self.assumed].iter().all(|ids| ids.last().is_none_or(|id| id.origin.is_none())) {
+            return;
+        }
+        for id in self.after(Id { origin: Some(peer), nsid: i32::MIN }) {
             self.gone(id, tell);
         }
     }
 
     /// The id is assigned; told if it has not been.
-    pub(crate) fn present(&mut self, id: Id, tell: &mut impl FnMut(EventKind)) {
-        if self.ids.insert(id, true) != Some(true) {
+    pub(crate) fn present(&mut self, id: Id, tell: &mut dyn FnMut(EventKind)) {
+        self.assumed.remove(&id);
+        if self.told.insert(id) {
             tell(EventKind::NsidNew { nsid: id.nsid, origin: id.origin, portid: 0 });
         }
     }
 
     /// The id is assigned, but that is not told: not before a look tells it.
     pub(crate) fn assume(&mut self, id: Id) {
-        self.ids.entry(id).or_insert(false);
+        if !self.told.contains(&id) {
+            self.assumed.insert(id);
+        }
+    }
+
+    fn ids(&self) -> impl Iterator<Item = Id> {
+        self.told.iter().chain(&self.assumed).copied()
+    }
+
+    /// The ids of the same origin that are not less than this one.
+    fn after(&self, first: Id) -> Vec<Id> {
+        let last = Id { nsid: i32::MAX, ..first };
+        self.told.range(first..=last).chain(self.assumed.range(first..=last)).copied().collect()
     }
 
     /// Takes over what a look saw, except for the ids in `newer`, of which something newer is known. `silently`:
@@ -128,10 +166,10 @@ impl Roster {
         seen: &Seen,
         newer: &BTreeSet<Id>,
         silently: bool,
-        tell: &mut impl FnMut(EventKind),
+        tell: &mut dyn FnMut(EventKind),
     ) {
         let is_newer = |id: &Id| newer.contains(id) || id.origin.is_some_and(|origin| newer.contains(&Id::own(origin)));
-        let gone: Vec<Id> = self.ids.keys().filter(|id| seen.lacks(**id) && !is_newer(id)).copied().collect();
+        let gone: Vec<Id> = self.ids().filter(|id| seen.lacks(*id) && !is_newer(id)).collect();
         for id in gone {
             self.gone(id, tell);
         }
@@ -141,18 +179,12 @@ impl Roster {
     }
 
     /// Takes over what a look at one peer saw, except for the ids in `newer`.
-    pub(crate) fn compare_peer(
-        &mut self,
-        peer: i32,
-        ids: &Ids,
-        newer: &BTreeSet<Id>,
-        tell: &mut impl FnMut(EventKind),
-    ) {
+    pub(crate) fn compare_peer(&mut self, peer: i32, ids: &Ids, newer: &BTreeSet<Id>, tell: &mut dyn FnMut(EventKind)) {
         let id = |nsid| Id { origin: Some(peer), nsid };
-        let known = self.ids.range(id(i32::MIN)..=id(i32::MAX)).map(|(id, _)| *id);
-        let gone: Vec<Id> = known.filter(|id| ids.has(id.nsid) == Some(false) && !newer.contains(id)).collect();
-        for id in gone {
-            self.gone(id, tell);
+        for id in self.after(id(i32::MIN)) {
+            if ids.has(id.nsid) == Some(false) && !newer.contains(&id) {
+                self.gone(id, tell);
+            }
         }
         for id in ids.ids.iter().map(|nsid| id(*nsid)).filter(|id| !newer.contains(id)) {
             self.present(id, tell);
@@ -160,13 +192,12 @@ impl Roster {
     }
 
     /// The ids in the own namespace that come after this one.
-    pub(crate) fn own_after(&self, nsid: i32) -> Vec<i32> {
-        let own = self.ids.range(Id::own(nsid)..=Id::own(i32::MAX));
-        own.map(|(id, _)| id.nsid).filter(|id| *id > nsid).collect()
+    pub(crate) fn own_after(&self, nsid: i32) -> impl Iterator<Item = Id> {
+        self.after(Id::own(nsid)).into_iter().filter(move |id| id.nsid > nsid)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.ids.len()
+        self.told.len() + self.assumed.len()
     }
 }
 
@@ -226,17 +257,18 @@ mod tests {
                     Step::Assume(id) => roster.assume(id),
                     Step::Unheard(peer) => roster.unheard(peer, &mut tell),
                     Step::Look(own, peers, newer) => {
-                        let own: BTreeSet<i32> = own.into_iter().collect();
-                        let peers = peers
+                        let ascending = |ids: Vec<i32>| ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+                        let own: Vec<i32> = ascending(own);
+                        let peers: std::collections::BTreeMap<i32, Ids> = peers
                             .into_iter()
                             .filter(|(peer, ..)| own.contains(peer))
-                            .map(|(peer, ids, until)| (peer, Ids { ids: ids.into_iter().collect(), until }))
+                            .map(|(peer, ids, until)| (peer, Ids { ids: ascending(ids), until }))
                             .collect();
-                        let seen = Seen { own, peers };
+                        let seen = Seen { own, peers: peers.into_iter().collect() };
                         let newer: BTreeSet<Id> = newer.into_iter().collect();
                         roster.compare(&seen, &newer, false, &mut tell);
                         if newer.is_empty() {
-                            let known: BTreeSet<Id> = roster.ids.keys().copied().collect();
+                            let known: BTreeSet<Id> = roster.ids().collect();
                             prop_assert!(seen.ids().all(|id| known.contains(&id)));
                             prop_assert!(!known.iter().any(|id| seen.lacks(*id)));
                         }
@@ -244,8 +276,8 @@ mod tests {
                 }
             }
             prop_assert_eq!(wrong, vec![]);
-            let told: BTreeSet<Id> = roster.ids.iter().filter(|(_, told)| **told).map(|(id, _)| *id).collect();
-            prop_assert_eq!(believed, told);
+            prop_assert_eq!(&believed, &roster.told);
+            prop_assert!(roster.told.is_disjoint(&roster.assumed));
         }
     }
 

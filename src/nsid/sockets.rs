@@ -14,8 +14,9 @@ use super::wire::Attributes;
 use crate::sys::{self, CWD};
 
 /// What the source needs of the kernel.
-pub(crate) trait Kernel: Send + std::fmt::Debug {
-    fn hear(&mut self) -> io::Result<Heard<'_>>;
+pub(crate) trait Kernel: Send {
+    /// Hands on what was notified, with the namespace that each datagram is from if that is not ours.
+    fn hear(&mut self, take: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Heard>;
 
     /// How many messages were lost since this was asked last; 0 if the kernel does not count.
     fn lost(&mut self) -> u64;
@@ -26,8 +27,18 @@ pub(crate) trait Kernel: Send + std::fmt::Debug {
     /// Whether a living namespace has the id here.
     fn exists(&mut self, nsid: i32) -> Result<bool, Refusal>;
 
+    /// The same of several, in their order.
+    fn exist(&mut self, nsids: &[i32]) -> Result<Vec<bool>, Refusal> {
+        nsids.iter().map(|nsid| self.exists(*nsid)).collect()
+    }
+
     /// All ids here, or in a peer.
     fn list(&mut self, target: Option<i32>) -> Result<Listing, Refusal>;
+
+    /// The ids here as far as one list reaches: living, or dying.
+    fn list_part(&mut self) -> Result<Listing, Refusal> {
+        self.list(None)
+    }
 
     /// The id that the own namespace has in itself.
     fn own(&mut self) -> Result<Option<i32>, Refusal>;
@@ -53,8 +64,8 @@ impl Sockets {
 }
 
 impl Kernel for Sockets {
-    fn hear(&mut self) -> io::Result<Heard<'_>> {
-        self.listener.hear()
+    fn hear(&mut self, take: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Heard> {
+        self.listener.hear(take)
     }
 
     fn lost(&mut self) -> u64 {
@@ -69,8 +80,16 @@ impl Kernel for Sockets {
         self.channel.exists(nsid)
     }
 
+    fn exist(&mut self, nsids: &[i32]) -> Result<Vec<bool>, Refusal> {
+        self.channel.exist(nsids)
+    }
+
     fn list(&mut self, target: Option<i32>) -> Result<Listing, Refusal> {
         self.channel.list(target)
+    }
+
+    fn list_part(&mut self) -> Result<Listing, Refusal> {
+        self.channel.list_part(None)
     }
 
     fn own(&mut self) -> Result<Option<i32>, Refusal> {

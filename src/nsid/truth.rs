@@ -2,13 +2,35 @@
 //!
 //! It asks and remembers; it tells nothing and changes nothing of what is believed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::Nsid;
 use super::channel::{Listing, Refusal};
 use super::roster::{Id, Ids, Seen};
 use super::sockets::Kernel;
+use super::{Notice, Nsid, What};
 use crate::error::Result;
+
+const ASK: &str = "ask who has a namespace id";
+const LIST: &str = "list the namespace ids";
+
+/// From so many notices on a list is cheaper than a question for each: to answer one the kernel goes through all ids.
+/// (Two in the simulation, which seldom has more.)
+const MANY: usize = if cfg!(test) { 2 } else { 16 };
+
+/// What the kernel says of the ids here that the inbox is about, after all that is in the inbox.
+#[derive(Debug)]
+pub(super) struct Inquiry {
+    /// Living or dying, as far as a list was asked for.
+    pub(super) listed: Ids,
+    /// Those that were asked for one by one and live, in ascending order.
+    living: Vec<i32>,
+}
+
+impl Inquiry {
+    pub(super) fn lives(&self, nsid: i32) -> bool {
+        self.living.binary_search(&nsid).is_ok()
+    }
+}
 
 /// What can be known of a peer.
 #[derive(Debug, Clone)]
@@ -32,14 +54,14 @@ const WALK: i32 = 1 << 14;
 impl<K: Kernel> Nsid<K> {
     /// Everything that there is.
     pub(super) fn see(&mut self) -> Result<Seen> {
-        let mut seen = Seen { own: self.ask_here()?.ids, peers: BTreeMap::new() };
+        let mut seen = Seen { own: self.ask_here()?.ids, peers: Vec::new() };
         if self.peers {
             for nsid in seen.own.clone() {
                 match self.ask_peer(nsid)? {
-                    Peer::Ids(ids) => seen.peers.insert(nsid, ids),
-                    Peer::Gone => seen.peers.insert(nsid, Ids::none()),
-                    Peer::Closed => None,
-                };
+                    Peer::Ids(ids) => seen.peers.push((nsid, ids)),
+                    Peer::Gone => seen.peers.push((nsid, Ids::none())),
+                    Peer::Closed => {}
+                }
             }
         }
         Ok(seen)
@@ -59,14 +81,38 @@ impl<K: Kernel> Nsid<K> {
 
     /// Whether a living namespace has the id here. One that is dying has it still, but the kernel does not say so.
     pub(super) fn lives(&mut self, nsid: i32) -> Result<bool> {
-        self.kernel.exists(nsid).map_err(|refusal| refusal.doing("ask who has a namespace id"))
+        self.kernel.exists(nsid).map_err(|refusal| refusal.doing(ASK))
     }
 
     /// Whether a namespace has the id here, living or dying: of a dying one there is a notification to come.
     pub(super) fn is_assigned(&mut self, nsid: i32) -> Result<bool> {
-        if self.lives(nsid)? {
-            return Ok(true);
+        Ok(self.lives(nsid)? || self.is_listed(nsid)?)
+    }
+
+    /// What is with the ids here that the inbox is about.
+    pub(super) fn inquire(&mut self) -> Result<Inquiry> {
+        let mut listed = Ids { ids: Vec::new(), until: -1 };
+        if self.inbox.len() >= MANY {
+            listed = self.kernel.list_part().map(Ids::from).map_err(|refusal| refusal.doing(LIST))?;
         }
+        let mut open = BTreeSet::new();
+        for at in 0..self.inbox.len() {
+            let Some(Notice { id, what }) = self.inbox.get(at).copied() else { break };
+            let id = self.resolve(id)?;
+            // what is listed may be dying, what is not is gone
+            let is_open = |listed| listed && matches!(what, What::Gone);
+            if id.origin.is_none() && listed.has(id.nsid).is_none_or(is_open) {
+                open.insert(id);
+            }
+        }
+        let mut living: Vec<i32> = open.into_iter().map(|id| id.nsid).collect();
+        let mut lives = self.kernel.exist(&living).map_err(|refusal| refusal.doing(ASK))?.into_iter();
+        living.retain(|_| lives.next() == Some(true));
+        Ok(Inquiry { listed, living })
+    }
+
+    /// Whether the id is among those here after all that is in the inbox.
+    pub(super) fn is_listed(&mut self, nsid: i32) -> Result<bool> {
         if self.here.is_none() {
             self.here = Some(self.ask_here()?);
         }
@@ -75,21 +121,23 @@ impl<K: Kernel> Nsid<K> {
 
     /// Which ids there are here.
     fn ask_here(&mut self) -> Result<Ids> {
-        let mut here =
-            self.kernel.list(None).map(Ids::from).map_err(|refusal| refusal.doing("list the namespace ids"))?;
-        let heard_of = self.inbox.iter().filter(|notice| notice.id.origin.is_none()).map(|notice| notice.id.nsid);
-        let heard_of: BTreeSet<i32> = heard_of.chain(self.roster.own_after(here.until)).collect();
+        let mut here = self.kernel.list(None).map(Ids::from).map_err(|refusal| refusal.doing(LIST))?;
+        let mut heard_of = BTreeSet::new();
+        let notified = self.inbox.iter().map(|notice| notice.id).filter(|id| id.origin.is_none());
+        for id in notified.chain(self.roster.own_after(here.until)) {
+            heard_of.insert(id);
+        }
         // where the list ended too soon: thousands that are dying, and listed, can hide those that live after them
-        let highest = heard_of.last().copied().unwrap_or(-1).min(here.until.saturating_add(WALK));
+        let highest = heard_of.last().map_or(-1, |id| id.nsid).min(here.until.saturating_add(WALK));
         while here.until < highest {
             here.until += 1;
             if self.lives(here.until)? {
-                here.ids.insert(here.until);
+                here.ids.push(here.until);
             }
         }
-        for nsid in heard_of.range(here.until..).copied() {
+        for nsid in heard_of.into_iter().map(|id| id.nsid).filter(|nsid| *nsid > here.until) {
             if self.lives(nsid)? {
-                here.ids.insert(nsid);
+                here.ids.push(nsid);
             }
         }
         Ok(here)

@@ -86,7 +86,12 @@ pub(crate) fn stat(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::R
         ino: out.stx_ino,
         is_symlink: u32::from(out.stx_mode) & libc::S_IFMT == libc::S_IFLNK,
         is_directory: u32::from(out.stx_mode) & libc::S_IFMT == libc::S_IFDIR,
-        ctime_ns: out.stx_ctime.tv_sec.unsigned_abs().wrapping_mul(1_000_000_000) + u64::from(out.stx_ctime.tv_nsec),
+        ctime_ns: out
+            .stx_ctime
+            .tv_sec
+            .unsigned_abs()
+            .wrapping_mul(1_000_000_000)
+            .wrapping_add(out.stx_ctime.tv_nsec.into()),
         mount_id: unique.then_some(out.stx_mnt_id),
     })
 }

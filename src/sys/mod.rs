@@ -17,7 +17,9 @@ pub(crate) use files::{
     CWD, NSFS_MAGIC, filesystem_at, filesystem_of, handle, link_target, net_namespace, net_namespace_id, open, stat,
 };
 pub(crate) use mounts::parent_mount;
-pub(crate) use netlink::{Received, bind, drops, receive, receive_buffer, rtnetlink, send_to_kernel, set_option};
+pub(crate) use netlink::{
+    MANY, bind, drops, receive, receive_buffer, receive_many, rtnetlink, send_to_kernel, set_option,
+};
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};

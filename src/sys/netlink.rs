@@ -87,27 +87,85 @@ pub(crate) struct Received {
     pub(crate) nsid: Option<i32>,
 }
 
+/// What the kernel fills in beside the bytes of a datagram.
+struct Envelope {
+    from: libc::sockaddr_nl,
+    control: [u64; CONTROL],
+    part: libc::iovec,
+}
+
+impl Envelope {
+    fn new() -> Self {
+        // SAFETY: all zeroes is a valid address, and a part without a place.
+        unsafe { MaybeUninit::zeroed().assume_init() }
+    }
+
+    /// Has `message` point here, and to `buffer`.
+    fn address(&mut self, message: &mut libc::msghdr, buffer: &mut [u8]) {
+        self.part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        message.msg_name = (&raw mut self.from).cast();
+        message.msg_namelen = size_of_val(&self.from) as libc::socklen_t;
+        message.msg_iov = &mut self.part;
+        message.msg_iovlen = 1;
+        message.msg_control = self.control.as_mut_ptr().cast();
+        message.msg_controllen = size_of_val(&self.control) as _;
+    }
+
+    /// What a receipt has left here.
+    fn open(&self, message: &libc::msghdr, length: usize) -> Received {
+        let from_kernel = message.msg_namelen as usize >= size_of_val(&self.from)
+            && libc::c_int::from(self.from.nl_family) == libc::AF_NETLINK
+            && self.from.nl_pid == 0;
+        Received { length, from_kernel, nsid: origin(message) }
+    }
+}
+
 /// Receives one datagram; what does not fit is cut off, and `length` tells.
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
-    // SAFETY: all zeroes is a valid address and a valid, empty message header.
-    let (mut from, mut message) = unsafe {
-        (MaybeUninit::<libc::sockaddr_nl>::zeroed().assume_init(), MaybeUninit::<libc::msghdr>::zeroed().assume_init())
-    };
-    let mut control = [0u64; CONTROL];
-    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-    message.msg_name = (&raw mut from).cast();
-    message.msg_namelen = size_of_val(&from) as libc::socklen_t;
-    message.msg_iov = &mut part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.as_mut_ptr().cast();
-    message.msg_controllen = size_of_val(&control) as _;
-    // SAFETY: address, part and control are ours for the call, and their sizes are as stated.
+    // SAFETY: all zeroes is a valid, empty message header.
+    let mut message = unsafe { MaybeUninit::<libc::msghdr>::zeroed().assume_init() };
+    let mut envelope = Envelope::new();
+    envelope.address(&mut message, buffer);
+    // SAFETY: what the message points to is ours for the call, and its sizes are as stated.
     let n = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut message, libc::MSG_TRUNC) };
     let length = usize::try_from(n).map_err(|_| io::Error::last_os_error())?;
-    let from_kernel = message.msg_namelen as usize >= size_of_val(&from)
-        && libc::c_int::from(from.nl_family) == libc::AF_NETLINK
-        && from.nl_pid == 0;
-    Ok(Received { length, from_kernel, nsid: origin(&message) })
+    Ok(envelope.open(&message, length))
+}
+
+/// How many datagrams one call receives at most.
+pub(crate) const MANY: usize = 32;
+
+/// Receives what is there, up to [`MANY`] datagrams, each into an equal part of `buffer`, and hands them to `take`.
+/// How many it was; what does not fit is cut off, and `length` tells.
+pub(crate) fn receive_many(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    mut take: impl FnMut(Received, &[u8]),
+) -> io::Result<usize> {
+    // SAFETY: all zeroes is a valid, empty message header.
+    let mut messages = unsafe { MaybeUninit::<[libc::mmsghdr; MANY]>::zeroed().assume_init() };
+    let mut envelopes: [Envelope; MANY] = std::array::from_fn(|_| Envelope::new());
+    let room = buffer.len() / MANY;
+    let parts = buffer.chunks_exact_mut(room.max(1));
+    for ((message, envelope), part) in messages.iter_mut().zip(&mut envelopes).zip(parts) {
+        envelope.address(&mut message.msg_hdr, part);
+    }
+    // SAFETY: what the messages point to is ours for the call, and its sizes and their number are as stated.
+    let n = unsafe {
+        libc::recvmmsg(
+            socket.as_raw_fd(),
+            messages.as_mut_ptr(),
+            MANY as libc::c_uint,
+            libc::MSG_TRUNC as _,
+            std::ptr::null_mut(),
+        )
+    };
+    let n = usize::try_from(n).map_err(|_| io::Error::last_os_error())?;
+    for ((message, envelope), part) in messages.iter().zip(&envelopes).zip(buffer.chunks_exact(room.max(1))).take(n) {
+        let received = envelope.open(&message.msg_hdr, message.msg_len as usize);
+        take(received, part.get(..received.length).unwrap_or(part));
+    }
+    Ok(n)
 }
 
 /// The control message that names the namespace of origin.

@@ -15,6 +15,7 @@ type Seen = BTreeMap<&'static CStr, State>;
 enum Word {
     Observe(&'static CStr, State),
     Review(&'static CStr, State),
+    Appear(&'static CStr),
     /// A look at all there is.
     Look(Seen),
     /// The same, for changes only.
@@ -32,7 +33,7 @@ impl Consumer {
     fn hear(&mut self, transition: Option<Transition>) {
         let Some(transition) = transition else { return };
         let before = self.events;
-        transition.tell(|event| {
+        transition.tell(&mut |event| {
             self.events += 1;
             let believed = event_name(&event).and_then(|name| self.believed.get(name)).copied();
             match (believed, event) {
@@ -82,6 +83,7 @@ fn any_word() -> impl Strategy<Value = Word> {
     prop_oneof![
         4 => (any_name(), any_state()).prop_map(|(name, state)| Word::Observe(name, state)),
         4 => (any_name(), any_state()).prop_map(|(name, state)| Word::Review(name, state)),
+        2 => any_name().prop_map(Word::Appear),
         1 => any_seen().prop_map(Word::Look),
         1 => any_seen().prop_map(Word::LookAgain),
     ]
@@ -121,6 +123,12 @@ proptest! {
                         happen(&mut truth, name, to);
                     }
                 }
+                Word::Appear(name) => {
+                    consumer.hear(roster.appear(name));
+                    if !truth.contains_key(name) {
+                        happen(&mut truth, name, State::Placeholder);
+                    }
+                }
                 Word::LookAgain(seen) => {
                     roster.begin_look();
                     for (name, state) in &seen {
@@ -151,7 +159,7 @@ proptest! {
                 prop_assert_eq!(roster.state(name), truth.get(name).map_or(State::Absent, |known| known.0));
             }
             let waiting = truth.iter().filter(|(_, (state, _))| *state == State::Placeholder);
-            prop_assert!(roster.waiting().iter().map(Name::as_c_str).eq(waiting.map(|(name, _)| *name)));
+            prop_assert!(roster.waiting().map(Name::as_c_str).eq(waiting.map(|(name, _)| *name)));
         }
     }
 }

@@ -68,6 +68,8 @@ func named(goName, cName string) bool {
 	switch cName {
 	case "nsw_event_ns_id": // written together it would be nsw_event_nsid
 		return goName == "EventNamespaceID"
+	case "NSW_FEATURE_NS_ID":
+		return goName == "FeatureNamespaceID"
 	case "NSID_NOT_ASSIGNED":
 		return goName == "NotAssigned"
 	}
@@ -128,6 +130,17 @@ var unused = map[string]string{
 	"VersionMajor": "Version() tells that of the library which is loaded",
 	"VersionMinor": "the same",
 	"VersionPatch": "the same",
+
+	"Feature":            "nswatch features tells",
+	"FeatureMountEvents": "the same",
+	"FeatureMountPoll":   "the same",
+	"FeatureNamespaceID": "the same",
+	"FeatureMountID":     "the same",
+	"FeatureNSHandles":   "the same",
+	"FeatureStatmount":   "the same",
+	"FeatureStrictDump":  "the same",
+	"FeatureTargetNSID":  "the same",
+	"FeatureAllNSID":     "the same",
 }
 
 func TestPackageNswatchOffersAllThatIsHere(t *testing.T) {

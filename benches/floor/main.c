@@ -1,0 +1,39 @@
+/*
+ * What does nswatch cost beside the system calls that it cannot do without? Both in turns, in one process, on the same
+ * events. Prints a line of tabs for each figure, see report():
+ *
+ *     tests/sandbox floor [ROUNDS [names|looks|memory|open|nsids|watchers]]
+ */
+#include "floor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+int main(int argc, char **argv)
+{
+	int rounds = argc > 1 ? atoi(argv[1]) : 20;
+	const char *only = argc > 2 ? argv[2] : "";
+	struct rlimit files;
+
+	need(rounds > 0 && rounds <= 500, "ROUNDS");
+	need(mkdir(NETNS, 0755) == 0 || errno == EEXIST, NETNS);
+	need(getrlimit(RLIMIT_NOFILE, &files) == 0, "getrlimit");
+	files.rlim_cur = files.rlim_max;
+	need(setrlimit(RLIMIT_NOFILE, &files) == 0, "setrlimit");
+	if (strstr("names", only))
+		measure_names(rounds);
+	if (strstr("looks", only))
+		measure_looks(rounds);
+	if (strstr("memory", only))
+		measure_memory();
+	if (strstr("open", only))
+		measure_open(rounds);
+	if (strstr("nsids", only))
+		measure_nsids(rounds);
+	if (strstr("watchers", only))
+		measure_watchers(60);
+	return 0;
+}

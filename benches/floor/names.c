@@ -1,0 +1,189 @@
+/* Watching names: what an event costs, what a look at all names costs. */
+#include "floor.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+/* Fewer than half of what a queue of the kernel holds. */
+#define PAIRS 8000
+
+static void churn(void)
+{
+	char path[64];
+
+	for (int i = 0; i < PAIRS; i++) {
+		FILE *file;
+
+		snprintf(path, sizeof(path), NETNS "/churn-%05d", i);
+		file = fopen(path, "w");
+		need(file != NULL && fclose(file) == 0 && remove(path) == 0, path);
+	}
+}
+
+/* Drains the same events through both, the one first, then the other. */
+static void drain_both(nsw_watcher *watcher, struct raw *raw, int first, struct pair *rate)
+{
+	int64_t began[2], ended[2];
+	long events[2];
+
+	for (int i = 0; i < 2; i++) {
+		int who = i ^ first;
+
+		began[who] = cpu_ns();
+		events[who] = who ? raw_drain(raw) : drain(watcher);
+		ended[who] = cpu_ns();
+	}
+	need(events[0] == events[1] && events[0] > 0, "both see the same events");
+	sample(rate, events[0] * 1e6 / (ended[0] - began[0]), events[1] * 1e6 / (ended[1] - began[1]));
+}
+
+static void measure_rates(int rounds)
+{
+	struct pair gone = { .n = 0 }, made = { .n = 0 }, removed = { .n = 0 };
+	nsw_watcher *watcher = open_watcher(NSW_SOURCE_NAMED);
+	struct raw raw;
+
+	raw_open(&raw);
+	drain(watcher);
+	for (int round = 0; round < rounds; round++) {
+		churn();
+		drain_both(watcher, &raw, round % 2, &gone);
+		make_names("plain", PAIRS, 0);
+		drain_both(watcher, &raw, round % 2, &made);
+		remove_names("plain", PAIRS);
+		drain_both(watcher, &raw, round % 2, &removed);
+	}
+	nsw_close(watcher);
+	raw_close(&raw);
+	report("plain names, come and gone", "events/ms", &gone, 0.6, 1);
+	report("plain names, come and there", "events/ms", &made, 0.6, 1);
+	report("plain names, going", "events/ms", &removed, 0.6, 1);
+}
+
+/* Events among many known names against events among few. The names are namespaces, as names are. */
+static void measure_known(int rounds)
+{
+	struct pair cost = { .n = 0 }, links = { .n = 0 };
+	nsw_watcher *few, *many;
+
+	make_names("few", 10, 1);
+	few = open_watcher(NSW_SOURCE_NAMED);
+	for (int round = 0; round < rounds; round++) {
+		int64_t began, of_few, of_many;
+		double few_ns[2], many_ns[2];
+
+		drain(few);
+		for (int kind = 0; kind < 2; kind++) {
+			if (kind == 0)
+				churn();
+			else
+				make_names("link", 500, 1);
+			began = cpu_ns();
+			few_ns[kind] = drain(few);
+			of_few = cpu_ns() - began;
+			few_ns[kind] = of_few / few_ns[kind];
+			if (kind == 1)
+				remove_names("link", 500);
+		}
+		nsw_close(few);
+		make_names("many", 10000, 1);
+		many = open_watcher(NSW_SOURCE_NAMED);
+		drain(many);
+		for (int kind = 0; kind < 2; kind++) {
+			if (kind == 0)
+				churn();
+			else
+				make_names("link", 500, 1);
+			began = cpu_ns();
+			many_ns[kind] = drain(many);
+			of_many = cpu_ns() - began;
+			many_ns[kind] = of_many / many_ns[kind];
+			if (kind == 1)
+				remove_names("link", 500);
+		}
+		nsw_close(many);
+		remove_names("many", 10000);
+		few = open_watcher(NSW_SOURCE_NAMED);
+		sample(&cost, many_ns[0], few_ns[0]);
+		sample(&links, many_ns[1], few_ns[1]);
+	}
+	nsw_close(few);
+	remove_names("few", 10);
+	report("an event, 10000 names known against 10", "ns", &cost, 1.2, 0);
+	report("a namespace's events, 10000 names known against 10", "ns", &links, 1.2, 0);
+}
+
+void measure_names(int rounds)
+{
+	measure_rates(rounds);
+	measure_known(rounds / 4 + 3);
+}
+
+/* readdir, statfs and stat of each name: what a look cannot do without. */
+static void look_raw(int expected)
+{
+	DIR *dir = opendir(NETNS);
+	struct dirent *entry;
+	char path[512];
+	int found = 0;
+
+	need(dir != NULL, NETNS);
+	while ((entry = readdir(dir)) != NULL) {
+		struct statfs fs;
+		struct stat st;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), NETNS "/%s", entry->d_name);
+		if (statfs(path, &fs) == 0 && stat(path, &st) == 0)
+			found++;
+	}
+	closedir(dir);
+	need(found == expected, "the raw look sees all names");
+}
+
+static void until_synced(nsw_watcher *watcher)
+{
+	const nsw_event *event;
+
+	do
+		need(nsw_next_event(watcher, &event) == 1, "events until SYNCED");
+	while (nsw_event_type(event) != NSW_EVENT_SYNCED);
+}
+
+void measure_looks(int rounds)
+{
+	static const int counts[] = { 10, 1000, 10000 };
+
+	for (int c = 0; c < 3; c++) {
+		struct pair replay = { .n = 0 }, resync = { .n = 0 };
+		char figure[64];
+
+		make_names("there", counts[c], 1);
+		for (int round = 0; round < rounds; round++) {
+			nsw_watcher *watcher;
+			int64_t t0, t1, t2, t3;
+
+			t0 = cpu_ns();
+			watcher = open_watcher(NSW_SOURCE_NAMED);
+			until_synced(watcher);
+			t1 = cpu_ns();
+			look_raw(counts[c]);
+			t2 = cpu_ns();
+			need(nsw_resync(watcher) == 0, "nsw_resync");
+			until_synced(watcher);
+			t3 = cpu_ns();
+			nsw_close(watcher);
+			sample(&replay, (t1 - t0) / 1e3, (t2 - t1) / 1e3);
+			sample(&resync, (t3 - t2) / 1e3, (t2 - t1) / 1e3);
+		}
+		remove_names("there", counts[c]);
+		snprintf(figure, sizeof(figure), "open and replay, %d namespaces", counts[c]);
+		report(figure, "us", &replay, 1.3, 0);
+		snprintf(figure, sizeof(figure), "resync, %d namespaces", counts[c]);
+		report(figure, "us", &resync, 1.3, 0);
+	}
+}

@@ -1,0 +1,154 @@
+/* A watcher as such: its memory, opening and closing it, many at once. */
+#include "floor.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define KNOWN 10000
+#define IDLE 50
+
+static double heap(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
+}
+
+static double per_idle(uint32_t source)
+{
+	nsw_watcher *watchers[IDLE];
+	double before;
+
+	/* what the first one allocates for all is not counted for each */
+	nsw_close(open_watcher(source));
+	before = heap();
+	for (int i = 0; i < IDLE; i++) {
+		watchers[i] = open_watcher(source);
+		drain(watchers[i]);
+	}
+	before = heap() - before;
+	for (int i = 0; i < IDLE; i++)
+		nsw_close(watchers[i]);
+	return before / IDLE;
+}
+
+static double per_name(int links)
+{
+	nsw_watcher *none = open_watcher(NSW_SOURCE_NAMED), *watcher;
+	double empty, full;
+
+	empty = heap();
+	nsw_close(none);
+	empty -= heap();
+	make_names("name", KNOWN, links);
+	full = heap();
+	watcher = open_watcher(NSW_SOURCE_NAMED);
+	drain(watcher);
+	full = heap() - full - empty;
+	nsw_close(watcher);
+	remove_names("name", KNOWN);
+	return full / KNOWN;
+}
+
+void measure_memory(void)
+{
+	report_absolute("heap of an idle watcher of names", "bytes", per_idle(NSW_SOURCE_NAMED), 32 * 1024);
+	report_absolute("heap of an idle watcher of ids", "bytes", per_idle(NSW_SOURCE_NSID), 32 * 1024);
+	report_absolute("heap of a known namespace's name (10 bytes)", "bytes", per_name(1), 160);
+	report_absolute("heap of a known plain name (10 bytes)", "bytes", per_name(0), 160);
+}
+
+/* The system calls of a watcher that is opened on an empty directory, asked once, and closed. */
+static void open_raw(void)
+{
+	int epoll = epoll_create1(EPOLL_CLOEXEC), names = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	int flag = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), step = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct epoll_event event = { .events = EPOLLIN };
+	static const char *const way[] = { "/", "/run", NETNS };
+	uint64_t value = 1;
+	struct stat st;
+	char buffer[4096];
+	DIR *dir;
+
+	need(epoll >= 0 && names >= 0 && flag >= 0 && step >= 0, "descriptors");
+	for (int i = 0; i < 3; i++) {
+		need(stat(way[i], &st) == 0, way[i]);
+		need(inotify_add_watch(names, way[i], IN_CREATE | IN_DELETE | IN_MOVE | IN_DELETE_SELF) > 0, way[i]);
+	}
+	need(epoll_ctl(epoll, EPOLL_CTL_ADD, names, &event) == 0, "epoll_ctl");
+	need(epoll_ctl(epoll, EPOLL_CTL_ADD, flag, &event) == 0, "epoll_ctl");
+	dir = opendir(NETNS);
+	need(dir != NULL, NETNS);
+	while (readdir(dir))
+		;
+	closedir(dir);
+	need(write(flag, &value, sizeof(value)) == 8 && read(flag, &value, sizeof(value)) == 8, "eventfd");
+	need(read(names, buffer, sizeof(buffer)) < 0, "an empty queue");
+	close(step);
+	close(flag);
+	close(names);
+	close(epoll);
+}
+
+void measure_open(int rounds)
+{
+	struct pair pair = { .n = 0 };
+
+	for (int round = 0; round < rounds; round++) {
+		int64_t t0 = now_ns(), t1;
+		nsw_watcher *watcher = open_watcher(NSW_SOURCE_NAMED);
+
+		drain(watcher);
+		nsw_close(watcher);
+		t1 = now_ns();
+		open_raw();
+		sample(&pair, (t1 - t0) / 1e3, (now_ns() - t1) / 1e3);
+	}
+	report("open and close", "us", &pair, 2, 0);
+}
+
+/* Many watchers of one directory: what it takes until each has told what happened to one name. */
+void measure_watchers(int count)
+{
+	nsw_watcher **watchers = calloc(count, sizeof(*watchers));
+	struct raw *raws = calloc(count, sizeof(*raws));
+	struct pair pair = { .n = 0 };
+	char figure[64];
+
+	need(watchers && raws, "calloc");
+	for (int i = 0; i < count; i++) {
+		watchers[i] = open_watcher(NSW_SOURCE_NAMED);
+		drain(watchers[i]);
+		raw_open(&raws[i]);
+	}
+	for (int round = 0; round < 20; round++) {
+		int64_t t0, t1, t2;
+
+		make_names("all", 5, 0);
+		remove_names("all", 5);
+		t0 = cpu_ns();
+		for (int i = 0; i < count; i++)
+			need(drain(watchers[i]) == 10, "each watcher tells it");
+		t1 = cpu_ns();
+		for (int i = 0; i < count; i++)
+			need(raw_drain(&raws[i]) == 10, "each raw loop sees it");
+		t2 = cpu_ns();
+		sample(&pair, (t1 - t0) / 1e3 / count, (t2 - t1) / 1e3 / count);
+	}
+	for (int i = 0; i < count; i++) {
+		nsw_close(watchers[i]);
+		raw_close(&raws[i]);
+	}
+	free(watchers);
+	free(raws);
+	snprintf(figure, sizeof(figure), "10 events in a wake-up, each of %d watchers", count);
+	report(figure, "us", &pair, 4, 0);
+}
