@@ -79,7 +79,7 @@ install: all
 	$(INSTALL) -d $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3 $(addprefix $(DESTDIR),$(dir $(COMPLETIONS)))
 	$(INSTALL) -m 755 $(LIBRARY) $(DESTDIR)$(LIBDIR)/libnswatch.so.$(VERSION)
 	ln -sf libnswatch.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
-	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libnswatch.so
+	ln -sf libnswatch.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libnswatch.so
 	$(INSTALL) -m 644 $(TARGET)/libnswatch.a $(DESTDIR)$(LIBDIR)
 	$(INSTALL) -m 644 $(TARGET)/nswatch.pc $(DESTDIR)$(LIBDIR)/pkgconfig
 	$(INSTALL) -m 644 include/nswatch.h $(DESTDIR)$(INCLUDEDIR)
