@@ -708,13 +708,14 @@ int nsid_list(int32_t *nsids,
 
 /**
  * Namespaces have an id that is never used again, by which one is told from its successor: Linux 6.18. Without, by
- * NSW_FEATURE_MOUNT_ID, and nsw_event_ns_id() is 0. Since: 0.1
+ * the change time of its inode, or where a name is a symbolic link by NSW_FEATURE_MOUNT_ID; and nsw_event_ns_id()
+ * is 0. Since: 0.1
  */
 #define NSW_FEATURE_NS_ID 3
 
 /**
- * Mounts have an id that is never used again: Linux 6.8. Without both this and NSW_FEATURE_NS_ID a namespace is told
- * from its successor by the change time of its inode, but not by a name that is a symbolic link. Since: 0.1
+ * Mounts have an id that is never used again: Linux 6.8. Without both this and NSW_FEATURE_NS_ID a successor behind a
+ * symbolic link may pass for what was there before. Since: 0.1
  */
 #define NSW_FEATURE_MOUNT_ID 4
 

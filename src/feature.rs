@@ -30,10 +30,10 @@ pub enum Feature {
     /// ask for events after every wake-up.
     MountPoll = 2,
     /// Namespaces have an id that is never used again (Linux 6.18), by which one is told from its successor. Without
-    /// it, by [`MountId`](Self::MountId).
+    /// it, by the change time of its inode, or where a name is a symbolic link by [`MountId`](Self::MountId).
     NsId = 3,
     /// Mounts have an id that is never used again (Linux 6.8). Where neither this nor [`NsId`](Self::NsId) is there,
-    /// a namespace is told from its successor by the change time of its inode; not by a name that is a symbolic link.
+    /// a successor behind a symbolic link may pass for what was there before.
     MountId = 4,
     /// A file handle says in one system call which namespace a name leads to (Linux 6.18). Without it names are opened.
     NsHandles = 5,

@@ -94,7 +94,7 @@ impl State {
     /// The last failure of the thread; none: it panicked.
     fn why_ended(&self) -> Error {
         let panicked = || Error::new(libc::ENOTRECOVERABLE, "go on without the reader thread");
-        self.failure.clone().unwrap_or_else(panicked)
+        self.failure.clone().unwrap_or_else(panicked).last()
     }
 
     fn can_recover(&self) -> bool {
@@ -340,7 +340,7 @@ impl Reader {
                 Ok(()) => self.shared.request.lower().map(|_| true),
                 Err(error) => self.report(Err::<(), _>(error).doing("wait for an event").err()),
             },
-            Err(failure) if self.watcher.is_over() => {
+            Err(failure) if failure.is_final() => {
                 self.shared.state().failure = Some(failure);
                 Ok(false)
             }

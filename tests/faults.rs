@@ -80,6 +80,12 @@ fn with_bare_mountinfo() {
     matrix::<Rust>(bare, &[libc::ENOMEM, libc::EINTR, libc::EPERM]);
 }
 
+/// Before Linux 6.18 a name has to be opened to see what it is.
+#[test]
+fn with_names_that_are_opened() {
+    matrix::<C>(|| aio().failing(libc::SYS_name_to_handle_at, libc::EOPNOTSUPP), &[libc::ENOMEM, libc::EINTR]);
+}
+
 fn matrix<A: Api>(means: fn() -> Restriction, errnos: &[i32]) {
     // they count the descriptors of the process
     static ALONE: Mutex<()> = Mutex::new(());

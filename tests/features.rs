@@ -104,6 +104,25 @@ fn namespaces_have_ids_as_told() {
     assert_eq!(told(NsId) == 1, ready.ns_id != 0);
 }
 
+/// Of a name that is a mount a successor is told on every kernel; of one that leads to a mount it takes an id.
+#[test]
+fn successors_are_told_apart_as_told() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    placeholder("/run/blue");
+    mount_new_netns("/run/blue");
+    symlink("/run/blue", "/run/netns/link");
+    ip_netns(&["add", "blue"]);
+    let mut o = Observer::<Rust>::open_synced(&How::default());
+    for (path, known) in [("/run/netns/blue", true), ("/run/blue", told(NsId) == 1 || told(MountId) == 1)] {
+        let (_, ino, _) = kernel::netns(path).unwrap();
+        unmount(path);
+        let another = mount_successor(path, ino) != ino;
+        let kinds: Vec<_> = o.resync().iter().map(|event| event.kind).collect();
+        assert_eq!(kinds == [Ready], known || another, "{path}: {kinds:?}");
+    }
+}
+
 #[test]
 fn names_are_opened_or_not_as_told() {
     sandbox();

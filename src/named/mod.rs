@@ -357,10 +357,6 @@ impl Source for Named {
         self.catch_up(out)
     }
 
-    fn is_over(&self) -> bool {
-        self.ended
-    }
-
     fn known(&self) -> u64 {
         self.ledger.roster().len() as u64
     }
@@ -377,7 +373,7 @@ impl Source for Named {
 impl Named {
     fn check_ended(&self) -> Result<()> {
         match self.ended {
-            true => Err(Error::new(libc::ENOENT, "go on watching").on(self.location.as_os_str())),
+            true => Err(Error::new(libc::ENOENT, "go on watching").on(self.location.as_os_str()).last()),
             false => Ok(()),
         }
     }

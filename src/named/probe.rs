@@ -108,13 +108,19 @@ fn by_opening(at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<(Found, Owne
     let found = sys::open(at, path, libc::O_PATH)?;
     let Some(namespace) = sys::net_namespace(found.as_fd())? else { return Ok(None) };
     let stat = sys::stat(namespace.as_fd(), c"", 0)?;
-    let ns_id = sys::net_namespace_id(&namespace).unwrap_or(0);
-    let stamp = match stat.mount_id {
-        _ if ns_id != 0 => 0,
-        Some(mount_id) => mount_id,
+    let ns_id = match sys::net_namespace_id(&namespace) {
+        Err(error) if is_shortage(&error) => return Err(error),
+        ns_id => ns_id.unwrap_or(0),
+    };
+    let stamp = if ns_id != 0 {
+        0
+    } else if sys::stat(at, path, libc::AT_SYMLINK_NOFOLLOW)?.is_symlink {
         // nothing keeps the inode that a symbolic link leads to: its change time changes although nothing else does
-        None if sys::stat(at, path, libc::AT_SYMLINK_NOFOLLOW)?.is_symlink => 0,
-        None => stat.ctime_ns,
+        stat.mount_id.unwrap_or(0)
+    } else {
+        // its mount keeps the inode, which was made after the last one of the same number was gone; not the id of the
+        // mount: binding the directory onto itself gives each name another one
+        stat.ctime_ns
     };
     let netns = Netns { dev: stat.dev, ino: stat.ino, ns_id, stamp };
     Ok(Some((Found { netns, mount_id: stat.mount_id }, namespace)))

@@ -13,7 +13,7 @@ fn purpose(feature: Feature) -> &'static str {
         Feature::MountEvents => "mounts told by fanotify: Linux 6.15, CAP_SYS_ADMIN over the mount namespace",
         Feature::MountPoll => "mounts told by a kernel AIO poll of mountinfo: Linux 4.18, no filter on AIO",
         Feature::NsId => "successors told by the never-reused id of a namespace: Linux 6.18",
-        Feature::MountId => "successors told by the never-reused id of a mount: Linux 6.8",
+        Feature::MountId => "successors behind symbolic links told by the never-reused id of a mount: Linux 6.8",
         Feature::NsHandles => "one system call a name, none is opened: Linux 6.18",
         Feature::Statmount => "a new mount traced to the names it concerns: Linux 6.8",
         Feature::StrictDump => "questions about ids checked by the kernel: Linux 5.0",

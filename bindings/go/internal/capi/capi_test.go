@@ -130,17 +130,6 @@ var unused = map[string]string{
 	"VersionMajor": "Version() tells that of the library which is loaded",
 	"VersionMinor": "the same",
 	"VersionPatch": "the same",
-
-	"Feature":            "nswatch features tells",
-	"FeatureMountEvents": "the same",
-	"FeatureMountPoll":   "the same",
-	"FeatureNamespaceID": "the same",
-	"FeatureMountID":     "the same",
-	"FeatureNSHandles":   "the same",
-	"FeatureStatmount":   "the same",
-	"FeatureStrictDump":  "the same",
-	"FeatureTargetNSID":  "the same",
-	"FeatureAllNSID":     "the same",
 }
 
 func TestPackageNswatchOffersAllThatIsHere(t *testing.T) {

@@ -1,26 +1,31 @@
 // Async has the watcher as one of several things that a goroutine selects from: async [DIR]
 //
-// The other one is standard input, where "resync" makes the watcher compare what it told with what the kernel has, and
-// the end of the input ends the program.
+// Another one is standard input, where "resync" makes the watcher compare what it told with what the kernel has; the end
+// of the input, or a signal, ends the program.
 package main
 
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 
 	nswatch "github.com/nswatch/nswatch/bindings/go"
 )
 
 func main() {
-	if err := serve(os.Args[1:]); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := serve(ctx, os.Args[1:]); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "async:", err)
 		os.Exit(1)
 	}
 }
 
-func serve(arguments []string) error {
+func serve(ctx context.Context, arguments []string) error {
 	var options []nswatch.Option
 	if len(arguments) > 0 {
 		options = append(options, nswatch.Dir(arguments[0]))
@@ -31,7 +36,7 @@ func serve(arguments []string) error {
 	}
 	defer watcher.Close()
 
-	events, reason := watcher.Events(context.Background())
+	events, reason := watcher.Events(ctx)
 	input := lines()
 	for {
 		select {

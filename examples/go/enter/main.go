@@ -48,6 +48,9 @@ func enter(ctx context.Context, command []string) error {
 			child.Stdout, child.Stderr = os.Stdout, os.Stderr
 			return child.Run()
 		})
+		if ctx.Err() != nil {
+			return ctx.Err() // it was the end of this program that ended the command
+		}
 		// one namespace that is gone already, or one command that fails, is no reason to miss the others
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "enter: %s: %v\n", event.Name, err)
