@@ -247,8 +247,10 @@ fn a_race_on_purpose() {
         // SAFETY: none, it is what is to be found.
         unsafe { RACED += 1 }
     });
-    // it waits for the lock
+    // until it waits for the lock
+    let end = std::time::Instant::now() + DEADLINE;
     while !COMING.load(Ordering::Relaxed) || !kernel::are_asleep("contender") {
+        assert!(std::time::Instant::now() < end);
         std::thread::yield_now();
     }
     while !*guarded {
