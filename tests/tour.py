@@ -48,7 +48,9 @@ class Terminal:
 
     def run(self, command: str, shown: str | None = None) -> None:
         print(f"$ {shown or command}", flush=True)
-        done = subprocess.run(["bash", "-c", command], env=ENVIRONMENT, capture_output=True, text=True, cwd=ROOT)
+        done = subprocess.run(
+            ["bash", "-c", command], check=False, env=ENVIRONMENT, capture_output=True, text=True, cwd=ROOT
+        )
         print(re.sub(r" +\n", "\n", done.stdout + done.stderr), end="")
 
     def watch(self, command: list[str], shown: str, *steps: tuple[str, str]) -> None:
@@ -90,7 +92,7 @@ def names() -> None:
             ("rm /run/netns/green", "deleted      green"),
         )
     say(
-        "`created` is a file; `ready` is a namespace that can be opened, and which; a `ready` after a `ready`: another one has\n"
+        "`created` is a file; `ready` is a namespace that can be opened, and which; a second `ready`: another one has\n"
         "taken its place; `detached`: the name is there, the namespace is not. The same for programs, and once only:"
     )
     with Terminal() as terminal:
@@ -115,8 +117,8 @@ def features() -> None:
 def overflow() -> None:
     say(
         "## More than there is room for\n\n"
-        "A queue for three events, and a reader that comes back when nine namespaces have been made. What was dropped is\n"
-        "counted and made good; at `SYNCED` both know all nine."
+        "A queue for three events, and a reader that comes back when nine namespaces have been made. What was dropped\n"
+        "is counted and made good; at `SYNCED` both know all nine."
     )
     with open("/run/slow.py", "w") as file:
         file.write(SLOW)
@@ -170,9 +172,7 @@ def languages() -> None:
         "cargo run --example monitor              # Rust": [f"{BUILD}/rust/monitor"],
     }.items():
         with Terminal() as terminal:
-            terminal.watch(
-                words, shown, ("ip netns add blue", "ready blue"), ("ip netns del blue", "deleted blue")
-            )
+            terminal.watch(words, shown, ("ip netns add blue", "ready blue"), ("ip netns del blue", "deleted blue"))
 
 
 def main() -> None:
@@ -186,9 +186,9 @@ def main() -> None:
     languages()
     say(
         "## And around it\n\n"
-        "Programs in event loops, a daemon with a socket in each namespace: [examples](../examples). Metrics, a service, a fleet\n"
-        "of hosts: [exporter](../examples/python/exporter.py), [systemd](../examples/systemd), [fleet](../examples/fleet).\n"
-        "What can go wrong and what is told then: [events.md](events.md)."
+        "Programs in event loops, a daemon with a socket in each namespace: [examples](../examples). Metrics, a\n"
+        "service, a fleet of hosts: [exporter](../examples/python/exporter.py), [systemd](../examples/systemd),\n"
+        "[fleet](../examples/fleet). What can go wrong and what is told then: [events.md](events.md)."
     )
 
 

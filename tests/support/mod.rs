@@ -18,8 +18,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-/// How long anything may take before a test fails. Generous: a loaded machine is slow, not wrong.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+/// How long anything may take before a test fails. Generous: a loaded machine is slow, not wrong, and one that is
+/// emulated can take half a minute to clean up a namespace.
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Where `ip netns` keeps its names.
 pub const RUN_NETNS: &str = "/run/netns";
@@ -128,7 +129,7 @@ fn mount_netns_with_ino(path: impl AsRef<Path>, ino: u64) -> bool {
     assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limits) }, 0);
     let most = limits.rlim_cur as usize / 2;
     let find = move || {
-        let end = std::time::Instant::now() + DEADLINE;
+        let end = std::time::Instant::now() + DEADLINE / 3;
         // each takes a number below the wanted one; this kind costs nothing
         let mut others = Vec::new();
         while std::time::Instant::now() < end {
