@@ -5,6 +5,7 @@
 #     make install    PREFIX=/usr/local DESTDIR= LIBDIR= INCLUDEDIR= BINDIR= MANDIR=
 #     make wheel      a wheel for pip that carries the library, in target/wheel
 #     make chaos      SECONDS=60 SEED=: actors at random against beliefs, see docs/reliability.md
+#     make bench      what it costs beside the bare system calls and beside others: writes docs/benchmarks.md
 #     make sanitize   the C test program and the library under AddressSanitizer, the queue under ThreadSanitizer
 #     make lint       formatting, clippy, rustdoc, header drift, exported symbols
 
@@ -23,7 +24,7 @@ LIBRARY := $(TARGET)/libnswatch.so
 COMMAND := $(TARGET)/nswatch
 SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 
-.PHONY: all watch test chaos sanitize install uninstall wheel header lint clean
+.PHONY: all watch test chaos bench sanitize install uninstall wheel header lint clean
 
 all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc
 
@@ -39,6 +40,14 @@ SEED ?=
 chaos:
 	NSWATCH_SECONDS=$(SECONDS) NSWATCH_SEED=$(SEED) $(CARGO) test --release --locked --features capi \
 		--config 'target."cfg(all())".runner="tests/sandbox"' --test chaos -- --nocapture
+
+# About ten minutes, as root, with nothing else running. What others need is installed on demand.
+bench: STAGE := $(abspath $(dir $(TARGET)))/stage
+bench: all
+	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) DESTDIR= > /dev/null
+	benches/peers/install
+	$(CARGO) bench --locked --features fuzzing --bench parts
+	tests/sandbox $(dir $(TARGET))peers/venv/bin/python benches/peers/run $(LOADS)
 
 sanitize:
 	tests/sanitize

@@ -2,7 +2,7 @@
  * Makes what contestants are to notice, in /run/netns, and prints when:
  *
  *     maker namespaces COUNT PAUSE_US   as `ip netns add` does: the name, then a new namespace mounted on it; then
- *                                       removes all. A line for each: name, when it appeared, when mount(2) returned.
+ *                                       removes all. A line for each: name, when it appeared, when mount(2) began and when it returned.
  *     maker plain COUNT                 empty files, each removed at once
  *     maker links COUNT                 symbolic links to this namespace, which stay
  *     maker ids COUNT                   new namespaces that get an id here, 500 at a time, and die
@@ -52,8 +52,9 @@ static void namespaces(int count, long pause_us)
 {
 	struct timespec pause = { 0, pause_us * 1000 };
 	int64_t *made = calloc(count, sizeof(*made)), *mounted = calloc(count, sizeof(*mounted));
+	int64_t *mounting = calloc(count, sizeof(*mounting));
 
-	need(made && mounted, "calloc");
+	need(made && mounted && mounting, "calloc");
 	for (int i = 0; i < count; i++) {
 		const char *path = path_of("ns", i);
 		int fd = open(path, O_RDONLY | O_CREAT | O_EXCL, 0);
@@ -61,16 +62,17 @@ static void namespaces(int count, long pause_us)
 		made[i] = now();
 		need(fd >= 0 && close(fd) == 0, path);
 		need(unshare(CLONE_NEWNET) == 0, "unshare");
+		mounting[i] = now();
 		need(mount("/proc/self/ns/net", path, "none", MS_BIND, NULL) == 0, "mount");
 		mounted[i] = now();
 		if (pause_us)
 			nanosleep(&pause, NULL);
 	}
 	for (int i = 0; i < count; i++)
-		printf("ns%d %lld %lld\n", i, (long long)made[i], (long long)mounted[i]);
+		printf("ns%d %lld %lld %lld\n", i, (long long)made[i], (long long)mounting[i], (long long)mounted[i]);
 	fflush(stdout);
 	/* who polls gets the time to see them */
-	sleep(2);
+	sleep(1);
 	for (int i = 0; i < count; i++)
 		need(umount2(path_of("ns", i), MNT_DETACH) == 0 && unlink(path_of("ns", i)) == 0, "remove");
 }

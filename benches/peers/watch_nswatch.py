@@ -8,10 +8,10 @@ import nswatch
 
 def drain(watcher: nswatch.Watcher) -> None:
     events = 0
-    began = time.monotonic_ns()
+    began = time.thread_time_ns()
     while (event := watcher.poll(0)) is not None:
-        events += 1 + len(event.name or "") * 0
-    print(f"{(time.monotonic_ns() - began) / events:.1f}")
+        events += 1
+    print(f"{(time.thread_time_ns() - began) / events:.1f}")
 
 
 def main() -> None:

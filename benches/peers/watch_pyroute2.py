@@ -3,7 +3,8 @@
 import sys
 import time
 
-from pyroute2 import IPRoute, NetNSManager
+from pyroute2 import IPRoute
+from pyroute2.netns.manager import NetNSManager
 
 RTNLGRP_NSID = 28
 
@@ -13,12 +14,12 @@ def tell(what: str, name: object) -> None:
 
 
 def names() -> None:
-    with NetNSManager() as manager:
-        tell("synced", "")
-        while True:
-            for info in manager.get():
-                what = {"RTM_NEWNETNS": "created", "RTM_DELNETNS": "deleted"}.get(info["event"], info["event"])
-                tell(what, (info.get_attr("NSINFO_PATH") or "").rpartition("/")[2])
+    manager = NetNSManager()
+    tell("synced", "")
+    while True:
+        for info in manager.get():
+            what = {"RTM_NEWNETNS": "created", "RTM_DELNETNS": "deleted"}.get(info["event"], info["event"])
+            tell(what, (info.get_attr("NSINFO_PATH") or "").rpartition("/")[2])
 
 
 def ids() -> None:
