@@ -47,11 +47,13 @@ def output(*command: str) -> str:
 
 
 def pip_version(package: str) -> str:
-    return output(str(PEERS / "venv/bin/python"), "-c", f"import importlib.metadata as m; print(m.version('{package}'))")
+    return output(
+        str(PEERS / "venv/bin/python"), "-c", f"import importlib.metadata as m; print(m.version('{package}'))"
+    )
 
 
 def all_contestants() -> list[Contestant]:
-    ours = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
+    ours = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
     if commit := output("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"):
         ours += f" ({commit})"
     lock = (HERE / "nlink/Cargo.lock").read_text()
@@ -66,18 +68,41 @@ def all_contestants() -> list[Contestant]:
     monitor = re.compile(r"(?P<time>\d+) (?P<what>add|delete|nsid|Deleted nsid) (?P<name>\S+)")
     zns = re.compile(r"(?P<time>\d+) .*ZNS /run/netns/(?P<name>\S+) with id \d+ \((?P<what>enabled|deleted)\)$")
     every = [
-        Contestant("system calls in C", "-", [f"{PEERS}/watch_floor", "names"], [f"{PEERS}/watch_floor", "ids"], "ready", False),
+        Contestant(
+            "system calls in C", "-", [f"{PEERS}/watch_floor", "names"], [f"{PEERS}/watch_floor", "ids"], "ready", False
+        ),
         Contestant("nswatch, C", ours, [f"{PEERS}/watch_nswatch", "names"], [f"{PEERS}/watch_nswatch", "ids"], "ready"),
         Contestant("nswatch, Python", ours, [python, f"{HERE}/watch_nswatch.py"], None, "ready"),
         Contestant("nswatch, Go", ours, [f"{PEERS}/watch_nswatch_go"], None, "ready"),
         Contestant("nlink", nlink, [f"{PEERS}/nlink/release/watch_nlink"]),
         Contestant("fsnotify", fsnotify, [f"{PEERS}/watch_fsnotify"]),
-        Contestant("ip monitor", ip[1] if ip else "", [stamp, "ip", "netns", "monitor"], [stamp, "ip", "monitor", "nsid"],
-                   lists=False, pattern=monitor,
-                   words={"add": "created", "delete": "deleted", "nsid": "nsid_new", "Deleted nsid": "nsid_del"}),
-        Contestant("pyroute2", pip_version("pyroute2"), [venv, f"{HERE}/watch_pyroute2.py", "names"],
-                   [venv, f"{HERE}/watch_pyroute2.py", "ids"], lists=False),
-        Contestant("zebra -n", version[1] if version else "", [stamp, ZEBRA, "-n", "-f", "/run/frr/zebra.conf", "-P", "0"],
-                   usable="enabled", lists=False, pattern=zns),
+        Contestant(
+            "ip monitor",
+            ip[1] if ip else "",
+            [stamp, "ip", "netns", "monitor"],
+            [stamp, "ip", "monitor", "nsid"],
+            lists=False,
+            pattern=monitor,
+            words={"add": "created", "delete": "deleted", "nsid": "nsid_new", "Deleted nsid": "nsid_del"},
+        ),
+        Contestant(
+            "pyroute2",
+            pip_version("pyroute2"),
+            [venv, f"{HERE}/watch_pyroute2.py", "names"],
+            [venv, f"{HERE}/watch_pyroute2.py", "ids"],
+            lists=False,
+        ),
+        Contestant(
+            "zebra -n",
+            version[1] if version else "",
+            [stamp, ZEBRA, "-n", "-f", "/run/frr/zebra.conf", "-P", "0"],
+            usable="enabled",
+            lists=False,
+            pattern=zns,
+        ),
     ]
-    return [one for one in every if one.version and Path((one.names or [""])[0]).exists() and (one.name != "zebra -n" or zebra.exists())]
+    return [
+        one
+        for one in every
+        if one.version and Path((one.names or [""])[0]).exists() and (one.name != "zebra -n" or zebra.exists())
+    ]

@@ -9,7 +9,7 @@ import nswatch
 def drain(watcher: nswatch.Watcher) -> None:
     events = 0
     began = time.thread_time_ns()
-    while (event := watcher.poll(0)) is not None:
+    while watcher.poll(0) is not None:
         events += 1
     print(f"{(time.thread_time_ns() - began) / events:.1f}")
 
