@@ -29,7 +29,7 @@ class Contestant:
     #: It says when it has listed what exists.
     lists: bool = True
     #: Those of its lines that are events, and what they mean, where it does not use the words of the others.
-    pattern: re.Pattern[str] = re.compile(r"(?P<time>\d+) (?P<what>\w+) (?P<name>\S*)$")
+    pattern: re.Pattern[str] = re.compile(r"(?P<time>\d+) (?P<what>\w+) ?(?P<name>\S*)$")
     words: dict[str, str] = field(default_factory=dict)
 
     def read(self, line: str) -> tuple[int, str, str] | None:
