@@ -4,8 +4,9 @@
 #     make test       install what the tests need, then run every test in every language
 #     make install    PREFIX=/usr/local DESTDIR= LIBDIR= INCLUDEDIR= BINDIR= MANDIR=
 #     make wheel      a wheel for pip that carries the library, in target/wheel
-#     make chaos      SECONDS=60 SEED=: actors at random against beliefs, see docs/reliability.md
+#     make chaos      SECONDS=60 SEED= TINY=: actors at random against beliefs, see docs/reliability.md
 #     make bench      what it costs beside the bare system calls and beside others: writes docs/benchmarks.md
+#     make test-kernels  the suites on older kernels, under emulation, beside the running one; see tests/kernels/run
 #     make sanitize   the C test program and the library under AddressSanitizer, the queue under ThreadSanitizer
 #     make lint       formatting, clippy, rustdoc, header drift, exported symbols
 
@@ -24,7 +25,7 @@ LIBRARY := $(TARGET)/libnswatch.so
 COMMAND := $(TARGET)/nswatch
 SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 
-.PHONY: all watch test chaos bench sanitize install uninstall wheel header lint clean
+.PHONY: all watch test test-kernels chaos bench sanitize install uninstall wheel header lint clean
 
 all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc
 
@@ -36,9 +37,10 @@ test:
 
 SECONDS ?= 60
 SEED ?=
+TINY ?=
 
 chaos:
-	NSWATCH_SECONDS=$(SECONDS) NSWATCH_SEED=$(SEED) $(CARGO) test --release --locked --features capi \
+	NSWATCH_SECONDS=$(SECONDS) NSWATCH_SEED=$(SEED) NSWATCH_TINY=$(TINY) $(CARGO) test --release --locked --features capi \
 		--config 'target."cfg(all())".runner="tests/sandbox"' --test chaos -- --nocapture
 
 # About ten minutes, as root, with nothing else running. What others need is installed on demand.
@@ -48,6 +50,9 @@ bench: all
 	benches/peers/install
 	$(CARGO) bench --locked --features fuzzing --bench parts
 	tests/sandbox $(dir $(TARGET))peers/venv/bin/python benches/peers/run $(LOADS)
+
+test-kernels:
+	tests/kernels/run
 
 sanitize:
 	tests/sanitize

@@ -686,6 +686,83 @@ int nsid_list(int32_t *nsids,
               size_t *count);
 
 /*
+ * Features
+ * ========
+ *
+ * What this kernel and these privileges have that not all have. Watchers find it out for themselves, by trying, and
+ * do without what is not there; these functions tell what they would find. May be called from any thread.
+ */
+
+/**
+ * Mounts are told by fanotify: Linux 6.15 and CAP_SYS_ADMIN over the mount namespace. Without, by
+ * NSW_FEATURE_MOUNT_POLL. Since: 0.1
+ */
+#define NSW_FEATURE_MOUNT_EVENTS 1
+
+/**
+ * A kernel AIO poll of mountinfo: Linux 4.18, where AIO is not forbidden. Without both this and
+ * NSW_FEATURE_MOUNT_EVENTS the readiness of nsw_fd() for what a mount did is gone once polled: ask for events after
+ * every wake-up. Since: 0.1
+ */
+#define NSW_FEATURE_MOUNT_POLL 2
+
+/**
+ * Namespaces have an id that is never used again, by which one is told from its successor: Linux 6.18. Without, by
+ * the change time of its inode, or where a name is a symbolic link by NSW_FEATURE_MOUNT_ID; and nsw_event_ns_id()
+ * is 0. Since: 0.1
+ */
+#define NSW_FEATURE_NS_ID 3
+
+/**
+ * Mounts have an id that is never used again: Linux 6.8. Without both this and NSW_FEATURE_NS_ID a successor behind a
+ * symbolic link may pass for what was there before. Since: 0.1
+ */
+#define NSW_FEATURE_MOUNT_ID 4
+
+/**
+ * A file handle says in one system call which namespace a name leads to: Linux 6.18. Without, names are opened.
+ * Since: 0.1
+ */
+#define NSW_FEATURE_NS_HANDLES 5
+
+/**
+ * statmount(2) says what a mount is mounted on: Linux 6.8. Without, with NSW_MOUNT_EVENTS, each mount that comes
+ * costs a look at every known name. Since: 0.1
+ */
+#define NSW_FEATURE_STATMOUNT 6
+
+/**
+ * The kernel checks questions about ids strictly: Linux 5.0. Without, nsid_translate() is -EOPNOTSUPP. Since: 0.1
+ */
+#define NSW_FEATURE_STRICT_DUMP 7
+
+/**
+ * A peer's ids can be asked for, given CAP_NET_ADMIN over it: Linux 5.0. Without, nsid_translate() fails, and
+ * NSW_ALL_NSID tells of peers only what is notified. Since: 0.1
+ */
+#define NSW_FEATURE_TARGET_NSID 8
+
+/**
+ * What happens in peers can be listened to: Linux 4.2 and CAP_NET_BROADCAST. Without, nsw_open() with NSW_ALL_NSID is
+ * -EPERM. Since: 0.1
+ */
+#define NSW_FEATURE_ALL_NSID 9
+
+/**
+ * Tries whether a watcher that the calling thread opened now would have a feature. It leaves nothing behind.
+ *
+ * @which: one of NSW_FEATURE_*.
+ *
+ * Returns 1: it would have it; 0: it would not; or
+ * -EINVAL: @which is none of them;
+ * -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS, -ENOSPC, -EAGAIN: a limit is reached, so that it cannot be found out now;
+ * -EOPNOTSUPP: /proc is not mounted.
+ *
+ * Since: 0.1
+ */
+int nsw_feature(uint32_t which);
+
+/*
  * About the library
  * =================
  *

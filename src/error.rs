@@ -10,6 +10,19 @@ use std::io;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A failed request to the kernel, or a refused argument.
+///
+/// ```
+/// use nswatch::{Error, Options};
+///
+/// let error: Error = Options::new().dir("relative").unwrap_err();
+/// assert_eq!(error.errno(), 22); // EINVAL
+/// assert_eq!(error.to_string(), "cannot watch relative: the path must be absolute, without a NUL byte");
+/// assert!(!error.is_final());
+///
+/// // where `?` makes one of it
+/// let error = std::io::Error::from(error);
+/// assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("cannot {doing}{}: {}", subject(.on), .why.map_or_else(|| explain(*.errno).to_string_lossy(), Into::into))]
 pub struct Error {
@@ -18,6 +31,7 @@ pub struct Error {
     on: Option<OsString>,
     /// More exact than what can be said of the errno in general.
     why: Option<&'static str>,
+    last: bool,
 }
 
 fn subject(on: &Option<OsString>) -> String {
@@ -26,12 +40,23 @@ fn subject(on: &Option<OsString>) -> String {
 
 impl Error {
     pub(crate) fn new(errno: i32, doing: &'static str) -> Self {
-        Self { errno, doing, on: None, why: None }
+        Self { errno, doing, on: None, why: None, last: false }
     }
 
     /// An argument that cannot be right.
     pub(crate) fn invalid(doing: &'static str, why: &'static str) -> Self {
-        Self { why: Some(why), ..Self::new(libc::EINVAL, doing) }
+        Self::new(libc::EINVAL, doing).because(why)
+    }
+
+    pub(crate) fn because(mut self, why: &'static str) -> Self {
+        self.why = Some(why);
+        self
+    }
+
+    /// States that no event will come after it.
+    pub(crate) fn last(mut self) -> Self {
+        self.last = true;
+        self
     }
 
     pub(crate) fn on(mut self, on: impl AsRef<OsStr>) -> Self {
@@ -42,6 +67,27 @@ impl Error {
     /// The `errno` of the failure (positive), as in `errno(3)`.
     pub fn errno(&self) -> i32 {
         self.errno
+    }
+
+    /// Whether it is the end of the watcher: no event will come any more, however often it is asked.
+    ///
+    /// After any other error a watcher goes on where it stopped. This one ends what iterates: it is told, and then
+    /// there is nothing more.
+    ///
+    /// ```
+    /// use nswatch::{EventKind, Options, Watcher};
+    ///
+    /// # let dir = std::env::temp_dir().join(format!("nswatch-doc-final-{}", std::process::id()));
+    /// std::fs::create_dir(&dir)?;
+    /// let mut watcher = Watcher::named(&Options::new().dir(&dir)?.parent(false).replay(false))?;
+    /// std::fs::remove_dir(&dir)?;
+    /// assert_eq!(*watcher.next().unwrap()?.kind(), EventKind::DirDeleted);
+    /// assert!(watcher.next().unwrap().unwrap_err().is_final());
+    /// assert!(watcher.next().is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_final(&self) -> bool {
+        self.last
     }
 }
 
@@ -91,6 +137,12 @@ impl<T> Doing<T> for io::Result<T> {
 /// What an errno means when nswatch reports it, and what can be done about it. Never empty.
 ///
 /// `errno` is positive; 0 is success.
+///
+/// ```
+/// assert_eq!(nswatch::explain(0), c"success");
+/// assert!(nswatch::explain(24).to_str()?.contains("fs.inotify.max_user_instances")); // EMFILE
+/// # Ok::<(), std::str::Utf8Error>(())
+/// ```
 pub fn explain(errno: i32) -> &'static CStr {
     match errno {
         0 => c"success",

@@ -5,12 +5,31 @@
 use std::ffi::{CStr, OsStr};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The name of a namespace in the watched directory: 1 to 255 bytes without `/` and NUL, UTF-8 or not.
 ///
 /// Cloning shares the bytes.
+///
+/// ```
+/// use nswatch::{Options, Watcher};
+///
+/// # let dir = std::env::temp_dir().join(format!("nswatch-doc-name-{}", std::process::id()));
+/// # std::fs::create_dir(&dir)?;
+/// # std::fs::write(dir.join("blue"), "")?;
+/// let event = Watcher::named(&Options::new().dir(&dir)?)?.next().unwrap()?;
+/// let name = event.name().unwrap();
+/// assert!(*name == *"blue");
+/// assert_eq!(name.as_os_str(), "blue");
+/// assert_eq!(name.as_bytes(), b"blue");
+/// assert_eq!(name.as_c_str(), c"blue");
+/// assert_eq!(name.to_string(), "blue");
+/// assert!(dir.join(name).exists()); // it goes where a path goes
+/// # std::fs::remove_dir_all(&dir)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Name(Arc<CStr>);
 
@@ -24,9 +43,20 @@ impl Name {
         OsStr::from_bytes(self.0.to_bytes())
     }
 
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.to_bytes()
+    }
+
     /// The bytes with a NUL behind them, as C takes them.
     pub fn as_c_str(&self) -> &CStr {
         &self.0
+    }
+}
+
+impl AsRef<Path> for Name {
+    fn as_ref(&self) -> &Path {
+        Path::new(self.as_os_str())
     }
 }
 
@@ -146,7 +176,43 @@ pub enum EventKind {
     },
 }
 
+impl EventKind {
+    /// The name of this kind of event, the same in every language and in the `nswatch` command: `"created"`,
+    /// `"dir_deleted"`, `"nsid_new"`.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Created(_) => "created",
+            Self::Ready(..) => "ready",
+            Self::Detached(_) => "detached",
+            Self::Deleted(_) => "deleted",
+            Self::DirCreated => "dir_created",
+            Self::DirDeleted => "dir_deleted",
+            Self::NsidNew { .. } => "nsid_new",
+            Self::NsidDel { .. } => "nsid_del",
+            Self::Synced => "synced",
+            Self::Overflow { .. } => "overflow",
+        }
+    }
+}
+
 /// Something that happened, when the library learned of it, and whether it is news.
+///
+/// It is a plain value: clone it, keep it, send it. It outlives its watcher.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use nswatch::{Event, EventKind, Options, Watcher};
+///
+/// let event: Event = Watcher::named(&Options::new().dir("/run/nowhere")?)?.next().unwrap()?;
+/// assert_eq!(*event.kind(), EventKind::Synced);
+/// assert_eq!(event.kind().type_name(), "synced");
+/// assert!(!event.is_replayed());
+/// assert_eq!((event.name(), event.netns()), (None, None));
+/// assert!(event.time() > Duration::ZERO);
+/// assert_eq!(event.to_string(), "synced");
+/// # Ok::<(), nswatch::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     pub(crate) kind: EventKind,
@@ -186,6 +252,29 @@ impl Event {
         match &self.kind {
             EventKind::Ready(_, netns) => Some(netns),
             _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    /// For people: `ready blue net:[4026532177]`, `nsid_new 3 in 7 (existing)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.type_name())?;
+        if let Some(name) = self.name() {
+            write!(f, " {name}")?;
+        }
+        if let Some(netns) = self.netns() {
+            write!(f, " net:[{}]", netns.ino())?;
+        }
+        if let EventKind::NsidNew { nsid, origin, .. } | EventKind::NsidDel { nsid, origin } = self.kind {
+            write!(f, " {nsid}")?;
+            if let Some(origin) = origin {
+                write!(f, " in {origin}")?;
+            }
+        }
+        match self.replayed {
+            true => f.write_str(" (existing)"),
+            false => Ok(()),
         }
     }
 }

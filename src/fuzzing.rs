@@ -1,13 +1,22 @@
-//! What the fuzzers in `fuzz/`, and the measurements in `benches/parts.rs`, are let at. No part of the API.
+//! What the fuzzers in `fuzz/` are let at: the two parsers of bytes that the kernel gives, and the source that believes
+//! one of them; and what `benches/parts.rs` measures. No part of the API.
 //!
-//! Each function panics where the parser breaks a promise of its own; that it ends and does not panic by itself is
-//! the first of them.
+//! Each function panics where a promise is broken; that it ends and does not panic by itself is the first of them.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::CString;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::event::Netns;
-use crate::named::{Roster, State};
+use crate::event::{EventKind, Name, Netns};
+use crate::named::{Named, Roster, State};
 use crate::nsid::wire::{self, Attributes, Body, Header};
+use crate::options::Options;
+use crate::outbox::Outbox;
+use crate::source::Source;
+use crate::sys::Epoll;
 
 /// A roster of names.
 #[derive(Debug, Default)]
@@ -42,6 +51,76 @@ pub fn inotify(bytes: &[u8]) {
     let count =
         crate::named::wire::notices(bytes).inspect(|notice| assert!(notice.name.count_bytes() < bytes.len())).count();
     assert!(count <= bytes.len() / 16, "an event has at least a header");
+}
+
+/// What inotify gives, to a source of names that watches a real directory, where none of that has happened: whatever it is
+/// made to believe keeps the grammar, and a resync puts it right.
+pub fn named(bytes: &[u8]) {
+    thread_local! {
+        static WATCHED: RefCell<Watched> = RefCell::new(Watched::new());
+    }
+    WATCHED.with_borrow_mut(|watched| watched.hear(bytes));
+}
+
+struct Watched {
+    dir: PathBuf,
+    source: Named,
+    out: Outbox,
+    /// Name → it is a namespace.
+    believed: BTreeMap<Name, bool>,
+    truth: BTreeMap<Name, bool>,
+    directory: bool,
+}
+
+impl Watched {
+    fn new() -> Self {
+        let dir = std::env::temp_dir().join(format!("nswatch-fuzz-{}", std::process::id()));
+        std::fs::create_dir_all(dir.join("sub")).unwrap();
+        std::fs::write(dir.join("a"), "").unwrap();
+        std::fs::write(dir.join("b"), "").unwrap();
+        symlink("/proc/self/ns/net", dir.join("ns")).unwrap();
+        let options = Options::new().dir(&dir).unwrap().dir_events(true).mount_events(true);
+        let mut out = Outbox::default();
+        let source = Named::open(&options, Arc::new(Epoll::new().unwrap()), &mut out).unwrap();
+        let truth = BTreeMap::from([(c"a", false), (c"b", false), (c"ns", true)].map(|(n, is)| (Name::new(n), is)));
+        Self { dir, source, out, believed: BTreeMap::new(), truth, directory: false }
+    }
+
+    fn hear(&mut self, bytes: &[u8]) {
+        self.source.pretend(bytes, &mut self.out).unwrap();
+        self.add_up();
+        self.source.resync(&mut self.out).unwrap();
+        assert!(self.add_up(), "a resync ends in `Synced`");
+        assert_eq!(self.believed, self.truth);
+        assert!(self.directory);
+        assert_eq!((self.source.known(), self.source.pending()), (3, 2));
+    }
+
+    /// Takes all events, each of which the grammar must allow; whether the last one was `Synced`.
+    fn add_up(&mut self) -> bool {
+        let mut synced = false;
+        while let Some(event) = self.out.pop() {
+            synced = event.kind == EventKind::Synced;
+            let fine = match event.kind {
+                EventKind::Created(name) => self.directory && self.believed.insert(name, false).is_none(),
+                EventKind::Ready(name, _) => self.believed.insert(name, true).is_some(),
+                EventKind::Detached(name) => self.believed.insert(name, false) == Some(true),
+                EventKind::Deleted(name) => self.believed.remove(&name).is_some(),
+                EventKind::DirCreated => !std::mem::replace(&mut self.directory, true),
+                EventKind::DirDeleted => std::mem::take(&mut self.directory) && self.believed.is_empty(),
+                EventKind::Synced | EventKind::Overflow { .. } => true,
+                EventKind::NsidNew { .. } | EventKind::NsidDel { .. } => false,
+            };
+            assert!(fine, "against the grammar");
+        }
+        synced
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.dir).unwrap();
+    }
 }
 
 /// What rtnetlink gives.

@@ -23,6 +23,20 @@ pub enum Policy {
 }
 
 /// How to watch. The default watches `/run/netns`, tells what exists first, and waits for a missing directory.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use nswatch::{Options, Policy, Watcher};
+///
+/// let options = Options::new()
+///     .dir("/run/docker/netns")?
+///     .dir_events(true)
+///     .settle(Duration::from_millis(50))
+///     .queue(1000, Policy::DropOldest)?;
+/// let watcher = Watcher::named(&options)?;
+/// # Ok::<(), nswatch::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Options {
     pub(crate) dir: PathBuf,
@@ -62,6 +76,10 @@ impl Options {
     ///
     /// # Errors
     /// `EINVAL`: `dir` is not absolute or contains a NUL byte.
+    ///
+    /// ```
+    /// assert!(nswatch::Options::new().dir("run/netns").is_err());
+    /// ```
     pub fn dir(mut self, dir: impl AsRef<Path>) -> Result<Self> {
         let dir = dir.as_ref();
         if !dir.is_absolute() || dir.as_os_str().as_encoded_bytes().contains(&0) {
@@ -124,6 +142,12 @@ impl Options {
     ///
     /// # Errors
     /// `EINVAL`: `capacity` is 0 or more than [`QUEUE_MAX`].
+    ///
+    /// ```
+    /// use nswatch::{Options, Policy};
+    ///
+    /// assert!(Options::new().queue(0, Policy::Block).is_err());
+    /// ```
     pub fn queue(mut self, capacity: u32, policy: Policy) -> Result<Self> {
         if capacity == 0 || capacity > QUEUE_MAX {
             return Err(Error::invalid("make a queue", "it must have room for 1 to 1048576 events"));

@@ -59,8 +59,8 @@ impl Outbox {
                         EventKind::Overflow { dropped } => Some(dropped),
                         _ => None,
                     });
-                    if let Some(told) = told.filter(|told| **told != 0) {
-                        *told += dropped;
+                    if let Some(told) = told {
+                        *told = if *told == 0 || dropped == 0 { 0 } else { *told + dropped };
                     }
                     return;
                 }

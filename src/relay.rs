@@ -8,7 +8,7 @@
 
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ struct Shared {
     readable: Flag,
     /// Up while there is a request for the thread.
     request: Flag,
+    /// The consumer has taken note of a failure, or wants no more.
+    noted: Condvar,
     known: AtomicU64,
     pending: AtomicU64,
     queued_max: AtomicU64,
@@ -60,8 +62,8 @@ struct State {
     learned: Duration,
     /// The truth is that of the kernel, not half of a replay.
     settled: bool,
-    /// How many events were dropped since the queue broke; `None`: it is whole.
-    broken: Option<u64>,
+    /// What was dropped since the queue broke; `None`: it is whole.
+    broken: Option<Loss>,
     /// What the thread could not do. It waits until the consumer knows.
     failure: Option<Error>,
     resync: bool,
@@ -70,11 +72,29 @@ struct State {
     ended: bool,
 }
 
+/// How many events were lost.
+#[derive(Debug, Clone, Copy, Default)]
+struct Loss {
+    counted: u64,
+    /// And more, nobody knows how many.
+    more: bool,
+}
+
+impl Loss {
+    fn add(&mut self, event: &EventKind) {
+        match event {
+            EventKind::Overflow { dropped: 0 } => self.more = true,
+            EventKind::Overflow { dropped } => self.counted += dropped,
+            _ => self.counted += 1,
+        }
+    }
+}
+
 impl State {
     /// The last failure of the thread; none: it panicked.
     fn why_ended(&self) -> Error {
         let panicked = || Error::new(libc::ENOTRECOVERABLE, "go on without the reader thread");
-        self.failure.clone().unwrap_or_else(panicked)
+        self.failure.clone().unwrap_or_else(panicked).last()
     }
 
     fn can_recover(&self) -> bool {
@@ -102,6 +122,7 @@ impl Relay {
             state: Mutex::default(),
             readable: Flag::new().doing("make an event descriptor")?,
             request: Flag::new().doing("make an event descriptor")?,
+            noted: Condvar::new(),
             known: AtomicU64::new(0),
             pending: AtomicU64::new(0),
             queued_max: AtomicU64::new(0),
@@ -144,7 +165,7 @@ impl Relay {
     /// Deals with what comes after the last event in the queue.
     fn at_the_end(&mut self, state: &mut State, out: &mut Outbox) -> Result<()> {
         if state.can_recover() {
-            self.recover(0, state, out);
+            self.recover(state, out);
             if state.failure.is_some() || state.ended {
                 self.shared.readable.raise().doing("raise an event descriptor")?;
             }
@@ -155,18 +176,23 @@ impl Relay {
         }
         if let Some(failure) = state.failure.take() {
             // now that it is known, the thread may try again
-            self.shared.request.raise().doing("raise an event descriptor")?;
+            self.shared.noted.notify_one();
             return Err(failure);
         }
         Ok(())
     }
 
     /// Tells what the dropped events did.
-    fn recover(&mut self, discarded: u64, state: &mut State, out: &mut Outbox) {
-        let dropped = state.broken.take().unwrap_or(0) + discarded;
+    fn recover(&mut self, state: &mut State, out: &mut Outbox) {
+        let loss = state.broken.take().unwrap_or_default();
         // not now: an event that the thread learned of before now may still come to the queue
         out.learned_at(state.learned);
-        out.push(EventKind::Overflow { dropped }, false);
+        if loss.more {
+            out.counters.dropped += loss.counted;
+            out.push(EventKind::Overflow { dropped: 0 }, false);
+        } else {
+            out.push(EventKind::Overflow { dropped: loss.counted }, false);
+        }
         self.told.lead_to(&state.truth, &mut |event| out.push(event, true));
         out.push(EventKind::Synced, false);
         self.told = state.truth.clone();
@@ -179,8 +205,10 @@ impl Source for Relay {
             let shared = Arc::clone(&self.shared);
             let mut state = shared.state();
             if state.can_recover() {
-                let older = self.events.try_iter().count() as u64;
-                self.recover(older, &mut state, out);
+                let older = self.events.try_iter();
+                let loss = state.broken.get_or_insert_default();
+                older.for_each(|event| loss.add(&event.kind));
+                self.recover(&mut state, out);
                 return Ok(Drained::All);
             }
             if state.broken.is_some() {
@@ -235,10 +263,12 @@ impl Source for Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         if std::process::id() != self.process {
-            std::mem::forget(self.thread.take());
+            // to let go of the last receiver takes a lock, too
+            std::mem::forget((self.thread.take(), self.running.take(), self.events.clone()));
             return;
         }
         self.shared.state().stop = true;
+        self.shared.noted.notify_one();
         self.running = None;
         let asked = self.shared.request.raise();
         if let (Some(thread), Ok(())) = (self.thread.take(), asked) {
@@ -306,29 +336,27 @@ impl Reader {
                 }
                 self.pass(event, stats.queued == 0 && !self.replaying)
             }
-            Ok(None) => {
-                sys::poll_readable_either(self.watcher.as_fd(), self.shared.request.as_fd())?;
-                self.shared.request.lower()?;
-                Ok(true)
-            }
-            Err(failure) if self.watcher.is_over() => {
+            Ok(None) => match sys::poll_readable_either(self.watcher.as_fd(), self.shared.request.as_fd()) {
+                Ok(()) => self.shared.request.lower().map(|_| true),
+                Err(error) => self.report(Err::<(), _>(error).doing("wait for an event").err()),
+            },
+            Err(failure) if failure.is_final() => {
                 self.shared.state().failure = Some(failure);
                 Ok(false)
             }
-            Err(failure) => {
-                {
-                    let mut state = self.shared.state();
-                    state.failure = Some(failure);
-                    self.shared.readable.raise()?;
-                }
-                while self.shared.state().failure.is_some() && !self.shared.state().stop {
-                    let request = self.shared.request.as_fd();
-                    sys::poll_readable_either(request, request)?;
-                    self.shared.request.lower()?;
-                }
-                Ok(true)
-            }
+            Err(failure) => self.report(Some(failure)),
         }
+    }
+
+    /// Waits until the consumer knows what could not be done; `false` when it is time to end.
+    fn report(&self, failure: Option<Error>) -> std::io::Result<bool> {
+        let mut state = self.shared.state();
+        state.failure = failure;
+        self.shared.readable.raise()?;
+        while state.failure.is_some() && !state.stop {
+            state = self.shared.noted.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(!state.stop)
     }
 
     /// Queues an event; `false` when it is time to end. `settled`: after it the truth is that of the kernel. The flag
@@ -365,17 +393,14 @@ impl Reader {
         state.truth.add(&event.kind);
         state.learned = event.time;
         state.settled = settled;
-        if let Some(dropped) = &mut state.broken {
-            *dropped += match event.kind {
-                EventKind::Overflow { dropped } => dropped.max(1),
-                _ => 1,
-            };
+        if let Some(loss) = &mut state.broken {
+            loss.add(&event.kind);
             // the consumer may have come to the break before, and waits
             return Ok(settled);
         }
         match self.events.try_send(event) {
-            Err(TrySendError::Full(_)) => {
-                state.broken = Some(1);
+            Err(TrySendError::Full(event)) => {
+                state.broken.get_or_insert_default().add(&event.kind);
                 if !std::mem::replace(&mut self.complete, true) {
                     // the `Synced` to come is to be true of what was never told, too
                     state.resync = true;
@@ -403,5 +428,20 @@ impl Drop for Reader {
         let mut state = self.shared.state();
         state.ended = true;
         self.shared.readable.raise().ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_counted_makes_the_sum_unknown() {
+        let mut loss = Loss::default();
+        loss.add(&EventKind::Synced);
+        loss.add(&EventKind::Overflow { dropped: 5 });
+        assert_eq!((loss.counted, loss.more), (6, false));
+        loss.add(&EventKind::Overflow { dropped: 0 });
+        assert_eq!((loss.counted, loss.more), (6, true));
     }
 }

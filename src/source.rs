@@ -29,11 +29,6 @@ pub(crate) trait Source: Send {
         false
     }
 
-    /// Whether it has told all that it ever will.
-    fn is_over(&self) -> bool {
-        false
-    }
-
     /// How many objects are known, told or not.
     fn known(&self) -> u64;
 

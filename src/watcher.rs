@@ -43,6 +43,25 @@ pub struct Stats {
 ///
 /// Poll the descriptor ([`AsFd`]) for readability and call [`next_event`](Self::next_event) until it answers `None`;
 /// or call [`wait`](Self::wait); or iterate, which waits for ever. A watcher may move between threads.
+///
+/// In an event loop:
+///
+/// ```
+/// use std::os::fd::AsRawFd;
+///
+/// use nswatch::{Options, Watcher};
+///
+/// let mut watcher = Watcher::named(&Options::new().dir("/run/nowhere")?)?;
+/// let mut poll = libc::pollfd { fd: watcher.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+/// # // SAFETY: one entry is passed and counted as one.
+/// while unsafe { libc::poll(&mut poll, 1, 0) } == 1 {
+///     while let Some(event) = watcher.next_event()? {
+///         println!("{event}");
+///     }
+/// }
+/// # assert_eq!(watcher.stats().delivered, 1);
+/// # Ok::<(), nswatch::Error>(())
+/// ```
 pub struct Watcher {
     source: Box<dyn Source>,
     out: Outbox,
@@ -50,6 +69,8 @@ pub struct Watcher {
     unfinished: bool,
     level: Level,
     epoll: Arc<Epoll>,
+    /// An iteration has told the error that is the end.
+    over: bool,
 }
 
 /// Keeps the descriptor readable while there is something that the kernel's own descriptors do not show.
@@ -61,17 +82,14 @@ struct Level {
 
 impl Level {
     fn raise(&mut self) -> Result<()> {
-        if !self.up {
-            self.flag.raise().doing("mark the watcher as readable")?;
-            self.up = true;
-        }
-        Ok(())
+        if self.up { Ok(()) } else { self.nudge() }
     }
 
     /// Raised again, the flag is an edge to those who poll for edges and were told that there is nothing now.
     fn nudge(&mut self) -> Result<()> {
-        self.up = false;
-        self.raise()
+        self.flag.raise().doing("mark the watcher as readable")?;
+        self.up = true;
+        Ok(())
     }
 
     fn lower(&mut self) -> Result<()> {
@@ -105,9 +123,9 @@ impl Watcher {
         Self::new(Box::new(relay), Outbox::default(), epoll)
     }
 
-    /// Whether no event can come any more.
-    pub(crate) fn is_over(&self) -> bool {
-        self.out.is_empty() && self.source.is_over()
+    /// What [`AsFd`] lends, to be kept.
+    pub(crate) fn pollable(&self) -> Arc<Epoll> {
+        Arc::clone(&self.epoll)
     }
 
     pub(crate) fn opener(&self) -> Option<Opener> {
@@ -117,7 +135,23 @@ impl Watcher {
     /// Watches the ids that the kernel assigns to peers of the network namespace that the calling thread is in.
     ///
     /// The watcher goes on about that namespace wherever the thread goes. Only by [`Options::all_nsid`] does it take
-    /// privilege. After an [`Overflow`](crate::EventKind::Overflow) an id that was there and is there may by now be
+    /// privilege.
+    ///
+    /// ```
+    /// use nswatch::{EventKind, Options, Watcher};
+    ///
+    /// for event in Watcher::nsid(&Options::new())? {
+    ///     match event?.kind() {
+    ///         EventKind::NsidNew { nsid, .. } => println!("a peer is {nsid} here"),
+    ///         EventKind::NsidDel { nsid, .. } => println!("{nsid} is gone"),
+    ///         EventKind::Synced => break, // all that exist have been told
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok::<(), nswatch::Error>(())
+    /// ```
+    ///
+    /// After an [`Overflow`](crate::EventKind::Overflow) an id that was there and is there may by now be
     /// that of another namespace, which the kernel gives no means to find out.
     ///
     /// # Errors
@@ -138,7 +172,7 @@ impl Watcher {
         if !out.is_empty() || unfinished {
             level.raise()?;
         }
-        Ok(Self { source, out, unfinished, level, epoll })
+        Ok(Self { source, out, unfinished, level, epoll, over: false })
     }
 
     /// The next event, or `None` if there is none now. Never blocks.
@@ -172,6 +206,16 @@ impl Watcher {
     ///
     /// # Errors
     /// As [`next_event`](Self::next_event); and `EINTR`: a signal came.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use nswatch::{Options, Watcher};
+    ///
+    /// let mut watcher = Watcher::named(&Options::new().dir("/run/nowhere")?.replay(false))?;
+    /// assert_eq!(watcher.wait(Some(Duration::from_millis(1)))?, None);
+    /// # Ok::<(), nswatch::Error>(())
+    /// ```
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<Option<Event>> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
@@ -193,6 +237,16 @@ impl Watcher {
     ///
     /// # Errors
     /// As [`next_event`](Self::next_event); the events told so far stay true.
+    ///
+    /// ```
+    /// use nswatch::{EventKind, Options, Watcher};
+    ///
+    /// let mut watcher = Watcher::named(&Options::new().dir("/run/nowhere")?.replay(false))?;
+    /// assert_eq!(watcher.next_event()?, None);
+    /// watcher.resync()?;
+    /// assert_eq!(*watcher.next_event()?.unwrap().kind(), EventKind::Synced);
+    /// # Ok::<(), nswatch::Error>(())
+    /// ```
     pub fn resync(&mut self) -> Result<()> {
         let done = self.source.resync(&mut self.out);
         // what an error kept from being done is done by the next call that can: somebody must be told to make it
@@ -208,6 +262,25 @@ impl Watcher {
     /// # Errors
     /// `ENOENT`: it is gone from this name. `ESTALE`: the name refers to another namespace by now. `EINVAL`: the
     /// event is not a `Ready`. Otherwise as `open(2)`.
+    ///
+    /// ```no_run
+    /// use std::os::fd::AsRawFd;
+    ///
+    /// use nswatch::{EventKind, Options, Watcher};
+    ///
+    /// let mut watcher = Watcher::named(&Options::new())?;
+    /// while let Some(event) = watcher.wait(None)? {
+    ///     if let EventKind::Ready(name, _) = event.kind() {
+    ///         match watcher.open_netns(&event) {
+    ///             Ok(namespace) => println!("{name} is descriptor {}", namespace.as_raw_fd()),
+    ///             // it is gone or replaced already, and the next event says so
+    ///             Err(error) if [libc::ENOENT, libc::ESTALE].contains(&error.errno()) => {}
+    ///             Err(error) => return Err(error),
+    ///         }
+    ///     }
+    /// }
+    /// # Ok::<(), nswatch::Error>(())
+    /// ```
     pub fn open_netns(&self, ready: &Event) -> Result<OwnedFd> {
         match self.opener() {
             Some(opener) => opener.open(ready),
@@ -255,15 +328,20 @@ impl AsRawFd for Watcher {
 impl Iterator for Watcher {
     type Item = Result<Event>;
 
-    /// Waits for ever for the next event. Ends only where no further event can come.
+    /// Waits for ever for the next event. Ends only where no further event can come, after the
+    /// [error](Error::is_final) that says so.
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
+        while !self.over {
             match self.wait(None) {
                 Ok(Some(event)) => return Some(Ok(event)),
                 Ok(None) => {}
                 Err(error) if error.errno() == libc::EINTR => {}
-                Err(error) => return Some(Err(error)),
+                Err(error) => {
+                    self.over = error.is_final();
+                    return Some(Err(error));
+                }
             }
         }
+        None
     }
 }

@@ -6,6 +6,7 @@ use std::fs::{create_dir, remove_dir, remove_dir_all};
 
 use nswatch::capi::options::NSW_DIR_EVENTS;
 use support::api::{Api, Ev, How, Kind, Kind::*, Observer};
+use support::thread::{Restriction, elsewhere};
 use support::*;
 
 both! {
@@ -25,6 +26,7 @@ both! {
     it_is_removed_while_somebody_is_in_it
     it_is_removed_while_somebody_holds_it_open
     it_is_bound_onto_itself
+    it_is_bound_onto_itself_on_an_older_kernel
     it_is_covered_and_uncovered
     its_filesystem_is_unmounted
     names_go_before_the_directory
@@ -338,6 +340,20 @@ fn it_is_bound_onto_itself<A: Api>() {
     // the mounts on its names go with the one that they are on, and with the peers of that
     assert_eq!(kinds(&o.resync()), [Detached, Detached]);
     goes_on(&mut o);
+}
+
+/// As before namespaces had ids: a name ends on another mount then, but it is the same namespace.
+fn it_is_bound_onto_itself_on_an_older_kernel<A: Api>() {
+    let mut restriction = Restriction::none().failing_ioctl(0x8008_b70d, libc::ENOTTY);
+    restriction = restriction.failing(libc::SYS_name_to_handle_at, libc::EOPNOTSUPP);
+    elsewhere(&restriction, || {
+        it_is_bound_onto_itself::<A>();
+        drop(watched::<A>());
+        let mut o = Observer::<A>::open(&how());
+        o.until(Ready, "old");
+        mount(DIR, DIR, None, libc::MS_BIND | libc::MS_REC);
+        drop(o.api.open_netns().expect("what was announced is still there"));
+    });
 }
 
 fn it_is_covered_and_uncovered<A: Api>() {

@@ -20,6 +20,7 @@ both! {
     permission_is_taken_away_and_given_back
     permission_for_an_ancestor_is_taken_away_and_given_back
     names_that_may_not_be_read_are_told
+    names_change_places_in_a_directory_that_may_not_be_read_any_more
 }
 
 fn refused<A: Api>(dir: &str, errno: i32) {
@@ -96,6 +97,24 @@ fn who_may_not_read_an_ancestor_may_watch<A: Api>() {
     set_mode("/run/a/netns", 0o700);
     let told = elsewhere(&Restriction::powerless(), || o.resync());
     assert_eq!(told.iter().map(|event| event.brief()).collect::<Vec<_>>(), [(Created, "half".to_owned())]);
+}
+
+/// Names that changed places are looked for once more, but not in a directory that has been told as gone: one that may
+/// be searched, not read.
+fn names_change_places_in_a_directory_that_may_not_be_read_any_more<A: Api>() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    placeholder("/run/netns/a");
+    placeholder("/run/netns/b");
+    let how = How::default().flags(co::NSW_DIR_EVENTS);
+    let mut o = elsewhere(&Restriction::powerless(), || Observer::<A>::open_synced(&how));
+    exchange("/run/netns/a", "/run/netns/b");
+    set_mode(RUN_NETNS, 0o111);
+    elsewhere(&Restriction::powerless(), || o.until(DirDeleted, ""));
+    elsewhere(&Restriction::powerless(), || o.expect_nothing());
+    set_mode(RUN_NETNS, 0o755);
+    elsewhere(&Restriction::powerless(), || o.expect(&[(DirCreated, "")]));
+    elsewhere(&Restriction::powerless(), || o.expect_unordered(&[(Created, "a"), (Created, "b")]));
 }
 
 /// The mode of `path` changes, above or at the watched `dir`; all that the watcher does, it does without power.

@@ -2,7 +2,7 @@
 
 mod support;
 
-use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS};
+use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_NO_PARENT};
 use support::api::{Api, How, Kind::*, Observer, readable};
 use support::thread::{Restriction, elsewhere};
 use support::*;
@@ -19,6 +19,8 @@ both! {
     a_cover_that_could_not_be_told_is_noticed_later
     a_failure_to_stop_listening_is_no_failure
     what_was_told_before_a_failure_stays_told
+    a_descriptor_that_could_not_be_made_readable_again_does_not_stay_so
+    an_end_of_the_watch_is_synced_whatever_fails_behind_it
     without_file_handles
     without_file_handles_and_ids
     without_anything_new
@@ -232,6 +234,32 @@ fn what_was_told_before_a_failure_stays_told<A: Api>() {
     fails(&mut o, restriction, libc::EMFILE);
     o.expect(&[(Deleted, "old"), (DirDeleted, ""), (DirCreated, "")]);
     end(&mut o);
+}
+
+fn a_descriptor_that_could_not_be_made_readable_again_does_not_stay_so<A: Api>() {
+    let mut o = watched::<A>();
+    // it may lead elsewhere, but does not
+    run("chmod", &["700", RUN_NETNS]);
+    let restriction = none().failing(libc::SYS_openat, libc::EMFILE);
+    fails(&mut o, restriction.clone(), libc::EMFILE);
+    assert_eq!(elsewhere(&restriction.failing(libc::SYS_write, libc::ENOMEM), || o.api.next()), Err(libc::ENOMEM));
+    o.expect_nothing();
+    end(&mut o);
+}
+
+fn an_end_of_the_watch_is_synced_whatever_fails_behind_it<A: Api>() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    // mounts are listened to, until the end
+    placeholder("/run/netns/half");
+    let mut o = Observer::<A>::open_synced(&How::default().flags(NSW_NO_PARENT));
+    o.api.resync().unwrap();
+    o.expect(&[(Synced, "")]);
+    std::fs::remove_dir_all(RUN_NETNS).unwrap();
+    let restriction = none().failing(libc::SYS_fanotify_mark, libc::EPERM);
+    elsewhere(&restriction, || o.api.resync()).err();
+    o.expect(&[(Deleted, "half"), (DirDeleted, ""), (Synced, "")]);
+    assert_eq!(o.try_now(), Err(libc::ENOENT));
 }
 
 /// What can be told of names, where the kernel lacks something.

@@ -13,6 +13,7 @@ both! {
     a_link_follows_what_it_leads_to
     a_directory_that_is_covered_goes_and_comes_back
     an_ancestor_that_is_covered_while_the_directory_is_missing
+    what_a_mount_did_is_told_with_the_time_of_then
     unrelated_mounts_tell_nothing
     a_storm_of_mounts_converges
 }
@@ -115,6 +116,25 @@ fn an_ancestor_that_is_covered_while_the_directory_is_missing<A: Api>() {
         make_dir(RUN_NETNS);
         placeholder("/run/netns/blue");
         o.expect(&[(Created, "blue")]);
+    }
+}
+
+fn what_a_mount_did_is_told_with_the_time_of_then<A: Api>() {
+    for restriction in [thread::Restriction::none(), thread::Restriction::without_sys_admin()] {
+        sandbox();
+        ip_netns(&["add", "blue"]);
+        let open = || Observer::<A>::open_synced(&How::default().flags(NSW_MOUNT_EVENTS));
+        let mut o = thread::elsewhere(&restriction, open);
+        let before = kernel::monotonic_ns();
+        unmount("/run/netns/blue");
+        let told = o.expect(&[(Detached, "blue")]).remove(0);
+        assert!(told.time_ns >= before, "told as older than it is, by {} ns", before - told.time_ns);
+        mount_new_netns("/run/netns/blue");
+        o.expect(&[(Ready, "blue")]);
+        let before = kernel::monotonic_ns();
+        mount("cover", "/run", Some("tmpfs"), 0);
+        let told = o.expect(&[(Deleted, "blue")]).remove(0);
+        assert!(told.time_ns >= before, "told as older than it is, by {} ns", before - told.time_ns);
     }
 }
 

@@ -20,6 +20,7 @@ both! {
     without_replay_a_placeholder_that_was_there_becomes_ready
     without_replay_a_replaced_name_is_told_as_new
     without_replay_a_resync_tells_all
+    without_replay_a_resync_tells_the_directory_too
     without_replay_a_directory_that_comes_is_told
     without_parent_the_directory_must_be_there
     without_parent_the_watch_ends_with_the_directory
@@ -175,6 +176,18 @@ fn without_replay_a_resync_tells_all<A: Api>() {
     assert_eq!(told.len(), 3, "{told:?}");
     o.expect_truth(RUN_NETNS);
     assert_eq!(o.resync(), []);
+}
+
+fn without_replay_a_resync_tells_the_directory_too<A: Api>() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    let mut o = Observer::<A>::open(&How::default().flags(NSW_NO_REPLAY | NSW_DIR_EVENTS));
+    placeholder("/run/netns/half");
+    o.expect(&[(Created, "half")]);
+    assert_eq!(o.resync().iter().map(|event| event.kind).collect::<Vec<_>>(), [DirCreated]);
+    assert_eq!(o.resync(), []);
+    std::fs::remove_dir_all(RUN_NETNS).unwrap();
+    o.expect(&[(Deleted, "half"), (DirDeleted, "")]);
 }
 
 fn without_replay_a_directory_that_comes_is_told<A: Api>() {

@@ -4,7 +4,9 @@
 mod support;
 
 use std::process::Command;
+use std::time::Duration;
 
+use nswatch::capi::options::{NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST};
 use support::api::{Api, C, How, Kind::*, Observer, Rust, readable};
 use support::thread::{Restriction, elsewhere};
 use support::*;
@@ -42,6 +44,11 @@ fn files_run_out() {
 }
 
 #[test]
+fn a_queue_lacks_its_thread_and_its_thread_lacks_files() {
+    alone("alone_queues", &[]);
+}
+
+#[test]
 fn inotify_instances_run_out() {
     let limit = "echo 4 > /proc/sys/user/max_inotify_instances && exec \"$@\"";
     let userns = ["unshare", "--user", "--map-root-user", "--mount", "--net"];
@@ -59,11 +66,22 @@ fn resources() -> (usize, usize, usize) {
 
 /// A directory with a namespace and a name that waits, so that each watcher listens to mounts too.
 fn names() {
+    let before = resources();
     sandbox();
     make_dir(RUN_NETNS);
     placeholder("/run/netns/half");
     placeholder("/run/netns/blue");
     mount_new_netns("/run/netns/blue");
+    expect_resources(before, "after a thread of the test");
+}
+
+/// Asserts that all is as it was. A thread that was joined may still be about to leave the kernel.
+fn expect_resources(before: (usize, usize, usize), when: &str) {
+    let end = std::time::Instant::now() + DEADLINE;
+    while resources() != before {
+        assert!(std::time::Instant::now() < end, "{when}: {:?}, not {before:?}", resources());
+        std::thread::yield_now();
+    }
 }
 
 fn open_and_close<A: Api>(restriction: Restriction) {
@@ -87,7 +105,7 @@ fn open_and_close<A: Api>(restriction: Restriction) {
         }
         assert_eq!(resources(), inside);
     });
-    assert_eq!(resources(), before);
+    expect_resources(before, "after all watchers");
 }
 
 #[test]
@@ -115,6 +133,66 @@ fn alone_c_by_aio() {
 }
 
 #[test]
+fn channels_leave_nothing_behind() {
+    alone("alone_channels", &[]);
+}
+
+#[test]
+#[ignore = "run by channels_leave_nothing_behind"]
+fn alone_channels() {
+    use nswatch::{Options, Policy, Watcher};
+    names();
+    let before = resources();
+    for options in [Options::new(), Options::new().queue(2, Policy::DropOldest).unwrap()] {
+        for n in 0..50 {
+            let channel = Watcher::named(&options).unwrap().into_channel().unwrap();
+            // dropped in whatever it is doing, and while it waits
+            for _ in 0..n % 7 {
+                channel.receiver().recv_timeout(Duration::from_millis(10)).ok();
+            }
+            drop(channel);
+            assert_eq!(resources(), before);
+        }
+    }
+}
+
+#[test]
+#[cfg(feature = "tokio")]
+fn streams_leave_nothing_behind() {
+    alone("alone_streams", &[]);
+}
+
+#[test]
+#[cfg(feature = "tokio")]
+#[ignore = "run by streams_leave_nothing_behind"]
+fn alone_streams() {
+    use nswatch::{Options, Watcher};
+    names();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let before = resources();
+        for n in 0..100 {
+            let mut stream = Watcher::named(&Options::new()).unwrap().into_stream().unwrap();
+            assert_eq!(resources().1, before.1, "a thread");
+            for _ in 0..n % 7 {
+                // after the fifth there is none
+                tokio::select! {
+                    biased;
+                    event = stream.next() => drop(event.unwrap().unwrap()),
+                    () = tokio::task::yield_now() => {}
+                }
+            }
+            if n % 2 == 0 {
+                drop(stream)
+            } else {
+                drop(stream.into_inner())
+            }
+            assert_eq!(resources(), before);
+        }
+    });
+}
+
+#[test]
 #[ignore = "run by failures_at_open_leave_nothing_behind"]
 fn alone_failures_at_open() {
     names();
@@ -135,7 +213,47 @@ fn alone_failures_at_open() {
                 assert_eq!(C::open(&How::default()).err(), Some(libc::ENOMEM), "{call}");
             }
         });
-        assert_eq!(resources(), before, "after {call} had failed");
+        expect_resources(before, &format!("after {call} had failed"));
+    }
+}
+
+#[test]
+#[ignore = "run by a_queue_lacks_its_thread_and_its_thread_lacks_files"]
+fn alone_queues() {
+    sandbox();
+    for policy in [NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST] {
+        make_dir(RUN_NETNS);
+        placeholder("/run/netns/old");
+        let how = How { queue: Some((1, policy)), ..How::default() };
+        let before = resources();
+        let no_thread =
+            Restriction::none().failing(libc::SYS_clone3, libc::EAGAIN).failing(libc::SYS_clone, libc::EAGAIN);
+        assert_eq!(elsewhere(&no_thread, || Rust::open(&how).err()), Some(libc::EAGAIN));
+        assert_eq!(elsewhere(&no_thread, || C::open(&how).err()), Some(libc::EAGAIN));
+        assert_eq!(resources(), before, "after there was no thread to be had");
+
+        let mut o = Observer::<Rust>::open_synced(&how);
+        make_dir("/run/new");
+        placeholder("/run/new/half");
+        let most = limit_files(no_more_files());
+        exchange("/run/new", RUN_NETNS);
+        for _ in 0..3 {
+            // each time that it is told the thread tries again
+            while let Ok(event) = o.try_now().inspect_err(|errno| assert_eq!(*errno, libc::EMFILE)) {
+                assert!(event.is_some() || readable(o.api.fd(), DEADLINE), "the failure is not told");
+            }
+        }
+        limit_files(most);
+        while o.checker.believed() != kernel::names(RUN_NETNS) || o.checker.open_overflows > 0 {
+            // once more it may have failed before
+            if o.try_now().unwrap_or_else(|errno| (errno != libc::EMFILE).then(|| panic!("{errno}"))).is_none() {
+                assert!(readable(o.api.fd(), DEADLINE), "believed: {:?}", o.checker.believed());
+            }
+        }
+        drop(o);
+        assert_eq!(resources(), before);
+        std::fs::remove_dir_all(RUN_NETNS).unwrap();
+        std::fs::remove_dir_all("/run/new").unwrap();
     }
 }
 

@@ -56,8 +56,8 @@ type Event struct {
 	// Compare and subtract these; for a time of day there is Time.
 	Monotonic time.Duration
 
-	watcher *Watcher
-	number  uint64 // of the event, counted by its watcher
+	dir   string // where the name is
+	stamp int64  // which namespace it is, where there is no NetnsID: see netns.Identity
 }
 
 // event copies what C lends.
@@ -114,26 +114,30 @@ func (e Event) String() string {
 // if the name is gone or no longer refers to a network namespace, ESTALE if it refers to another one by now, EINVAL if
 // the event is not a Ready. Otherwise as open(2). The path is resolved in the mount namespace of the goroutine's thread.
 //
-// Before Linux 6.18, namespaces have no number that is never used again. There a successor that was given the same
-// inode number is told from the one announced only until the watcher is asked for the next event.
+// Before Linux 6.18, namespaces have no number that is never used again. There they are told apart by inode number and
+// by the time at which the kernel made the inode; behind names that are symbolic links by inode number alone, which the
+// kernel recycles.
 func (e Event) OpenNetns() (*os.File, error) {
 	const op = "open the namespace"
-	if e.Type != Ready || e.watcher == nil {
+	if e.Type != Ready || e.dir == "" {
 		return nil, &Error{Op: op, Path: e.Name, Errno: syscall.EINVAL}
 	}
-	path := e.watcher.dir + "/" + e.Name
-	fd, err := e.watcher.openNetns(e)
+	path := e.path()
+	fd, err := netns.Open(path, netns.Identity{Dev: e.Dev, Ino: e.Ino, ID: e.NetnsID, Stamp: e.stamp})
 	if err != nil {
 		return nil, wrap(op, path, err)
 	}
 	return os.NewFile(uintptr(fd), path), nil
 }
 
+func (e Event) path() string { return e.dir + "/" + e.Name }
+
 // Enter calls a function inside the namespace that a Ready announced, waits for it, and answers what it answers; or
 // what keeps it from getting there: as OpenNetns, and EPERM without CAP_SYS_ADMIN.
 //
 // The function runs in a goroutine of its own, on a thread that nobody else uses and that ends with it: sockets that it
-// makes and processes that it starts are in the namespace. Goroutines that it starts are not.
+// makes and processes that it starts are in the namespace. Goroutines that it starts are not. If it panics, so does the
+// program: no recover of the caller's sees it.
 func (e Event) Enter(do func() error) error {
 	file, err := e.OpenNetns()
 	if err != nil {

@@ -16,81 +16,57 @@ import (
 	nswatch "github.com/nswatch/nswatch/bindings/go"
 )
 
-// announced gives a Ready of the name "blue": one that the library still has, or one that only Go has.
-func announced(t *testing.T, watcher *nswatch.Watcher, only bool) nswatch.Event {
+// announced makes a namespace and gives its Ready.
+func announced(t *testing.T) nswatch.Event {
 	t.Helper()
+	watcher := open(t, nswatch.NoReplay())
 	ipNetns(t, "add", "blue")
-	ready := expect(t, watcher, "created blue", "ready blue")
-	if only {
-		if err := watcher.Resync(); err != nil {
-			t.Fatal(err)
-		}
-		expect(t, watcher, "synced")
-	}
-	return ready
-}
-
-func bothWays(t *testing.T, test func(t *testing.T, ready nswatch.Event)) {
-	t.Helper()
-	for _, only := range []bool{false, true} {
-		t.Run(fmt.Sprintf("later=%v", only), func(t *testing.T) {
-			clean(t)
-			test(t, announced(t, open(t, nswatch.NoReplay()), only))
-		})
-	}
+	return expect(t, watcher, "created blue", "ready blue")
 }
 
 func TestOpenNetns(t *testing.T) {
-	bothWays(t, func(t *testing.T, ready nswatch.Event) {
-		file, err := ready.OpenNetns()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer file.Close()
-		var stat syscall.Stat_t
-		if err := syscall.Fstat(int(file.Fd()), &stat); err != nil {
-			t.Fatal(err)
-		}
-		if stat.Ino != ready.Ino || file.Name() != "/run/netns/blue" {
-			t.Errorf("%s is %d, not %d", file.Name(), stat.Ino, ready.Ino)
-		}
-		const nsGetID = 0x8008b70d // since Linux 6.18, which is when there is a number
-		var id uint64
-		syscall.Syscall(syscall.SYS_IOCTL, file.Fd(), nsGetID, uintptr(unsafe.Pointer(&id)))
-		if ready.NetnsID != id {
-			t.Errorf("the number of the namespace is %d, not %d", id, ready.NetnsID)
-		}
-		flags, _, _ := syscall.Syscall(syscall.SYS_FCNTL, file.Fd(), syscall.F_GETFD, 0)
-		if flags&syscall.FD_CLOEXEC == 0 {
-			t.Error("programs would inherit it")
-		}
-	})
+	clean(t)
+	ready := announced(t)
+	file, err := ready.OpenNetns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var stat syscall.Stat_t
+	if err := syscall.Fstat(int(file.Fd()), &stat); err != nil {
+		t.Fatal(err)
+	}
+	if stat.Ino != ready.Ino || file.Name() != "/run/netns/blue" {
+		t.Errorf("%s is %d, not %d", file.Name(), stat.Ino, ready.Ino)
+	}
+	const nsGetID = 0x8008b70d // since Linux 6.18, which is when there is a number
+	var id uint64
+	syscall.Syscall(syscall.SYS_IOCTL, file.Fd(), nsGetID, uintptr(unsafe.Pointer(&id)))
+	if ready.NetnsID != id {
+		t.Errorf("the number of the namespace is %d, not %d", id, ready.NetnsID)
+	}
+	flags, _, _ := syscall.Syscall(syscall.SYS_FCNTL, file.Fd(), syscall.F_GETFD, 0)
+	if flags&syscall.FD_CLOEXEC == 0 {
+		t.Error("programs would inherit it")
+	}
 }
 
 func TestOpenNetnsOfWhatIsGone(t *testing.T) {
-	bothWays(t, func(t *testing.T, ready nswatch.Event) {
-		ipNetns(t, "del", "blue")
-		_, err := ready.OpenNetns()
-		is(t, err, syscall.ENOENT)
-		is(t, ready.Enter(func() error { return nil }), syscall.ENOENT)
-	})
+	clean(t)
+	ready := announced(t)
+	ipNetns(t, "del", "blue")
+	_, err := ready.OpenNetns()
+	is(t, err, syscall.ENOENT)
+	is(t, ready.Enter(func() error { return nil }), syscall.ENOENT)
 }
 
 func TestOpenNetnsOfWhatIsReplaced(t *testing.T) {
-	bothWays(t, func(t *testing.T, ready nswatch.Event) {
-		if ready.NetnsID == 0 {
-			// it would have to have another inode number: so the old one is kept in use
-			file, err := ready.OpenNetns()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer file.Close()
-		}
-		ipNetns(t, "del", "blue")
-		ipNetns(t, "add", "blue")
-		_, err := ready.OpenNetns()
-		is(t, err, syscall.ESTALE)
-	})
+	clean(t)
+	ready := announced(t)
+	ipNetns(t, "del", "blue")
+	ipNetns(t, "add", "blue")
+	_, err := ready.OpenNetns()
+	is(t, err, syscall.ESTALE)
 }
 
 // What took the place of a namespace may block who opens it, or be a namespace of another kind.
@@ -105,14 +81,14 @@ func TestOpenNetnsOfSomethingElse(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bothWays(t, func(t *testing.T, ready nswatch.Event) {
-				ipNetns(t, "del", "blue")
-				if err := replace("/run/netns/blue"); err != nil {
-					t.Fatal(err)
-				}
-				_, err := ready.OpenNetns()
-				is(t, err, syscall.ENOENT)
-			})
+			clean(t)
+			ready := announced(t)
+			ipNetns(t, "del", "blue")
+			if err := replace("/run/netns/blue"); err != nil {
+				t.Fatal(err)
+			}
+			_, err := ready.OpenNetns()
+			is(t, err, syscall.ENOENT)
 		})
 	}
 }
@@ -130,7 +106,8 @@ func TestOpenNetnsOfWhatIsNone(t *testing.T) {
 func TestOpenNetnsAfterClose(t *testing.T) {
 	clean(t)
 	watcher := open(t, nswatch.NoReplay())
-	ready := announced(t, watcher, false)
+	ipNetns(t, "add", "blue")
+	ready := expect(t, watcher, "created blue", "ready blue")
 	watcher.Close()
 	file, err := ready.OpenNetns()
 	if err != nil {
@@ -146,7 +123,7 @@ func ownNamespace() string {
 
 func TestEnter(t *testing.T) {
 	clean(t)
-	ready := announced(t, open(t, nswatch.NoReplay()), false)
+	ready := announced(t)
 	outside := ownNamespace()
 	failure := errors.New("the function's own")
 	err := ready.Enter(func() error {
@@ -196,7 +173,7 @@ func noThreadIsInside(t *testing.T, ready nswatch.Event) {
 // The main thread is one that never ends. It is never the one that goes inside.
 func TestEnterOnTheMainThread(t *testing.T) {
 	clean(t)
-	ready := announced(t, open(t, nswatch.NoReplay()), false)
+	ready := announced(t)
 	var tasks sync.WaitGroup
 	for i := 0; i < 8; i++ {
 		tasks.Add(1)
@@ -332,7 +309,7 @@ func TestManyNSIDs(t *testing.T) {
 // A thread in another namespace asks and watches there.
 func TestQueriesFollowTheThread(t *testing.T) {
 	clean(t)
-	ready := announced(t, open(t, nswatch.NoReplay()), false)
+	ready := announced(t)
 	ipNetns(t, "add", "red")
 	ipNetns(t, "set", "red", "5")
 	err := ready.Enter(func() error {

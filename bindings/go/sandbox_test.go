@@ -142,15 +142,6 @@ func expect(t testing.TB, watcher *nswatch.Watcher, lines ...string) nswatch.Eve
 	return event
 }
 
-func inode(t testing.TB, path string) uint64 {
-	t.Helper()
-	var stat syscall.Stat_t
-	if err := syscall.Stat(path, &stat); err != nil {
-		t.Fatal(err)
-	}
-	return stat.Ino
-}
-
 func is(t testing.TB, err, wanted error) {
 	t.Helper()
 	if !errors.Is(err, wanted) {

@@ -3,6 +3,7 @@ package nswatch
 import (
 	"context"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -12,7 +13,8 @@ import (
 )
 
 // A Watcher tells what happens to network namespaces. Its methods may be called from several goroutines at once. It
-// uses file descriptors and memory that the garbage collector does not know of: Close it.
+// uses file descriptors and memory of C's: Close it. One that is forgotten is closed by the garbage collector, like an
+// os.File, whenever that comes to it.
 type Watcher struct {
 	dir string // whose entries are the names; empty for ids
 
@@ -30,10 +32,8 @@ type Watcher struct {
 	close   sync.Once
 	users   sync.WaitGroup // calls and goroutines that Close waits for
 
-	mu      sync.Mutex    // guards what follows, and each call of C, none of which waits
-	handle  *capi.Watcher // nil: closed
-	current *capi.Event   // what C lends at the moment
-	number  uint64        // of the event given out last
+	mu     sync.Mutex    // guards what follows, and each call of C, none of which waits
+	handle *capi.Watcher // nil: closed
 }
 
 // Open starts to watch: the names in DefaultDir, unless options say otherwise. What exists already is told first, as
@@ -55,6 +55,8 @@ func Open(options ...Option) (*Watcher, error) {
 		capi.Close(handle)
 		return nil, wrap("wait for events", "", err)
 	}
+	// whoever waits or calls C holds on to it, so nobody does by then
+	runtime.SetFinalizer(w, (*Watcher).Close)
 	return w, nil
 }
 
@@ -81,9 +83,10 @@ func (w *Watcher) listen() error {
 // when they have. Closing twice is fine. It never fails; the error makes it an io.Closer.
 func (w *Watcher) Close() error {
 	w.close.Do(func() {
+		runtime.SetFinalizer(w, nil)
 		w.mu.Lock()
 		capi.Close(w.handle)
-		w.handle, w.current = nil, nil
+		w.handle = nil
 		w.mu.Unlock()
 		close(w.closing)
 		w.poll.Close()
@@ -254,31 +257,30 @@ func (w *Watcher) take() (Event, bool, error) {
 	if w.handle == nil {
 		return Event{}, false, ErrClosed
 	}
-	w.current = nil
-	rc := capi.NextEvent(w.handle, &w.current)
+	var borrowed *capi.Event
+	rc := capi.NextEvent(w.handle, &borrowed)
 	if rc <= 0 {
 		return Event{}, false, check("watch", w.dir, rc)
 	}
-	w.number++
-	next := event(w.current)
-	next.watcher, next.number = w, w.number
+	next := event(borrowed)
+	w.place(&next, borrowed)
 	return next, true, nil
 }
 
-// openNetns opens the namespace of a Ready of this watcher.
-func (w *Watcher) openNetns(ready Event) (int, error) {
-	w.mu.Lock()
-	if w.current != nil && w.number == ready.number {
-		// C still has the event, and knows better than its numbers tell which namespace it is
-		defer w.mu.Unlock()
-		fd := capi.OpenNetns(w.handle, w.current)
-		if fd < 0 {
-			return -1, syscall.Errno(-fd)
-		}
-		return fd, nil
+// place adds to a copy what OpenNetns needs to find the namespace again and to know it.
+func (w *Watcher) place(copied *Event, borrowed *capi.Event) {
+	copied.dir = w.dir
+	if copied.Type != Ready || copied.NetnsID != 0 {
+		return
 	}
-	w.mu.Unlock()
-	return netns.Open(w.dir+"/"+ready.Name, netns.Identity{Dev: ready.Dev, Ino: ready.Ino, ID: ready.NetnsID})
+	// Only C can say that what is open is what was announced, and only now: so it is opened for a moment.
+	fd := capi.OpenNetns(w.handle, borrowed)
+	if fd < 0 {
+		copied.stamp = netns.Gone
+		return
+	}
+	defer syscall.Close(fd)
+	copied.stamp = netns.StampOf(fd, copied.path())
 }
 
 // Resync compares what has been told with what the kernel has now. The differences follow as replayed events, then

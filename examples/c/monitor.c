@@ -1,21 +1,25 @@
 /*
  * Prints what happens to the names in a directory: monitor [DIR]
  *
- * The simplest loop there is: wait, take all there is, wait again.
+ * The simplest loop there is: wait for the watcher or a signal, take all there is, wait again.
  */
 #include <inttypes.h>
 #include <nswatch.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
-static volatile sig_atomic_t stop;
-
-static void on_signal(int number)
+static int signals(void)
 {
-	(void)number;
-	stop = 1;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
 static void print(const nsw_event *event)
@@ -36,14 +40,9 @@ static void print(const nsw_event *event)
 
 int main(int argc, char **argv)
 {
-	struct sigaction action = { .sa_handler = on_signal };
 	nsw_options *options = nsw_options_new();
 	nsw_watcher *watcher = NULL;
-	int rc = 0;
-
-	/* no SA_RESTART: a signal ends poll() with EINTR */
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	int rc = 0, ending = signals();
 
 	if (argc > 1)
 		rc = nsw_options_set_dir(options, argv[1]);
@@ -51,16 +50,18 @@ int main(int argc, char **argv)
 		rc = nsw_open(NSW_SOURCE_NAMED, options, &watcher);
 	nsw_options_free(options);
 
-	while (rc >= 0 && !stop) {
-		struct pollfd fd = { .fd = nsw_fd(watcher), .events = POLLIN };
+	while (rc >= 0) {
+		struct pollfd fds[] = { { .fd = nsw_fd(watcher), .events = POLLIN }, { .fd = ending, .events = POLLIN } };
 		const nsw_event *event;
 
-		if (poll(&fd, 1, -1) < 0)
-			continue;
+		poll(fds, 2, -1);
+		if (fds[1].revents)
+			break;
 		while ((rc = nsw_next_event(watcher, &event)) > 0)
 			print(event);
 	}
 	nsw_close(watcher);
+	close(ending);
 	if (rc < 0) {
 		fprintf(stderr, "monitor: %s\n", nsw_strerror(rc));
 		return 1;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::ptr::{null, null_mut};
 use std::sync::LazyLock;
 
-use nswatch::capi::{about::*, event::*, options::*, watcher::*};
+use nswatch::capi::{about::*, event::*, nsid::*, options::*, watcher::*};
 
 /// The directory that this process plays with.
 static DIR: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -134,7 +134,43 @@ impl Machine<'_> {
                     assert!(!nsw_event_type_name(number.cast_unsigned()).is_null());
                     expect(nsw_open(NSW_SOURCE_NAMED, self.options, null_mut()), &[-libc::EINVAL]);
                 }
+                16 => self.ask(null_watcher)?,
                 _ => self.happen()?,
+            }
+        }
+        Some(())
+    }
+
+    /// Ids, of anything: an answer is stored only if there is one, and an error is one that is explained.
+    fn ask(&mut self, nowhere: bool) -> Option<()> {
+        const UNTOUCHED: i32 = 0x5eed;
+        let (which, number, other) = (self.byte()?, self.number()?.cast_signed(), self.number()?.cast_signed());
+        let path = self.path()?;
+        let path = path.as_ref().map_or(null::<c_char>(), |path| path.as_ptr());
+        let mut answer = UNTOUCHED;
+        let out = if nowhere { null_mut() } else { &raw mut answer };
+        let (mut list, mut count) = ([UNTOUCHED; 4], 0);
+        // SAFETY: as nswatch.h demands: every pointer is NULL or live, and the list has room for four.
+        unsafe {
+            let rc = match which % 6 {
+                0 => nsid_get_for_pid(number, out),
+                1 => nsid_get_for_fd(number, out),
+                2 => nsid_get_for_name(path, out),
+                3 => nsid_assign(number, other, out),
+                4 => nsid_translate(number, other, out),
+                _ => {
+                    let rc = nsid_list(list.as_mut_ptr(), which as usize % 5, &mut count);
+                    assert!(rc != 0 || list.iter().skip((which as usize % 5).min(count)).all(|id| *id == UNTOUCHED));
+                    rc
+                }
+            };
+            match rc {
+                0 => assert!(!nowhere || which % 6 == 5),
+                _ => {
+                    assert!(rc < 0 && answer == UNTOUCHED, "{rc}");
+                    let text = std::ffi::CStr::from_ptr(nsw_strerror(rc)).to_bytes();
+                    assert!(!text.starts_with(b"unexpected error"), "{rc}");
+                }
             }
         }
         Some(())

@@ -10,6 +10,7 @@
 
 pub mod about;
 pub mod event;
+pub mod feature;
 pub mod nsid;
 pub mod options;
 pub mod watcher;

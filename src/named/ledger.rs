@@ -115,7 +115,7 @@ impl Ledger {
     }
 
     /// Tells all that is held back.
-    fn flush(&mut self, out: &mut Outbox) {
+    pub(crate) fn flush(&mut self, out: &mut Outbox) {
         if let Some(window) = &mut self.window {
             window.tell_until(Duration::MAX, &self.roster, out);
         }

@@ -8,8 +8,8 @@
 mod ledger;
 mod location;
 mod mounted;
-mod mounts;
-mod probe;
+pub(crate) mod mounts;
+pub(crate) mod probe;
 mod readiness;
 mod roster;
 pub(crate) mod wire;
@@ -44,10 +44,6 @@ const BUFFER: usize = 16 * 1024;
 /// How many reads without an event one drain makes before it yields.
 const READS: usize = 16;
 
-/// How many times one drain reads again because it walked: the watches that a walk gives up say so in the queue, and
-/// would wake the consumer for nothing.
-const ROUNDS: usize = 4;
-
 /// How many reads fetch all that an inotify queue of the default length can hold.
 const READS_OF_A_QUEUE: usize = 16384 * 272 / BUFFER;
 
@@ -56,8 +52,10 @@ pub(crate) struct Named {
     inotify: Inotify,
     buffer: Box<[u8]>,
     location: Location,
-    /// The directory has been told as there.
+    /// The directory is there, as far as it is known.
     present: bool,
+    /// That it is has been told.
+    told: bool,
     ledger: Ledger,
     readiness: Readiness,
     probe: Probe,
@@ -104,6 +102,7 @@ impl Named {
             buffer: vec![0; BUFFER].into_boxed_slice(),
             location: Location::new(&options.dir)?,
             present: false,
+            told: false,
             ledger: Ledger::new(options.settle, &epoll)?,
             readiness: Readiness::new(epoll, options.mount_events),
             probe: Probe::detect(),
@@ -135,9 +134,7 @@ impl Named {
             };
             out.learned_now();
             let buffer = std::mem::take(&mut self.buffer);
-            for notice in wire::notices(buffer.get(..n).unwrap_or_default()) {
-                self.notice(&notice, out);
-            }
+            self.take_in(buffer.get(..n).unwrap_or_default(), out);
             self.buffer = buffer;
             let enough = match self.due.look {
                 // what is in the queue now is older than the look to come
@@ -150,6 +147,20 @@ impl Named {
             }
         }
         Ok(false)
+    }
+
+    /// Takes in what one read returned.
+    fn take_in(&mut self, bytes: &[u8], out: &mut Outbox) {
+        for notice in wire::notices(bytes) {
+            self.notice(&notice, out);
+        }
+    }
+
+    /// What a read of these bytes would do, whatever they are: for the fuzzer.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn pretend(&mut self, bytes: &[u8], out: &mut Outbox) -> Result<()> {
+        self.take_in(bytes, out);
+        self.catch_up(out)
     }
 
     fn notice(&mut self, notice: &Notice<'_>, out: &mut Outbox) {
@@ -177,6 +188,7 @@ impl Named {
 
     /// The kernel has lost notices, nobody knows how many: a look is due.
     fn lost(&mut self, out: &mut Outbox) {
+        self.ledger.flush(out);
         out.push(EventKind::Overflow { dropped: 0 }, false);
         let vacated = std::mem::take(&mut self.due.vacated);
         self.due = Due { walk: true, look: Some(Telling::Replayed), synced: true, vacated };
@@ -184,6 +196,8 @@ impl Named {
 
     /// Does what is due.
     fn catch_up(&mut self, out: &mut Outbox) -> Result<()> {
+        // it may be a mount or the clock that woke us, of which nothing was read
+        out.learned_now();
         // first, as what follows can fail
         self.ledger.tell_settled(out)?;
         let tidings = self.readiness.hear(&self.location).inspect_err(|_| {
@@ -195,12 +209,22 @@ impl Named {
             Tidings::Way => self.due.walk = true,
             Tidings::Names => {}
         }
-        if self.due.walk || self.due.look.is_some() {
+        if self.is_to_walk() {
             let arrival = self.location.walk(&self.inotify)?;
             self.due.walk = false;
             // what a comparison finds out about the directory is no more news than what it finds out about the names
             self.arrive(arrival, self.due.look.unwrap_or(Telling::News), out)?;
         }
+        self.catch_up_with_names(out)
+    }
+
+    /// Whether it is to be found out where the path leads, or what is there.
+    fn is_to_walk(&self) -> bool {
+        self.due.walk || self.due.look.is_some()
+    }
+
+    /// Does what is due but for that.
+    fn catch_up_with_names(&mut self, out: &mut Outbox) -> Result<()> {
         while let Some(name) = self.due.vacated.first() {
             if self.ledger.roster().state(name.as_c_str()) == State::Absent && self.location.has(name)? {
                 self.ledger.observe(name.as_c_str(), State::Placeholder, out);
@@ -223,7 +247,9 @@ impl Named {
             Arrival::Directory { opened, same: true } => {
                 // it may have been away, and names were looked up in what was in its place; or it is a step on its own
                 // way too, by a link or `..`, and was watched for less while it was walked through
-                self.due.look.get_or_insert(Telling::Changes);
+                if *self.due.look.get_or_insert(Telling::Changes) == Telling::Replayed {
+                    self.tell_directory(true, out);
+                }
                 Some(opened)
             }
             other => {
@@ -232,8 +258,8 @@ impl Named {
                     Arrival::Directory { opened, .. } if !self.ended => {
                         self.present = true;
                         self.due.look = Some(coming);
-                        if self.dir_events && coming != Telling::Silent {
-                            out.push(EventKind::DirCreated, coming == Telling::Replayed);
+                        if coming != Telling::Silent {
+                            self.tell_directory(coming == Telling::Replayed, out);
                         }
                         Some(opened)
                     }
@@ -248,12 +274,19 @@ impl Named {
         Ok(())
     }
 
+    /// Tells that the directory is there, unless that has been told, or is not to be.
+    fn tell_directory(&mut self, replayed: bool, out: &mut Outbox) {
+        if self.dir_events && !std::mem::replace(&mut self.told, true) {
+            out.push(EventKind::DirCreated, replayed);
+        }
+    }
+
     /// Tells that the directory is gone, if it was there.
     fn leave(&mut self, replayed: bool, out: &mut Outbox) {
         if !self.present {
             return;
         }
-        self.present = false;
+        (self.present, self.told) = (false, false);
         // names of a directory that is gone: a look covers whatever comes next
         self.due.vacated.clear();
         self.ledger.begin_look(out);
@@ -262,6 +295,10 @@ impl Named {
         self.ended = !self.parent;
         if self.dir_events || self.ended {
             out.push(EventKind::DirDeleted, replayed);
+        }
+        if self.ended && std::mem::take(&mut self.due.synced) {
+            // nothing will be caught up with after this
+            out.push(EventKind::Synced, false);
         }
     }
 
@@ -299,18 +336,19 @@ impl Named {
 impl Source for Named {
     fn drain(&mut self, out: &mut Outbox) -> Result<Drained> {
         self.check_ended()?;
-        for _ in 0..ROUNDS {
-            let all = self.read(out)?;
-            let walks = self.due.walk || self.due.look.is_some();
-            self.catch_up(out)?;
-            if !out.is_empty() || (all && !walks) {
-                return Ok(Drained::All);
+        let mut all = self.read(out)?;
+        let walks = self.is_to_walk();
+        self.catch_up(out)?;
+        if all && walks && out.is_empty() {
+            // the watches that a walk gives up say so in the queue, and would wake the consumer for nothing
+            all = self.read(out)?;
+            if self.is_to_walk() {
+                // one comparison is enough for one call
+                return Ok(Drained::More);
             }
-            if !all {
-                break;
-            }
+            self.catch_up_with_names(out)?;
         }
-        Ok(Drained::More)
+        Ok(if all || !out.is_empty() { Drained::All } else { Drained::More })
     }
 
     fn resync(&mut self, out: &mut Outbox) -> Result<()> {
@@ -318,12 +356,7 @@ impl Source for Named {
         self.due.look = Some(Telling::Replayed);
         self.due.synced = true;
         self.read(out)?;
-        out.learned_now();
         self.catch_up(out)
-    }
-
-    fn is_over(&self) -> bool {
-        self.ended
     }
 
     fn known(&self) -> u64 {
@@ -342,7 +375,7 @@ impl Source for Named {
 impl Named {
     fn check_ended(&self) -> Result<()> {
         match self.ended {
-            true => Err(Error::new(libc::ENOENT, "go on watching").on(self.location.as_os_str())),
+            true => Err(Error::new(libc::ENOENT, "go on watching").on(self.location.as_os_str()).last()),
             false => Ok(()),
         }
     }

@@ -146,11 +146,28 @@ impl Mounts {
     }
 }
 
+/// Whether mount events can be had.
+pub(crate) fn try_events() -> io::Result<bool> {
+    Means::events().map(|_| true)
+}
+
+/// Whether an AIO poll can be had.
+pub(crate) fn try_poll() -> io::Result<bool> {
+    Means::poll().map(|_| true)
+}
+
 impl Means {
+    fn events() -> io::Result<Self> {
+        MountGroup::new().and_then(|group| group.listen().map(|()| Self::Events(group)))
+    }
+
+    fn poll() -> io::Result<Self> {
+        MountPoll::new().map(Self::Poll)
+    }
+
     fn best() -> io::Result<Self> {
-        let events = || MountGroup::new().and_then(|group| group.listen().map(|()| Self::Events(group)));
         let bare = || File::open("/proc/thread-self/mountinfo").map_err(sys::proc_error).map(Self::Bare);
-        events().or_else(|_| MountPoll::new().map(Self::Poll)).or_else(|error| match error.raw_os_error() {
+        Self::events().or_else(|_| Self::poll()).or_else(|error| match error.raw_os_error() {
             // all there may be are taken, which can last
             Some(libc::EAGAIN) => bare(),
             // the last means is not as good as the others: not to be taken for good because of a moment's shortage

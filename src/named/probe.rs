@@ -28,10 +28,38 @@ pub(crate) struct Found {
     pub(crate) mount_id: Option<u64>,
 }
 
+/// The namespace that the calling thread is in.
+const OWN: &CStr = c"/proc/thread-self/ns/net";
+
+/// What a look at a namespace tells on this kernel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tells {
+    pub(crate) by_handle: bool,
+    pub(crate) has_ns_id: bool,
+    pub(crate) has_mount_id: bool,
+}
+
+/// What a look at the own namespace tells.
+pub(crate) fn try_own() -> io::Result<Tells> {
+    let probe = Probe::detect();
+    // a look that found nothing where there is a namespace has found no /proc
+    let found = probe.look(CWD, OWN)?.ok_or_else(|| io::Error::from_raw_os_error(libc::EOPNOTSUPP))?;
+    Ok(Tells {
+        by_handle: matches!(probe, Probe::Handles { .. }),
+        has_ns_id: found.netns.ns_id != 0,
+        has_mount_id: found.mount_id.is_some(),
+    })
+}
+
+/// Whether a mount says what it is mounted on: that of /proc, which is within reach wherever this process is rooted.
+pub(crate) fn try_statmount() -> io::Result<bool> {
+    let proc = sys::stat(CWD, c"/proc/thread-self", 0).map_err(sys::proc_error)?;
+    Ok(matches!(proc.mount_id.map(sys::parent_mount).transpose()?, Some(Some(_))))
+}
+
 impl Probe {
     pub(crate) fn detect() -> Self {
-        let own = c"/proc/thread-self/ns/net";
-        match (sys::handle(CWD, own), sys::stat(CWD, own, 0)) {
+        match (sys::handle(CWD, OWN), sys::stat(CWD, OWN, 0)) {
             (Ok(Some(handle)), Ok(stat)) if u64::from(handle.ino) == stat.ino => Self::Handles { dev: stat.dev },
             _ => Self::Opens,
         }
@@ -80,13 +108,19 @@ fn by_opening(at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<(Found, Owne
     let found = sys::open(at, path, libc::O_PATH)?;
     let Some(namespace) = sys::net_namespace(found.as_fd())? else { return Ok(None) };
     let stat = sys::stat(namespace.as_fd(), c"", 0)?;
-    let ns_id = sys::net_namespace_id(&namespace).unwrap_or(0);
-    let stamp = match stat.mount_id {
-        _ if ns_id != 0 => 0,
-        Some(mount_id) => mount_id,
+    let ns_id = match sys::net_namespace_id(&namespace) {
+        Err(error) if is_shortage(&error) => return Err(error),
+        ns_id => ns_id.unwrap_or(0),
+    };
+    let stamp = if ns_id != 0 {
+        0
+    } else if sys::stat(at, path, libc::AT_SYMLINK_NOFOLLOW)?.is_symlink {
         // nothing keeps the inode that a symbolic link leads to: its change time changes although nothing else does
-        None if sys::stat(at, path, libc::AT_SYMLINK_NOFOLLOW)?.is_symlink => 0,
-        None => stat.ctime_ns,
+        stat.mount_id.unwrap_or(0)
+    } else {
+        // its mount keeps the inode, which was made after the last one of the same number was gone; not the id of the
+        // mount: binding the directory onto itself gives each name another one
+        stat.ctime_ns
     };
     let netns = Netns { dev: stat.dev, ino: stat.ino, ns_id, stamp };
     Ok(Some((Found { netns, mount_id: stat.mount_id }, namespace)))

@@ -75,6 +75,22 @@ pub(crate) struct Channel {
     has_read_much: bool,
 }
 
+/// Whether questions are checked strictly.
+pub(crate) fn try_strict() -> io::Result<bool> {
+    Ok(Channel::open()?.checked().strict)
+}
+
+/// Whether the ids of a peer can be asked for. No namespace has the id -1: a kernel that looks at it refuses.
+pub(crate) fn try_target() -> io::Result<bool> {
+    match Channel::open()?.checked().list(Some(-1)) {
+        Ok(_) => Ok(false),
+        Err(Refusal { errno: libc::EINVAL, .. }) => Ok(true),
+        // what is told where the kernel does not check strictly, not a shortage
+        Err(Refusal { errno: libc::EOPNOTSUPP, .. }) => Ok(false),
+        Err(Refusal { errno, .. }) => Err(io::Error::from_raw_os_error(errno)),
+    }
+}
+
 /// All ids, as far as they could be had.
 #[derive(Debug)]
 pub(crate) struct Listing {

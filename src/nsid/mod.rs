@@ -11,8 +11,8 @@
 //! replay at open, the recovery from an overflow, and `resync` alike; what was notified while it was made is newer
 //! than it and goes by itself.
 
-mod channel;
-mod listener;
+pub(crate) mod channel;
+pub(crate) mod listener;
 mod query;
 mod roster;
 mod sockets;
@@ -162,16 +162,21 @@ impl<K: Kernel> Nsid<K> {
         while left > 0 {
             let (inbox, overflow) = (&mut self.inbox, &mut self.due.overflow);
             let heard = self.kernel.hear(&mut |bytes, origin| *overflow |= !take(bytes, origin, inbox));
-            match heard.doing("read notifications of namespace ids")? {
+            let read = match heard.doing("read notifications of namespace ids")? {
                 Heard::Nothing => return Ok(true),
-                Heard::Loss => self.due.overflow = true,
-                Heard::Datagrams(n) => left = left.saturating_sub(n),
-            }
+                Heard::Loss => {
+                    self.due.overflow = true;
+                    1
+                }
+                Heard::Datagrams(n) => n,
+            };
+            left = left.saturating_sub(read);
         }
         Ok(false)
     }
 
-    /// Empties the queue; `false` if it overflowed time and again meanwhile.
+    /// Empties the queue; `false` if it overflowed meanwhile, time and again or in the course of one long read: that is
+    /// enough for one call.
     ///
     /// What is in it is older than what was lost, and until it is empty more is lost in silence: the kernel tells of
     /// an overflow once. So it has to be read to the end, or as far as it can reach, without another one.
@@ -180,9 +185,9 @@ impl<K: Kernel> Nsid<K> {
             self.due.overflow = false;
             let read = self.read(self.kernel.capacity());
             let again = std::mem::replace(&mut self.due.overflow, true);
-            read?;
-            if !again {
-                return Ok(true);
+            let all = read?;
+            if !again || !all {
+                return Ok(!again);
             }
         }
         Ok(false)

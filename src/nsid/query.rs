@@ -30,6 +30,15 @@ fn channel(doing: &'static str) -> Result<Channel> {
 /// # Errors
 /// `EINVAL`: `pid` is not positive. `ESRCH`: there is no such process. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a
 /// limit was reached.
+///
+/// ```
+/// match nswatch::nsid::get_for_pid(std::process::id() as i32)? {
+///     Some(nsid) => println!("the own namespace is {nsid} to itself"),
+///     None => println!("the own namespace has no id, as usual"),
+/// }
+/// assert!(nswatch::nsid::get_for_pid(0).is_err());
+/// # Ok::<(), nswatch::Error>(())
+/// ```
 pub fn get_for_pid(pid: i32) -> Result<Option<i32>> {
     let pid = u32::try_from(pid).ok().filter(|pid| *pid > 0).ok_or_else(|| Error::new(libc::EINVAL, ASK))?;
     let whose = Attributes { pid: Some(pid), ..Attributes::default() };
@@ -40,6 +49,14 @@ pub fn get_for_pid(pid: i32) -> Result<Option<i32>> {
 ///
 /// # Errors
 /// `EINVAL`: `namespace` is something else. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached.
+///
+/// ```
+/// use nswatch::nsid;
+///
+/// let own = nsid::open("/proc/self/ns/net")?;
+/// assert_eq!(nsid::get_for_fd(&own)?, nsid::get_for_pid(std::process::id() as i32)?);
+/// # Ok::<(), nswatch::Error>(())
+/// ```
 pub fn get_for_fd(namespace: impl AsFd) -> Result<Option<i32>> {
     let fd = Some(namespace.as_fd().as_raw_fd().unsigned_abs());
     channel(ASK)?.get(Attributes { fd, ..Attributes::default() }).map_err(|refusal| refusal.doing(ASK))
@@ -51,6 +68,14 @@ pub fn get_for_fd(namespace: impl AsFd) -> Result<Option<i32>> {
 ///
 /// # Errors
 /// As [`open`]; and `ENOBUFS`: a limit was reached.
+///
+/// ```
+/// use nswatch::nsid;
+///
+/// assert_eq!(nsid::get_for_name("/proc/self/ns/net")?, nsid::get_for_pid(std::process::id() as i32)?);
+/// assert!(nsid::get_for_name("../blue").is_err());
+/// # Ok::<(), nswatch::Error>(())
+/// ```
 pub fn get_for_name(name: impl AsRef<OsStr>) -> Result<Option<i32>> {
     let name = name.as_ref();
     get_for_fd(open_for("ask for the id of the namespace", name)?).map_err(|error| error.on(name))
@@ -65,6 +90,13 @@ pub fn get_for_name(name: impl AsRef<OsStr>) -> Result<Option<i32>> {
 /// `EINVAL`: `name` is empty, has `..` as a component or a NUL byte in it, or leads to something that is no network
 /// namespace. `ENOENT`, `EACCES`, `ENOTDIR`, `ENAMETOOLONG`, `ELOOP`: as in `open(2)`. `EMFILE`, `ENFILE`, `ENOMEM`:
 /// a limit was reached.
+///
+/// ```
+/// // nothing but a network namespace is opened
+/// assert!(nswatch::nsid::open("/proc/self/ns/net").is_ok());
+/// assert!(nswatch::nsid::open("/proc/self/ns/uts").is_err());
+/// assert!(nswatch::nsid::open("/dev/null").is_err());
+/// ```
 pub fn open(name: impl AsRef<OsStr>) -> Result<OwnedFd> {
     open_for("open the network namespace", name.as_ref())
 }
@@ -93,6 +125,16 @@ fn open_for(doing: &'static str, name: &OsStr) -> Result<OwnedFd> {
 /// `EINVAL`: `wanted` is negative, or `namespace` is something else. `EEXIST`: it has an id already, or another has
 /// the wanted one. `EPERM`: `CAP_NET_ADMIN` over the namespace that the calling thread is in is missing. `EMFILE`,
 /// `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached.
+///
+/// ```no_run
+/// use nswatch::nsid;
+///
+/// // who has no name: the process 4711
+/// let namespace = nsid::open("/proc/4711/ns/net")?;
+/// let id = nsid::assign(&namespace, None)?;
+/// println!("it is {id} here, and a watcher tells when it dies");
+/// # Ok::<(), nswatch::Error>(())
+/// ```
 pub fn assign(namespace: impl AsFd, wanted: Option<i32>) -> Result<i32> {
     if wanted.is_some_and(|nsid| nsid < 0) {
         return Err(Error::new(libc::EINVAL, ASSIGN));
@@ -112,6 +154,17 @@ pub fn assign(namespace: impl AsFd, wanted: Option<i32>) -> Result<i32> {
 /// `CAP_NET_ADMIN` over `from` is missing. `EOPNOTSUPP`: before Linux 5.0. `EOVERFLOW`: `from` has more ids than the
 /// kernel lists, 900 on Linux 6.18, and `nsid` comes after them. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`:
 /// a limit was reached.
+///
+/// ```no_run
+/// use nswatch::{EventKind, Options, Watcher, nsid};
+///
+/// for event in Watcher::nsid(&Options::new().all_nsid(true))? {
+///     if let EventKind::NsidNew { nsid, origin: Some(peer), .. } = *event?.kind() {
+///         println!("{nsid} in {peer} is {:?} here", nsid::translate(nsid, peer)?);
+///     }
+/// }
+/// # Ok::<(), nswatch::Error>(())
+/// ```
 pub fn translate(nsid: i32, from: i32) -> Result<Option<i32>> {
     if nsid < 0 || from < 0 {
         return Err(Error::new(libc::EINVAL, TRANSLATE));
@@ -134,6 +187,12 @@ pub fn translate(nsid: i32, from: i32) -> Result<Option<i32>> {
 /// # Errors
 /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached. `EAGAIN`: the kernel was interrupted time and again.
 /// `EOPNOTSUPP`: before Linux 4.2.
+///
+/// ```
+/// let ids = nswatch::nsid::list()?;
+/// assert!(ids.is_sorted());
+/// # Ok::<(), nswatch::Error>(())
+/// ```
 pub fn list() -> Result<Vec<i32>> {
     let listing = channel(LIST)?.list(None).map_err(|refusal| refusal.doing(LIST))?;
     Ok(listing.ids.into_iter().map(|listed| listed.nsid).collect())

@@ -1,5 +1,6 @@
 //! The source against a kernel that is simulated, with all that a real one does rarely: notifications late and out of
-//! order, numbers used again at once, namespaces that are dying, full queues, and changes between any two system calls.
+//! order, numbers used again at once, namespaces that are dying, full queues, changes between any two system calls, and
+//! calls that fail.
 
 use super::channel::{Listed, Listing, Refusal};
 use super::wire::{self, Attributes, Header};
@@ -59,6 +60,8 @@ struct Simulation {
     steps: std::vec::IntoIter<Step>,
     /// How many steps are taken at each system call, in turns.
     pace: std::iter::Cycle<std::vec::IntoIter<usize>>,
+    /// Which system calls fail, in turns.
+    faults: std::iter::Cycle<std::vec::IntoIter<bool>>,
     /// Notifications arrive at once, so in order.
     orderly: bool,
     /// Peers are listened to.
@@ -87,6 +90,12 @@ impl Simulation {
                 self.step(step);
             }
         }
+    }
+
+    /// What happens at a system call; `true`: it fails for want of something.
+    fn fails(&mut self) -> bool {
+        self.run();
+        self.faults.next().unwrap_or(false)
     }
 
     fn peers(&self) -> Vec<(i32, u32)> {
@@ -194,7 +203,9 @@ impl Simulation {
 
 impl Kernel for Simulation {
     fn hear(&mut self, take: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Heard> {
-        self.run();
+        if self.fails() {
+            return Err(io::Error::from_raw_os_error(libc::EINTR));
+        }
         if std::mem::take(&mut self.error) {
             return Ok(Heard::Loss);
         }
@@ -222,12 +233,16 @@ impl Kernel for Simulation {
     }
 
     fn exists(&mut self, nsid: i32) -> Result<bool, Refusal> {
-        self.run();
+        if self.fails() {
+            return Err(Refusal::new(libc::ENOMEM));
+        }
         Ok(self.table.get(&nsid).is_some_and(|key| !self.dying.contains(key)))
     }
 
     fn list(&mut self, target: Option<i32>) -> Result<Listing, Refusal> {
-        self.run();
+        if self.fails() {
+            return Err(Refusal::new(libc::ENOMEM));
+        }
         let ids: Vec<i32> = match target {
             None => self.table.keys().copied().collect(),
             Some(peer) => match self.table.get(&peer).filter(|key| !self.dying.contains(key)) {
@@ -242,7 +257,9 @@ impl Kernel for Simulation {
     }
 
     fn own(&mut self) -> Result<Option<i32>, Refusal> {
-        self.run();
+        if self.fails() {
+            return Err(Refusal::new(libc::ENOMEM));
+        }
         Ok(self.table.iter().find(|(_, key)| **key == OWN).map(|(nsid, _)| *nsid))
     }
 }
@@ -290,6 +307,7 @@ struct Run {
     before: Vec<Step>,
     steps: Vec<Step>,
     pace: Vec<usize>,
+    faults: Vec<bool>,
     drains: Vec<bool>,
     orderly: bool,
     closed: bool,
@@ -305,14 +323,17 @@ fn any_run() -> impl Strategy<Value = Run> {
             steps(20),
             steps(400),
             prop_oneof![prop::collection::vec(0..2usize, 1..6), prop::collection::vec(0..9usize, 1..6)],
-            prop::collection::vec(any::<bool>(), 0..20),
+            prop_oneof![Just(vec![]), prop::collection::vec(prop::bool::weighted(0.15), 0..30)],
+            // resyncs would put right what they are not to
+            prop::collection::vec(prop::bool::weighted(0.2), 0..20),
         ),
         (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), prop_oneof![2..6usize, Just(10_000)]),
     )
-        .prop_map(|((before, steps, pace, drains), (orderly, closed, peers, replay, capacity))| Run {
+        .prop_map(|((before, steps, pace, faults, drains), (orderly, closed, peers, replay, capacity))| Run {
             before,
             steps,
             pace,
+            faults,
             drains,
             orderly,
             closed,
@@ -327,6 +348,7 @@ impl Simulation {
         Self {
             steps: Vec::new().into_iter(),
             pace: vec![1].into_iter().cycle(),
+            faults: Vec::new().into_iter().cycle(),
             orderly: run.orderly,
             all: run.peers,
             closed: run.closed,
@@ -361,11 +383,13 @@ fn check(run: Run) -> Result<(), TestCaseError> {
     consumer.take(&mut out);
     // if something was lost meanwhile, it is not complete yet
     prop_assert!(consumer.synced == usize::from(run.replay) || source.unfinished());
+    source.kernel.faults = run.faults.into_iter().cycle();
     for resync in run.drains {
         source.kernel.run();
         if resync {
-            source.resync(&mut out).unwrap();
-        } else if source.drain(&mut out).unwrap() == Drained::All {
+            // after an error it is still due, as after one of a drain
+            source.resync(&mut out).ok();
+        } else if source.drain(&mut out).is_ok_and(|drained| drained == Drained::All) {
             let due = &source.due;
             prop_assert!(!due.overflow && due.look.is_none() && due.peers.is_empty() && source.inbox.is_empty());
         }
@@ -380,13 +404,20 @@ fn check(run: Run) -> Result<(), TestCaseError> {
     while !source.kernel.in_flight.is_empty() {
         source.kernel.deliver(0);
     }
-    for _ in 0..200 {
-        let drained = source.drain(&mut out).unwrap();
+    for round in 0..200 {
+        if round == 20 {
+            source.kernel.faults = Vec::new().into_iter().cycle();
+        }
+        let drained = source.drain(&mut out);
         consumer.take(&mut out);
-        if drained == Drained::All && source.kernel.queue.is_empty() && !source.kernel.error {
+        if drained.is_ok_and(|drained| drained == Drained::All)
+            && source.kernel.queue.is_empty()
+            && !source.kernel.error
+        {
             break;
         }
     }
+    source.kernel.faults = Vec::new().into_iter().cycle();
     prop_assert_eq!(&consumer.wrong, &vec![], "the grammar");
     prop_assert!(!consumer.overflow, "an overflow without synced");
     prop_assert_eq!(out.counters.dropped, source.kernel.drops);
@@ -446,6 +477,7 @@ fn a_late_death_does_not_hide_who_was_born_unheard() {
             before: vec![],
             steps: vec![],
             pace: vec![],
+            faults: vec![],
             drains: vec![],
             orderly: false,
             closed: false,
@@ -475,4 +507,46 @@ fn a_late_death_does_not_hide_who_was_born_unheard() {
         assert_eq!(consumer.wrong, []);
         assert_eq!(consumer.believed, source.kernel.truth(), "at moment {moment}");
     }
+}
+
+/// A kernel that loses whatever there is, and never comes to the end of it.
+#[derive(Debug)]
+struct Lossy {
+    heard: usize,
+}
+
+impl Kernel for Lossy {
+    fn hear(&mut self, _: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Heard> {
+        self.heard += 1;
+        Ok(Heard::Loss)
+    }
+
+    fn lost(&mut self) -> u64 {
+        0
+    }
+
+    fn capacity(&self) -> usize {
+        1000
+    }
+
+    fn exists(&mut self, _: i32) -> Result<bool, Refusal> {
+        Ok(false)
+    }
+
+    fn list(&mut self, _: Option<i32>) -> Result<Listing, Refusal> {
+        Ok(Listing { ids: vec![], until: i32::MAX })
+    }
+
+    fn own(&mut self) -> Result<Option<i32>, Refusal> {
+        Ok(None)
+    }
+}
+
+#[test]
+fn one_call_reads_no_more_than_one_queue_beyond_the_first_batch() {
+    let mut out = Outbox::default();
+    let mut source = Nsid::start(Lossy { heard: 0 }, false, true, &mut out).unwrap();
+    let before = source.kernel.heard;
+    assert_eq!(source.drain(&mut out).unwrap(), Drained::More);
+    assert!(source.kernel.heard - before <= BATCH + source.kernel.capacity(), "{}", source.kernel.heard - before);
 }

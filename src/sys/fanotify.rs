@@ -56,6 +56,7 @@ impl MountGroup {
             )
         })
         .map(drop)
+        .map_err(super::proc_error)
     }
 
     /// Reads what is there, at most one buffer of it; empty when there is nothing.

@@ -86,7 +86,12 @@ pub(crate) fn stat(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::R
         ino: out.stx_ino,
         is_symlink: u32::from(out.stx_mode) & libc::S_IFMT == libc::S_IFLNK,
         is_directory: u32::from(out.stx_mode) & libc::S_IFMT == libc::S_IFDIR,
-        ctime_ns: out.stx_ctime.tv_sec.unsigned_abs().wrapping_mul(1_000_000_000) + u64::from(out.stx_ctime.tv_nsec),
+        ctime_ns: out
+            .stx_ctime
+            .tv_sec
+            .unsigned_abs()
+            .wrapping_mul(1_000_000_000)
+            .wrapping_add(out.stx_ctime.tv_nsec.into()),
         mount_id: unique.then_some(out.stx_mnt_id),
     })
 }
@@ -167,14 +172,14 @@ pub(crate) fn net_namespace(fd: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
     let path = CString::new(proc_path(fd))?;
     let namespace = open(CWD, &path, libc::O_RDONLY).map_err(super::proc_error)?;
     // SAFETY: NS_GET_NSTYPE takes no argument.
-    let ns_type = unsafe { libc::ioctl(namespace.as_raw_fd(), libc::NS_GET_NSTYPE) };
+    let ns_type = check(unsafe { libc::ioctl(namespace.as_raw_fd(), libc::NS_GET_NSTYPE) })?;
     Ok((ns_type == libc::CLONE_NEWNET).then_some(namespace))
 }
 
-/// The never-reused id of an open namespace; `None` before Linux 6.18.
-pub(crate) fn net_namespace_id(namespace: &OwnedFd) -> Option<u64> {
+/// The never-reused id of an open namespace. Fails with `ENOTTY` before Linux 6.18.
+pub(crate) fn net_namespace_id(namespace: &OwnedFd) -> io::Result<u64> {
     let mut id = 0u64;
     // SAFETY: NS_GET_ID writes a 64-bit number.
-    let rc = unsafe { libc::ioctl(namespace.as_fd().as_raw_fd(), NS_GET_ID, &mut id) };
-    (rc == 0).then_some(id)
+    check(unsafe { libc::ioctl(namespace.as_fd().as_raw_fd(), NS_GET_ID, &mut id) })?;
+    Ok(id)
 }

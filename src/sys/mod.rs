@@ -10,6 +10,8 @@ mod fanotify;
 mod files;
 mod mounts;
 mod netlink;
+#[cfg(feature = "tokio")]
+mod reactor;
 
 pub(crate) use aio::MountPoll;
 pub(crate) use fanotify::{MountChange, MountGroup};
@@ -20,6 +22,8 @@ pub(crate) use mounts::parent_mount;
 pub(crate) use netlink::{
     MANY, bind, drops, receive, receive_buffer, receive_many, rtnetlink, send_to_kernel, set_option,
 };
+#[cfg(feature = "tokio")]
+pub(crate) use reactor::Registration;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};

@@ -95,6 +95,26 @@ static void options(void)
 	nsw_options_free(o);
 }
 
+static void features(void)
+{
+	char link[64];
+	int next = open("/dev/null", O_RDONLY);
+
+	close(next);
+	for (uint32_t which = NSW_FEATURE_MOUNT_EVENTS; which <= NSW_FEATURE_ALL_NSID; which++) {
+		int first = nsw_feature(which);
+
+		CHECK(first == 0 || first == 1);
+		CHECK(nsw_feature(which) == first);
+	}
+	CHECK(nsw_feature(0) == -EINVAL);
+	CHECK(nsw_feature(NSW_FEATURE_ALL_NSID + 1) == -EINVAL);
+	CHECK(nsw_feature(UINT32_MAX) == -EINVAL);
+	/* no descriptor is left behind */
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", next);
+	CHECK(access(link, F_OK) == -1);
+}
+
 static int open_errno(const char *dir, uint32_t flags)
 {
 	nsw_options *o = nsw_options_new();
@@ -203,6 +223,7 @@ int main(int argc, char **argv)
 	nulls();
 	texts();
 	options();
+	features();
 	refusals();
 	life();
 	printf("%d passed, %d failed\n", passed, failed);

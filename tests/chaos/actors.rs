@@ -33,26 +33,17 @@ pub const ROLES: [Role; 8] =
 
 /// Acts until the round is over.
 pub fn play(role: Role, stage: &Stage, mut dice: Dice) {
-    while !stage.is_over() {
-        let acting = stage.act();
-        if stage.is_over() {
-            return;
-        }
-        let dice = &mut dice;
-        match role {
-            Role::Ip => ip(stage, dice),
-            Role::Raw => raw(stage, dice),
-            Role::Renamer => renamer(stage, dice),
-            Role::Linker => linker(stage, dice),
-            Role::Surgeon => surgeon(stage, dice),
-            Role::Coverer => coverer(stage, dice),
-            Role::FileStorm => file_storm(stage, dice),
-            Role::MountStorm => mount_storm(stage, dice),
-        }
-        drop(acting);
-        // the reader may want to have quiet, or to have its turn
-        std::thread::yield_now();
-    }
+    let act = match role {
+        Role::Ip => ip,
+        Role::Raw => raw,
+        Role::Renamer => renamer,
+        Role::Linker => linker,
+        Role::Surgeon => surgeon,
+        Role::Coverer => coverer,
+        Role::FileStorm => file_storm,
+        Role::MountStorm => mount_storm,
+    };
+    stage.perform(|| act(stage, &mut dice));
 }
 
 fn ip(stage: &Stage, dice: &mut Dice) {

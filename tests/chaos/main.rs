@@ -2,12 +2,14 @@
 //! that fall at random. Every event is checked against the grammar; whenever all actors hold still, what the watcher
 //! has told must add up to what the kernel has.
 //!
-//! `NSWATCH_SECONDS` says how long (default 5), `NSWATCH_SEED` which dice. A seed fixes what each actor tries and how
+//! `NSWATCH_SECONDS` says how long (default 5), `NSWATCH_SEED` which dice. With `NSWATCH_TINY=1` some watchers
+//! are opened while the queues of inotify and fanotify are set, for the whole machine, to next to nothing. A seed fixes what each actor tries and how
 //! is watched, not how the scheduler interleaves them.
 
 #![allow(missing_docs, unreachable_pub)]
 
 mod actors;
+mod ids;
 mod reader;
 mod stage;
 #[path = "../support/mod.rs"]
@@ -21,7 +23,7 @@ use nswatch::capi::options::*;
 
 use actors::{ROLES, Role};
 use reader::{Reader, Tally};
-use stage::{BY_LINK, Dice, Stage, WITHIN};
+use stage::{BY_LINK, Dice, Round, Stage, WITHIN};
 use support::api::{Api, C, How, Rust};
 use support::thread::{Restriction, elsewhere};
 
@@ -44,6 +46,8 @@ pub struct Plan {
     cast: Vec<Role>,
     scenes: usize,
     opens_in_quiet: bool,
+    /// How much the kernel queues, if not as much as it is set to.
+    kernel_queue: Option<u32>,
     /// The directory by a path without links.
     dir: &'static str,
 }
@@ -78,6 +82,7 @@ impl Plan {
             cast,
             scenes: 1 + dice.below(6),
             opens_in_quiet: dice.one_in(4),
+            kernel_queue: (dice.one_in(3) && may_set_queues()).then(|| dice.pick(&[1, 8, 60, 500])),
             dir,
         }
     }
@@ -111,8 +116,13 @@ impl Plan {
     }
 }
 
+/// Kernel queues are set for the whole machine: only where that was asked for.
+fn may_set_queues() -> bool {
+    number("NSWATCH_TINY").is_some_and(|tiny| tiny != 0)
+}
+
 /// Ends a round, also by a panic.
-struct Curtain<'a>(&'a Stage);
+pub struct Curtain<'a>(pub &'a Round);
 
 impl Drop for Curtain<'_> {
     fn drop(&mut self) {
@@ -152,6 +162,15 @@ fn number(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {text}")))
 }
 
+/// Plays a round, and says which it was if it fails.
+fn play(plan: String, round: impl FnOnce()) -> String {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(round)) {
+        eprintln!("chaos: failed in a round of {plan}");
+        resume_unwind(panic);
+    }
+    plan
+}
+
 #[test]
 fn beliefs_equal_the_truth() {
     let seconds = number("NSWATCH_SECONDS").unwrap_or(5);
@@ -167,13 +186,14 @@ fn beliefs_equal_the_truth() {
     while Instant::now() < end {
         // each round has dice of its own, so that it does not depend on how long the ones before went
         let mut dice = dice.fork();
-        let plan = Plan::new(&mut dice);
-        let result = catch_unwind(AssertUnwindSafe(|| round(&plan, &mut dice, &mut tally)));
-        if let Err(panic) = result {
-            eprintln!("chaos: failed in round {} of seed {seed}: {plan:#?}", tally.rounds);
-            resume_unwind(panic);
-        }
-        assert_eq!(support::kernel::open_fds(), fds, "seed {seed}: descriptors are left open by {plan:#?}");
+        let what = if dice.one_in(5) {
+            let plan = ids::Plan::new(&mut dice);
+            play(format!("{plan:#?}"), || ids::round(&plan, &mut dice, &mut tally))
+        } else {
+            let plan = Plan::new(&mut dice);
+            play(format!("{plan:#?}"), || round(&plan, &mut dice, &mut tally))
+        };
+        assert_eq!(support::kernel::open_fds(), fds, "seed {seed}: descriptors are left open by {what}");
     }
     println!("chaos: seed {seed}: {tally:?}");
     assert!(tally.events > 0 && tally.quiet > 0, "nothing happened");

@@ -31,6 +31,31 @@ pub struct Tally {
     pub ended: u64,
 }
 
+/// The lengths of the kernel's queues, which an instance has from when it is made.
+struct KernelQueues(Vec<(&'static str, String)>);
+
+impl KernelQueues {
+    fn set(length: u32) -> Self {
+        let settings = ["/proc/sys/fs/inotify/max_queued_events", "/proc/sys/fs/fanotify/max_queued_events"];
+        Self(
+            settings
+                .into_iter()
+                .map(|setting| {
+                    let before = std::fs::read_to_string(setting).unwrap();
+                    std::fs::write(setting, length.to_string()).unwrap();
+                    (setting, before)
+                })
+                .collect(),
+        )
+    }
+}
+
+impl Drop for KernelQueues {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|(setting, before)| std::fs::write(setting, before).unwrap());
+    }
+}
+
 /// How many of the last events are kept for who asks what went wrong.
 const KEPT: usize = 60;
 
@@ -55,7 +80,10 @@ impl<'a, A: Api> Reader<'a, A> {
     pub fn open(plan: &'a Plan, stage: &'a Stage, dice: Dice, tally: &'a mut Tally) -> Option<Self> {
         // what is there when nothing is replayed can be known only while nothing changes
         let quiet = (plan.has(NSW_NO_REPLAY) || plan.opens_in_quiet).then(|| stage.quiet());
-        let api = match A::open(&plan.how) {
+        let queues = plan.kernel_queue.map(KernelQueues::set);
+        let opened = A::open(&plan.how);
+        drop(queues);
+        let api = match opened {
             Ok(api) => api,
             // a part of the way may be missing, or be a file, just now
             Err(errno @ (libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => {

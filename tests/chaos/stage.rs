@@ -59,7 +59,18 @@ struct Journal {
 /// How many lines of the journal are kept.
 const LINES: usize = 120;
 
+/// What all who act in a round share, whatever they act on.
+pub struct Round {
+    pub over: AtomicBool,
+    /// Held for reading by each actor in action, for writing by who wants quiet.
+    gate: RwLock<()>,
+    journal: Mutex<Journal>,
+    moved: Condvar,
+    started: Instant,
+}
+
 pub struct Stage {
+    round: Round,
     /// The directory itself, by a path without symbolic links.
     pub dir: PathBuf,
     pub names: Vec<CString>,
@@ -71,12 +82,14 @@ pub struct Stage {
     pub covers: Mutex<Vec<PathBuf>>,
     /// Something was hidden, or shown again, since this was last put down.
     pub veiled: AtomicBool,
-    pub over: AtomicBool,
-    /// Held for reading by each actor in action, for writing by who wants quiet.
-    gate: RwLock<()>,
-    journal: Mutex<Journal>,
-    moved: Condvar,
-    started: Instant,
+}
+
+impl std::ops::Deref for Stage {
+    type Target = Round;
+
+    fn deref(&self) -> &Round {
+        &self.round
+    }
 }
 
 /// A symbolic link that leads to the directory over another one, and one that leads to the directory from within it.
@@ -96,12 +109,24 @@ impl Stage {
             ["blue", "green", "red", "ne ws", "\u{e9}"].map(|n| CString::new(n).unwrap()).into();
         names.push(CString::new(b"\xff\xfe".as_slice()).unwrap());
         Self {
+            round: Round::new(),
             dir: dir.into(),
             names,
             pool: (0..3).map(|_| new_netns()).collect(),
             sleepers: Mutex::new(vec![Sleeper::new(), Sleeper::new()]),
             covers: Mutex::default(),
             veiled: AtomicBool::new(false),
+        }
+    }
+
+    pub fn path(&self, name: &CString) -> PathBuf {
+        self.dir.join(OsStr::from_bytes(name.as_bytes()))
+    }
+}
+
+impl Round {
+    pub fn new() -> Self {
+        Self {
             over: AtomicBool::new(false),
             gate: RwLock::new(()),
             journal: Mutex::default(),
@@ -110,8 +135,18 @@ impl Stage {
         }
     }
 
-    pub fn path(&self, name: &CString) -> PathBuf {
-        self.dir.join(OsStr::from_bytes(name.as_bytes()))
+    /// Acts time and again until the round is over.
+    pub fn perform(&self, mut act: impl FnMut()) {
+        while !self.is_over() {
+            let acting = self.act();
+            if self.is_over() {
+                return;
+            }
+            act();
+            drop(acting);
+            // the reader may want to have quiet, or to have its turn
+            std::thread::yield_now();
+        }
     }
 
     pub fn is_over(&self) -> bool {
@@ -119,7 +154,7 @@ impl Stage {
     }
 
     /// To be held while something is done.
-    pub fn act(&self) -> RwLockReadGuard<'_, ()> {
+    fn act(&self) -> RwLockReadGuard<'_, ()> {
         self.gate.read().unwrap_or_else(PoisonError::into_inner)
     }
 

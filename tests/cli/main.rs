@@ -4,6 +4,7 @@
 
 mod endings;
 mod exec;
+mod features;
 mod ids;
 mod options;
 mod running;
@@ -238,7 +239,7 @@ fn the_manual_page_knows_every_option_and_event() {
     let items: Vec<_> =
         page.lines().filter(|line| line.starts_with(".It ")).flat_map(|line| line.split([' ', ','])).collect();
     let mut seen = 0;
-    for subcommand in ["watch", "list", "id", "exec", "completions"] {
+    for subcommand in ["watch", "list", "id", "exec", "features", "completions"] {
         let (_, help, _) = ends(["help", subcommand]);
         for line in help.iter().map(|line| line.trim_start()) {
             let options = line.split([' ', ',']).take(3).filter_map(|word| word.strip_prefix("--"));

@@ -201,7 +201,8 @@ impl Api for Rust {
     }
 }
 
-fn from_rust(event: &nswatch::Event) -> Ev {
+/// An event of the Rust API.
+pub fn from_rust(event: &nswatch::Event) -> Ev {
     let (kind, nsid, origin, portid, dropped) = match *event.kind() {
         EventKind::Created(_) => (Kind::Created, -1, None, 0, 0),
         EventKind::Ready(..) => (Kind::Ready, -1, None, 0, 0),

@@ -27,6 +27,7 @@ impl Checker {
         let name = event.name.clone().unwrap_or_default();
         match event.kind {
             Kind::Created => {
+                assert_ne!(self.directory, Some(false), "a name in a directory that is gone: {event:?}");
                 let before = self.names.insert(name, None);
                 assert_eq!(before, None, "created twice: {event:?}");
             }

@@ -54,6 +54,14 @@ pub fn listens_to(epoll: RawFd) -> Vec<String> {
     links.map(|link| link.to_string_lossy().into_owned()).collect()
 }
 
+/// The clock of events, in nanoseconds.
+pub fn monotonic_ns() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the structure is ours and lives until the call returns.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) }, 0);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
 /// How many descriptors this process has open.
 pub fn open_fds() -> usize {
     std::fs::read_dir("/proc/thread-self/fd").unwrap().count()

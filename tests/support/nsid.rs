@@ -45,6 +45,16 @@ pub fn living(ids: impl Iterator<Item = i32>) -> Vec<i32> {
     .collect()
 }
 
+/// The id that a namespace has in that of the calling thread; -1: none.
+pub fn id_of(namespace: &OwnedFd) -> i32 {
+    let raw = Raw::new();
+    raw.send(0, &message(90, 1, &[(3, namespace.as_raw_fd())]));
+    let bytes = raw.receive();
+    // the first attribute of the answer is NETNSA_NSID
+    assert_eq!((bytes[4], bytes[22]), (88, 1), "no id in the answer");
+    i32::from_ne_bytes([bytes[24], bytes[25], bytes[26], bytes[27]])
+}
+
 /// The ids in the calling thread's namespace, as `ip netns list-id` has them.
 pub fn list_id() -> Vec<i32> {
     let mut ids: Vec<i32> = run("ip", &["netns", "list-id"])

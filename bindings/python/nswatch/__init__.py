@@ -13,6 +13,7 @@ A layer over the C library libnswatch; see Watcher, Event and EventType. Errors 
 
 from ._errors import Error
 from ._event import Event, EventType
+from ._feature import Feature, feature
 from ._ffi import lib as _lib
 from ._nsid import assign_nsid, list_nsids, nsid_for_fd, nsid_for_name, nsid_for_pid, translate_nsid
 from ._watcher import Stats, Watcher
@@ -23,9 +24,11 @@ __all__ = [
     "Error",
     "Event",
     "EventType",
+    "Feature",
     "Stats",
     "Watcher",
     "assign_nsid",
+    "feature",
     "library_version",
     "list_nsids",
     "nsid_for_fd",

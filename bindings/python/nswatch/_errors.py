@@ -3,6 +3,8 @@
 import builtins
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ._ffi import lib
 
@@ -57,6 +59,15 @@ def error(number: int, path: str | None = None, text: str | None = None) -> Erro
         text = lib.nsw_strerror(-number).decode()
     kind = _CLASSES.get(number, Error)
     return kind(number, text) if path is None else kind(number, text, path)
+
+
+@contextmanager
+def in_our_terms() -> Iterator[None]:
+    """For system calls whose errors mean what they mean to the library: a limit, most often."""
+    try:
+        yield
+    except OSError as failure:
+        raise error(failure.errno or errno.EIO) from None
 
 
 def of_system(failure: OSError, path: str | None = None) -> Error:

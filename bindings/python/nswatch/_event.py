@@ -50,6 +50,10 @@ class EventType(enum.IntEnum):
         stranger._value_ = value
         return stranger
 
+    def __reduce_ex__(self, _protocol: object) -> tuple[type[EventType], tuple[int]]:
+        # some versions of Python, as 3.11.2, copy and pickle by the name, which finds none that is not listed
+        return EventType, (self._value_,)
+
     def __str__(self) -> str:
         name: bytes = lib.nsw_event_type_name(self._value_)
         return name.decode()
@@ -127,12 +131,13 @@ class Event:
         inside are inside. /sys keeps showing the namespace that it was mounted in.
 
         The namespace belongs to the thread, not to the block: in a coroutine, do not await inside, because other
-        tasks of the thread would run inside too; in a generator, do not yield inside. Not to be used by several
-        blocks of one thread but nested.
+        tasks of the thread would run inside too; in a generator, do not yield inside. Blocks may be nested. A block
+        that is left by another thread is a RuntimeError, and the thread that entered stays inside.
 
         Takes CAP_SYS_ADMIN, here and over the user namespace that owns the network namespace.
 
-        Raises as open_netns(), and nswatch.Error: EPERM: a capability is missing.
+        Raises as open_netns(), and nswatch.Error: EPERM: a capability is missing. At the end of a block that gave up
+        its capabilities the error says that the thread stays inside; what the block raised is its __context__.
         """
         with self.open_netns() as fd, _netns.entered(fd):
             yield

@@ -43,6 +43,15 @@ CONSTANTS = {
     "NSW_QUEUE_BLOCK": 1,
     "NSW_QUEUE_DROP_NEWEST": 2,
     "NSW_QUEUE_DROP_OLDEST": 3,
+    "NSW_FEATURE_MOUNT_EVENTS": 1,
+    "NSW_FEATURE_MOUNT_POLL": 2,
+    "NSW_FEATURE_NS_ID": 3,
+    "NSW_FEATURE_MOUNT_ID": 4,
+    "NSW_FEATURE_NS_HANDLES": 5,
+    "NSW_FEATURE_STATMOUNT": 6,
+    "NSW_FEATURE_STRICT_DUMP": 7,
+    "NSW_FEATURE_TARGET_NSID": 8,
+    "NSW_FEATURE_ALL_NSID": 9,
 }
 
 # the opaque handles: nsw_watcher *, nsw_options *, nsw_event *
@@ -189,6 +198,11 @@ PROTOTYPES: list[tuple[Any, ...]] = [
     (
         "int nsid_list(int32_t *nsids, size_t capacity, size_t *count)",
         *(c_int, POINTER(c_int32), c_size_t, POINTER(c_size_t)),
+    ),
+    # features
+    (
+        "int nsw_feature(uint32_t which)",
+        *(c_int, c_uint32),
     ),
     # about the library
     (

@@ -11,6 +11,7 @@ import os
 import platform
 import stat
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -52,7 +53,7 @@ def reopen(path: str, dev: int, ino: int, ns_id: int | None, stamped: int) -> in
         try:
             # namespaces are on a device of their own
             is_namespace = os.fstat(handle).st_dev == dev
-            fd = os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_CLOEXEC) if is_namespace else -1
+            fd = os.open(f"/proc/thread-self/fd/{handle}", os.O_RDONLY | os.O_CLOEXEC) if is_namespace else -1
         finally:
             os.close(handle)
     except OSError as failure:
@@ -76,25 +77,33 @@ def _same(fd: int, path: str, ns_id: int | None, stamped: int) -> bool:
     return int.from_bytes(fcntl.ioctl(fd, _NS_GET_ID, bytes(8)), sys.byteorder) == ns_id
 
 
+_HERE = "/proc/thread-self/ns/net"
+
+
 @contextmanager
 def entered(fd: int) -> Iterator[None]:
     """Runs a block with the calling thread in an open network namespace."""
+    thread = threading.get_ident()
     try:
-        before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        before = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as failure:
-        raise of_system(failure, "/proc/thread-self/ns/net") from None
+        raise of_system(failure, _HERE) from None
     try:
-        _enter(fd)
         try:
+            _enter(fd, "enter a network namespace")
             yield
         finally:
-            _enter(before)
+            if threading.get_ident() != thread:
+                raise RuntimeError("a block that is in another network namespace was left by another thread")
+            # whatever a signal handler raised, and wherever: the way back depends on where the thread is by now
+            if not os.path.samestat(os.stat(_HERE), os.fstat(before)):
+                _enter(before, "go back: this thread stays in another network namespace")
     finally:
         os.close(before)
 
 
-def _enter(fd: int) -> None:
+def _enter(fd: int, what: str) -> None:
     # os.setns() came with Python 3.12
     if _setns(fd, CLONE_NEWNET) != 0:
         number = ctypes.get_errno()
-        raise error(number, text=f"cannot enter a network namespace: {os.strerror(number)}")
+        raise error(number, text=f"cannot {what}: {os.strerror(number)}")

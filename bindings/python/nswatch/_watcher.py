@@ -10,17 +10,18 @@ import select
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ctypes import byref
 from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import Literal
 
-from . import _event
-from ._errors import check, error
+from . import _event, _signals
+from ._errors import check, error, in_our_terms
 from ._event import Event
 from ._ffi import CONSTANTS, handle, lib
+from ._loop import Reader, running
 
 _SOURCES = {"named": CONSTANTS["NSW_SOURCE_NAMED"], "nsid": CONSTANTS["NSW_SOURCE_NSID"]}
 _POLICIES = {
@@ -68,7 +69,7 @@ class Watcher:
     ``async for``, by poll(), or in an event loop of your own by fileno(). Close it by the with statement or close().
 
     It may be used by several threads or tasks: each event goes to one of them. Iterating ends when the watcher is
-    closed, by whichever of them.
+    closed, by whichever of them. A child of os.fork() may not use it (RuntimeError) and opens its own.
 
     Arguments, all but the first by keyword:
 
@@ -95,8 +96,7 @@ class Watcher:
         The size of the socket's receive buffer in bytes; 0: the library's choice. Only for "nsid".
     queue
         Ask for a background thread that takes events from the kernel as they come, into a queue of that many events,
-        1 to 1048576. The price: a process with such a thread cannot unshare(CLONE_NEWUSER) any more, and a child of
-        os.fork() must not touch the watcher. None: no thread.
+        1 to 1048576. The price: a process with such a thread cannot unshare(CLONE_NEWUSER) any more. None: no thread.
     queue_policy
         What a full queue does: ``"block"``: the thread waits; ``"drop-newest"``, ``"drop-oldest"``: what is dropped
         is counted, told by OVERFLOW, and made good by a resync.
@@ -130,13 +130,14 @@ class Watcher:
     ) -> None:
         self._handle: int | None = None
         self._closed = True
+        self._process = os.getpid()
         # one thread at a time in the library; a signal handler that interrupts it is the same thread
         self._lock = threading.RLock()
         self._taking = False
         # the handle is freed when it is closed and nobody uses it: a thread that waits, one in the library, a loop
         self._users = 0
         self._wake: int | None = None
-        self._loops: dict[asyncio.AbstractEventLoop, _Reader] = {}
+        self._loops: dict[asyncio.AbstractEventLoop, Reader] = {}
         self._burst = 0
 
         if source not in _SOURCES:
@@ -201,7 +202,7 @@ class Watcher:
 
     def __del__(self) -> None:
         # without the attribute, __init__ has not come to it
-        if not getattr(self, "_closed", True):
+        if not getattr(self, "_closed", True) and self._process == os.getpid():
             warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
             self.close()
 
@@ -214,14 +215,17 @@ class Watcher:
         """Closes the watcher. Once more does nothing.
 
         It may be called from any thread, from any task and from a signal handler. Those that wait for an event are
-        woken up: iterating ends, poll() raises ValueError.
+        woken up: iterating ends, poll() raises ValueError. In a child of os.fork() it leaves the watcher alone, which
+        is the parent's; the child's copies of its descriptors end with the child, or as it executes a program.
         """
         if self._closed:
             return
         self._closed = True
+        if self._process != os.getpid():
+            return
         with self._lock:
             for loop, reader in list(self._loops.items()):
-                if loop.is_running() and loop is not _running_loop():
+                if loop.is_running() and loop is not running():
                     try:
                         loop.call_soon_threadsafe(reader.stop)
                         continue
@@ -247,7 +251,8 @@ class Watcher:
         """Waits for the next event; None: there was none for ``timeout`` seconds.
 
         timeout: how long to wait, in seconds; 0: not at all; None: for ever. Signals are handled meanwhile: Ctrl-C
-        raises KeyboardInterrupt at once.
+        raises KeyboardInterrupt at once. What a handler raises may replace an event that has just been taken: a program
+        that goes on afterwards, and must miss none, has its handlers set a flag or call close() instead.
 
         Raises ValueError if the watcher is closed, also while it waits, and nswatch.Error:
         EMFILE, ENFILE, ENOMEM, ENOSPC: a limit kept the watcher from looking. Nothing is lost: call it again;
@@ -260,7 +265,7 @@ class Watcher:
         if event is not None or timeout == 0:
             return event
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self._waiting() as poller:
+        with self._waiting() as (poller, woken):
             while event is None:
                 left = _LONGEST_WAIT
                 if deadline is not None:
@@ -268,6 +273,7 @@ class Watcher:
                     if left <= 0:
                         return None
                 poller.poll(math.ceil(left * 1000))
+                woken()
                 event = self._take()
         return event
 
@@ -342,7 +348,13 @@ class Watcher:
 
     # inside
 
+    def _check_process(self) -> None:
+        # a child would take events away from its parent, and a lock that another thread holds is never released there
+        if self._process != os.getpid():
+            raise RuntimeError(f"the watcher belongs to process {self._process}: a child of os.fork() opens its own")
+
     def _check_open(self) -> None:
+        self._check_process()
         if self._closed:
             raise ValueError("the watcher is closed")
 
@@ -358,6 +370,7 @@ class Watcher:
     @contextmanager
     def _using(self) -> Iterator[int | None]:
         """The handle, for this thread alone, and alive until the block ends whoever closes it meanwhile."""
+        self._check_process()
         with self._lock:
             self._users += 1
             try:
@@ -383,21 +396,20 @@ class Watcher:
                 self._taking = False
 
     @contextmanager
-    def _waiting(self) -> Iterator[select.poll]:
-        """What to wait on for an event, or for close() by another thread."""
+    def _waiting(self) -> Iterator[tuple[select.poll, Callable[[], None]]]:
+        """What to wait on for an event, a signal, or close() by another thread; and what to call after a wake-up."""
         with self._lock:
             self._users += 1
         try:
             with self._using():
                 if self._wake is None:
-                    try:
+                    with in_our_terms():
                         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-                    except OSError as failure:
-                        raise error(failure.errno or errno.EIO) from None
             poller = select.poll()
             poller.register(self._fd, select.POLLIN)
             poller.register(self._wake, select.POLLIN)
-            yield poller
+            with _signals.noticed(poller) as woken:
+                yield poller, woken
         finally:
             with self._lock:
                 self._users -= 1
@@ -411,56 +423,12 @@ class Watcher:
                 return
             reader = self._loops.get(loop)
             if reader is None:
-                reader = _Reader(self, loop)
+                reader = Reader(self, loop)
             woken = reader.enter()
         try:
             await woken
         finally:
             reader.leave(woken)
-
-
-class _Reader:
-    """The tasks of one event loop that wait for a watcher."""
-
-    def __init__(self, watcher: Watcher, loop: asyncio.AbstractEventLoop) -> None:
-        self._watcher = watcher
-        self._loop = loop
-        self._waiters: set[asyncio.Future[None]] = set()
-        loop.add_reader(watcher._fd, self.stop)
-        watcher._loops[loop] = self
-        watcher._users += 1
-
-    def enter(self) -> asyncio.Future[None]:
-        woken = self._loop.create_future()
-        self._waiters.add(woken)
-        return woken
-
-    def leave(self, woken: asyncio.Future[None]) -> None:
-        self._waiters.discard(woken)
-        if not self._waiters:
-            self.stop()
-
-    def stop(self) -> None:
-        """Wakes them all: one of them gets the event, the others wait again."""
-        watcher = self._watcher
-        with watcher._lock:
-            if watcher._loops.get(self._loop) is not self:
-                return
-            del watcher._loops[self._loop]
-            if not self._loop.is_closed():
-                self._loop.remove_reader(watcher._fd)
-            for woken in self._waiters:
-                if not woken.done():
-                    woken.set_result(None)
-            watcher._users -= 1
-            watcher._free_if_unused()
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 def _u32(name: str, number: int) -> int:

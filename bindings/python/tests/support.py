@@ -1,9 +1,11 @@
 """What the tests share: real namespaces, deadlines, and a count of what is open."""
 
 import contextlib
+import ctypes
 import gc
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import unittest
@@ -51,6 +53,14 @@ def open_files() -> dict[str, str]:
 
 def namespace_here() -> int:
     return os.stat("/proc/thread-self/ns/net").st_ino
+
+
+def drop_capabilities() -> None:
+    """Of the calling thread alone."""
+    header = struct.pack("Ii", 0x20080522, 0)
+    capset = ctypes.CDLL(None, use_errno=True).capset
+    if capset(header, bytes(24)) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
 
 
 def python(*arguments: str, stdin: int | None = None) -> "subprocess.Popen[bytes]":
@@ -101,6 +111,7 @@ __all__ = [
     "EventType",
     "TestCase",
     "Watcher",
+    "drop_capabilities",
     "ip_netns",
     "kinds",
     "namespace_here",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import nswatch
-from nswatch import EventType, _ffi
+from nswatch import EventType, Feature, _ffi
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -84,6 +84,11 @@ class Abi(unittest.TestCase):
         self.assertEqual({each.name: each.value for each in EventType}, found)
         for each in EventType:
             self.assertEqual(str(each), each.name.lower())
+
+    def test_the_features_are_those_of_the_header(self) -> None:
+        prefix = "NSW_FEATURE_"
+        found = {name[len(prefix) :]: value for name, value in constants(header()).items() if name.startswith(prefix)}
+        self.assertEqual({each.name: each.value for each in Feature}, found)
 
     def test_one_version_everywhere(self) -> None:
         version = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), flags=re.MULTILINE)

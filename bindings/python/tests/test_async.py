@@ -179,7 +179,7 @@ class Async(TestCase):
         watcher = self.watcher()
         loop = asyncio.new_event_loop()
         task = loop.create_task(watcher.__anext__())
-        loop.run_until_complete(waits(watcher))
+        loop.run_until_complete(asyncio.wait_for(waits(watcher), DEADLINE))
         watcher.close()
         self.assertIsNone(watcher._handle)
         with self.assertRaises(StopAsyncIteration):

@@ -1,5 +1,7 @@
 """Events as values, and the namespaces that they open."""
 
+import concurrent.futures
+import contextlib
 import copy
 import dataclasses
 import errno
@@ -9,12 +11,24 @@ import queue
 import socket
 import subprocess
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from unittest import mock
 
 from nswatch import _ffi, _netns
 
-from .support import DEADLINE, Event, EventType, TestCase, ip_netns, namespace_here, next_event, nswatch, until
+from .support import (
+    DEADLINE,
+    Event,
+    EventType,
+    TestCase,
+    drop_capabilities,
+    ip_netns,
+    namespace_here,
+    next_event,
+    nswatch,
+    until,
+)
 
 
 def without_ids() -> AbstractContextManager[object]:
@@ -37,6 +51,21 @@ class Values(TestCase):
         self.assertEqual(len({stranger, EventType(4711)}), 1)
         with self.assertRaises(ValueError):
             EventType("ready")  # type: ignore[arg-type]
+
+    def test_an_event_of_a_later_version(self) -> None:
+        with (
+            mock.patch.object(_ffi.lib, "nsw_event_type", return_value=4711),
+            mock.patch.object(_ffi.lib, "nsw_event_flags", return_value=0xFFFFFFFE),
+            nswatch.Watcher() as watcher,
+        ):
+            event = next_event(watcher)
+        self.assertEqual((event.type, str(event.type), event.replayed), (4711, "unknown", False))
+        self.assertTrue(repr(event).startswith("Event(UNKNOWN_4711, time_ns="), event)
+        for same in (copy.copy(event), copy.deepcopy(event), pickle.loads(pickle.dumps(event))):
+            self.assertEqual(same, event)
+            self.assertEqual(same.type.name, "UNKNOWN_4711")
+        with self.assertRaisesRegex(ValueError, "only a ready event"), event.open_netns():
+            pass
 
     def test_frozen_and_slotted(self) -> None:
         event = Event(EventType.SYNCED, 1)
@@ -248,4 +277,53 @@ class Entering(TestCase):
         with self.event.enter():
             ip_netns("del", "blue")
             self.assertEqual(namespace_here(), self.event.ino)
+        self.assertEqual(namespace_here(), self.here)
+
+    def in_a_thread(self, body: Callable[[], None]) -> None:
+        """What is done to a thread ends with it."""
+        thread = concurrent.futures.ThreadPoolExecutor(1)
+        with thread:
+            thread.submit(body).result(DEADLINE)
+
+    def test_no_way_back(self) -> None:
+        def give_up() -> None:
+            refused = self.assertRaisesRegex(PermissionError, "cannot go back: this thread stays in another")
+            with refused as caught, self.event.enter():
+                drop_capabilities()
+                raise KeyError("the block's own")
+            self.assertEqual(caught.exception.errno, errno.EPERM)
+            self.assertIsInstance(caught.exception.__context__, KeyError)
+            self.assertEqual(namespace_here(), self.event.ino)
+
+        self.in_a_thread(give_up)
+        self.assertEqual(namespace_here(), self.here)
+
+    def test_no_way_in(self) -> None:
+        def try_it() -> None:
+            drop_capabilities()
+            refused = self.assertRaisesRegex(PermissionError, "cannot enter a network namespace")
+            with refused as caught, self.event.enter():
+                self.fail("inside")
+            self.assertIsNone(caught.exception.__context__)
+            self.assertEqual(namespace_here(), self.here)
+
+        self.in_a_thread(try_it)
+
+    def test_interrupted_on_the_way_in(self) -> None:
+        enter = _netns._enter
+
+        def interrupted(fd: int, what: str) -> None:
+            enter(fd, what)
+            if what.startswith("enter"):
+                raise KeyboardInterrupt
+
+        with mock.patch.object(_netns, "_enter", interrupted), self.assertRaises(KeyboardInterrupt), self.event.enter():
+            self.fail("inside")
+        self.assertEqual(namespace_here(), self.here)
+
+    def test_left_by_another_thread(self) -> None:
+        block = contextlib.ExitStack()
+        self.in_a_thread(lambda: block.enter_context(self.event.enter()))
+        with self.assertRaisesRegex(RuntimeError, "left by another thread"):
+            block.close()
         self.assertEqual(namespace_here(), self.here)

@@ -1,13 +1,17 @@
 """Events, waiting, closing."""
 
+import errno
 import os
+import resource
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable
 
 from .support import (
     DEADLINE,
@@ -17,6 +21,7 @@ from .support import (
     ip_netns,
     kinds,
     next_event,
+    nswatch,
     open_files,
     python,
     until,
@@ -173,8 +178,6 @@ class Waiting(TestCase):
         self.assertEqual(select.select([watcher], [], [], 0)[0], [])
 
     def test_a_descriptor_beyond_what_select_can_wait_on(self) -> None:
-        import resource
-
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
@@ -250,6 +253,20 @@ class Waiting(TestCase):
         thread.join()
         self.assertTrue(handled.is_set())
 
+    def test_what_a_signal_handler_raises_comes_through_as_it_is(self) -> None:
+        watcher = self.watcher()
+
+        def alarm(*_: object) -> None:
+            raise TimeoutError("enough")
+
+        old = signal.signal(signal.SIGALRM, alarm)
+        self.addCleanup(signal.signal, signal.SIGALRM, old)
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        with self.assertRaises(TimeoutError) as caught:
+            watcher.poll(DEADLINE)
+        self.assertEqual((type(caught.exception), str(caught.exception)), (TimeoutError, "enough"))
+        self.assertEqual(signal.set_wakeup_fd(-1), -1)
+
 
 class Closing(TestCase):
     def test_closing_twice(self) -> None:
@@ -303,19 +320,67 @@ class Closing(TestCase):
             self.assertFalse(thread.is_alive())
         self.assertCountEqual(ends, [[], "the watcher is closed"])
 
-    def test_a_signal_handler_may_close(self) -> None:
+    def closed_by_a_signal(self, kill: Callable[[], None]) -> None:
         watcher = self.watcher()
         old = signal.signal(signal.SIGUSR1, lambda *_: watcher.close())
         self.addCleanup(signal.signal, signal.SIGUSR1, old)
 
         def disturb() -> None:
             in_system_call(watcher, 1)
-            os.kill(os.getpid(), signal.SIGUSR1)
+            kill()
 
         thread = threading.Thread(target=disturb, daemon=True)
         thread.start()
         self.assertEqual(list(watcher), [])
         thread.join()
+
+    def test_a_signal_handler_may_close(self) -> None:
+        self.closed_by_a_signal(lambda: os.kill(os.getpid(), signal.SIGUSR1))
+
+    def test_a_signal_that_interrupts_no_system_call_is_handled_at_once(self) -> None:
+        # as one that comes just before the wait begins: it is the other thread that the kernel interrupts
+        self.closed_by_a_signal(lambda: signal.pthread_kill(threading.get_ident(), signal.SIGUSR1))
+
+    def test_signals_are_passed_on_to_who_had_them_before(self) -> None:
+        watcher = self.watcher()
+        mine, theirs = socket.socketpair()
+        with mine, theirs:
+            theirs.settimeout(0)
+            mine.settimeout(DEADLINE)
+            old = signal.signal(signal.SIGUSR1, lambda *_: None)
+            self.addCleanup(signal.signal, signal.SIGUSR1, old)
+            before = signal.set_wakeup_fd(theirs.fileno())
+
+            def disturb() -> None:
+                in_system_call(watcher, 1)
+                os.kill(os.getpid(), signal.SIGUSR1)
+                # it comes while the wait goes on
+                self.assertEqual(mine.recv(1), bytes([signal.SIGUSR1]))
+                ip_netns("add", "blue")
+
+            thread = threading.Thread(target=disturb, daemon=True)
+            thread.start()
+            try:
+                self.assertEqual(next_event(watcher).name, "blue")
+            finally:
+                self.assertEqual(signal.set_wakeup_fd(before), theirs.fileno())
+            thread.join()
+
+    def test_no_descriptor_left_to_wait_with(self) -> None:
+        watcher = self.watcher()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        fd = os.open("/dev/null", os.O_RDONLY)
+        os.close(fd)
+        for more in range(3):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (fd + more, hard))
+            try:
+                with self.assertRaises(nswatch.Error) as caught:
+                    watcher.poll(DEADLINE)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            self.assertEqual(caught.exception.errno, errno.EMFILE)
+            self.assertIn("RLIMIT_NOFILE", str(caught.exception))
+        self.assertIsNone(watcher.poll(0.01))
 
     def test_a_signal_handler_may_close_while_an_event_is_copied(self) -> None:
         from nswatch import _event

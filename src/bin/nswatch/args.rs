@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Id(IdArgs),
     /// Run a command for each event, in order
     Exec(ExecArgs),
+    /// Tell what this kernel and these privileges have that not all have
+    Features(FeaturesArgs),
     /// Print a completion script for a shell
     Completions {
         /// For which shell
@@ -149,6 +151,13 @@ pub(crate) struct ExecArgs {
     /// The command and its arguments; {name} becomes the name that the event is about
     #[arg(last = true, required = true, value_name = "CMD", value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FeaturesArgs {
+    /// One JSON object a line, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Where events come from.

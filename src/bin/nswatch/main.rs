@@ -9,6 +9,7 @@ mod args;
 mod clock;
 mod ending;
 mod exec;
+mod features;
 mod id;
 mod list;
 mod names;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::List(args) => list::run(&args),
         Command::Id(args) => id::run(&args),
         Command::Exec(args) => exec::run(&args),
+        Command::Features(args) => features::run(&args),
         Command::Completions { shell } => completions(shell),
     };
     match done {

@@ -55,6 +55,16 @@ const (
 	StatPending   = C.NSW_STAT_PENDING
 	StatKnown     = C.NSW_STAT_KNOWN
 
+	FeatureMountEvents = C.NSW_FEATURE_MOUNT_EVENTS
+	FeatureMountPoll   = C.NSW_FEATURE_MOUNT_POLL
+	FeatureNamespaceID = C.NSW_FEATURE_NS_ID
+	FeatureMountID     = C.NSW_FEATURE_MOUNT_ID
+	FeatureNSHandles   = C.NSW_FEATURE_NS_HANDLES
+	FeatureStatmount   = C.NSW_FEATURE_STATMOUNT
+	FeatureStrictDump  = C.NSW_FEATURE_STRICT_DUMP
+	FeatureTargetNSID  = C.NSW_FEATURE_TARGET_NSID
+	FeatureAllNSID     = C.NSW_FEATURE_ALL_NSID
+
 	NotAssigned = C.NSID_NOT_ASSIGNED
 
 	VersionMajor = C.NSW_VERSION_MAJOR
@@ -205,6 +215,10 @@ func NSIDList(nsids []int32, count *int) int {
 	}
 	return int(rc)
 }
+
+// Features
+
+func Feature(which uint32) int { return int(C.nsw_feature(C.uint32_t(which))) }
 
 // About the library
 

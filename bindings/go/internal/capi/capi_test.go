@@ -68,6 +68,8 @@ func named(goName, cName string) bool {
 	switch cName {
 	case "nsw_event_ns_id": // written together it would be nsw_event_nsid
 		return goName == "EventNamespaceID"
+	case "NSW_FEATURE_NS_ID":
+		return goName == "FeatureNamespaceID"
 	case "NSID_NOT_ASSIGNED":
 		return goName == "NotAssigned"
 	}

@@ -21,9 +21,32 @@ import (
 	"syscall"
 )
 
-// Which namespace it is. ID is 0 where the kernel does not tell one.
+// Which namespace it is.
 type Identity struct {
-	Dev, Ino, ID uint64
+	Dev, Ino uint64
+	// The number that the kernel never uses again; 0 where it does not tell one.
+	ID uint64
+	// Where there is no ID: what tells a namespace from a later one of the same inode number. See StampOf.
+	Stamp int64
+}
+
+const (
+	// NoStamp is that of a name which is a symbolic link: nothing keeps the inode that it leads to.
+	NoStamp = 0
+	// Gone is that of a namespace that was gone before it could be looked at. Nothing is equal to it.
+	Gone = -1
+)
+
+// StampOf is the time, in nanoseconds, at which the kernel made the inode of an open namespace that was found by path.
+func StampOf(fd int, path string) int64 {
+	var name, namespace syscall.Stat_t
+	if syscall.Lstat(path, &name) != nil || syscall.Fstat(fd, &namespace) != nil {
+		return Gone
+	}
+	if name.Mode&syscall.S_IFMT == syscall.S_IFLNK {
+		return NoStamp
+	}
+	return namespace.Ctim.Nano()
 }
 
 const (
@@ -51,14 +74,14 @@ func Open(path string, wanted Identity) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	if err := check(fd, wanted); err != nil {
+	if err := check(fd, path, wanted); err != nil {
 		syscall.Close(fd)
 		return -1, err
 	}
 	return fd, nil
 }
 
-func check(fd int, wanted Identity) error {
+func check(fd int, path string, wanted Identity) error {
 	if kind, err := C.ns_type(C.int(fd)); kind < 0 {
 		return err
 	} else if kind != C.CLONE_NEWNET {
@@ -75,8 +98,10 @@ func check(fd int, wanted Identity) error {
 			return err
 		}
 		is.ID = uint64(id)
+	} else if wanted.Stamp != NoStamp {
+		is.Stamp = StampOf(fd, path)
 	}
-	if is != wanted {
+	if is != wanted || is.Stamp == Gone {
 		return syscall.ESTALE
 	}
 	return nil

@@ -41,9 +41,9 @@ func TestOpenComparesAllOfTheIdentity(t *testing.T) {
 	}
 	syscall.Close(fd)
 	for name, other := range map[string]Identity{
-		"device": {this.Dev + 1, this.Ino, this.ID},
-		"inode":  {this.Dev, this.Ino + 1, this.ID},
-		"id":     {this.Dev, this.Ino, this.ID + 1},
+		"device": {Dev: this.Dev + 1, Ino: this.Ino, ID: this.ID},
+		"inode":  {Dev: this.Dev, Ino: this.Ino + 1, ID: this.ID},
+		"id":     {Dev: this.Dev, Ino: this.Ino, ID: this.ID + 1},
 	} {
 		if fd, err := Open(own, other); err != syscall.ESTALE {
 			t.Errorf("another %s: %d, %v", name, fd, err)

@@ -1,0 +1,43 @@
+package nswatch_test
+
+import (
+	"syscall"
+	"testing"
+
+	nswatch "github.com/nswatch/nswatch/bindings/go"
+)
+
+func has(t *testing.T, feature nswatch.Feature) bool {
+	t.Helper()
+	there, err := nswatch.Has(feature)
+	if err != nil {
+		t.Error(err)
+	}
+	return there
+}
+
+func TestFeatures(t *testing.T) {
+	clean(t)
+	for feature := nswatch.FeatureMountEvents; feature <= nswatch.FeatureAllNSID; feature++ {
+		has(t, feature)
+	}
+	for _, none := range []nswatch.Feature{0, nswatch.FeatureAllNSID + 1000} {
+		_, err := nswatch.Has(none)
+		is(t, err, syscall.EINVAL)
+	}
+
+	ipNetns(t, "add", "blue")
+	ready := expect(t, open(t), "created blue (existing)", "ready blue (existing)")
+	if there := has(t, nswatch.FeatureNetnsID); there != (ready.NetnsID != 0) {
+		t.Errorf("ids: %v, and the id is %d", there, ready.NetnsID)
+	}
+
+	if !has(t, nswatch.FeatureAllNSID) {
+		t.Error("peers cannot be listened to")
+	}
+	unprivileged(t, func() {
+		if has(t, nswatch.FeatureAllNSID) {
+			t.Error("peers can be listened to without a privilege")
+		}
+	})
+}

@@ -1,0 +1,44 @@
+"""What this kernel and these privileges have that not all have."""
+
+from __future__ import annotations
+
+import enum
+
+from ._errors import check
+from ._ffi import lib
+
+
+class Feature(enum.Enum):
+    """Something that makes watchers better where it is there, and that they do without where it is not."""
+
+    MOUNT_EVENTS = 1
+    """Mounts are told by fanotify: Linux 6.15 and CAP_SYS_ADMIN over the mount namespace. Without, by MOUNT_POLL."""
+    MOUNT_POLL = 2
+    """A kernel AIO poll of mountinfo: Linux 4.18, where AIO is not forbidden. Without both this and MOUNT_EVENTS the
+    readiness of fileno() for what a mount did is gone once polled: call poll(0) after every wake-up."""
+    NS_ID = 3
+    """Namespaces have an id that is never used again: Linux 6.18. Without, Event.ns_id is None."""
+    MOUNT_ID = 4
+    """Mounts have an id that is never used again: Linux 6.8. Without both this and NS_ID a namespace is told from its
+    successor by the change time of its inode, but not by a name that is a symbolic link."""
+    NS_HANDLES = 5
+    """A file handle says in one system call which namespace a name leads to: Linux 6.18. Without, names are opened."""
+    STATMOUNT = 6
+    """statmount(2) says what a mount is mounted on: Linux 6.8. Without, with mount_events, each mount that comes costs
+    a look at every known name."""
+    STRICT_DUMP = 7
+    """The kernel checks questions about ids strictly: Linux 5.0. Without, translate_nsid() is EOPNOTSUPP."""
+    TARGET_NSID = 8
+    """A peer's ids can be asked for, given CAP_NET_ADMIN over it: Linux 5.0. Without, translate_nsid() fails, and
+    all_nsid tells of peers only what is notified."""
+    ALL_NSID = 9
+    """What happens in peers can be listened to: Linux 4.2 and CAP_NET_BROADCAST. Without, all_nsid is EPERM."""
+
+
+def feature(which: Feature) -> bool:
+    """Whether a watcher that the calling thread opened now would have a feature; found out by trying, each time.
+
+    Raises nswatch.Error: EMFILE, ENFILE, ENOMEM, ENOBUFS, ENOSPC, EAGAIN: a limit is reached, so that it cannot be
+    found out now; EOPNOTSUPP: /proc is not mounted.
+    """
+    return check(lib.nsw_feature(which.value)) == 1

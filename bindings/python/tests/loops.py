@@ -1,0 +1,87 @@
+"""Loops of others: uvloop, and Trio by fileno(). They come from PyPI, so this is run by `wheel --test` alone."""
+
+import asyncio
+import threading
+
+import trio
+import uvloop
+
+from .support import DEADLINE, Event, EventType, TestCase, Watcher, ip_netns, kinds
+from .test_async import ip, waits
+
+
+class Uvloop(TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        # libuv makes a pipe for all loops with the first, and keeps it
+        uvloop.run(asyncio.sleep(0))
+
+    def test_iterating_and_cancelling(self) -> None:
+        watcher = self.watcher()
+
+        async def main() -> list[Event]:
+            self.assertIsInstance(asyncio.get_running_loop(), uvloop.Loop)
+            for _ in range(3):
+                with self.assertRaises(asyncio.TimeoutError):
+                    await asyncio.wait_for(watcher.__anext__(), 0.01)
+            self.assertEqual(watcher._loops, {})
+            changes = asyncio.create_task(change())
+            seen = []
+            async for event in watcher:
+                seen.append(event)
+                if event.type == EventType.DELETED:
+                    break
+            await changes
+            return seen
+
+        async def change() -> None:
+            await waits(watcher)
+            await ip("add", "blue")
+            await waits(watcher)
+            await ip("del", "blue")
+
+        seen = uvloop.run(asyncio.wait_for(main(), DEADLINE))
+        self.assertEqual(kinds(seen), [("created", "blue"), ("ready", "blue"), ("deleted", "blue")])
+
+    def test_closed_by_another_thread(self) -> None:
+        watcher = self.watcher()
+
+        async def main() -> list[Event]:
+            async def close() -> None:
+                await waits(watcher)
+                thread = threading.Thread(target=watcher.close)
+                thread.start()
+                await asyncio.to_thread(thread.join, DEADLINE)
+
+            closing = asyncio.create_task(close())
+            seen = [event async for event in watcher]
+            await closing
+            return seen
+
+        self.assertEqual(uvloop.run(asyncio.wait_for(main(), DEADLINE)), [])
+        self.assertIsNone(watcher._handle)
+
+
+class Trio(TestCase):
+    def test_the_recipe_of_the_readme(self) -> None:
+        watcher = self.watcher()
+
+        async def events(watcher: Watcher) -> list[Event]:
+            seen: list[Event] = []
+            while not seen or seen[-1].type != EventType.DELETED:
+                await trio.lowlevel.wait_readable(watcher)
+                while (event := watcher.poll(0)) is not None:
+                    seen.append(event)
+                    if event.type == EventType.READY:
+                        await trio.to_thread.run_sync(ip_netns, "del", "blue")
+            return seen
+
+        async def main() -> list[Event]:
+            with trio.fail_after(DEADLINE):
+                # a wait that is given up loses nothing
+                with trio.move_on_after(0.01):
+                    await trio.lowlevel.wait_readable(watcher)
+                await trio.to_thread.run_sync(ip_netns, "add", "blue")
+                return await events(watcher)
+
+        self.assertEqual(kinds(trio.run(main)), [("created", "blue"), ("ready", "blue"), ("deleted", "blue")])

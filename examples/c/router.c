@@ -1,0 +1,382 @@
+/*
+ * A small daemon as routers have it: it keeps one netlink socket in each network namespace that has a name, and knows
+ * the links in it: router [DIR]
+ *
+ * A socket stays in the namespace that it was made in, wherever the process is. It also keeps that namespace alive:
+ * when the name is gone the socket must be closed, or the namespace lives on with all that is in it. So the watcher is
+ * asked for mount events too, for what is unmounted and not deleted.
+ *
+ * There is nothing to be done about lost events: what they did is told. Takes CAP_SYS_ADMIN.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <nswatch.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct link {
+	struct link *next;
+	int index, up;
+	unsigned round; /* of the dump that told of it last, or that ran when a notification did */
+	char name[IF_NAMESIZE];
+};
+
+struct netns {
+	struct netns *next;
+	char *name;
+	int socket;
+	struct link *links;
+	unsigned round;
+	int dumping;
+	int again; /* something was lost: a dump has to be made, after the one that runs */
+};
+
+struct router {
+	nsw_watcher *watcher;
+	struct netns *all;
+	int epoll, ending, home;
+};
+
+static void complain(const char *name, const char *what, int error)
+{
+	fprintf(stderr, "router: %s: %s: %s\n", name, what, strerror(error));
+}
+
+static int listen_to(const struct router *router, int fd, void *whose)
+{
+	struct epoll_event interest = { .events = EPOLLIN, .data.ptr = whose };
+
+	return epoll_ctl(router->epoll, EPOLL_CTL_ADD, fd, &interest);
+}
+
+/* Links */
+
+static struct link **find_link(struct netns *netns, int index)
+{
+	struct link **at = &netns->links;
+
+	while (*at && (*at)->index != index)
+		at = &(*at)->next;
+	return at;
+}
+
+static void remove_link(struct link **at)
+{
+	struct link *gone = *at;
+
+	*at = gone->next;
+	free(gone);
+}
+
+static void on_link(struct netns *netns, const struct nlmsghdr *message)
+{
+	const struct ifinfomsg *info = NLMSG_DATA(message);
+	int length = (int)IFLA_PAYLOAD(message), up = (info->ifi_flags & IFF_UP) != 0;
+	struct link **at = find_link(netns, info->ifi_index);
+	const char *name = NULL;
+
+	/* bridges tell of their ports in messages of the same type */
+	if (info->ifi_family != AF_UNSPEC)
+		return;
+	for (const struct rtattr *a = IFLA_RTA(info); RTA_OK(a, length); a = RTA_NEXT(a, length))
+		if (a->rta_type == IFLA_IFNAME)
+			name = RTA_DATA(a);
+	if (message->nlmsg_type == RTM_DELLINK) {
+		if (*at) {
+			printf("%s: link %s gone\n", netns->name, (*at)->name);
+			remove_link(at);
+		}
+		return;
+	}
+	if (!name)
+		return;
+	if (!*at) {
+		*at = calloc(1, sizeof(**at));
+		if (!*at) {
+			complain(netns->name, "cannot keep a link", errno);
+			return;
+		}
+		(*at)->index = info->ifi_index;
+	}
+	if ((*at)->up != up || strcmp((*at)->name, name) != 0)
+		printf("%s: link %s %s\n", netns->name, name, up ? "up" : "down");
+	(*at)->up = up;
+	(*at)->round = netns->round;
+	snprintf((*at)->name, sizeof((*at)->name), "%s", name);
+}
+
+/* Asks for all links; what is there and is not told by the end of the answer is gone. */
+static void ask_for_links(struct netns *netns)
+{
+	struct {
+		struct nlmsghdr header;
+		struct ifinfomsg info;
+	} request = { .header = { .nlmsg_len = sizeof(request), .nlmsg_type = RTM_GETLINK,
+				  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP, .nlmsg_seq = ++netns->round } };
+
+	netns->again = 0;
+	netns->dumping = send(netns->socket, &request, sizeof(request), 0) > 0;
+	if (!netns->dumping)
+		complain(netns->name, "cannot ask for links", errno);
+}
+
+static void on_end_of_dump(struct netns *netns)
+{
+	struct link **at = &netns->links;
+
+	netns->dumping = 0;
+	if (netns->again)
+		return;
+	while (*at) {
+		if ((*at)->round == netns->round) {
+			at = &(*at)->next;
+			continue;
+		}
+		printf("%s: link %s gone\n", netns->name, (*at)->name);
+		remove_link(at);
+	}
+}
+
+static void on_message(struct netns *netns, const struct nlmsghdr *message)
+{
+	/* what was listed has changed meanwhile */
+	if (message->nlmsg_flags & NLM_F_DUMP_INTR && netns->dumping)
+		netns->again = 1;
+	switch (message->nlmsg_type) {
+	case RTM_NEWLINK:
+	case RTM_DELLINK:
+		on_link(netns, message);
+		break;
+	case NLMSG_DONE:
+		on_end_of_dump(netns);
+		break;
+	case NLMSG_ERROR:
+		netns->dumping = 0;
+		complain(netns->name, "cannot list links", -((struct nlmsgerr *)NLMSG_DATA(message))->error);
+		break;
+	}
+}
+
+/* 1: there may be more; 0: that is all. */
+static int read_netlink(struct netns *netns)
+{
+	static union {
+		struct nlmsghdr header;
+		char bytes[1 << 15];
+	} buffer;
+	struct sockaddr_nl from = { 0 };
+	socklen_t size = sizeof(from);
+	ssize_t got = recvfrom(netns->socket, &buffer, sizeof(buffer), 0, (struct sockaddr *)&from, &size);
+	unsigned length = (unsigned)got;
+
+	if (got < 0) {
+		if (errno == ENOBUFS)
+			netns->again = 1;
+		else if (errno != EAGAIN)
+			complain(netns->name, "cannot read", errno);
+		return errno == ENOBUFS;
+	}
+	if (from.nl_pid == 0) /* from the kernel: others can write to the socket, too */
+		for (struct nlmsghdr *m = &buffer.header; NLMSG_OK(m, length); m = NLMSG_NEXT(m, length))
+			on_message(netns, m);
+	return 1;
+}
+
+static void on_netlink(struct netns *netns)
+{
+	while (read_netlink(netns))
+		;
+	/* only now: what was in the queue is older than the answer, and as long as it was full no loss is told */
+	if (netns->again && !netns->dumping)
+		ask_for_links(netns);
+}
+
+/* Namespaces */
+
+/* Makes a socket in another namespace. The thread goes there and comes back; it is the only one. */
+static int socket_inside(const struct router *router, int netns)
+{
+	struct sockaddr_nl links = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	int fd, error;
+
+	if (setns(netns, CLONE_NEWNET) < 0)
+		return -errno;
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	error = fd < 0 ? errno : 0;
+	if (setns(router->home, CLONE_NEWNET) < 0) {
+		/* all that this process does from here on would be done in the wrong place */
+		perror("router: cannot get back");
+		abort();
+	}
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&links, sizeof(links)) < 0) {
+		error = errno;
+		close(fd);
+	}
+	return error ? -error : fd;
+}
+
+/* Closing the socket takes it out of the epoll set as well. */
+static void forget(struct netns **at)
+{
+	struct netns *gone = *at;
+
+	*at = gone->next;
+	while (gone->links)
+		remove_link(&gone->links);
+	close(gone->socket);
+	free(gone->name);
+	free(gone);
+}
+
+static struct netns **find(struct router *router, const char *name)
+{
+	struct netns **at = &router->all;
+
+	while (*at && strcmp((*at)->name, name) != 0)
+		at = &(*at)->next;
+	return at;
+}
+
+static void on_gone(struct router *router, const char *name)
+{
+	struct netns **at = find(router, name);
+
+	if (*at) {
+		printf("%s: closed\n", name);
+		forget(at);
+	}
+}
+
+static void on_ready(struct router *router, const nsw_event *ready)
+{
+	const char *name = nsw_event_name(ready);
+	struct netns *netns;
+	int socket, fd = nsw_open_netns(router->watcher, ready);
+
+	/* another READY of a name: this namespace has taken the place of that one */
+	on_gone(router, name);
+	/* it is gone or replaced already: the next event says so */
+	if (fd == -ENOENT || fd == -ESTALE)
+		return;
+	socket = fd < 0 ? fd : socket_inside(router, fd);
+	if (fd >= 0)
+		close(fd);
+	if (socket < 0) {
+		complain(name, "cannot enter", -socket);
+		return;
+	}
+	netns = calloc(1, sizeof(*netns));
+	if (netns)
+		netns->name = strdup(name);
+	if (!netns || !netns->name || listen_to(router, socket, netns) < 0) {
+		complain(name, "cannot watch", errno);
+		if (netns)
+			free(netns->name);
+		free(netns);
+		close(socket);
+		return;
+	}
+	netns->socket = socket;
+	netns->next = router->all;
+	router->all = netns;
+	printf("%s: opened\n", name);
+	ask_for_links(netns);
+}
+
+static int on_namespaces(struct router *router)
+{
+	const nsw_event *event;
+	int rc;
+
+	while ((rc = nsw_next_event(router->watcher, &event)) > 0) {
+		switch (nsw_event_type(event)) {
+		case NSW_EVENT_READY:
+			on_ready(router, event);
+			break;
+		case NSW_EVENT_DETACHED:
+		case NSW_EVENT_DELETED:
+			on_gone(router, nsw_event_name(event));
+			break;
+		}
+	}
+	return rc;
+}
+
+static int open_watcher(struct router *router, const char *dir)
+{
+	nsw_options *options = nsw_options_new();
+	int rc = nsw_options_set_flags(options, NSW_MOUNT_EVENTS);
+
+	if (rc == 0 && dir)
+		rc = nsw_options_set_dir(options, dir);
+	if (rc == 0)
+		rc = nsw_open(NSW_SOURCE_NAMED, options, &router->watcher);
+	nsw_options_free(options);
+	return rc;
+}
+
+static int serve(struct router *router)
+{
+	int rc = 0;
+
+	if (listen_to(router, nsw_fd(router->watcher), router->watcher) < 0 ||
+	    listen_to(router, router->ending, router) < 0)
+		return -errno;
+	while (rc >= 0) {
+		struct epoll_event ready;
+
+		fflush(stdout);
+		/* one at a time: what it does may close the socket that the next one would be about */
+		if (epoll_wait(router->epoll, &ready, 1, -1) != 1)
+			continue;
+		if (ready.data.ptr == router)
+			break;
+		if (ready.data.ptr == router->watcher)
+			rc = on_namespaces(router);
+		else
+			on_netlink(ready.data.ptr);
+	}
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	struct router router = { 0 };
+	sigset_t signals;
+	int rc;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	router.ending = signalfd(-1, &signals, SFD_CLOEXEC);
+	router.epoll = epoll_create1(EPOLL_CLOEXEC);
+	router.home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (router.ending < 0 || router.epoll < 0 || router.home < 0) {
+		perror("router");
+		return 1;
+	}
+	rc = open_watcher(&router, argc > 1 ? argv[1] : NULL);
+	if (rc == 0)
+		rc = serve(&router);
+	while (router.all)
+		forget(&router.all);
+	nsw_close(router.watcher);
+	close(router.home);
+	close(router.epoll);
+	close(router.ending);
+	if (rc < 0) {
+		fprintf(stderr, "router: %s\n", nsw_strerror(rc));
+		return 1;
+	}
+	return 0;
+}

@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""Metrics of the network namespaces of this machine for Prometheus: exporter.py [OPTIONS]
+
+Serves http://127.0.0.1:9975/metrics. How long ago something was is for Prometheus to say, by the time of asking:
+
+    time() - nswatch_last_event_timestamp_seconds
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+
+import nswatch
+from nswatch import Event, EventType
+
+PATIENCE = 10.0  # seconds for a request to come, and for its answer to go
+EVENTS = {
+    "named": (EventType.CREATED, EventType.READY, EventType.DETACHED, EventType.DELETED),
+    "nsid": (EventType.NSID_NEW, EventType.NSID_DEL),
+}
+OF_BOTH = (EventType.SYNCED, EventType.OVERFLOW)
+
+
+class Source:
+    """One watcher, and what it told so far, added up."""
+
+    def __init__(self, name: str, watcher: nswatch.Watcher) -> None:
+        self.name = name
+        self.watcher = watcher
+        self.synced = asyncio.Event()
+        self.events = Counter({str(kind): 0 for kind in (*EVENTS[name], *OF_BOTH)})
+        self.last_event = self.last_sync = 0.0
+        # each name or id that there is: what was told of it last, and when
+        self.known: dict[object, tuple[str, float]] = {}
+
+    async def follow(self) -> None:
+        async for event in self.watcher:
+            self._add(event)
+
+    def _add(self, event: Event) -> None:
+        kind = str(event.type)
+        self.events[kind] += 1
+        self.last_event = time.time() - (time.monotonic_ns() - event.time_ns) / 1e9
+        if event.type == EventType.SYNCED:
+            self.last_sync = self.last_event
+            self.synced.set()
+        elif event.type in (EventType.DELETED, EventType.NSID_DEL):
+            self.known.pop(event.name or (event.origin, event.nsid), None)
+        elif event.type in EVENTS[self.name]:
+            self.known[event.name or (event.origin, event.nsid)] = kind, self.last_event
+
+
+class Metrics:
+    """All that is told, in the text format of Prometheus."""
+
+    def __init__(self, named: Source, nsid: Source, each_name: bool) -> None:
+        self._named = named
+        self._nsid = nsid
+        self._each_name = each_name
+
+    def text(self) -> str:
+        lines: list[str] = []
+
+        def metric(name: str, kind: str, text: str, samples: Iterable[tuple[dict[str, str], float]]) -> None:
+            lines.extend((f"# HELP nswatch_{name} {text}", f"# TYPE nswatch_{name} {kind}"))
+            for labels, value in samples:
+                inside = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
+                lines.append(f"nswatch_{name}{{{inside}}} {value}" if inside else f"nswatch_{name} {value}")
+
+        sources = (self._named, self._nsid)
+        labels = [{"source": each.name} for each in sources]
+        stats = [each.watcher.stats for each in sources]
+        states = Counter(state for state, _ in self._named.known.values())
+        metric(
+            "names",
+            "gauge",
+            "Names, by what they are: ready is a network namespace, created none yet, detached none any more.",
+            [({"state": str(kind)}, states[str(kind)]) for kind in EVENTS["named"][:3]],
+        )
+        metric("nsids", "gauge", "Ids that the kernel has assigned to peer namespaces.", [({}, len(self._nsid.known))])
+        metric(
+            "events_total",
+            "counter",
+            "Events, by source and type.",
+            [
+                ({"source": each.name, "type": kind}, count)
+                for each in sources
+                for kind, count in sorted(each.events.items())
+            ],
+        )
+        for name, text, times in (
+            ("last_event", "the last event was learned of", [each.last_event for each in sources]),
+            ("last_sync", "all that there was had been told, last", [each.last_sync for each in sources]),
+        ):
+            metric(f"{name}_timestamp_seconds", "gauge", f"When {text}, Unix time.", zip(labels, times, strict=True))
+        for name, text, values in (
+            ("overflows_total", "Times that events were lost, and made good.", [each.overflows for each in stats]),
+            ("dropped_events_total", "Events known to be lost, and made good.", [each.dropped for each in stats]),
+            ("resyncs_total", "Comparisons with the kernel, that at the start included.", [s.resyncs for s in stats]),
+        ):
+            metric(name, "counter", text, zip(labels, values, strict=True))
+        if self._each_name:
+            metric(
+                "ready_timestamp_seconds",
+                "gauge",
+                "When the namespace with this name was found to be ready, Unix time.",
+                [
+                    ({"name": _utf8(str(name))}, when)
+                    for name, (state, when) in sorted(self._named.known.items(), key=str)
+                    if state == str(EventType.READY)
+                ],
+            )
+        return "\n".join(lines) + "\n"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def _utf8(name: str) -> str:
+    r"""A name as UTF-8, no two the same: bytes that are none become \xff, and a backslash two."""
+    return os.fsencode(name).replace(b"\\", rb"\\").decode(errors="backslashreplace")
+
+
+async def answer(metrics: Metrics, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answers one request and closes the connection."""
+    try:
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        method, path, *_ = head.decode("latin-1").split(" ", 2)
+        if path.partition("?")[0] != "/metrics":
+            status, kind, body = "404 Not Found", "text/plain", "The metrics are at /metrics.\n"
+        elif method not in ("GET", "HEAD"):
+            status, kind, body = "405 Method Not Allowed", "text/plain", "Only GET is for metrics.\n"
+        else:
+            status, kind, body = "200 OK", "text/plain; version=0.0.4; charset=utf-8", metrics.text()
+        raw = body.encode()
+        fields = f"Content-Type: {kind}\r\nContent-Length: {len(raw)}\r\nConnection: close\r\n"
+        writer.write(f"HTTP/1.1 {status}\r\n{fields}\r\n".encode() + (b"" if method == "HEAD" else raw))
+        await asyncio.wait_for(writer.drain(), PATIENCE)
+    except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.TimeoutError):
+        # who asks badly, or for ever, gets no answer
+        writer.transport.abort()
+    except asyncio.CancelledError:
+        # the program ends; asyncio would complain of a connection that was cancelled
+        writer.transport.abort()
+    finally:
+        writer.close()
+
+
+async def serve(host: str, port: int, directory: str | None, each_name: bool) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with nswatch.Watcher(dir=directory, mount_events=True) as names, nswatch.Watcher("nsid") as ids:
+        named, nsid = Source("named", names), Source("nsid", ids)
+        metrics = Metrics(named, nsid, each_name)
+        running = [asyncio.ensure_future(each) for each in (named.follow(), nsid.follow(), _until(stop))]
+        known = asyncio.ensure_future(_until(named.synced, nsid.synced))
+        # what exists is known before anybody asks
+        await asyncio.wait([known, *running], return_when=asyncio.FIRST_COMPLETED)
+        server = await asyncio.start_server(lambda *pair: answer(metrics, *pair), host, port)
+        bound = server.sockets[0].getsockname()
+        address = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+        print(f"http://{address}:{bound[1]}/metrics", flush=True)
+        done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        server.close()
+        for each in (known, *running):
+            each.cancel()
+        for each in done:
+            each.result()
+
+
+async def _until(*come: asyncio.Event) -> None:
+    for each in come:
+        await each.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Metrics of the network namespaces of this machine for Prometheus.")
+    parser.add_argument("--listen", default="127.0.0.1:9975", metavar="HOST:PORT", help="default: %(default)s")
+    parser.add_argument("--dir", help="the directory of the names; default: /run/netns")
+    parser.add_argument("--names", action="store_true", help="also a time series for each name that is ready")
+    given = parser.parse_args()
+    host, _, port = given.listen.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) >= 1 << 16:
+        parser.error(f"--listen takes an address and a port, as 127.0.0.1:9975, not {given.listen}")
+    try:
+        asyncio.run(serve(host.strip("[]"), int(port), given.dir, given.names))
+    except OSError as error:
+        sys.exit(f"exporter: {error}")
+
+
+if __name__ == "__main__":
+    main()

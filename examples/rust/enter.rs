@@ -1,0 +1,56 @@
+//! Runs a command inside each network namespace that has a name, and in each new one: `enter COMMAND [ARGUMENT…]`
+//!
+//! Try `enter ip -brief link`; it takes CAP_SYS_ADMIN.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Command, ExitCode};
+
+use nswatch::{EventKind, Options, Watcher};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use signal_hook::{consts::SIGINT, flag};
+
+fn main() -> ExitCode {
+    let command: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let Some((program, arguments)) = command.split_first() else {
+        eprintln!("usage: enter COMMAND [ARGUMENT…]");
+        return ExitCode::from(2);
+    };
+    match enter(Command::new(program).args(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("enter: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn enter(command: &mut Command) -> io::Result<()> {
+    // Ctrl-C is how one ends it: no failure
+    flag::register_conditional_shutdown(SIGINT, 0, std::sync::Arc::new(true.into()))?;
+    let mut watcher = Watcher::named(&Options::new())?;
+    while let Some(event) = watcher.next().transpose()? {
+        let EventKind::Ready(name, _) = event.kind() else { continue };
+        io::stdout().write_all(&[&b"in "[..], name.as_bytes(), b":\n"].concat())?;
+        let done = watcher.open_netns(&event).map_err(io::Error::from).and_then(|netns| run_inside(&netns, command));
+        // one namespace that is gone already, or one command that fails, is no reason to miss the others
+        if let Err(error) = done {
+            eprintln!("enter: {name}: {error}");
+        }
+    }
+    Ok(())
+}
+
+/// Runs a command in a namespace, from a thread of its own: which one a thread is in cannot be taken back without
+/// privilege, and what the thread has moved into ends with it.
+fn run_inside(netns: &OwnedFd, command: &mut Command) -> io::Result<()> {
+    let body = || {
+        move_into_link_name_space(netns.as_fd(), Some(LinkNameSpaceType::Network))?;
+        match command.status()? {
+            status if status.success() => Ok(()),
+            status => Err(io::Error::other(status.to_string())),
+        }
+    };
+    std::thread::scope(|scope| scope.spawn(body).join().expect("it does not panic"))
+}

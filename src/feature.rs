@@ -1,0 +1,110 @@
+//! What this kernel and these privileges have that not all have, found out by trying.
+//!
+//! Each trial is a call of the very code that a watcher uses, so what is told is what would be used. It leaves nothing
+//! behind.
+
+use std::fmt;
+
+use crate::error::{Doing, Result, is_shortage};
+use crate::{named, nsid};
+
+/// Something that makes watchers better where it is there, and that they do without where it is not.
+///
+/// It depends on the kernel, on the privileges of the calling thread and on its namespaces, and on seccomp filters:
+/// so it is tried, each time it is asked for, and never concluded from a version.
+///
+/// ```no_run
+/// for feature in nswatch::Feature::ALL {
+///     println!("{feature}: {}", feature.is_available()?);
+/// }
+/// # Ok::<(), nswatch::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Feature {
+    /// Mounts are told by fanotify (Linux 6.15, `CAP_SYS_ADMIN` over the mount namespace). Without it, by
+    /// [`MountPoll`](Self::MountPoll).
+    MountEvents = 1,
+    /// A kernel AIO poll of mountinfo (Linux 4.18, where AIO is not forbidden). Where neither this nor
+    /// [`MountEvents`](Self::MountEvents) is there, mountinfo itself is polled, whose readiness is gone once polled:
+    /// ask for events after every wake-up.
+    MountPoll = 2,
+    /// Namespaces have an id that is never used again (Linux 6.18), by which one is told from its successor. Without
+    /// it, by the change time of its inode, or where a name is a symbolic link by [`MountId`](Self::MountId).
+    NsId = 3,
+    /// Mounts have an id that is never used again (Linux 6.8). Where neither this nor [`NsId`](Self::NsId) is there,
+    /// a successor behind a symbolic link may pass for what was there before.
+    MountId = 4,
+    /// A file handle says in one system call which namespace a name leads to (Linux 6.18). Without it names are opened.
+    NsHandles = 5,
+    /// `statmount(2)` says what a mount is mounted on (Linux 6.8). Without it a mount that comes costs a look at
+    /// every known name, if mount events are wanted.
+    Statmount = 6,
+    /// The kernel checks questions about ids strictly (Linux 5.0). Without it a peer's ids cannot be asked for.
+    StrictDump = 7,
+    /// A peer's ids can be asked for by the id of the peer (Linux 5.0), with `CAP_NET_ADMIN` over the peer. Without it
+    /// [`nsid::translate`] fails.
+    TargetNsid = 8,
+    /// What happens in peers can be listened to (Linux 4.2, `CAP_NET_BROADCAST`). Without it
+    /// [`Options::all_nsid`](crate::Options::all_nsid) fails.
+    AllNsid = 9,
+}
+
+impl Feature {
+    /// All that there are.
+    pub const ALL: [Self; 9] = [
+        Self::MountEvents,
+        Self::MountPoll,
+        Self::NsId,
+        Self::MountId,
+        Self::NsHandles,
+        Self::Statmount,
+        Self::StrictDump,
+        Self::TargetNsid,
+        Self::AllNsid,
+    ];
+
+    /// Tries it: whether a watcher that the calling thread opened now would have it.
+    ///
+    /// # Errors
+    /// Where it could not be found out just now, as a limit was reached (`EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`,
+    /// `ENOSPC`, `EAGAIN`), or `EOPNOTSUPP`: /proc is not mounted.
+    pub fn is_available(self) -> Result<bool> {
+        let tried = match self {
+            Self::MountEvents => named::mounts::try_events(),
+            Self::MountPoll => named::mounts::try_poll(),
+            Self::NsId => named::probe::try_own().map(|own| own.has_ns_id),
+            Self::MountId => named::probe::try_own().map(|own| own.has_mount_id),
+            Self::NsHandles => named::probe::try_own().map(|own| own.by_handle),
+            Self::Statmount => named::probe::try_statmount(),
+            Self::StrictDump => nsid::channel::try_strict(),
+            Self::TargetNsid => nsid::channel::try_target(),
+            Self::AllNsid => nsid::listener::try_all(),
+        };
+        match tried {
+            Err(error) if !is_shortage(&error) => Ok(false),
+            tried => tried.doing_on("try the feature", self.name()),
+        }
+    }
+
+    /// The name by which the command and C call it, such as `mount_events`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MountEvents => "mount_events",
+            Self::MountPoll => "mount_poll",
+            Self::NsId => "ns_id",
+            Self::MountId => "mount_id",
+            Self::NsHandles => "ns_handles",
+            Self::Statmount => "statmount",
+            Self::StrictDump => "strict_dump",
+            Self::TargetNsid => "target_nsid",
+            Self::AllNsid => "all_nsid",
+        }
+    }
+}
+
+impl fmt::Display for Feature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

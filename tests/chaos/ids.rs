@@ -1,0 +1,246 @@
+//! Chaos for the watcher of ids: namespaces come, are given ids, put links across, and die, here and in peers, while one
+//! watches who has little room, stalls, and resyncs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nswatch::capi::options::{
+    NSW_ALL_NSID, NSW_NO_REPLAY, NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST,
+};
+use nswatch::capi::watcher::{NSW_STAT_DELIVERED, NSW_STAT_DROPPED, NSW_STAT_KNOWN, NSW_STAT_RESYNCS};
+
+use crate::Curtain;
+use crate::reader::Tally;
+use crate::stage::{Dice, Round};
+use crate::support::api::{Api, C, How, Kind, Observer, Rust, readable};
+use crate::support::nsid::{Raw, anonymous, enter, id_of, inside, living};
+use crate::support::{DEADLINE, run};
+
+/// Above every id that is given: the lowest free ones are, and those that are wished for are below this.
+const IDS: i32 = 700;
+
+/// How many namespaces live at a time.
+const MOST: usize = 60;
+
+/// What the dice say of one round.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    how: How,
+    by_c: bool,
+    actors: usize,
+    scenes: usize,
+}
+
+impl Plan {
+    pub fn new(dice: &mut Dice) -> Self {
+        let mut how = How::nsid().rcvbuf(dice.pick(&[0, 0, 4096, 20_000]));
+        how.flags =
+            [NSW_NO_REPLAY, NSW_ALL_NSID].into_iter().filter(|_| dice.one_in(3)).fold(0, |flags, flag| flags | flag);
+        if dice.one_in(3) {
+            let policy = dice.pick(&[NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST]);
+            how.queue = Some((dice.pick(&[1, 2, 10, 100]), policy));
+        }
+        Self { how, by_c: dice.one_in(2), actors: 1 + dice.below(4), scenes: 1 + dice.below(6) }
+    }
+}
+
+/// The namespaces there are, by nothing but these descriptors, and the one that all is about.
+struct World {
+    here: OwnedFd,
+    alive: Mutex<Vec<OwnedFd>>,
+}
+
+impl World {
+    fn alive(&self) -> std::sync::MutexGuard<'_, Vec<OwnedFd>> {
+        self.alive.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The ids that there are here; and, of those of peers that have one here, the ids in them.
+    fn truth(&self, peers: bool) -> BTreeSet<(i32, i32)> {
+        let mut ids: BTreeSet<_> = living(0..IDS).into_iter().map(|nsid| (-1, nsid)).collect();
+        if peers {
+            let alive = self.alive();
+            let heard: BTreeMap<i32, &OwnedFd> =
+                alive.iter().map(|peer| (id_of(peer), peer)).filter(|(nsid, _)| *nsid >= 0).collect();
+            for (origin, peer) in heard {
+                ids.extend(inside(peer, || living(0..IDS)).into_iter().map(|nsid| (origin, nsid)));
+            }
+        }
+        ids
+    }
+}
+
+pub fn round(plan: &Plan, dice: &mut Dice, tally: &mut Tally) {
+    // what was given in the round before is not to be seen in this one
+    let here = anonymous();
+    enter(&here);
+    let world = &World { here, alive: Mutex::default() };
+    let round = &Round::new();
+    let reading = dice.fork();
+    std::thread::scope(|scope| {
+        let _curtain = Curtain(round);
+        for _ in 0..plan.actors {
+            let mut dice = dice.fork();
+            scope.spawn(move || {
+                let raw = Raw::new();
+                round.perform(|| act(world, round, &raw, &mut dice));
+            });
+        }
+        match plan.by_c {
+            true => watch::<C>(plan, world, round, reading, tally),
+            false => watch::<Rust>(plan, world, round, reading, tally),
+        }
+    });
+    tally.rounds += 1;
+    tally.acts += round.count().0;
+}
+
+fn act(world: &World, round: &Round, raw: &Raw, dice: &mut Dice) {
+    let wanted = |dice: &mut Dice| if dice.one_in(3) { dice.below(IDS as usize) as i32 } else { -1 };
+    let fresh = |world: &World, namespace| {
+        let mut alive = world.alive();
+        alive.push(namespace);
+        if alive.len() > MOST { Some(alive.remove(0)) } else { None }
+    };
+    match dice.below(10) {
+        0..=3 => {
+            let namespace = anonymous();
+            let nsid = wanted(dice);
+            round.note(format_args!("assign {nsid}"), raw.assign(&namespace, nsid) == 0);
+            drop(fresh(world, namespace));
+        }
+        4 | 5 => {
+            let mut alive = world.alive();
+            let victims = dice.below(4).min(alive.len());
+            for _ in 0..victims {
+                let which = dice.below(alive.len());
+                alive.swap_remove(which);
+            }
+            round.note(format_args!("{victims} die"), victims > 0);
+        }
+        6 => {
+            // a link across, here and there; with the namespace goes the link
+            let namespace = anonymous();
+            let path = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&namespace));
+            let link = format!("v{}", dice.below(1 << 30));
+            run("ip", &["link", "add", &link, "type", "veth", "peer", "name", "there", "netns", &path]);
+            round.note(format_args!("link across"), true);
+            drop(fresh(world, namespace));
+        }
+        7 => {
+            // in a peer, of another one, or of itself
+            let alive = world.alive();
+            if alive.is_empty() {
+                return;
+            }
+            let (one, other) = (dice.below(alive.len()), dice.below(alive.len()));
+            let nsid = wanted(dice);
+            let done = inside(&alive[one], || Raw::new().assign(&alive[other], nsid)) == 0;
+            round.note(format_args!("assign {nsid} in a peer"), done);
+        }
+        8 if dice.one_in(20) => {
+            round.note(format_args!("an id of its own"), raw.assign(&world.here, wanted(dice)) == 0)
+        }
+        _ => {
+            let most = if dice.one_in(10) { 400 } else { 20 };
+            let storm = 1 + dice.below(most);
+            for _ in 0..storm {
+                raw.assign(&anonymous(), -1);
+            }
+            round.note(format_args!("{storm} come and go"), true);
+        }
+    }
+}
+
+fn watch<A: Api>(plan: &Plan, world: &World, round: &Round, mut dice: Dice, tally: &mut Tally) {
+    let mut o = Observer::<A>::open(&plan.how);
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        for _ in 0..plan.scenes {
+            let (done, failed) = round.count();
+            let end = done + failed + 5 + dice.below(60) as u64;
+            let latest = Instant::now() + Duration::from_millis(300);
+            while round.count().0 + round.count().1 < end && Instant::now() < latest {
+                turn(&mut o, round, &mut dice);
+            }
+            quiet_point(&mut o, plan, world, round, tally);
+        }
+    }));
+    if let Err(panic) = result {
+        let last: Vec<_> = o.log.iter().rev().take(60).map(|event| (event.id(), event.replayed)).collect();
+        eprintln!(
+            "what was done last (+: done, -: in vain):\n{}the last events, last first: {last:?}",
+            round.last_words()
+        );
+        std::panic::resume_unwind(panic);
+    }
+    tally.events += o.log.len() as u64;
+    tally.overflows += o.log.iter().filter(|event| event.kind == Kind::Overflow).count() as u64;
+    tally.dropped += o.api.stat(NSW_STAT_DROPPED);
+    tally.resyncs += o.api.stat(NSW_STAT_RESYNCS);
+}
+
+fn turn<A: Api>(o: &mut Observer<A>, round: &Round, dice: &mut Dice) {
+    match dice.below(10) {
+        0..=5 => {
+            readable(o.api.fd(), Duration::from_millis(dice.below(5) as u64));
+            o.drain();
+        }
+        6 => drop(o.now()),
+        7 => assert_eq!(o.api.resync(), Ok(())),
+        _ => {
+            let (done, failed) = round.count();
+            round.until(done + failed + dice.below(40) as u64, Duration::from_millis(50));
+        }
+    }
+}
+
+/// Nobody acts: when the last deaths have been told, all that is believed is true, and a resync finds nothing else.
+fn quiet_point<A: Api>(o: &mut Observer<A>, plan: &Plan, world: &World, round: &Round, tally: &mut Tally) {
+    let quiet = round.quiet();
+    tally.quiet += 1;
+    let has = |flag| plan.how.flags & flag != 0;
+    let told_all = !has(NSW_NO_REPLAY) || o.checker.synced > 0;
+    let right = |o: &Observer<A>| {
+        let truth = world.truth(has(NSW_ALL_NSID));
+        let believed = &o.checker.nsids;
+        let right = if told_all { *believed == truth } else { believed.is_subset(&truth) };
+        match right && o.checker.open_overflows == 0 {
+            true => Ok(()),
+            false => Err(format!("believed {believed:?}\nwhere there is {truth:?}")),
+        }
+    };
+    until(o, "is promised without a resync", right);
+    let before = o.checker.synced;
+    assert_eq!(o.api.resync(), Ok(()));
+    let peers = has(NSW_ALL_NSID);
+    until(o, "a resync tells", |o: &Observer<A>| match (&o.checker.nsids, world.truth(peers)) {
+        _ if o.checker.synced == before => Err("not synced".into()),
+        (believed, truth) if *believed == truth => Ok(()),
+        (believed, truth) => Err(format!("believed {believed:?}\nwhere there is {truth:?}")),
+    });
+    assert_eq!(o.api.stat(NSW_STAT_DELIVERED), o.log.len() as u64, "counter of events");
+    assert_eq!(o.api.stat(NSW_STAT_KNOWN), o.checker.nsids.len() as u64, "counter of ids");
+    drop(quiet);
+}
+
+/// Reads on until this is so and there is nothing more.
+fn until<A: Api>(o: &mut Observer<A>, what: &str, right: impl Fn(&Observer<A>) -> Result<(), String>) {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        // to ask for the truth takes long: a thread that passes on two at a time is to be waited for first
+        while readable(o.api.fd(), Duration::from_millis(5)) {
+            o.drain();
+            assert!(Instant::now() < end, "{what}, but the descriptor does not come to rest");
+        }
+        match right(o) {
+            Ok(()) if !readable(o.api.fd(), Duration::ZERO) => return,
+            Ok(()) => assert!(Instant::now() < end, "{what}, but the descriptor does not come to rest"),
+            Err(why) => {
+                assert!(Instant::now() < end, "{what}, but not so: {why}");
+                readable(o.api.fd(), Duration::from_millis(50));
+            }
+        }
+    }
+}

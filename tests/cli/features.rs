@@ -1,0 +1,52 @@
+//! `nswatch features`.
+
+use std::process::Command;
+
+use nswatch::Feature;
+use serde_json::Value;
+
+use crate::NOTHING;
+use crate::running::{Running, ends, keys, nswatch};
+use crate::support::*;
+
+fn available(lines: &[String]) -> Vec<(String, bool)> {
+    let told = lines.iter().map(|line| {
+        let json: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(keys(&json), ["available", "feature"]);
+        (json["feature"].as_str().unwrap().to_owned(), json["available"].as_bool().unwrap())
+    });
+    told.collect()
+}
+
+#[test]
+fn the_features_are_those_of_the_library() {
+    sandbox();
+    let (code, lines, errors) = ends(["features", "--json"]);
+    assert_eq!((code, errors), (Some(0), NOTHING.into()));
+    let expected = Feature::ALL.map(|feature| (feature.to_string(), feature.is_available().unwrap()));
+    assert_eq!(available(&lines), expected);
+    let (_, lines, _) = ends(["features"]);
+    let rows: Vec<Vec<&str>> = lines.iter().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0], ["FEATURE", "HERE", "WHAT", "FOR"]);
+    for (row, (name, here)) in rows[1..].iter().zip(expected) {
+        assert_eq!(row[..2], [name.as_str(), if here { "yes" } else { "no" }]);
+        assert!(row.len() > 4, "{row:?}");
+    }
+    assert_eq!(rows.len(), 1 + Feature::ALL.len());
+}
+
+#[test]
+fn what_can_be_found_out_is_told_even_if_the_rest_cannot() {
+    sandbox();
+    let mut command = Command::new("sh");
+    let script = "mount -t tmpfs nothing /proc && exec \"$@\"";
+    command.args(["-c", script, "sh"]).arg(nswatch([""; 0]).get_program()).args(["features", "--json"]);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let (code, lines, errors) = Running::start(command).end();
+    assert_eq!(code, Some(1));
+    let told: Vec<_> = available(&lines).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(told.last().map(String::as_str), Some("all_nsid"));
+    assert!(!told.contains(&"mount_poll".into()), "{told:?}");
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].starts_with("nswatch: cannot try the feature ") && errors[0].contains("/proc"), "{errors:?}");
+}

@@ -1,0 +1,186 @@
+// The driver of the conformance tests in Go: README.md has the protocol.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	nswatch "github.com/nswatch/nswatch/bindings/go"
+)
+
+const patience = 20 * time.Second
+
+var (
+	watcher *nswatch.Watcher
+	event   nswatch.Event
+	out     = bufio.NewWriter(os.Stdout)
+)
+
+func option(word string) nswatch.Option {
+	name, value, _ := strings.Cut(word, "=")
+	switch name {
+	case "nsid":
+		return nswatch.NSID()
+	case "named":
+		return nswatch.Named()
+	case "no-replay":
+		return nswatch.NoReplay()
+	case "no-parent":
+		return nswatch.NoParent()
+	case "dir-events":
+		return nswatch.DirEvents()
+	case "mount-events":
+		return nswatch.MountEvents()
+	case "all-nsid":
+		return nswatch.AllNSID()
+	case "dir":
+		return nswatch.Dir(value)
+	case "settle":
+		return nswatch.Settle(time.Duration(number(value)) * time.Millisecond)
+	case "rcvbuf":
+		return nswatch.RcvBuf(number(value))
+	default:
+		capacity, policy, _ := strings.Cut(value, ",")
+		policies := map[string]nswatch.QueuePolicy{
+			"block": nswatch.QueueBlock, "drop-newest": nswatch.QueueDropNewest, "drop-oldest": nswatch.QueueDropOldest,
+		}
+		return nswatch.Queue(number(capacity), policies[policy])
+	}
+}
+
+func number(word string) int {
+	n, err := strconv.Atoi(word)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+func open(words []string) (err error) {
+	var options []nswatch.Option
+	for _, word := range words {
+		options = append(options, option(word))
+	}
+	watcher, err = nswatch.Open(options...)
+	return err
+}
+
+func line(e nswatch.Event) string {
+	replayed, name := 0, "-"
+	if e.Replayed {
+		replayed = 1
+	}
+	if e.Name != "" {
+		name = fmt.Sprintf("%x", e.Name)
+	}
+	return fmt.Sprintln("event", e.Type, replayed, name, e.Dev, e.Ino, e.NetnsID, e.NSID, e.Origin, e.PortID, e.Dropped,
+		e.Monotonic.Nanoseconds())
+}
+
+// until tells events until one of this type, or the first one if there is none to look for.
+func until(kind string) (string, error) {
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		next, err := watcher.Next(ctx)
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) {
+			return "nothing\n", nil
+		}
+		if err != nil {
+			return "", err
+		}
+		event = next
+		if kind == "" || event.Type.String() == kind {
+			return line(event), nil
+		}
+		fmt.Fprint(out, line(event))
+	}
+}
+
+func stat(name string) string {
+	s := watcher.Stats()
+	return fmt.Sprintln("stat", map[string]uint64{
+		"delivered": s.Delivered, "dropped": s.Dropped, "overflows": s.Overflows, "resyncs": s.Resyncs,
+		"queued": s.Queued, "queued_max": s.QueuedMax, "pending": s.Pending, "known": s.Known,
+	}[name])
+}
+
+func netns() (string, error) {
+	file, err := event.OpenNetns()
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	var status syscall.Stat_t
+	err = syscall.Fstat(int(file.Fd()), &status)
+	return fmt.Sprintln("netns", status.Dev, status.Ino), err
+}
+
+func nsid(nsid int, err error) (string, error) { return fmt.Sprintln("nsid", nsid), err }
+
+// opened asks about an open namespace.
+func opened(path string, question func(fd int) (int, error)) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	return nsid(question(int(file.Fd())))
+}
+
+func obey(command string, words []string) (string, error) {
+	switch command {
+	case "open":
+		return "ok\n", open(words)
+	case "wait":
+		return until("")
+	case "until":
+		return until(words[0])
+	case "resync":
+		return "ok\n", watcher.Resync()
+	case "stat":
+		return stat(words[0]), nil
+	case "netns":
+		return netns()
+	case "pid":
+		return nsid(nswatch.NSIDForPID(number(words[0])))
+	case "name":
+		return nsid(nswatch.NSIDForName(words[0]))
+	case "fd":
+		return opened(words[0], nswatch.NSIDForFD)
+	case "assign":
+		wanted := nswatch.NotAssigned
+		if len(words) > 1 {
+			wanted = number(words[1])
+		}
+		return opened(words[0], func(fd int) (int, error) { return nswatch.AssignNSID(fd, wanted) })
+	case "translate":
+		return nsid(nswatch.TranslateNSID(number(words[0]), number(words[1])))
+	case "list":
+		nsids, err := nswatch.ListNSIDs()
+		return fmt.Sprintln("nsids", strings.Trim(fmt.Sprint(nsids), "[]")), err
+	default:
+		return "ok\n", watcher.Close()
+	}
+}
+
+func main() {
+	for input := bufio.NewScanner(os.Stdin); input.Scan(); out.Flush() {
+		words := strings.Fields(input.Text())
+		answer, err := obey(words[0], words[1:])
+		var errno syscall.Errno
+		if errors.As(err, &errno) {
+			answer = fmt.Sprintln("error", int(errno))
+		} else if err != nil {
+			panic(err)
+		}
+		fmt.Fprint(out, answer)
+	}
+}

@@ -1,0 +1,111 @@
+"""The driver of the conformance tests in Python: README.md has the protocol."""
+
+import errno
+import os
+import sys
+
+import nswatch
+
+PATIENCE = 20.0
+
+
+def options(words: list[str]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        if name in ("no-replay", "no-parent"):
+            found[name.removeprefix("no-")] = False
+        elif not value:
+            found[name.replace("-", "_")] = True
+        elif name == "dir":
+            found["dir"] = value
+        elif name == "settle":
+            found["settle"] = int(value) / 1000
+        elif name == "rcvbuf":
+            found["rcvbuf"] = int(value)
+        else:
+            capacity, _, found["queue_policy"] = value.partition(",")
+            found["queue"] = int(capacity)
+    return found
+
+
+def or_none(nsid: int | None) -> int:
+    return -1 if nsid is None else nsid
+
+
+def line(event: nswatch.Event) -> str:
+    name = "-" if event.name is None else os.fsencode(event.name).hex()
+    numbers = (event.dev or 0, event.ino or 0, event.ns_id or 0, or_none(event.nsid), or_none(event.origin))
+    more = (event.portid or 0, event.dropped or 0, event.time_ns)
+    return " ".join(map(str, ("event", event.type, int(event.replayed), name, *numbers, *more)))
+
+
+class Driver:
+    watcher: nswatch.Watcher
+    event: nswatch.Event
+
+    def open(self, source: str, *words: str) -> None:
+        self.watcher = nswatch.Watcher(source, **options(list(words)))  # type: ignore[arg-type]
+
+    def wait(self) -> str:
+        event = self.watcher.poll(PATIENCE)
+        if event is None:
+            return "nothing"
+        self.event = event
+        return line(event)
+
+    def until(self, kind: str) -> str:
+        while (told := self.wait()) != "nothing" and str(self.event.type) != kind:
+            print(told)
+        return told
+
+    def resync(self) -> None:
+        self.watcher.resync()
+
+    def stat(self, name: str) -> str:
+        return f"stat {getattr(self.watcher.stats, name)}"
+
+    def netns(self) -> str:
+        with self.event.open_netns() as fd:
+            status = os.fstat(fd)
+        return f"netns {status.st_dev} {status.st_ino}"
+
+    def pid(self, pid: str) -> str:
+        return f"nsid {or_none(nswatch.nsid_for_pid(int(pid)))}"
+
+    def fd(self, path: str) -> str:
+        with open(path) as namespace:
+            return f"nsid {or_none(nswatch.nsid_for_fd(namespace))}"
+
+    def name(self, name: str) -> str:
+        return f"nsid {or_none(nswatch.nsid_for_name(name))}"
+
+    def assign(self, path: str, wanted: str | None = None) -> str:
+        with open(path) as namespace:
+            return f"nsid {nswatch.assign_nsid(namespace, None if wanted is None else int(wanted))}"
+
+    def translate(self, nsid: str, peer: str) -> str:
+        return f"nsid {or_none(nswatch.translate_nsid(int(nsid), int(peer)))}"
+
+    def list(self) -> str:
+        return " ".join(["nsids", *map(str, nswatch.list_nsids())])
+
+    def close(self) -> None:
+        self.watcher.close()
+
+
+def main() -> None:
+    driver = Driver()
+    for command in sys.stdin:
+        word, *arguments = command.split()
+        try:
+            answer = getattr(driver, word)(*arguments) or "ok"
+        except OSError as error:
+            answer = f"error {error.errno}"
+        except ValueError:  # what cannot be right, in the words of Python
+            answer = f"error {errno.EINVAL}"
+        print(answer, flush=True)
+
+
+if __name__ == "__main__":
+    main()

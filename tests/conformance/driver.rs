@@ -1,0 +1,165 @@
+//! The driver of the conformance tests in Rust: README.md has the protocol.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
+
+use nswatch::{Event, EventKind, Options, Policy, Watcher, nsid};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+type Answer = Result<String, Box<dyn Error>>;
+
+#[derive(Default)]
+struct Driver {
+    watcher: Option<Watcher>,
+    event: Option<Event>,
+}
+
+fn options(words: &[&str]) -> Result<Options, Box<dyn Error>> {
+    let mut options = Options::new();
+    for word in words {
+        options = match word.split_once('=').unwrap_or((word, "")) {
+            ("no-replay", _) => options.replay(false),
+            ("no-parent", _) => options.parent(false),
+            ("dir-events", _) => options.dir_events(true),
+            ("mount-events", _) => options.mount_events(true),
+            ("all-nsid", _) => options.all_nsid(true),
+            ("dir", path) => options.dir(path)?,
+            ("settle", ms) => options.settle(Duration::from_millis(ms.parse()?)),
+            ("rcvbuf", bytes) => options.rcvbuf(bytes.parse()?),
+            (_, queue) => {
+                let (capacity, policy) = queue.split_once(',').ok_or(queue)?;
+                let policy = match policy {
+                    "block" => Policy::Block,
+                    "drop-newest" => Policy::DropNewest,
+                    _ => Policy::DropOldest,
+                };
+                options.queue(capacity.parse()?, policy)?
+            }
+        };
+    }
+    Ok(options)
+}
+
+fn line(event: &Event) -> String {
+    let (kind, nsid, origin, portid, dropped) = match *event.kind() {
+        EventKind::Created(_) => ("created", -1, None, 0, 0),
+        EventKind::Ready(..) => ("ready", -1, None, 0, 0),
+        EventKind::Detached(_) => ("detached", -1, None, 0, 0),
+        EventKind::Deleted(_) => ("deleted", -1, None, 0, 0),
+        EventKind::DirCreated => ("dir_created", -1, None, 0, 0),
+        EventKind::DirDeleted => ("dir_deleted", -1, None, 0, 0),
+        EventKind::NsidNew { nsid, origin, portid } => ("nsid_new", nsid, origin, portid, 0),
+        EventKind::NsidDel { nsid, origin } => ("nsid_del", nsid, origin, 0, 0),
+        EventKind::Synced => ("synced", -1, None, 0, 0),
+        EventKind::Overflow { dropped } => ("overflow", -1, None, 0, dropped),
+        _ => ("unknown", -1, None, 0, 0),
+    };
+    let name = event.name().map_or("-".to_owned(), |name| {
+        name.as_os_str().as_encoded_bytes().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    });
+    let (dev, ino, ns_id) =
+        event.netns().map_or((0, 0, 0), |netns| (netns.dev(), netns.ino(), netns.ns_id().unwrap_or(0)));
+    let (replayed, origin, time) = (i32::from(event.is_replayed()), origin.unwrap_or(-1), event.time().as_nanos());
+    format!("event {kind} {replayed} {name} {dev} {ino} {ns_id} {nsid} {origin} {portid} {dropped} {time}")
+}
+
+impl Driver {
+    fn watcher(&mut self) -> Result<&mut Watcher, &'static str> {
+        self.watcher.as_mut().ok_or("no watcher is open")
+    }
+
+    fn event(&self) -> Result<&Event, &'static str> {
+        self.event.as_ref().ok_or("no event was told")
+    }
+
+    fn wait(&mut self) -> Answer {
+        let Some(event) = self.watcher()?.wait(Some(PATIENCE))? else { return Ok("nothing".to_owned()) };
+        let line = line(&event);
+        self.event = Some(event);
+        Ok(line)
+    }
+
+    fn until(&mut self, kind: &str) -> Answer {
+        loop {
+            let told = self.wait()?;
+            if told == "nothing" || told.split(' ').nth(1) == Some(kind) {
+                return Ok(told);
+            }
+            println!("{told}");
+        }
+    }
+
+    fn stat(&mut self, name: &str) -> Answer {
+        let stats = self.watcher()?.stats();
+        let value = match name {
+            "delivered" => stats.delivered,
+            "dropped" => stats.dropped,
+            "overflows" => stats.overflows,
+            "resyncs" => stats.resyncs,
+            "queued" => stats.queued,
+            "queued_max" => stats.queued_max,
+            "pending" => stats.pending,
+            _ => stats.known,
+        };
+        Ok(format!("stat {value}"))
+    }
+
+    fn obey(&mut self, command: &str, words: &[&str]) -> Answer {
+        let ok = Ok("ok".to_owned());
+        let answer = |nsid: Option<i32>| Ok(format!("nsid {}", nsid.unwrap_or(-1)));
+        match (command, words) {
+            ("open", ["named", words @ ..]) => self.watcher = Some(Watcher::named(&options(words)?)?),
+            ("open", ["nsid", words @ ..]) => self.watcher = Some(Watcher::nsid(&options(words)?)?),
+            ("wait", _) => return self.wait(),
+            ("until", [kind]) => return self.until(kind),
+            ("resync", _) => self.watcher()?.resync()?,
+            ("stat", [name]) => return self.stat(name),
+            ("netns", _) => {
+                let event = self.event()?.clone();
+                let namespace = File::from(self.watcher()?.open_netns(&event)?).metadata()?;
+                return Ok(format!("netns {} {}", namespace.dev(), namespace.ino()));
+            }
+            ("pid", [pid]) => return answer(nsid::get_for_pid(pid.parse()?)?),
+            ("name", [name]) => return answer(nsid::get_for_name(name)?),
+            ("fd", [path]) => return answer(nsid::get_for_fd(File::open(path)?)?),
+            ("assign", [path, wanted @ ..]) => {
+                let wanted = wanted.first().map(|wanted| wanted.parse()).transpose()?;
+                return answer(Some(nsid::assign(File::open(path)?, wanted)?));
+            }
+            ("translate", [nsid, from]) => return answer(nsid::translate(nsid.parse()?, from.parse()?)?),
+            ("list", _) => {
+                let mut line = "nsids".to_owned();
+                nsid::list()?.iter().try_for_each(|nsid| write!(line, " {nsid}"))?;
+                return Ok(line);
+            }
+            ("close", _) => self.watcher = None,
+            _ => return Err(format!("no such command: {command} {words:?}").into()),
+        }
+        ok
+    }
+}
+
+fn errno(failure: &(dyn Error + 'static)) -> Option<i32> {
+    match failure.downcast_ref::<nswatch::Error>() {
+        Some(error) => Some(error.errno()),
+        None => failure.downcast_ref::<std::io::Error>()?.raw_os_error(),
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut driver = Driver::default();
+    for command in std::io::stdin().lines() {
+        let command = command?;
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let (first, rest) = words.split_first().ok_or("an empty line")?;
+        match driver.obey(first, rest) {
+            Ok(answer) => println!("{answer}"),
+            Err(failure) => println!("error {}", errno(failure.as_ref()).ok_or(failure)?),
+        }
+    }
+    Ok(())
+}

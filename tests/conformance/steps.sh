@@ -1,0 +1,42 @@
+# What the steps of the scenarios do that sh and ip cannot.
+
+# exchange ONE OTHER: lets two names change places
+exchange() {
+    python3 -c '
+import ctypes, os, sys
+one, other = map(os.fsencode, sys.argv[1:])
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
+if ctypes.CDLL(None, use_errno=True).renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE):
+    sys.exit(os.strerror(ctypes.get_errno()))
+' "$1" "$2"
+}
+
+# storm DIR: more events than a queue of inotify holds, of names that are gone at the end
+storm() {
+    python3 -c '
+import os, sys
+for n in range(int(open("/proc/sys/fs/inotify/max_queued_events").read()) // 2 + 50):
+    path = f"{sys.argv[1]}/storm{n}"
+    os.mknod(path)
+    os.unlink(path)
+' "$1"
+}
+
+# process FILE: leaves a process behind in a network namespace that has no name, and its pid in the file
+process() {
+    ip netns add "$(basename "$1")"
+    # shellcheck disable=SC2016 # for the inner shell
+    ip netns exec "$(basename "$1")" sh -c 'sleep 1000 < /dev/null > /dev/null 2>&1 & echo $! > "$1"' sh "$1"
+    ip netns del "$(basename "$1")"
+}
+
+# die FILE: ends it, and waits until it has ended
+die() {
+    python3 -c '
+import os, select, signal, sys
+process = os.pidfd_open(int(open(sys.argv[1]).read()))
+signal.pidfd_send_signal(process, signal.SIGTERM)
+if not select.select([process], [], [], 20)[0]:
+    sys.exit("it lives on")
+' "$1"
+}

@@ -1,0 +1,29 @@
+//! What the fuzzers have found worth keeping, once more, without a fuzzer.
+#![cfg(feature = "fuzzing")]
+
+use nswatch::fuzzing;
+
+fn replay(corpus: &str, target: fn(&[u8])) {
+    let dir = format!("{}/fuzz/corpus/{corpus}", env!("CARGO_MANIFEST_DIR"));
+    let mut inputs = 0;
+    for entry in std::fs::read_dir(dir).unwrap() {
+        target(&std::fs::read(entry.unwrap().path()).unwrap());
+        inputs += 1;
+    }
+    assert!(inputs > 5, "{corpus}: {inputs} inputs");
+}
+
+#[test]
+fn what_rtnetlink_may_say() {
+    replay("wire", fuzzing::nsid);
+}
+
+#[test]
+fn what_inotify_may_say() {
+    replay("inotify", fuzzing::inotify);
+}
+
+#[test]
+fn what_a_watcher_of_names_may_be_made_to_believe() {
+    replay("named", fuzzing::named);
+}
