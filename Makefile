@@ -2,13 +2,14 @@
 #
 #     make watch      build, and print what happens to the network namespaces of this machine
 #     make test       install what the tests need, then run every test in every language
-#     make install    PREFIX=/usr/local DESTDIR= LIBDIR= INCLUDEDIR= BINDIR= MANDIR=
+#     make install    PREFIX=/usr/local DESTDIR= LIBDIR= INCLUDEDIR= BINDIR= MANDIR= BASHCOMPDIR= ZSHCOMPDIR= FISHCOMPDIR=
 #     make wheel      a wheel for pip that carries the library, in target/wheel
+#     make deb        packages for Debian and its like, in target/deb
 #     make chaos      SECONDS=60 SEED= TINY=: actors at random against beliefs, see docs/reliability.md
 #     make bench      what it costs beside the bare system calls and beside others: writes docs/benchmarks.md
 #     make test-kernels  the suites on older kernels, under emulation, beside the running one; see tests/kernels/run
 #     make sanitize   the C test program and the library under AddressSanitizer, the queue under ThreadSanitizer
-#     make lint       formatting, clippy, rustdoc, header drift, exported symbols
+#     make lint       formatting, clippy, rustdoc, header drift, exported symbols, ABI, manual pages, versions
 
 CARGO ?= cargo
 INSTALL ?= install
@@ -17,15 +18,19 @@ LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 BINDIR ?= $(PREFIX)/bin
 MANDIR ?= $(PREFIX)/share/man
+BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHCOMPDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHCOMPDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p;T;q' Cargo.toml)
 SONAME := libnswatch.so.0
 TARGET := $(or $(CARGO_TARGET_DIR),target)/release
 LIBRARY := $(TARGET)/libnswatch.so
 COMMAND := $(TARGET)/nswatch
+COMPLETIONS := $(BASHCOMPDIR)/nswatch $(ZSHCOMPDIR)/_nswatch $(FISHCOMPDIR)/nswatch.fish
 SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 
-.PHONY: all watch test test-kernels chaos bench sanitize install uninstall wheel header lint clean
+.PHONY: all watch test test-kernels chaos bench sanitize install uninstall wheel deb header abi-baseline lint clean
 
 all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc
 
@@ -57,13 +62,14 @@ test-kernels:
 sanitize:
 	tests/sanitize
 
-# One build makes both libraries and tells what a static link needs besides.
+# One build makes both libraries and tells what a static link needs besides. Of libgcc_s there is no static one, and every
+# compiler adds what it has in its place.
 $(LIBRARY) $(TARGET)/libs-private &: $(SOURCES)
 	@mkdir -p $(TARGET)
 	$(CARGO) rustc --release --locked --lib --features capi --crate-type cdylib,staticlib -- \
 		-C link-arg=-Wl,-soname,$(SONAME) --print native-static-libs 2> $(TARGET)/build.log \
 		|| { cat $(TARGET)/build.log >&2; exit 1; }
-	sed -n 's/.*native-static-libs: //p' $(TARGET)/build.log | tail -n 1 > $(TARGET)/libs-private
+	sed -n 's/.*native-static-libs: \(-lgcc_s \)*//p' $(TARGET)/build.log | tail -n 1 > $(TARGET)/libs-private
 	test -s $(TARGET)/libs-private
 	touch $(LIBRARY)
 
@@ -78,29 +84,49 @@ $(TARGET)/nswatch.pc: nswatch.pc.in $(TARGET)/libs-private
 		-e 's|@INCLUDEDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR))|' \
 		-e 's|@VERSION@|$(VERSION)|' -e "s|@LIBS_PRIVATE@|$$(cat $(TARGET)/libs-private)|" $< > $@
 
+# The functions that a page of section 3 is about, and so its other names: `man nsw_close` shows nsw_open.3.
+manual_names = sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([a-z_]*\).*/\1/p' $$page
+
 install: all
-	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(BINDIR)
+	$(INSTALL) -d $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3 $(addprefix $(DESTDIR),$(dir $(COMPLETIONS)))
 	$(INSTALL) -m 755 $(LIBRARY) $(DESTDIR)$(LIBDIR)/libnswatch.so.$(VERSION)
 	ln -sf libnswatch.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
-	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libnswatch.so
+	ln -sf libnswatch.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libnswatch.so
 	$(INSTALL) -m 644 $(TARGET)/libnswatch.a $(DESTDIR)$(LIBDIR)
 	$(INSTALL) -m 644 $(TARGET)/nswatch.pc $(DESTDIR)$(LIBDIR)/pkgconfig
 	$(INSTALL) -m 644 include/nswatch.h $(DESTDIR)$(INCLUDEDIR)
 	$(INSTALL) -m 755 $(COMMAND) $(DESTDIR)$(BINDIR)
-	for page in docs/man/*.1; do $(INSTALL) -m 644 $$page $(DESTDIR)$(MANDIR)/man1; done
+	$(COMMAND) completions bash > $(DESTDIR)$(BASHCOMPDIR)/nswatch
+	$(COMMAND) completions zsh > $(DESTDIR)$(ZSHCOMPDIR)/_nswatch
+	$(COMMAND) completions fish > $(DESTDIR)$(FISHCOMPDIR)/nswatch.fish
+	$(INSTALL) -m 644 docs/man/*.1 $(DESTDIR)$(MANDIR)/man1
+	$(INSTALL) -m 644 docs/man/*.3 $(DESTDIR)$(MANDIR)/man3
+	for page in docs/man/*.3; do for name in $$($(manual_names)); do \
+		test $$page = docs/man/$$name.3 || ln -sf $${page##*/} $(DESTDIR)$(MANDIR)/man3/$$name.3 || exit 1; done; done
 
 uninstall:
 	rm -f $(DESTDIR)$(LIBDIR)/libnswatch.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libnswatch.so
 	rm -f $(DESTDIR)$(LIBDIR)/libnswatch.a $(DESTDIR)$(LIBDIR)/pkgconfig/nswatch.pc $(DESTDIR)$(INCLUDEDIR)/nswatch.h
-	rm -f $(DESTDIR)$(BINDIR)/nswatch
+	rm -f $(DESTDIR)$(BINDIR)/nswatch $(addprefix $(DESTDIR),$(COMPLETIONS))
 	for page in docs/man/*.1; do rm -f $(DESTDIR)$(MANDIR)/man1/$${page##*/}; done
+	for page in docs/man/*.3; do for name in $$(basename $$page .3) $$($(manual_names)); do \
+		rm -f $(DESTDIR)$(MANDIR)/man3/$$name.3 || exit 1; done; done
 
 # Carries the library; `bindings/python/wheel --test` tries it in a fresh virtual environment.
 wheel: $(LIBRARY)
 	bindings/python/wheel $(LIBRARY) $(dir $(TARGET))wheel
 
+# Leaves the packages in target/deb; `packaging/test` builds them, then tries them in a clean system.
+deb:
+	packaging/build
+
 header:
 	$(CARGO) build --locked --features header
+
+# For a release, and for a function that is new before the first one: docs/abi.md.
+abi-baseline:
+	tests/abi/check baseline
 
 lint:
 	tests/lint

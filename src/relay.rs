@@ -6,13 +6,15 @@
 //! dropped and what leads from what it was told to what is: `Overflow`, the differences, `Synced`. So the grammar
 //! holds, and memory is bounded, whatever the policy.
 
+mod reader;
+
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Select, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::error::{Doing, Error, Result};
 use crate::event::{Event, EventKind};
@@ -23,6 +25,7 @@ use crate::picture::Picture;
 use crate::source::{Drained, Source};
 use crate::sys::{self, Epoll, Flag};
 use crate::watcher::Watcher;
+use reader::Reader;
 
 #[derive(Debug)]
 pub(crate) struct Relay {
@@ -275,159 +278,6 @@ impl Drop for Relay {
             // if it panicked, the consumer was answered ENOTRECOVERABLE
             thread.join().ok();
         }
-    }
-}
-
-/// The side of the thread.
-struct Reader {
-    watcher: Watcher,
-    events: Sender<Event>,
-    /// Disconnected when the relay goes.
-    stopped: Receiver<()>,
-    policy: Policy,
-    shared: Arc<Shared>,
-    /// Everything that exists has been told, or will be: not so without a replay, until a resync tells it.
-    complete: bool,
-    /// In the middle of what is replayed: at open, by a resync, or after an overflow.
-    replaying: bool,
-}
-
-impl Reader {
-    fn run(mut self) {
-        let failure = loop {
-            match self.step() {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => break error,
-            }
-        };
-        self.shared.state().failure = Err::<(), _>(failure).doing("run the reader thread").err();
-    }
-
-    /// Takes one event, request or failure on; `false` when it is time to end.
-    fn step(&mut self) -> std::io::Result<bool> {
-        let resync = {
-            let mut state = self.shared.state();
-            if state.stop {
-                return Ok(false);
-            }
-            std::mem::take(&mut state.resync)
-        };
-        let next = match resync {
-            true => match self.watcher.resync() {
-                Ok(()) => Ok(None),
-                // what is known is told before the failure, which comes again if it still stands
-                Err(_) => self.watcher.next_event(),
-            },
-            false => self.watcher.next_event(),
-        };
-        let stats = self.watcher.stats();
-        self.shared.known.store(stats.known, Ordering::Relaxed);
-        self.shared.pending.store(stats.pending, Ordering::Relaxed);
-        match next {
-            Ok(Some(event)) => {
-                match event.kind {
-                    EventKind::Synced => {
-                        self.replaying = false;
-                        self.complete = true;
-                    }
-                    EventKind::Overflow { .. } => self.replaying = true,
-                    _ => self.replaying |= event.replayed,
-                }
-                self.pass(event, stats.queued == 0 && !self.replaying)
-            }
-            Ok(None) => match sys::poll_readable_either(self.watcher.as_fd(), self.shared.request.as_fd()) {
-                Ok(()) => self.shared.request.lower().map(|_| true),
-                Err(error) => self.report(Err::<(), _>(error).doing("wait for an event").err()),
-            },
-            Err(failure) if failure.is_final() => {
-                self.shared.state().failure = Some(failure);
-                Ok(false)
-            }
-            Err(failure) => self.report(Some(failure)),
-        }
-    }
-
-    /// Waits until the consumer knows what could not be done; `false` when it is time to end.
-    fn report(&self, failure: Option<Error>) -> std::io::Result<bool> {
-        let mut state = self.shared.state();
-        state.failure = failure;
-        self.shared.readable.raise()?;
-        while state.failure.is_some() && !state.stop {
-            state = self.shared.noted.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        Ok(!state.stop)
-    }
-
-    /// Queues an event; `false` when it is time to end. `settled`: after it the truth is that of the kernel. The flag
-    /// goes up under the lock, so that to the consumer, who takes it down under the lock, both are one step: it never
-    /// wakes for an event that it has already.
-    fn pass(&mut self, mut event: Event, settled: bool) -> std::io::Result<bool> {
-        let shared = Arc::clone(&self.shared);
-        loop {
-            let mut state = shared.state();
-            let queued = match self.policy {
-                Policy::Block => self.events.try_send(event).map(|()| true),
-                _ => self.queue_or_drop(&mut state, event, settled),
-            };
-            match queued {
-                Ok(news) => {
-                    shared.queued_max.fetch_max(self.events.len() as u64, Ordering::Relaxed);
-                    if news {
-                        shared.readable.raise()?;
-                    }
-                    return Ok(true);
-                }
-                Err(TrySendError::Disconnected(_)) => return Ok(false),
-                Err(TrySendError::Full(back)) => event = back,
-            }
-            drop(state);
-            if !self.wait_for_room() {
-                return Ok(false);
-            }
-        }
-    }
-
-    /// Whether there is something for the consumer now.
-    fn queue_or_drop(&mut self, state: &mut State, event: Event, settled: bool) -> Result<bool, TrySendError<Event>> {
-        state.truth.add(&event.kind);
-        state.learned = event.time;
-        state.settled = settled;
-        if let Some(loss) = &mut state.broken {
-            loss.add(&event.kind);
-            // the consumer may have come to the break before, and waits
-            return Ok(settled);
-        }
-        match self.events.try_send(event) {
-            Err(TrySendError::Full(event)) => {
-                state.broken.get_or_insert_default().add(&event.kind);
-                if !std::mem::replace(&mut self.complete, true) {
-                    // the `Synced` to come is to be true of what was never told, too
-                    state.resync = true;
-                    state.settled = false;
-                    self.replaying = true;
-                }
-                Ok(true)
-            }
-            queued => queued.map(|()| true),
-        }
-    }
-
-    /// `false` when it is time to end.
-    fn wait_for_room(&self) -> bool {
-        let mut select = Select::new();
-        select.send(&self.events);
-        let stopped = select.recv(&self.stopped);
-        select.ready() != stopped
-    }
-}
-
-impl Drop for Reader {
-    /// Runs after a panic too: the consumer must not wait for a thread that is no more.
-    fn drop(&mut self) {
-        let mut state = self.shared.state();
-        state.ended = true;
-        self.shared.readable.raise().ok();
     }
 }
 

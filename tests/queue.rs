@@ -2,6 +2,9 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex};
+
 use nswatch::capi::options::{NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST};
 use nswatch::capi::watcher::{NSW_STAT_DROPPED, NSW_STAT_KNOWN, NSW_STAT_OVERFLOWS, NSW_STAT_QUEUED};
 use support::api::{Api, How, Kind::*, Observer};
@@ -225,4 +228,38 @@ fn it_ends_while_it_waits_for_room<A: Api>() {
         }
         drop(o);
     }
+}
+
+/// Locks and conditions that ThreadSanitizer must understand, and one race that it must find: `make sanitize`.
+#[test]
+#[ignore = "a race on purpose, to see that ThreadSanitizer finds it and nothing else"]
+fn a_race_on_purpose() {
+    static LOCK: Mutex<bool> = Mutex::new(false);
+    static SET: Condvar = Condvar::new();
+    static COMING: AtomicBool = AtomicBool::new(false);
+    // eight bytes to itself: of so many ThreadSanitizer remembers four accesses
+    static mut RACED: u64 = 0;
+    let mut guarded = LOCK.lock().unwrap();
+    let other = std::thread::Builder::new().name("contender".into()).spawn(|| {
+        COMING.store(true, Ordering::Relaxed);
+        *LOCK.lock().unwrap() = true;
+        SET.notify_one();
+        // SAFETY: none, it is what is to be found.
+        unsafe { RACED += 1 }
+    });
+    // until it waits for the lock
+    let end = std::time::Instant::now() + DEADLINE;
+    while !COMING.load(Ordering::Relaxed) || !kernel::are_asleep("contender") {
+        assert!(std::time::Instant::now() < end);
+        std::thread::yield_now();
+    }
+    while !*guarded {
+        guarded = SET.wait(guarded).unwrap();
+    }
+    drop(guarded);
+    // SAFETY: none, again.
+    unsafe { RACED += 1 }
+    other.unwrap().join().unwrap();
+    // SAFETY: the other thread is no more.
+    assert!(unsafe { RACED } > 0);
 }

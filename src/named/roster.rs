@@ -154,7 +154,8 @@ impl Roster {
     /// The names that the look did not see, as changes.
     pub(crate) fn end_look(&mut self) -> Vec<Transition> {
         let unseen = |(name, entry): (&Name, &Entry)| (entry.look != self.look).then(|| name.clone());
-        let gone: Vec<Name> = self.namespaces.iter().chain(&self.waiting).filter_map(unseen).collect();
+        let mut gone: Vec<Name> = self.namespaces.iter().chain(&self.waiting).filter_map(unseen).collect();
+        gone.sort_unstable();
         gone.iter().filter_map(|name| self.observe(name.as_c_str(), State::Absent)).collect()
     }
 

@@ -1,0 +1,101 @@
+package capi_test
+
+import (
+	"go/ast"
+	"go/types"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// How each type of the header is written in Go. cgo itself refuses an argument of another type, but not a result: that
+// is converted to whatever is written here.
+var inGo = map[string][]string{
+	"void":          {""},
+	"int":           {"int"},
+	"int32_t":       {"int32", "int"}, // int where -1 is compared with a constant
+	"uint32_t":      {"uint32"},
+	"uint64_t":      {"uint64"},
+	"size_t":        {"int"},
+	"char *":        {"string"},
+	"int32_t *":     {"*int32"},
+	"size_t *":      {"*int"},
+	"nsw_watcher *": {"*Watcher"}, "nsw_watcher **": {"**Watcher"},
+	"nsw_options *": {"*Options"},
+	"nsw_event *":   {"*Event"}, "nsw_event **": {"**Event"},
+}
+
+// The types of a function of the header, without const: of the result, then of each argument.
+func prototypes(text string) map[string][]string {
+	found := map[string][]string{}
+	text = regexp.MustCompile(`(?s)/\*.*?\*/`).ReplaceAllString(text, "")
+	for _, match := range regexp.MustCompile(`(?m)^([a-z][\w ]*[ *])(\w+)\(([^()]*)\);`).FindAllStringSubmatch(text, -1) {
+		list := []string{match[1]}
+		if match[3] != "void" {
+			list = append(list, strings.Split(match[3], ",")...)
+		}
+		for i, each := range list {
+			words := strings.Join(strings.Fields(strings.ReplaceAll(each, "const ", "")), " ")
+			if i > 0 {
+				words = regexp.MustCompile(`\w+$`).ReplaceAllString(words, "")
+			}
+			list[i] = strings.TrimSpace(words)
+		}
+		found[match[2]] = list
+	}
+	return found
+}
+
+// The types of a function of Go, likewise.
+func signature(function *ast.FuncDecl) []string {
+	list := []string{""}
+	if results := function.Type.Results; results != nil {
+		list[0] = types.ExprString(results.List[0].Type)
+	}
+	for _, field := range function.Type.Params.List {
+		for range field.Names {
+			list = append(list, types.ExprString(field.Type))
+		}
+	}
+	return list
+}
+
+func TestEveryTypeIsThatOfTheHeader(t *testing.T) {
+	bytes, err := os.ReadFile(header)
+	if err != nil {
+		t.Skip("SKIPPED: only in the repository of the library is there a header to compare with:", err)
+	}
+	header := prototypes(string(bytes))
+	for _, declaration := range parse(t, "capi.go").Decls {
+		function, ok := declaration.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
+		for name := range taken("C", function.Body) {
+			if expected := header[name]; expected != nil && !same(signature(function), expected) {
+				t.Errorf("%s is %v, %s is %v", function.Name.Name, signature(function), name, expected)
+			}
+		}
+	}
+}
+
+func same(here, there []string) bool {
+	// a slice of Go is a pointer and a size of C
+	if len(there) > 2 && there[1] == "int32_t *" && there[2] == "size_t" && here[1] == "[]int32" {
+		here, there = append([]string{here[0]}, here[2:]...), append([]string{there[0]}, there[3:]...)
+	}
+	if len(here) != len(there) {
+		return false
+	}
+	for i, each := range there {
+		found := false
+		for _, allowed := range inGo[each] {
+			found = found || allowed == here[i]
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
+}
