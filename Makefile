@@ -6,6 +6,7 @@
 #     make wheel      a wheel for pip that carries the library, in target/wheel
 #     make deb        packages for Debian and its like, in target/deb
 #     make chaos      SECONDS=60 SEED= TINY=: actors at random against beliefs, see docs/reliability.md
+#     make bench      what it costs beside the bare system calls and beside others: writes docs/benchmarks.md
 #     make test-kernels  the suites on older kernels, under emulation, beside the running one; see tests/kernels/run
 #     make sanitize   the C test program and the library under AddressSanitizer, the queue under ThreadSanitizer
 #     make lint       formatting, clippy, rustdoc, header drift, exported symbols, ABI, manual pages, versions
@@ -29,7 +30,7 @@ COMMAND := $(TARGET)/nswatch
 COMPLETIONS := $(BASHCOMPDIR)/nswatch $(ZSHCOMPDIR)/_nswatch $(FISHCOMPDIR)/nswatch.fish
 SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 
-.PHONY: all watch test test-kernels chaos sanitize install uninstall wheel deb header abi-baseline lint clean
+.PHONY: all watch test test-kernels chaos bench sanitize install uninstall wheel deb header abi-baseline lint clean
 
 all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc
 
@@ -46,6 +47,14 @@ TINY ?=
 chaos:
 	NSWATCH_SECONDS=$(SECONDS) NSWATCH_SEED=$(SEED) NSWATCH_TINY=$(TINY) $(CARGO) test --release --locked --features capi \
 		--config 'target."cfg(all())".runner="tests/sandbox"' --test chaos -- --nocapture
+
+# About ten minutes, as root, with nothing else running. What others need is installed on demand.
+bench: STAGE := $(abspath $(dir $(TARGET)))/stage
+bench: all
+	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) DESTDIR= > /dev/null
+	benches/peers/install
+	$(CARGO) bench --locked --features fuzzing --bench parts
+	tests/sandbox $(dir $(TARGET))peers/venv/bin/python benches/peers/run $(LOADS)
 
 test-kernels:
 	tests/kernels/run

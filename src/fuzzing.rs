@@ -1,21 +1,50 @@
 //! What the fuzzers in `fuzz/` are let at: the two parsers of bytes that the kernel gives, and the source that believes
-//! one of them. No part of the API.
+//! one of them; and what `benches/parts.rs` measures. No part of the API.
 //!
 //! Each function panics where a promise is broken; that it ends and does not panic by itself is the first of them.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::event::{EventKind, Name};
-use crate::named::Named;
-use crate::nsid::wire::{self, Body};
+use crate::event::{EventKind, Name, Netns};
+use crate::named::{Named, Roster, State};
+use crate::nsid::wire::{self, Attributes, Body, Header};
 use crate::options::Options;
 use crate::outbox::Outbox;
 use crate::source::Source;
 use crate::sys::Epoll;
+
+/// A roster of names.
+#[derive(Debug, Default)]
+pub struct Names(Roster);
+
+impl Names {
+    /// Each becomes a namespace. How many changes that makes.
+    pub fn come(&mut self, names: &[CString]) -> usize {
+        let state = |ns_id| State::Namespace(Netns { dev: 4, ino: 7, ns_id, stamp: 0 });
+        let changes = |(name, ns_id): (&CString, u64)| {
+            let appeared = self.0.appear(name).is_some();
+            let ready = self.0.review(name, state(ns_id)).is_some();
+            usize::from(appeared) + usize::from(ready)
+        };
+        names.iter().zip(1..).map(changes).sum()
+    }
+
+    /// Each goes. How many changes that makes.
+    pub fn go(&mut self, names: &[CString]) -> usize {
+        names.iter().filter(|name| self.0.observe(name, State::Absent).is_some()).count()
+    }
+}
+
+/// A notification of an id, as the kernel writes it.
+pub fn notification(nsid: i32) -> Vec<u8> {
+    let header = Header { kind: wire::RTM_NEWNSID, ..Header::default() };
+    wire::encode(header, &Attributes { nsid: Some(nsid), ..Attributes::default() })
+}
 
 /// What inotify gives.
 pub fn inotify(bytes: &[u8]) {

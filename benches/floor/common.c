@@ -65,10 +65,14 @@ void report(const char *figure, const char *unit, const struct pair *pair, doubl
 	for (int i = 0; i < pair->n; i++)
 		ratios[i] = pair->ours[i] / pair->floor[i];
 	ratio = percentile(ratios, pair->n, 0.5);
-	printf("%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.2f\t%s %.2f\t%s\n", figure, unit, percentile(pair->ours, pair->n, 0.5),
+	printf("%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.2f\t", figure, unit, percentile(pair->ours, pair->n, 0.5),
 	       percentile(pair->ours, pair->n, 0.99), percentile(pair->floor, pair->n, 0.5),
-	       percentile(pair->floor, pair->n, 0.99), ratio, inverse ? ">=" : "<=", target,
-	       (inverse ? ratio >= target : ratio <= target) ? "met" : "MISSED");
+	       percentile(pair->floor, pair->n, 0.99), ratio);
+	if (target > 0)
+		printf("%s %.2f\t%s\n", inverse ? ">=" : "<=", target,
+		       (inverse ? ratio >= target : ratio <= target) ? "met" : "MISSED");
+	else
+		printf("-\t-\n");
 	fflush(stdout);
 }
 

@@ -29,7 +29,7 @@ double percentile(const double *values, int n, double p);
 
 /*
  * Prints a line of tabs: figure, unit, median and 99th percentile of nswatch, the same of the floor, the median of the
- * ratios, the target of the ratio and whether it is met. `inverse`: a rate, of which more is better.
+ * ratios, the target of the ratio and whether it is met. `inverse`: a rate, of which more is better. A target of 0 is none.
  */
 void report(const char *figure, const char *unit, const struct pair *pair, double target, int inverse);
 /* The same for what has no floor but an absolute target. */

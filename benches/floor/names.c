@@ -182,8 +182,8 @@ void measure_looks(int rounds)
 		}
 		remove_names("there", counts[c]);
 		snprintf(figure, sizeof(figure), "open and replay, %d namespaces", counts[c]);
-		report(figure, "us", &replay, 1.3, 0);
+		report(figure, "us", &replay, counts[c] == 10000 ? 1.3 : 0, 0);
 		snprintf(figure, sizeof(figure), "resync, %d namespaces", counts[c]);
-		report(figure, "us", &resync, 1.3, 0);
+		report(figure, "us", &resync, counts[c] == 10000 ? 1.3 : 0, 0);
 	}
 }

@@ -33,6 +33,8 @@ use ledger::Ledger;
 use location::{Arrival, Location};
 use probe::Probe;
 use readiness::{Readiness, Tidings};
+#[cfg(feature = "fuzzing")]
+pub(crate) use roster::Roster;
 pub(crate) use roster::{State, Transition};
 use wire::Notice;
 

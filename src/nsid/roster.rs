@@ -107,20 +107,29 @@ pub(crate) struct Roster {
 impl Roster {
     /// A namespace got the id. If another had it before, that one is gone.
     pub(crate) fn assigned(&mut self, id: Id, portid: u32, tell: &mut dyn FnMut(EventKind)) {
-        self.gone(id, tell);
-        self.told.insert(id);
+        if self.told.insert(id) {
+            self.forget_around(id, tell);
+        } else {
+            self.gone(id, tell);
+            self.told.insert(id);
+        }
         tell(EventKind::NsidNew { nsid: id.nsid, origin: id.origin, portid });
     }
 
     /// The id is not assigned any more. With a peer go the ids in it: nothing can be heard of them again.
     pub(crate) fn gone(&mut self, id: Id, tell: &mut dyn FnMut(EventKind)) {
+        self.forget_around(id, tell);
+        if self.told.remove(&id) {
+            tell(EventKind::NsidDel { nsid: id.nsid, origin: id.origin });
+        }
+    }
+
+    /// What was known of an id, and of those in the peer that had it, but for that it was told.
+    fn forget_around(&mut self, id: Id, tell: &mut dyn FnMut(EventKind)) {
         if id.origin.is_none() {
             self.unheard(id.nsid, tell);
         }
         self.assumed.remove(&id);
-        if self.told.remove(&id) {
-            tell(EventKind::NsidDel { nsid: id.nsid, origin: id.origin });
-        }
     }
 
     /// Nothing can be heard any more of the ids in this peer.

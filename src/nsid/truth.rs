@@ -93,7 +93,11 @@ impl<K: Kernel> Nsid<K> {
     pub(super) fn inquire(&mut self) -> Result<Inquiry> {
         let mut listed = Ids { ids: Vec::new(), until: -1 };
         if self.inbox.len() >= MANY {
-            listed = self.kernel.list_part().map(Ids::from).map_err(|refusal| refusal.doing(LIST))?;
+            listed = match self.kernel.list_part() {
+                // they change faster than they can be listed: then one by one
+                Err(Refusal { errno: libc::EAGAIN, .. }) => listed,
+                listing => listing.map_err(|refusal| refusal.doing(LIST))?.into(),
+            };
         }
         let mut open = BTreeSet::new();
         for at in 0..self.inbox.len() {

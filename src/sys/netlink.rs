@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use super::{check, owned};
 
 /// Room for the control messages that are asked for: one number, and some to spare.
-const CONTROL: usize = 8;
+const CONTROL: usize = 4;
 
 /// The place of the count of lost messages in what `SO_MEMINFO` gives.
 const SK_MEMINFO_DROPS: usize = 8;

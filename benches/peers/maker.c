@@ -1,0 +1,130 @@
+/*
+ * Makes what contestants are to notice, in /run/netns, and prints when:
+ *
+ *     maker namespaces COUNT PAUSE_US   as `ip netns add` does: the name, then a new namespace mounted on it; then
+ *                                       removes all. A line for each: name, when it appeared, when mount(2) began and when it returned.
+ *     maker plain COUNT                 empty files, each removed at once
+ *     maker links COUNT                 symbolic links to this namespace, which stay
+ *     maker ids COUNT                   new namespaces that get an id here, 500 at a time, and die
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <nswatch.h>
+
+#define NETNS "/run/netns"
+
+static int64_t now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+static void need(int good, const char *what)
+{
+	if (!good) {
+		perror(what);
+		exit(1);
+	}
+}
+
+static const char *path_of(const char *prefix, int i)
+{
+	static char path[64];
+
+	snprintf(path, sizeof(path), NETNS "/%s%d", prefix, i);
+	return path;
+}
+
+static void namespaces(int count, long pause_us)
+{
+	struct timespec pause = { 0, pause_us * 1000 };
+	int64_t *made = calloc(count, sizeof(*made)), *mounted = calloc(count, sizeof(*mounted));
+	int64_t *mounting = calloc(count, sizeof(*mounting));
+
+	need(made && mounted && mounting, "calloc");
+	for (int i = 0; i < count; i++) {
+		const char *path = path_of("ns", i);
+		int fd = open(path, O_RDONLY | O_CREAT | O_EXCL, 0);
+
+		made[i] = now();
+		need(fd >= 0 && close(fd) == 0, path);
+		need(unshare(CLONE_NEWNET) == 0, "unshare");
+		mounting[i] = now();
+		need(mount("/proc/self/ns/net", path, "none", MS_BIND, NULL) == 0, "mount");
+		mounted[i] = now();
+		if (pause_us)
+			nanosleep(&pause, NULL);
+	}
+	for (int i = 0; i < count; i++)
+		printf("ns%d %lld %lld %lld\n", i, (long long)made[i], (long long)mounting[i], (long long)mounted[i]);
+	fflush(stdout);
+	/* who polls gets the time to see them */
+	sleep(1);
+	for (int i = 0; i < count; i++)
+		need(umount2(path_of("ns", i), MNT_DETACH) == 0 && unlink(path_of("ns", i)) == 0, "remove");
+}
+
+static void plain(int count)
+{
+	for (int i = 0; i < count; i++) {
+		int fd = open(path_of("plain", i), O_RDONLY | O_CREAT | O_EXCL, 0);
+
+		need(fd >= 0 && close(fd) == 0 && unlink(path_of("plain", i)) == 0, "a plain name");
+	}
+}
+
+static void ids(int count)
+{
+	int home = open("/proc/self/ns/net", O_RDONLY), peers[500];
+	struct timespec moment = { 0, 100000000 };
+
+	for (int done = 0; done < count; done += 500) {
+		for (int i = 0; i < 500; i++) {
+			need(unshare(CLONE_NEWNET) == 0, "unshare");
+			peers[i] = open("/proc/self/ns/net", O_RDONLY);
+			need(peers[i] >= 0, "a peer");
+		}
+		need(setns(home, CLONE_NEWNET) == 0, "setns");
+		for (int i = 0; i < 500; i++) {
+			int32_t nsid;
+
+			need(nsid_assign(peers[i], -1, &nsid) == 0, "nsid_assign");
+			close(peers[i]);
+		}
+		/* they die in the kernel's own time, and many at once are not what is measured */
+		nanosleep(&moment, NULL);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	int count = argc > 2 ? atoi(argv[2]) : 0;
+	struct rlimit files = { 4096, 4096 };
+
+	need(count > 0, "COUNT");
+	need(mkdir(NETNS, 0755) == 0 || errno == EEXIST, NETNS);
+	setrlimit(RLIMIT_NOFILE, &files);
+	if (strcmp(argv[1], "namespaces") == 0)
+		namespaces(count, argc > 3 ? atol(argv[3]) : 0);
+	else if (strcmp(argv[1], "plain") == 0)
+		plain(count);
+	else if (strcmp(argv[1], "links") == 0)
+		for (int i = 0; i < count; i++)
+			need(symlink("/proc/self/ns/net", path_of("link", i)) == 0, "symlink");
+	else if (strcmp(argv[1], "ids") == 0)
+		ids(count);
+	return 0;
+}

@@ -1,0 +1,348 @@
+"""Writes docs/benchmarks.md and its pictures from the results of a run."""
+
+import datetime
+import os
+import platform
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+FLOOR, OURS = "system calls in C", "nswatch, C"
+#: Why a figure misses its target, or what it is to be read with. By the figure's name.
+CAUSES = {
+    "plain names, come and there": "every name that is there is looked at, a system call of some 1.3 µs;"
+    " the raw loop does not look, and so does not know what is a namespace",
+    "stripped libnswatch.so": "a library with nothing in it but one `catch_unwind` has 270 KiB: the message of a panic brings"
+    " the standard library's symbolizer, which stable Rust cannot leave out",
+}
+
+INTRODUCTION = """\
+Written by `make bench` (as root, some ten minutes, nothing else running): `benches/peers/install` installs the others,
+then all run in `tests/sandbox` in turns, so that what else the machine does falls on all alike. Do not edit: change
+`benches/peers/report.py`. What grows with what is in [scaling.md](scaling.md).
+
+The *floor* is what the system calls themselves cost, in C, with as little around them as can be; it would be wrong for
+ever after an overflow, a replaced name or a directory that goes. A *-* is what one cannot do.
+"""
+NOTE = """\
+Nanoseconds, microseconds of looks, and rates are of the processor time of the thread that watches; *open and close* and
+all times of readiness are of the clock. Ratios are the median of those of each round. Heap is what malloc(3) has given out.
+"""
+EARLY = """\
+Made as `ip netns add` does. Whoever tells of the empty file tells before anybody could open the namespace: told before
+mount(2) was called.
+"""
+STORM = """\
+The queue of the kernel holds 16 384 events. Where it overflows, nswatch says so and tells what is true afterwards; names
+that came and went in the gap are then not told, as nothing is left of them.
+"""
+IDLE = """\
+Counted by strace, of all at the same time.
+"""
+
+
+def quantile(values: list[float], q: float) -> float:
+    return sorted(values)[round((len(values) - 1) * q)]
+
+
+def table(heads: list[str], rows: list[list[Any]]) -> str:
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def pooled(samples: list[dict], key: str) -> list[float]:
+    return [value for sample in samples for value in sample[key]]
+
+
+def is_of_use(samples: list[dict]) -> bool:
+    """Its word can be relied on: hardly ever told before the namespace can be opened, and told at all."""
+    told = len(pooled(samples, "after_mount_us"))
+    missing = sum(sample["missing"] for sample in samples)
+    return told > missing and sum(sample["early"] for sample in samples) <= told / 50
+
+
+def readiness(load: dict[str, list[dict]]) -> tuple[str, list[list[Any]]]:
+    rows, facts = [], []
+    floor = quantile(pooled(load[FLOOR], "after_create_us"), 0.5) if load.get(FLOOR) else None
+    for name, samples in load.items():
+        late = pooled(samples, "after_mount_us") if samples else []
+        made = len(late) + sum(sample["missing"] for sample in samples)
+        early = sum(sample["early"] for sample in samples)
+        if not late:
+            rows.append([name, "-", "-", "-", "-", "-", f"0 of {made}" if made else "-"])
+        elif not is_of_use(samples):
+            rows.append([name, "-", "-", "-", "-", f"{early} of {made}", f"{len(late)} of {made}"])
+        else:
+            after_create = quantile(pooled(samples, "after_create_us"), 0.5)
+            ratio = f"{after_create / floor:.2f}" if floor else "-"
+            rows.append(
+                [
+                    name,
+                    number(quantile(late, 0.5)),
+                    number(quantile(late, 0.99)),
+                    number(after_create),
+                    ratio,
+                    f"{early} of {made}" if early else "0",
+                    f"{len(late)} of {made}",
+                ]
+            )
+            facts.append((name, quantile(late, 0.5), after_create))
+    heads = [
+        "",
+        "after mount(2), p50 µs",
+        "p99 µs",
+        "after the file appeared, p50 µs",
+        "of the floor",
+        "told before it could be opened",
+        "told",
+    ]
+    return table(heads, rows), facts
+
+
+def targets(results: dict[str, Any], root: Path) -> str:
+    rows = []
+    if "spaced" in results:
+        facts = readiness(results["spaced"])[1]
+        after_create = {name: create for name, _, create in facts}
+        after_mount = {name: mount for name, mount, _ in facts}
+        if FLOOR in after_create and OURS in after_create:
+            ratio = after_create[OURS] / after_create[FLOOR]
+            rows.append(
+                [
+                    "file appears → READY, p50",
+                    f"{number(after_create[OURS])} µs",
+                    f"{number(after_create[FLOOR])} µs",
+                    f"{ratio:.2f}",
+                    "<= 1.10",
+                    "met" if ratio <= 1.10 else "MISSED",
+                ]
+            )
+        peers = {name: late for name, late in after_mount.items() if name != FLOOR and not name.startswith("nswatch")}
+        if peers and OURS in after_mount:
+            best = min(peers, key=lambda name: peers[name])
+            # told before mount(2) has returned is told at once
+            times = peers[best] / max(after_mount[OURS], 1.0)
+            rows.append(
+                [
+                    f"mount → READY, p50, against the best peer that tells readiness ({best})",
+                    f"{number(after_mount[OURS])} µs",
+                    f"{number(peers[best])} µs",
+                    f"{times:,.0f} × better",
+                    ">= 5 ×",
+                    "met" if times >= 5 else "MISSED",
+                ]
+            )
+    for figure, unit, ours, _, floor, _, ratio, target, met in results.get("floor", {}).get("rows", []):
+        rows.append(
+            [
+                figure,
+                f"{number(float(ours))} {unit}",
+                "-" if floor == "-" else f"{number(float(floor))} {unit}",
+                ratio,
+                target,
+                met,
+            ]
+        )
+    if "idle" in results and OURS in results["idle"]:
+        calls = results["idle"][OURS]["calls"]
+        rows.append(["idle system calls in 60 s", calls, "0", "-", "0", "met" if calls == 0 else "MISSED"])
+    if "drain" in results:
+        median = {
+            name: statistics.median(one["ns"] for one in samples)
+            for name, samples in results["drain"].items()
+            if samples
+        }
+        for name, target in (("nswatch, Python", 15_000), ("nswatch, Go", 2_000)):
+            if name in median and OURS in median:
+                over = median[name] - median[OURS]
+                rows.append(
+                    [
+                        f"{name[9:]}: event to user code, over the C API",
+                        f"{number(over / 1e3)} µs",
+                        f"{number(median[OURS] / 1e3)} µs (C)",
+                        "-",
+                        f"<= {target // 1000} µs",
+                        "met" if over <= target else "MISSED",
+                    ]
+                )
+    target = Path(os.environ.get("CARGO_TARGET_DIR", root / "target"))
+    library, archive = target / "peers/libnswatch.stripped.so", target / "stage/lib/libnswatch.a"
+    if library.exists() and archive.exists():
+        size = library.stat().st_size / 1024
+        rows.append(
+            [
+                "stripped libnswatch.so",
+                f"{size:.0f} KiB",
+                "270 KiB",
+                f"{size / 270:.2f}",
+                "<= 450 KiB",
+                "met" if size <= 450 else "MISSED",
+            ]
+        )
+        rows.append(["libnswatch.a, not stripped", f"{archive.stat().st_size / 1024:,.0f} KiB", "-", "-", "-", "-"])
+    for row in rows:
+        if row[-1] == "MISSED" and row[0] in CAUSES:
+            row[-1] += f": {CAUSES[row[0]]}"
+    return table(["figure", "nswatch", "floor", "ratio", "target", ""], rows)
+
+
+def storm(load: dict[str, list[dict]], expected: int) -> str:
+    rows = []
+    for name, samples in load.items():
+        if not samples:
+            rows.append([name, "-", "-", "-", "-"])
+            continue
+        one = samples[0]
+        events = one["appeared"] + one["vanished"]
+        each = f"{one['cpu_ms'] * 1e3 / events:.1f}" if events > expected / 10 else "-"
+        said = (
+            "tells none that is no namespace"
+            if not one["appeared"] and one["vanished"] == expected
+            else "all"
+            if events == 2 * expected
+            else "says so"
+            if one["overflow"]
+            else "**silently lost**"
+            if events
+            else "tells none"
+        )
+        rows.append([name, f"{one['appeared']:,}", f"{one['vanished']:,}", said, each])
+    return table(
+        ["", "told as new", "told as gone", "what is missing", "processor time, µs an event, with its line of output"],
+        rows,
+    )
+
+
+def opening(results: dict[str, Any]) -> str:
+    loads = [load for load in ("open 10", "open 1000", "open 10000") if load in results]
+    names = list(results[loads[0]]) if loads else []
+    rows = [
+        [
+            name,
+            *(
+                number(statistics.median(one["ms"] for one in results[load][name])) if results[load][name] else "-"
+                for load in loads
+            ),
+        ]
+        for name in names
+    ]
+    return table(["ms until all is listed, from the start of the process", *(load[5:] for load in loads)], rows)
+
+
+def idle(load: dict[str, Any]) -> str:
+    return table(["", "system calls in 60 s"], [[name, one["calls"]] for name, one in load.items()])
+
+
+def machine() -> str:
+    cpu = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.machine(),
+    )
+    return f"{cpu}, {os.cpu_count()} processors, Linux {platform.release()}, Python {platform.python_version()}"
+
+
+def plots(results: dict[str, Any], where: Path) -> list[str]:
+    try:
+        import matplotlib
+    except ImportError:
+        print("report: no pictures: matplotlib is missing (benches/peers/install)", file=sys.stderr)
+        return [path.name for path in sorted(where.glob("*.svg"))]
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams |= {
+        "svg.hashsalt": "nswatch",
+        "svg.fonttype": "none",
+        "font.size": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
+    where.mkdir(exist_ok=True)
+    made = []
+
+    def save(name: str) -> None:
+        plt.savefig(where / name, metadata={"Date": None}, bbox_inches="tight")
+        plt.close()
+        made.append(name)
+
+    def colour(name: str) -> str:
+        return "#1b6ca8" if name.startswith("nswatch") else "#999999" if name == FLOOR else "#d98032"
+
+    if "spaced" in results:
+        load = {
+            name: pooled(samples, "after_mount_us")
+            for name, samples in results["spaced"].items()
+            if samples and is_of_use(samples)
+        }
+        early = [name for name, samples in results["spaced"].items() if samples and not is_of_use(samples)]
+        _, axes = plt.subplots(figsize=(7, 0.5 * len(load) + 1))
+        for at, (name, late) in enumerate(reversed(load.items())):
+            low, high = max(quantile(late, 0.5), 1), max(quantile(late, 0.99), 1)
+            axes.barh(at, low, color=colour(name))
+            axes.plot([low, high], [at, at], color=colour(name), linewidth=2)
+            label = "before mount(2) returned" if quantile(late, 0.5) <= 0 else f"{number(quantile(late, 0.5))} µs"
+            axes.text(high * 1.15, at, label, va="center")
+        axes.set_yticks(range(len(load)), list(reversed(load)))
+        axes.set_xscale("log")
+        axes.set_xlim(1, 3e7)
+        axes.set_xlabel(
+            "µs from mount(2) to being told that the namespace can be opened: median, line to the 99th percentile"
+        )
+        axes.set_title(
+            "Told that a namespace can be opened"
+            + (f"\n(before it can be, or never: {', '.join(early)})" if early else ""),
+            loc="left",
+        )
+        save("ready.svg")
+    if "floor" in results:
+        rows = [row for row in results["floor"]["rows"] if row[6] != "-"]
+        _, axes = plt.subplots(figsize=(7, 0.38 * len(rows) + 1))
+        for at, (figure, _, _, _, _, _, ratio, target, met) in enumerate(reversed(rows)):
+            value, limit = float(ratio), float(target.split()[1]) if target != "-" else None
+            if target.startswith(">="):
+                value, limit = 1 / value, 1 / limit
+            axes.barh(at, value, color="#d98032" if met == "MISSED" else "#1b6ca8")
+            if limit:
+                axes.plot([limit, limit], [at - 0.4, at + 0.4], color="black")
+            axes.text(max(value, limit or 0) + 0.08, at, f"{value:.2f}", va="center")
+        axes.axvline(1, color="#999999", linestyle=":")
+        axes.set_yticks(range(len(rows)), [row[0] for row in reversed(rows)])
+        axes.set_xlabel("cost, where 1 is that of the bare system calls in C; black: the target")
+        axes.set_title("What nswatch costs beside the system calls", loc="left")
+        save("floor.svg")
+    return made
+
+
+def write(results: dict[str, Any], versions: dict[str, str], root: Path) -> None:
+    docs = root / "docs"
+    pictures = plots(results, docs / "benchmarks")
+    load = ", ".join(f"{load:.1f}" for load in os.getloadavg())
+    parts = [
+        "# Measured against the floor and against everyone else\n",
+        INTRODUCTION,
+        f"{datetime.date.today()}, {machine()}; load average {load}.\n",
+        table(["", "version"], [[name, version] for name, version in versions.items()]),
+        "## Targets\n",
+        targets(results, root),
+        NOTE,
+    ]
+    parts += [f"![{name[:-4]}](benchmarks/{name})\n" for name in pictures]
+    if "spaced" in results:
+        parts += ["## A namespace that can be opened, one every 2 ms\n", EARLY, readiness(results["spaced"])[0]]
+    if "full" in results:
+        parts += ["## The same, as fast as they can be made\n", readiness(results["full"])[0]]
+    if "plain" in results:
+        parts += ["## 100 000 plain names, each made and removed at once\n", STORM, storm(results["plain"], 100_000)]
+    if "ids" in results:
+        parts += ["## 10 000 ids assigned, their namespaces gone at once\n", storm(results["ids"], 10_000)]
+    if "open 10" in results:
+        parts += ["## What exists, at the start\n", opening(results)]
+    if "idle" in results:
+        parts += ["## Nothing happens for 60 s\n", IDLE, idle(results["idle"])]
+    (docs / "benchmarks.md").write_text("\n".join(parts))
