@@ -93,7 +93,7 @@ def names() -> None:
         )
     say(
         "`created` is a file; `ready` is a namespace that can be opened, and which; a second `ready`: another one has\n"
-        "taken its place; `detached`: the name is there, the namespace is not. The same for programs, and once only:"
+        "taken its place; `detached`: the name is there, the namespace is not. The same for programs:"
     )
     with Terminal() as terminal:
         terminal.watch(
