@@ -22,6 +22,7 @@ both! {
     dots_and_slashes
     a_link_of_proc
     a_link_in_a_directory_that_moves
+    a_step_of_the_way_becomes_the_directory
 }
 
 fn how(dir: &str) -> How {
@@ -261,4 +262,23 @@ fn a_link_in_a_directory_that_moves<A: Api>() {
     goes_on(&mut o, "/run/config/link", "/run/real");
     std::fs::set_permissions("/run/config", PermissionsExt::from_mode(0o711)).unwrap();
     goes_on(&mut o, "/run/config/link", "/run/real");
+}
+
+/// A step is watched for what goes, not for what comes: what is queued of that must not count when it is the directory.
+fn a_step_of_the_way_becomes_the_directory<A: Api>() {
+    sandbox();
+    make_dir("/run/a/b");
+    placeholder("/run/a/x");
+    symlink("a/b", "/run/link");
+    let mut o = Observer::<A>::open_synced(&How::dir("/run/link"));
+    std::fs::remove_file("/run/link").unwrap();
+    symlink("a", "/run/link");
+    // more notices than are read at once, so that those of x are read after the look
+    (0..1000).for_each(|i| placeholder(format!("/run/a/b/name-{i}")));
+    std::fs::remove_file("/run/a/x").unwrap();
+    placeholder("/run/a/x");
+    o.until(Created, "x");
+    o.drain();
+    o.expect_truth("/run/a");
+    o.expect_nothing();
 }

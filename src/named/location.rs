@@ -47,8 +47,10 @@ struct Step {
 /// What a walk came to.
 #[derive(Debug)]
 pub(crate) enum Arrival {
-    /// At a directory, opened for reading; `same` if it is the one that was watched before.
-    Directory { opened: OwnedFd, same: bool },
+    /// At a directory, opened for reading; `same` if it is the one that was watched before; `for_less` if what is
+    /// queued about it may be from when it was watched as a step only, so that a name that went is told there, and that
+    /// it came again is not.
+    Directory { opened: OwnedFd, same: bool, for_less: bool },
     /// Nowhere, for this reason.
     Nowhere(io::Error),
 }
@@ -131,6 +133,10 @@ impl Location {
             arrival => arrival,
         };
         let steps = walk.steps;
+        let for_less = steps.split_last().is_some_and(|(end, way)| {
+            let is_end = |step: &Step| step.watch == end.watch;
+            way.iter().any(is_end) || (self.directory.as_ref() != Some(&end.watch) && self.steps.iter().any(is_end))
+        });
         for old in std::mem::take(&mut self.steps) {
             if !steps.iter().any(|step| step.watch == old.watch) {
                 // fails only if the kernel has ended the watch already, with the object that it was on
@@ -143,7 +149,7 @@ impl Location {
             Ok(opened) => {
                 self.directory = self.steps.last().map(|step| step.watch.clone());
                 self.place = place(opened.as_fd(), c"");
-                Ok(Arrival::Directory { opened, same: before == self.directory })
+                Ok(Arrival::Directory { opened, same: before == self.directory, for_less })
             }
             Err(why) => {
                 self.place = None;

@@ -75,6 +75,8 @@ struct Due {
     look: Option<Telling>,
     /// When all that is done, `Synced` is to be told.
     synced: bool,
+    /// Until the queue has been read to its end, that a name went may be the half of it.
+    doubt: bool,
     /// Names that something was moved away from. Whether something else is there now is to be seen: when two names
     /// change places, each is told as the target of one move and then as the source of the other.
     vacated: BTreeSet<Name>,
@@ -129,7 +131,10 @@ impl Named {
         for reads in 1.. {
             let n = match sys::read(self.inotify.as_fd(), &mut self.buffer) {
                 Ok(n) => n,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.due.doubt = false;
+                    return Ok(true);
+                }
                 Err(error) => return Err(error).doing("read inotify events"),
             };
             out.learned_now();
@@ -180,7 +185,7 @@ impl Named {
         } else if mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM) {
             self.ledger.observe(notice.name, State::Absent, out);
             self.readiness.forget(notice.name);
-            if mask.contains(EventMask::MOVED_FROM) {
+            if mask.contains(EventMask::MOVED_FROM) || self.due.doubt {
                 self.due.vacated.insert(Name::new(notice.name));
             }
         }
@@ -191,7 +196,7 @@ impl Named {
         self.ledger.flush(out);
         out.push(EventKind::Overflow { dropped: 0 }, false);
         let vacated = std::mem::take(&mut self.due.vacated);
-        self.due = Due { walk: true, look: Some(Telling::Replayed), synced: true, vacated };
+        self.due = Due { walk: true, look: Some(Telling::Replayed), synced: true, vacated, doubt: self.due.doubt };
     }
 
     /// Does what is due.
@@ -243,8 +248,9 @@ impl Named {
 
     /// Takes note of where the path leads now. `coming`: how to tell of a directory that was not there before.
     fn arrive(&mut self, arrival: Arrival, coming: Telling, out: &mut Outbox) -> Result<()> {
+        self.due.doubt |= matches!(arrival, Arrival::Directory { for_less: true, .. });
         let directory = match arrival {
-            Arrival::Directory { opened, same: true } => {
+            Arrival::Directory { opened, same: true, .. } => {
                 // it may have been away, and names were looked up in what was in its place; or it is a step on its own
                 // way too, by a link or `..`, and was watched for less while it was walked through
                 if *self.due.look.get_or_insert(Telling::Changes) == Telling::Replayed {
