@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::DEADLINE;
 use super::grammar::Checker;
 use nswatch::capi::{event as ce, options as co, watcher as cw};
-use nswatch::{EventKind, Options, Policy, Watcher};
+use nswatch::{EventKind, Feature, Options, Policy, Watcher};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -467,9 +467,18 @@ impl<A: Api> Observer<A> {
     }
 
     /// Asserts that there is nothing to be had: the descriptor says so, and so does the call.
+    ///
+    /// On kernels without mount events a worker of the kernel tells of mounts: there, one that concerns no name may wake
+    /// a moment after the call.
     pub fn expect_nothing(&mut self) {
-        assert_eq!(self.drain().iter().map(Ev::brief).collect::<Vec<_>>(), []);
-        assert!(!readable(self.api.fd(), Duration::ZERO), "readable, but there is nothing");
+        let late = !Feature::MountEvents.is_available().unwrap_or(true);
+        for _ in 0..if late { 10 } else { 1 } {
+            assert_eq!(self.drain().iter().map(Ev::brief).collect::<Vec<_>>(), []);
+            if !readable(self.api.fd(), Duration::ZERO) {
+                return;
+            }
+        }
+        panic!("readable, but there is nothing");
     }
 
     /// Compares with the kernel by a resync; what it told, without the `Synced` at the end.
