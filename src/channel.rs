@@ -137,7 +137,8 @@ fn panicked() -> Error {
 impl Drop for EventChannel {
     fn drop(&mut self) {
         if std::process::id() != self.process {
-            std::mem::forget(self.thread.take());
+            // to let go of the last receiver takes a lock, too
+            std::mem::forget((self.thread.take(), self.running.take(), self.events.clone()));
             return;
         }
         self.running = None;
@@ -164,7 +165,7 @@ struct Feeder {
 impl Feeder {
     fn run(self) {
         // nobody else sends, so there is room until something is sent
-        while self.wait_for_room() {
+        while wait_for_room(&self.events, &self.stopped) {
             // in a statement of its own: the lock is not held while anything is waited for
             let next = whole(&self.watcher).next_event();
             let item = match next {
@@ -186,14 +187,14 @@ impl Feeder {
     fn wait_for_event(&self) -> Result<()> {
         sys::poll_readable_either(self.readable.as_fd(), self.stop.as_fd()).doing("wait for an event")
     }
+}
 
-    /// `false` when it is time to end.
-    fn wait_for_room(&self) -> bool {
-        let mut select = Select::new();
-        select.send(&self.events);
-        let stopped = select.recv(&self.stopped);
-        select.ready() != stopped
-    }
+/// Waits until something can be sent, or `stopped` is disconnected: `false`, it is time to end.
+pub(crate) fn wait_for_room<T>(events: &Sender<T>, stopped: &Receiver<()>) -> bool {
+    let mut select = Select::new();
+    select.send(events);
+    let stopped = select.recv(stopped);
+    select.ready() != stopped
 }
 
 impl Drop for Feeder {

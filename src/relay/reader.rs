@@ -4,9 +4,10 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use crossbeam_channel::{Receiver, Select, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use super::{Shared, State};
+use crate::channel::wait_for_room;
 use crate::error::{Doing, Error};
 use crate::event::{Event, EventKind};
 use crate::options::Policy;
@@ -116,7 +117,7 @@ impl Reader {
                 Err(TrySendError::Full(back)) => event = back,
             }
             drop(state);
-            if !self.wait_for_room() {
+            if !wait_for_room(&self.events, &self.stopped) {
                 return Ok(false);
             }
         }
@@ -145,14 +146,6 @@ impl Reader {
             }
             queued => queued.map(|()| true),
         }
-    }
-
-    /// `false` when it is time to end.
-    fn wait_for_room(&self) -> bool {
-        let mut select = Select::new();
-        select.send(&self.events);
-        let stopped = select.recv(&self.stopped);
-        select.ready() != stopped
     }
 }
 
