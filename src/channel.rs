@@ -190,7 +190,7 @@ impl Feeder {
 }
 
 /// Waits until something can be sent, or `stopped` is disconnected: `false`, it is time to end.
-pub(crate) fn wait_for_room<T>(events: &Sender<T>, stopped: &Receiver<()>) -> bool {
+fn wait_for_room<T>(events: &Sender<T>, stopped: &Receiver<()>) -> bool {
     let mut select = Select::new();
     select.send(events);
     let stopped = select.recv(stopped);

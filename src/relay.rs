@@ -1,20 +1,19 @@
 //! A reader thread with a bounded queue, for who asks for it.
 //!
 //! The relay is a source that has a whole watcher behind it, in a thread of its own. While there is room, events pass
-//! through a channel as they are. An event without room breaks the queue: from there on the thread only keeps the
+//! through a queue as they are. An event without room breaks the queue: from there on the thread only keeps the
 //! picture of what is, and passes nothing, until the consumer has come to the break. It is then told how much was
 //! dropped and what leads from what it was told to what is: `Overflow`, the differences, `Synced`. So the grammar
 //! holds, and memory is bounded, whatever the policy.
 
 mod reader;
 
+use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::error::{Doing, Error, Result};
 use crate::event::{Event, EventKind};
@@ -29,14 +28,11 @@ use reader::Reader;
 
 #[derive(Debug)]
 pub(crate) struct Relay {
-    events: Receiver<Event>,
     shared: Arc<Shared>,
     policy: Policy,
     /// What the consumer has been told.
     told: Picture,
     opener: Option<Opener>,
-    /// Dropped to end the thread while it waits for room.
-    running: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
     /// Where the thread lives: a child of fork(2) has none to wait for, and locks that nobody will open.
     process: u32,
@@ -45,20 +41,24 @@ pub(crate) struct Relay {
 /// What the two sides share.
 #[derive(Debug)]
 struct Shared {
+    /// How many events there is room for.
+    capacity: usize,
     state: Mutex<State>,
     /// Up while there is something for the consumer.
     readable: Flag,
     /// Up while there is a request for the thread.
     request: Flag,
-    /// The consumer has taken note of a failure, or wants no more.
-    noted: Condvar,
+    /// The consumer has made room, taken note of a failure, or wants no more.
+    turn: Condvar,
     known: AtomicU64,
     pending: AtomicU64,
-    queued_max: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    queue: VecDeque<Event>,
+    /// The most that was ever in it.
+    queued_max: usize,
     /// What is. Kept only if events may be dropped.
     truth: Picture,
     /// When the thread learned the last of it.
@@ -111,6 +111,12 @@ impl Shared {
         // a panic while it was held left numbers and a picture, which are whole at any time
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The thread waits for the consumer as long as this holds, and the consumer wants more.
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, holds: impl Fn(&State) -> bool) -> MutexGuard<'a, State> {
+        let turn = self.turn.wait_while(state, |state| !state.stop && holds(state));
+        turn.unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Relay {
@@ -122,22 +128,18 @@ impl Relay {
         epoll: &Epoll,
     ) -> Result<Self> {
         let shared = Arc::new(Shared {
+            capacity: capacity as usize,
             state: Mutex::default(),
             readable: Flag::new().doing("make an event descriptor")?,
             request: Flag::new().doing("make an event descriptor")?,
-            noted: Condvar::new(),
+            turn: Condvar::new(),
             known: AtomicU64::new(0),
             pending: AtomicU64::new(0),
-            queued_max: AtomicU64::new(0),
         });
         epoll.add(shared.readable.as_fd()).doing("listen to an event descriptor")?;
-        let (sender, events) = bounded(capacity as usize);
-        let (running, stopped) = bounded(0);
         let opener = watcher.opener();
         let reader = Reader {
             watcher,
-            events: sender,
-            stopped,
             policy,
             shared: Arc::clone(&shared),
             complete: options.replay,
@@ -146,23 +148,13 @@ impl Relay {
         let thread =
             sys::without_signals(|| std::thread::Builder::new().name("nswatch".into()).spawn(move || reader.run()));
         Ok(Self {
-            events,
             shared,
             policy,
             told: Picture::default(),
             opener,
-            running: Some(running),
             thread: Some(thread.doing("start a thread")?),
             process: std::process::id(),
         })
-    }
-
-    fn pass(&mut self, event: Event, out: &mut Outbox) -> Drained {
-        if self.policy != Policy::Block {
-            self.told.add(&event.kind);
-        }
-        out.forward(event);
-        Drained::All
     }
 
     /// Deals with what comes after the last event in the queue.
@@ -179,7 +171,7 @@ impl Relay {
         }
         if let Some(failure) = state.failure.take() {
             // now that it is known, the thread may try again
-            self.shared.noted.notify_one();
+            self.shared.turn.notify_one();
             return Err(failure);
         }
         Ok(())
@@ -204,36 +196,35 @@ impl Relay {
 
 impl Source for Relay {
     fn drain(&mut self, out: &mut Outbox) -> Result<Drained> {
-        if self.policy == Policy::DropOldest {
-            let shared = Arc::clone(&self.shared);
-            let mut state = shared.state();
-            if state.can_recover() {
-                let older = self.events.try_iter();
-                let loss = state.broken.get_or_insert_default();
-                older.for_each(|event| loss.add(&event.kind));
-                self.recover(&mut state, out);
-                return Ok(Drained::All);
-            }
-            if state.broken.is_some() {
-                // the thread raises the flag when it is in the picture again
-                self.shared.readable.lower().doing("read an event descriptor")?;
-                return self.at_the_end(&mut state, out).map(|()| Drained::All);
-            }
-        }
-        if let Ok(event) = self.events.try_recv() {
-            return Ok(self.pass(event, out));
-        }
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
-        // what is queued from here on raises the flag again
-        self.shared.readable.lower().doing("read an event descriptor")?;
-        match self.events.try_recv() {
-            Ok(event) => {
-                self.shared.readable.raise().doing("raise an event descriptor")?;
-                Ok(self.pass(event, out))
+        if self.policy == Policy::DropOldest && state.broken.is_some() {
+            if !state.can_recover() {
+                // the thread raises the flag when it is in the picture again
+                shared.readable.lower().doing("read an event descriptor")?;
+                return self.at_the_end(&mut state, out).map(|()| Drained::All);
             }
-            Err(_) => self.at_the_end(&mut state, out).map(|()| Drained::All),
+            let older = std::mem::take(&mut state.queue);
+            let loss = state.broken.get_or_insert_default();
+            older.iter().for_each(|event| loss.add(&event.kind));
         }
+        let full = state.queue.len() >= shared.capacity;
+        match state.queue.pop_front() {
+            Some(event) => {
+                match self.policy {
+                    Policy::Block if full => shared.turn.notify_one(),
+                    Policy::Block => {}
+                    _ => self.told.add(&event.kind),
+                }
+                out.forward(event);
+            }
+            None => {
+                // what is queued from here on raises the flag again
+                shared.readable.lower().doing("read an event descriptor")?;
+                self.at_the_end(&mut state, out)?;
+            }
+        }
+        Ok(Drained::All)
     }
 
     fn resync(&mut self, _out: &mut Outbox) -> Result<()> {
@@ -255,7 +246,8 @@ impl Source for Relay {
     }
 
     fn queued(&self) -> (u64, u64) {
-        (self.events.len() as u64, self.shared.queued_max.load(Ordering::Relaxed))
+        let state = self.shared.state();
+        (state.queue.len() as u64, state.queued_max as u64)
     }
 
     fn opener(&self) -> Option<Opener> {
@@ -266,13 +258,11 @@ impl Source for Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         if std::process::id() != self.process {
-            // to let go of the last receiver takes a lock, too
-            std::mem::forget((self.thread.take(), self.running.take(), self.events.clone()));
+            std::mem::forget(self.thread.take());
             return;
         }
         self.shared.state().stop = true;
-        self.shared.noted.notify_one();
-        self.running = None;
+        self.shared.turn.notify_one();
         let asked = self.shared.request.raise();
         if let (Some(thread), Ok(())) = (self.thread.take(), asked) {
             // if it panicked, the consumer was answered ENOTRECOVERABLE

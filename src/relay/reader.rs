@@ -1,13 +1,10 @@
 //! The side of the thread: it reads a watcher, and queues what that tells.
 
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
-
-use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use super::{Shared, State};
-use crate::channel::wait_for_room;
 use crate::error::{Doing, Error};
 use crate::event::{Event, EventKind};
 use crate::options::Policy;
@@ -16,9 +13,6 @@ use crate::watcher::Watcher;
 
 pub(super) struct Reader {
     pub(super) watcher: Watcher,
-    pub(super) events: Sender<Event>,
-    /// Disconnected when the relay goes.
-    pub(super) stopped: Receiver<()>,
     pub(super) policy: Policy,
     pub(super) shared: Arc<Shared>,
     /// Everything that exists has been told, or will be: not so without a replay, until a resync tells it.
@@ -88,64 +82,55 @@ impl Reader {
         let mut state = self.shared.state();
         state.failure = failure;
         self.shared.readable.raise()?;
-        while state.failure.is_some() && !state.stop {
-            state = self.shared.noted.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        Ok(!state.stop)
+        Ok(!self.shared.wait(state, |state| state.failure.is_some()).stop)
     }
 
     /// Queues an event; `false` when it is time to end. `settled`: after it the truth is that of the kernel. The flag
     /// goes up under the lock, so that to the consumer, who takes it down under the lock, both are one step: it never
     /// wakes for an event that it has already.
-    fn pass(&mut self, mut event: Event, settled: bool) -> std::io::Result<bool> {
+    fn pass(&mut self, event: Event, settled: bool) -> std::io::Result<bool> {
         let shared = Arc::clone(&self.shared);
-        loop {
-            let mut state = shared.state();
-            let queued = match self.policy {
-                Policy::Block => self.events.try_send(event).map(|()| true),
-                _ => self.queue_or_drop(&mut state, event, settled),
-            };
-            match queued {
-                Ok(news) => {
-                    shared.queued_max.fetch_max(self.events.len() as u64, Ordering::Relaxed);
-                    if news {
-                        shared.readable.raise()?;
-                    }
-                    return Ok(true);
+        let mut state = shared.state();
+        let news = match self.policy {
+            Policy::Block => {
+                state = shared.wait(state, |state| state.queue.len() >= shared.capacity);
+                if state.stop {
+                    return Ok(false);
                 }
-                Err(TrySendError::Disconnected(_)) => return Ok(false),
-                Err(TrySendError::Full(back)) => event = back,
+                state.queue.push_back(event);
+                true
             }
-            drop(state);
-            if !wait_for_room(&self.events, &self.stopped) {
-                return Ok(false);
-            }
+            _ => self.queue_or_drop(&mut state, event, settled),
+        };
+        state.queued_max = state.queued_max.max(state.queue.len());
+        if news {
+            shared.readable.raise()?;
         }
+        Ok(true)
     }
 
     /// Whether there is something for the consumer now.
-    fn queue_or_drop(&mut self, state: &mut State, event: Event, settled: bool) -> Result<bool, TrySendError<Event>> {
+    fn queue_or_drop(&mut self, state: &mut State, event: Event, settled: bool) -> bool {
         state.truth.add(&event.kind);
         state.learned = event.time;
         state.settled = settled;
         if let Some(loss) = &mut state.broken {
             loss.add(&event.kind);
             // the consumer may have come to the break before, and waits
-            return Ok(settled);
+            return settled;
         }
-        match self.events.try_send(event) {
-            Err(TrySendError::Full(event)) => {
-                state.broken.get_or_insert_default().add(&event.kind);
-                if !std::mem::replace(&mut self.complete, true) {
-                    // the `Synced` to come is to be true of what was never told, too
-                    state.resync = true;
-                    state.settled = false;
-                    self.replaying = true;
-                }
-                Ok(true)
-            }
-            queued => queued.map(|()| true),
+        if state.queue.len() < self.shared.capacity {
+            state.queue.push_back(event);
+            return true;
         }
+        state.broken.get_or_insert_default().add(&event.kind);
+        if !std::mem::replace(&mut self.complete, true) {
+            // the `Synced` to come is to be true of what was never told, too
+            state.resync = true;
+            state.settled = false;
+            self.replaying = true;
+        }
+        true
     }
 }
 
