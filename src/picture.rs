@@ -3,17 +3,17 @@
 //! Two pictures, of what is and of what was told, give the events that lead from one to the other. That is how events
 //! that a queue had no room for are made good.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::event::{EventKind, Name};
-use crate::named::{State, Transition};
+use crate::named::{Roster, State, Transition};
 use crate::nsid::Id;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Picture {
     /// `None`: nothing was told of it yet.
     directory: Option<bool>,
-    names: BTreeMap<Name, State>,
+    names: Roster,
     nsids: BTreeSet<Id>,
 }
 
@@ -21,13 +21,13 @@ impl Picture {
     pub(crate) fn add(&mut self, event: &EventKind) {
         match event {
             EventKind::Created(name) | EventKind::Detached(name) => {
-                self.names.insert(name.clone(), State::Placeholder);
+                self.names.put(name, State::Placeholder);
             }
             EventKind::Ready(name, netns) => {
-                self.names.insert(name.clone(), State::Namespace(*netns));
+                self.names.put(name, State::Namespace(*netns));
             }
             EventKind::Deleted(name) => {
-                self.names.remove(name);
+                self.names.put(name, State::Absent);
             }
             EventKind::DirCreated => self.directory = Some(true),
             EventKind::DirDeleted => self.directory = Some(false),
@@ -43,10 +43,11 @@ impl Picture {
 
     /// The fewest events that lead from this picture to a later one, in an order that the grammar allows.
     pub(crate) fn lead_to(&self, other: &Self, event: &mut dyn FnMut(EventKind)) {
-        let state = |picture: &Self, name: &Name| picture.names.get(name).copied().unwrap_or(State::Absent);
-        for (name, &from) in &self.names {
-            Transition { name: name.clone(), from, to: state(other, name) }.tell(event);
-        }
+        let change = |name: &Name| {
+            let state = |picture: &Self| picture.names.state(name.as_c_str());
+            Transition { name: name.clone(), from: state(self), to: state(other) }
+        };
+        self.names.names().for_each(|name| change(name).tell(event));
         match other.directory {
             now if now == self.directory => {}
             // that it went may be told although nobody was told that it was there: it ends the watch
@@ -54,9 +55,7 @@ impl Picture {
             Some(true) => event(EventKind::DirCreated),
             None => {}
         }
-        for (name, &to) in other.names.iter().filter(|(name, _)| !self.names.contains_key(*name)) {
-            Transition { name: name.clone(), from: State::Absent, to }.tell(event);
-        }
+        other.names.names().map(change).filter(|change| change.from == State::Absent).for_each(|new| new.tell(event));
         for &Id { origin, nsid } in self.nsids.iter().filter(|id| !other.nsids.contains(id)) {
             event(EventKind::NsidDel { nsid, origin });
         }

@@ -6,7 +6,7 @@
 //! never told, and one that keeps flapping is told at the end of each window, since further changes do not start the
 //! clock again. What is replayed, and a directory that goes, wait for nothing: before them, all is told.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::CStr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -30,10 +30,10 @@ pub(crate) struct Ledger {
 struct Window {
     length: Duration,
     timer: Timer,
-    /// What was last told of the names that have changed since.
-    told: BTreeMap<Name, State>,
-    /// When their time is over, in this order.
-    ends: VecDeque<(Duration, Name)>,
+    /// The names that have changed.
+    held: BTreeSet<Name>,
+    /// When their time is over, in this order, and what was last told of them.
+    ends: VecDeque<(Duration, Name, State)>,
 }
 
 impl Ledger {
@@ -42,7 +42,7 @@ impl Ledger {
         if !settle.is_zero() {
             let timer = Timer::new().doing("make a timer")?;
             epoll.add(timer.as_fd()).doing("listen to a timer")?;
-            window = Some(Window { length: settle, timer, told: BTreeMap::new(), ends: VecDeque::new() });
+            window = Some(Window { length: settle, timer, held: BTreeSet::new(), ends: VecDeque::new() });
         }
         Ok(Self { roster: Roster::default(), window })
     }
@@ -97,9 +97,8 @@ impl Ledger {
     fn news(&mut self, change: Option<Transition>, out: &mut Outbox) {
         let Some(change) = change else { return };
         let Some(window) = &mut self.window else { return tell(change, false, out) };
-        if !window.told.contains_key(&change.name) {
-            window.ends.push_back((out.now().saturating_add(window.length), change.name.clone()));
-            window.told.insert(change.name, change.from);
+        if window.held.insert(change.name.clone()) {
+            window.ends.push_back((out.now().saturating_add(window.length), change.name, change.from));
         }
     }
 
@@ -110,7 +109,7 @@ impl Ledger {
             out.learned_now();
             window.tell_until(out.now(), &self.roster, out);
         }
-        let end = window.ends.front().map(|(end, _)| *end);
+        let end = window.ends.front().map(|(end, ..)| *end);
         window.timer.set(end).doing("set a timer")
     }
 
@@ -124,9 +123,9 @@ impl Ledger {
 
 impl Window {
     fn tell_until(&mut self, now: Duration, roster: &Roster, out: &mut Outbox) {
-        while self.ends.front().is_some_and(|(end, _)| *end <= now) {
-            let Some((_, name)) = self.ends.pop_front() else { return };
-            let Some(from) = self.told.remove(&name) else { continue };
+        while self.ends.front().is_some_and(|(end, ..)| *end <= now) {
+            let Some((_, name, from)) = self.ends.pop_front() else { return };
+            self.held.remove(&name);
             let to = roster.state(name.as_c_str());
             tell(Transition { name, from, to }, false, out);
         }

@@ -33,9 +33,7 @@ use ledger::Ledger;
 use location::{Arrival, Location};
 use probe::Probe;
 use readiness::{Readiness, Tidings};
-#[cfg(feature = "fuzzing")]
-pub(crate) use roster::Roster;
-pub(crate) use roster::{State, Transition};
+pub(crate) use roster::{Roster, State, Transition};
 use wire::Notice;
 
 /// Room for what one read returns: some 500 notices of short names.

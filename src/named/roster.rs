@@ -3,7 +3,7 @@
 //! The roster is told what was seen and answers what that changed. Whatever it is told, in whatever order, the
 //! changes it answers keep the grammar of events and add up to its state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 
 use crate::event::{EventKind, Name, Netns};
@@ -49,7 +49,7 @@ impl Transition {
 ///
 /// The state is kept without a tag, by which of two maps the entry is in: with thousands of names this is what a
 /// watcher takes of memory.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
     /// Of a name that waits it means nothing.
     netns: Netns,
@@ -64,7 +64,7 @@ type Names = BTreeMap<Name, Entry>;
 const NO_NETNS: Netns = Netns { dev: 0, ino: 0, ns_id: 0, stamp: 0 };
 
 /// Every name that exists, as far as it is known. Each is in one of the maps.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Roster {
     namespaces: Names,
     /// The placeholders.
@@ -84,7 +84,7 @@ impl Roster {
             return None;
         }
         let name = Name::new(name);
-        self.waiting.insert(name.clone(), Entry { netns: NO_NETNS, look: self.look, told: true });
+        self.insert(name.clone(), State::Placeholder, true);
         Some(Transition { name, from: State::Absent, to: State::Placeholder })
     }
 
@@ -124,26 +124,43 @@ impl Roster {
                 return None;
             }
         }
-        let removed = match self.waiting.remove_entry(name) {
-            Some((name, entry)) => Some((name, entry.told, State::Placeholder)),
-            None => self
-                .namespaces
-                .remove_entry(name)
-                .map(|(name, entry)| (name, entry.told, State::Namespace(entry.netns))),
-        };
-        let (name, from) = match removed {
+        let (name, from) = match self.remove(name) {
             Some((name, true, state)) => (name, state),
             Some((name, false, _)) => (name, State::Absent),
             None if to == State::Absent => return None,
             None => (Name::new(name), State::Absent),
         };
-        match to {
-            State::Absent if from == State::Absent => return None,
-            State::Absent => {}
-            State::Placeholder => drop(self.waiting.insert(name.clone(), Entry { netns: NO_NETNS, look, told })),
-            State::Namespace(netns) => drop(self.namespaces.insert(name.clone(), Entry { netns, look, told })),
+        if (from, to) == (State::Absent, State::Absent) {
+            return None;
         }
+        self.insert(name.clone(), to, told);
         Some(Transition { name, from, to })
+    }
+
+    /// Takes note of what a name is, whatever it was.
+    pub(crate) fn put(&mut self, name: &Name, state: State) {
+        self.remove(name.as_c_str());
+        self.insert(name.clone(), state, true);
+    }
+
+    fn insert(&mut self, name: Name, state: State, told: bool) {
+        let look = self.look;
+        match state {
+            State::Absent => {}
+            State::Placeholder => drop(self.waiting.insert(name, Entry { netns: NO_NETNS, look, told })),
+            State::Namespace(netns) => drop(self.namespaces.insert(name, Entry { netns, look, told })),
+        }
+    }
+
+    /// Takes a name out: whether it was told, and what it was.
+    fn remove(&mut self, name: &CStr) -> Option<(Name, bool, State)> {
+        match self.waiting.remove_entry(name) {
+            Some((name, entry)) => Some((name, entry.told, State::Placeholder)),
+            None => self
+                .namespaces
+                .remove_entry(name)
+                .map(|(name, entry)| (name, entry.told, State::Namespace(entry.netns))),
+        }
     }
 
     /// Begins a look at everything that there is: what is not observed before [`Roster::end_look`] is gone.
@@ -154,8 +171,9 @@ impl Roster {
     /// The names that the look did not see, as changes.
     pub(crate) fn end_look(&mut self) -> Vec<Transition> {
         let unseen = |(name, entry): (&Name, &Entry)| (entry.look != self.look).then(|| name.clone());
-        let mut gone: Vec<Name> = self.namespaces.iter().chain(&self.waiting).filter_map(unseen).collect();
-        gone.sort_unstable();
+        // in the order of their names
+        let mut gone = BTreeSet::new();
+        gone.extend(self.namespaces.iter().chain(&self.waiting).filter_map(unseen));
         gone.iter().filter_map(|name| self.observe(name.as_c_str(), State::Absent)).collect()
     }
 
