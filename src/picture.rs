@@ -32,10 +32,10 @@ impl Picture {
             EventKind::DirCreated => self.directory = Some(true),
             EventKind::DirDeleted => self.directory = Some(false),
             EventKind::NsidNew { nsid, origin, .. } => {
-                self.nsids.insert(Id { origin: *origin, nsid: *nsid });
+                self.nsids.insert(Id::new(*origin, *nsid));
             }
             EventKind::NsidDel { nsid, origin } => {
-                self.nsids.remove(&Id { origin: *origin, nsid: *nsid });
+                self.nsids.remove(&Id::new(*origin, *nsid));
             }
             EventKind::Synced | EventKind::Overflow { .. } => {}
         }
@@ -56,11 +56,11 @@ impl Picture {
             None => {}
         }
         other.names.names().map(change).filter(|change| change.from == State::Absent).for_each(|new| new.tell(event));
-        for &Id { origin, nsid } in self.nsids.iter().filter(|id| !other.nsids.contains(id)) {
-            event(EventKind::NsidDel { nsid, origin });
+        for id in self.nsids.iter().filter(|id| !other.nsids.contains(id)) {
+            event(EventKind::NsidDel { nsid: id.nsid(), origin: id.origin() });
         }
-        for &Id { origin, nsid } in other.nsids.iter().filter(|id| !self.nsids.contains(id)) {
-            event(EventKind::NsidNew { nsid, origin, portid: 0 });
+        for id in other.nsids.iter().filter(|id| !self.nsids.contains(id)) {
+            event(EventKind::NsidNew { nsid: id.nsid(), origin: id.origin(), portid: 0 });
         }
     }
 }

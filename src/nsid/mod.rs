@@ -56,7 +56,7 @@ fn take(bytes: &[u8], origin: Option<i32>, inbox: &mut VecDeque<Notice>) -> bool
                 continue;
             }
         };
-        inbox.push_back(Notice { id: Id { origin, nsid }, what });
+        inbox.push_back(Notice { id: Id::new(origin, nsid), what });
     }
     understood
 }
@@ -248,7 +248,7 @@ impl<K: Kernel> Nsid<K> {
         let mut found = Vec::new();
         for id in self.due.confirm.clone() {
             found.push((id, self.truth(id)?));
-            if id.origin.is_none() && self.peers && !self.is_own(id.nsid)? {
+            if id.origin().is_none() && self.peers && !self.is_own(id.nsid())? {
                 self.due.peers.insert(id);
             }
         }
@@ -269,7 +269,7 @@ impl<K: Kernel> Nsid<K> {
     /// Tells what there is in peers that have just come, but for what their notifications tell.
     fn look_into_peers(&mut self, out: &mut Outbox) -> Result<()> {
         let mut found = Vec::new();
-        for peer in self.due.peers.iter().map(|id| id.nsid).collect::<Vec<_>>() {
+        for peer in self.due.peers.iter().map(|id| id.nsid()).collect::<Vec<_>>() {
             if let Peer::Ids(ids) = self.ask_peer(peer)? {
                 found.push((peer, ids));
             }
@@ -298,7 +298,7 @@ impl<K: Kernel> Nsid<K> {
         let inquiry = self.inquire()?;
         while let Some(Notice { id, what }) = self.inbox.front().copied() {
             let id = self.resolve(id)?;
-            match id.origin {
+            match id.origin() {
                 None => self.own_notice(id, &inquiry, what, out)?,
                 Some(peer) => self.peer_notice(peer, id, what, out)?,
             }
@@ -309,15 +309,15 @@ impl<K: Kernel> Nsid<K> {
 
     /// All questions are asked before anything is told: after an error the notice is dealt with once more.
     fn own_notice(&mut self, id: Id, inquiry: &Inquiry, what: What, out: &mut Outbox) -> Result<()> {
-        let lives = inquiry.lives(id.nsid);
+        let lives = inquiry.lives(id.nsid());
         let exists = match what {
-            What::Assigned { .. } => match inquiry.listed.has(id.nsid) {
+            What::Assigned { .. } => match inquiry.listed.has(id.nsid()) {
                 Some(listed) => listed,
-                None => lives || self.is_listed(id.nsid)?,
+                None => lives || self.is_listed(id.nsid())?,
             },
             What::Gone => lives,
         };
-        let is_peer = self.peers && !self.is_own(id.nsid)?;
+        let is_peer = self.peers && !self.is_own(id.nsid())?;
         let tell = &mut |event| out.push(event, false);
         match what {
             // an id that was given away again: what has it is not what had it
@@ -352,7 +352,7 @@ impl<K: Kernel> Nsid<K> {
                 self.roster.unheard(peer, tell);
                 return Ok(());
             }
-            Peer::Ids(ids) => ids.has(id.nsid),
+            Peer::Ids(ids) => ids.has(id.nsid()),
             Peer::Closed => None,
         };
         match what {

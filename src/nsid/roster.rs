@@ -5,37 +5,38 @@
 //! still true is not for it to know: its owner asks the kernel.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use crate::event::EventKind;
 
-/// An id and the namespace that it is relative to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Id {
-    /// `None`: the watcher's own. It sorts first.
-    pub(crate) origin: Option<i32>,
-    pub(crate) nsid: i32,
-}
+/// An id and the namespace that it is relative to, as one number: quick to compare, and small to keep. The watcher's own
+/// sort first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Id(i64);
 
 impl Id {
+    /// `origin`: `None` is the watcher's own. (No namespace has a negative id.)
+    pub(crate) fn new(origin: Option<i32>, nsid: i32) -> Self {
+        Self((i64::from(origin.map_or(-1, |origin| origin.max(-1))) << 32) + i64::from(nsid))
+    }
+
     pub(crate) fn own(nsid: i32) -> Self {
-        Self { origin: None, nsid }
+        Self::new(None, nsid)
     }
 
-    /// Origin and id as one number, which is quick to compare.
-    fn key(self) -> i64 {
-        (i64::from(self.origin.unwrap_or(-1)) << 32) + i64::from(self.nsid)
+    pub(crate) fn origin(self) -> Option<i32> {
+        let origin = ((self.0 - i64::from(self.nsid())) >> 32) as i32;
+        (origin >= 0).then_some(origin)
     }
-}
 
-impl PartialOrd for Id {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
+    pub(crate) fn nsid(self) -> i32 {
+        self.0 as i32
     }
 }
 
-impl Ord for Id {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Id").field(&self.origin()).field(&self.nsid()).finish()
     }
 }
 
@@ -75,11 +76,11 @@ pub(crate) struct Seen {
 impl Seen {
     /// The id is certain not to be there.
     fn lacks(&self, id: Id) -> bool {
-        match id.origin {
-            None => self.own.binary_search(&id.nsid).is_err(),
+        match id.origin() {
+            None => self.own.binary_search(&id.nsid()).is_err(),
             Some(origin) if self.own.binary_search(&origin).is_err() => true,
             Some(origin) => match self.peers.binary_search_by_key(&origin, |(peer, _)| *peer) {
-                Ok(at) => self.peers.get(at).is_some_and(|(_, ids)| ids.has(id.nsid) == Some(false)),
+                Ok(at) => self.peers.get(at).is_some_and(|(_, ids)| ids.has(id.nsid()) == Some(false)),
                 Err(_) => false,
             },
         }
@@ -89,7 +90,7 @@ impl Seen {
         let own = self.own.iter().map(|nsid| Id::own(*nsid));
         let of = |(origin, ids): &(i32, Ids)| {
             let origin = Some(*origin);
-            ids.ids.iter().map(|nsid| Id { origin, nsid: *nsid }).collect::<Vec<_>>()
+            ids.ids.iter().map(|nsid| Id::new(origin, *nsid)).collect::<Vec<_>>()
         };
         own.chain(self.peers.iter().flat_map(of))
     }
@@ -113,21 +114,21 @@ impl Roster {
             self.gone(id, tell);
             self.told.insert(id);
         }
-        tell(EventKind::NsidNew { nsid: id.nsid, origin: id.origin, portid });
+        tell(EventKind::NsidNew { nsid: id.nsid(), origin: id.origin(), portid });
     }
 
     /// The id is not assigned any more. With a peer go the ids in it: nothing can be heard of them again.
     pub(crate) fn gone(&mut self, id: Id, tell: &mut dyn FnMut(EventKind)) {
         self.forget_around(id, tell);
         if self.told.remove(&id) {
-            tell(EventKind::NsidDel { nsid: id.nsid, origin: id.origin });
+            tell(EventKind::NsidDel { nsid: id.nsid(), origin: id.origin() });
         }
     }
 
     /// What was known of an id, and of those in the peer that had it, but for that it was told.
     fn forget_around(&mut self, id: Id, tell: &mut dyn FnMut(EventKind)) {
-        if id.origin.is_none() {
-            self.unheard(id.nsid, tell);
+        if id.origin().is_none() {
+            self.unheard(id.nsid(), tell);
         }
         self.assumed.remove(&id);
     }
@@ -135,10 +136,10 @@ impl Roster {
     /// Nothing can be heard any more of the ids in this peer.
     pub(crate) fn unheard(&mut self, peer: i32, tell: &mut dyn FnMut(EventKind)) {
         // the ids in peers come last
-        if [&self.told, &self.assumed].iter().all(|ids| ids.last().is_none_or(|id| id.origin.is_none())) {
+        if [&self.told, &self.assumed].iter().all(|ids| ids.last().is_none_or(|id| id.origin().is_none())) {
             return;
         }
-        for id in self.after(Id { origin: Some(peer), nsid: i32::MIN }) {
+        for id in self.after(Id::new(Some(peer), i32::MIN)) {
             self.gone(id, tell);
         }
     }
@@ -147,7 +148,7 @@ impl Roster {
     pub(crate) fn present(&mut self, id: Id, tell: &mut dyn FnMut(EventKind)) {
         self.assumed.remove(&id);
         if self.told.insert(id) {
-            tell(EventKind::NsidNew { nsid: id.nsid, origin: id.origin, portid: 0 });
+            tell(EventKind::NsidNew { nsid: id.nsid(), origin: id.origin(), portid: 0 });
         }
     }
 
@@ -164,7 +165,7 @@ impl Roster {
 
     /// The ids of the same origin that are not less than this one.
     fn after(&self, first: Id) -> Vec<Id> {
-        let last = Id { nsid: i32::MAX, ..first };
+        let last = Id::new(first.origin(), i32::MAX);
         self.told.range(first..=last).chain(self.assumed.range(first..=last)).copied().collect()
     }
 
@@ -177,7 +178,8 @@ impl Roster {
         silently: bool,
         tell: &mut dyn FnMut(EventKind),
     ) {
-        let is_newer = |id: &Id| newer.contains(id) || id.origin.is_some_and(|origin| newer.contains(&Id::own(origin)));
+        let is_newer =
+            |id: &Id| newer.contains(id) || id.origin().is_some_and(|origin| newer.contains(&Id::own(origin)));
         let gone: Vec<Id> = self.ids().filter(|id| seen.lacks(*id) && !is_newer(id)).collect();
         for id in gone {
             self.gone(id, tell);
@@ -189,9 +191,9 @@ impl Roster {
 
     /// Takes over what a look at one peer saw, except for the ids in `newer`.
     pub(crate) fn compare_peer(&mut self, peer: i32, ids: &Ids, newer: &BTreeSet<Id>, tell: &mut dyn FnMut(EventKind)) {
-        let id = |nsid| Id { origin: Some(peer), nsid };
+        let id = |nsid| Id::new(Some(peer), nsid);
         for id in self.after(id(i32::MIN)) {
-            if ids.has(id.nsid) == Some(false) && !newer.contains(&id) {
+            if ids.has(id.nsid()) == Some(false) && !newer.contains(&id) {
                 self.gone(id, tell);
             }
         }
@@ -202,7 +204,7 @@ impl Roster {
 
     /// The ids in the own namespace that come after this one.
     pub(crate) fn own_after(&self, nsid: i32) -> impl Iterator<Item = Id> {
-        self.after(Id::own(nsid)).into_iter().filter(move |id| id.nsid > nsid)
+        self.after(Id::own(nsid)).into_iter().filter(move |id| id.nsid() > nsid)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -226,7 +228,7 @@ mod tests {
     }
 
     fn any_id() -> impl Strategy<Value = Id> {
-        (prop::option::of(0..3i32), 0..4i32).prop_map(|(origin, nsid)| Id { origin, nsid })
+        (prop::option::of(0..3i32), 0..4i32).prop_map(|(origin, nsid)| Id::new(origin, nsid))
     }
 
     fn any_step() -> impl Strategy<Value = Step> {
@@ -244,6 +246,16 @@ mod tests {
 
     proptest! {
         #[test]
+        fn an_id_keeps_what_it_is_made_of_and_its_order(
+            a in (prop::option::of(0..=i32::MAX), any::<i32>()),
+            b in (prop::option::of(0..=i32::MAX), any::<i32>()),
+        ) {
+            let [one, other] = [a, b].map(|(origin, nsid)| Id::new(origin, nsid));
+            prop_assert_eq!((one.origin(), one.nsid()), a);
+            prop_assert_eq!(one.cmp(&other), a.cmp(&b));
+        }
+
+        #[test]
         fn the_grammar_holds_and_the_events_add_up(steps in prop::collection::vec(any_step(), 0..60)) {
             let mut roster = Roster::default();
             let mut believed = BTreeSet::new();
@@ -251,8 +263,8 @@ mod tests {
             for step in steps {
                 let mut tell = |event| {
                     let fine = match event {
-                        EventKind::NsidNew { nsid, origin, .. } => believed.insert(Id { origin, nsid }),
-                        EventKind::NsidDel { nsid, origin } => believed.remove(&Id { origin, nsid }),
+                        EventKind::NsidNew { nsid, origin, .. } => believed.insert(Id::new(origin, nsid)),
+                        EventKind::NsidDel { nsid, origin } => believed.remove(&Id::new(origin, nsid)),
                         _ => false,
                     };
                     if !fine {
@@ -303,7 +315,7 @@ mod tests {
     fn an_id_given_again_is_told_as_gone_first() {
         let mut roster = Roster::default();
         let mut told = Vec::new();
-        let in_peer = Id { origin: Some(5), nsid: 1 };
+        let in_peer = Id::new(Some(5), 1);
         roster.present(Id::own(5), &mut |event| told.push(event));
         roster.present(in_peer, &mut |event| told.push(event));
         roster.assigned(Id::own(5), 9, &mut |event| told.push(event));

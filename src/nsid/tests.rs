@@ -105,7 +105,7 @@ impl Simulation {
     fn notify(&mut self, of: u32, kind: u16, nsid: i32) {
         let tag = self.table.iter().find(|(_, key)| **key == of && of != OWN).map(|(nsid, _)| *nsid);
         if kind == wire::RTM_NEWNSID {
-            *self.assigned.entry(Id { origin: tag, nsid }).or_default() += 1;
+            *self.assigned.entry(Id::new(tag, nsid)).or_default() += 1;
         }
         self.in_flight.push(Note { of, kind, nsid });
         if self.orderly {
@@ -193,10 +193,11 @@ impl Simulation {
     /// What is, and what of it can be known.
     fn truth(&self) -> BTreeSet<Id> {
         let own = self.table.keys().map(|nsid| Id::own(*nsid));
-        let inside =
-            self.peers().into_iter().filter(|(_, key)| !is_closed(*key)).flat_map(|(peer, key)| {
-                self.inside[&key].iter().map(move |nsid| Id { origin: Some(peer), nsid: *nsid })
-            });
+        let inside = self
+            .peers()
+            .into_iter()
+            .filter(|(_, key)| !is_closed(*key))
+            .flat_map(|(peer, key)| self.inside[&key].iter().map(move |nsid| Id::new(Some(peer), *nsid)));
         own.chain(inside).collect()
     }
 }
@@ -280,10 +281,10 @@ impl Consumer {
         while let Some(event) = out.pop() {
             let fine = match event.kind {
                 EventKind::NsidNew { nsid, origin, .. } => {
-                    *self.news.entry(Id { origin, nsid }).or_default() += 1;
-                    self.believed.insert(Id { origin, nsid })
+                    *self.news.entry(Id::new(origin, nsid)).or_default() += 1;
+                    self.believed.insert(Id::new(origin, nsid))
                 }
-                EventKind::NsidDel { nsid, origin } => self.believed.remove(&Id { origin, nsid }),
+                EventKind::NsidDel { nsid, origin } => self.believed.remove(&Id::new(origin, nsid)),
                 EventKind::Overflow { dropped } => {
                     self.dropped += dropped;
                     !std::mem::replace(&mut self.overflow, true)
@@ -428,10 +429,10 @@ fn check(run: Run) -> Result<(), TestCaseError> {
     let truth = source.kernel.truth();
     let known = |believed: &BTreeSet<Id>| -> BTreeSet<Id> {
         let open =
-            |id: &&Id| id.origin.is_none_or(|peer| source.kernel.table.get(&peer).is_none_or(|key| !is_closed(*key)));
+            |id: &&Id| id.origin().is_none_or(|peer| source.kernel.table.get(&peer).is_none_or(|key| !is_closed(*key)));
         believed.iter().filter(open).copied().collect()
     };
-    let truth: BTreeSet<Id> = truth.into_iter().filter(|id| run.peers || id.origin.is_none()).collect();
+    let truth: BTreeSet<Id> = truth.into_iter().filter(|id| run.peers || id.origin().is_none()).collect();
     if run.replay {
         prop_assert_eq!(known(&consumer.believed), truth.clone(), "what is believed when all has been read");
     } else {
@@ -451,7 +452,7 @@ fn check(run: Run) -> Result<(), TestCaseError> {
     prop_assert_eq!(&consumer.wrong, &vec![], "the grammar");
     let known = |believed: &BTreeSet<Id>| -> BTreeSet<Id> {
         let open =
-            |id: &&Id| id.origin.is_none_or(|peer| source.kernel.table.get(&peer).is_none_or(|key| !is_closed(*key)));
+            |id: &&Id| id.origin().is_none_or(|peer| source.kernel.table.get(&peer).is_none_or(|key| !is_closed(*key)));
         believed.iter().filter(open).copied().collect()
     };
     prop_assert_eq!(known(&consumer.believed), truth, "what is believed after a resync");

@@ -69,10 +69,10 @@ impl<K: Kernel> Nsid<K> {
 
     /// Whether the id is assigned now; `None`: nobody will say.
     pub(super) fn truth(&mut self, id: Id) -> Result<Option<bool>> {
-        match id.origin {
-            None => self.is_assigned(id.nsid).map(Some),
+        match id.origin() {
+            None => self.is_assigned(id.nsid()).map(Some),
             Some(peer) => Ok(match self.ask_peer(peer)? {
-                Peer::Ids(ids) => ids.has(id.nsid),
+                Peer::Ids(ids) => ids.has(id.nsid()),
                 Peer::Gone => Some(false),
                 Peer::Closed => None,
             }),
@@ -105,11 +105,11 @@ impl<K: Kernel> Nsid<K> {
             let id = self.resolve(id)?;
             // what is listed may be dying, what is not is gone
             let is_open = |listed| listed && matches!(what, What::Gone);
-            if id.origin.is_none() && listed.has(id.nsid).is_none_or(is_open) {
+            if id.origin().is_none() && listed.has(id.nsid()).is_none_or(is_open) {
                 open.insert(id);
             }
         }
-        let mut living: Vec<i32> = open.into_iter().map(|id| id.nsid).collect();
+        let mut living: Vec<i32> = open.into_iter().map(|id| id.nsid()).collect();
         let mut lives = self.kernel.exist(&living).map_err(|refusal| refusal.doing(ASK))?.into_iter();
         living.retain(|_| lives.next() == Some(true));
         Ok(Inquiry { listed, living })
@@ -127,19 +127,19 @@ impl<K: Kernel> Nsid<K> {
     fn ask_here(&mut self) -> Result<Ids> {
         let mut here = self.kernel.list(None).map(Ids::from).map_err(|refusal| refusal.doing(LIST))?;
         let mut heard_of = BTreeSet::new();
-        let notified = self.inbox.iter().map(|notice| notice.id).filter(|id| id.origin.is_none());
+        let notified = self.inbox.iter().map(|notice| notice.id).filter(|id| id.origin().is_none());
         for id in notified.chain(self.roster.own_after(here.until)) {
             heard_of.insert(id);
         }
         // where the list ended too soon: thousands that are dying, and listed, can hide those that live after them
-        let highest = heard_of.last().map_or(-1, |id| id.nsid).min(here.until.saturating_add(WALK));
+        let highest = heard_of.last().map_or(-1, |id| id.nsid()).min(here.until.saturating_add(WALK));
         while here.until < highest {
             here.until += 1;
             if self.lives(here.until)? {
                 here.ids.push(here.until);
             }
         }
-        for nsid in heard_of.into_iter().map(|id| id.nsid).filter(|nsid| *nsid > here.until) {
+        for nsid in heard_of.into_iter().map(|id| id.nsid()).filter(|nsid| *nsid > here.until) {
             if self.lives(nsid)? {
                 here.ids.push(nsid);
             }
@@ -168,8 +168,8 @@ impl<K: Kernel> Nsid<K> {
 
     /// An id with a tag that says "our own namespace" is one of our own.
     pub(super) fn resolve(&mut self, id: Id) -> Result<Id> {
-        match id.origin {
-            Some(origin) if self.is_own(origin)? => Ok(Id::own(id.nsid)),
+        match id.origin() {
+            Some(origin) if self.is_own(origin)? => Ok(Id::own(id.nsid())),
             _ => Ok(id),
         }
     }
