@@ -59,23 +59,24 @@ impl Default for Lent {
 }
 
 impl Lent {
+    /// Puts an event into the place of the last one, which is lent no more.
     fn lend(&mut self, event: nsw_event) -> *const nsw_event {
-        self.take_back();
-        self.0 = Box::into_raw(Box::new(event));
-        self.0
-    }
-
-    fn take_back(&mut self) {
-        if !self.0.is_null() {
-            // SAFETY: it came from `lend`, and is forgotten here.
-            drop(unsafe { Box::from_raw(std::mem::replace(&mut self.0, std::ptr::null_mut())) });
+        if self.0.is_null() {
+            self.0 = Box::into_raw(Box::new(event));
+        } else {
+            // SAFETY: it came from `Box::into_raw`, and the caller has been told that the event ends with this call.
+            unsafe { *self.0 = event };
         }
+        self.0
     }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        self.take_back();
+        if !self.0.is_null() {
+            // SAFETY: it came from `Box::into_raw`, and is dropped with the watcher.
+            drop(unsafe { Box::from_raw(self.0) });
+        }
     }
 }
 
@@ -229,7 +230,6 @@ unsafe fn give(
     let body = |this: &mut nsw_watcher| {
         // SAFETY: the caller's promise.
         let out = unsafe { Out::new(event) }?;
-        this.current.take_back();
         match next(&mut this.watcher)? {
             Some(next) => {
                 out.put(this.current.lend(nsw_event(next)));
