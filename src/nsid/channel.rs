@@ -28,6 +28,9 @@ const GAP: i32 = 1024;
 /// How often a dump is asked for at most.
 const TRIES: usize = 16;
 
+/// No namespace has this id.
+const NOWHERE: i32 = -1;
+
 /// Why a question was not answered.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -80,9 +83,9 @@ pub(crate) fn try_strict() -> io::Result<bool> {
     Ok(Channel::open()?.checked().strict)
 }
 
-/// Whether the ids of a peer can be asked for. No namespace has the id -1: a kernel that looks at it refuses.
+/// Whether the ids of a peer can be asked for: a kernel that looks at the target refuses.
 pub(crate) fn try_target() -> io::Result<bool> {
-    match Channel::open()?.checked().list(Some(-1)) {
+    match Channel::open()?.checked().list(Some(NOWHERE)) {
         Ok(_) => Ok(false),
         Err(Refusal { errno: libc::EINVAL, .. }) => Ok(true),
         // what is told where the kernel does not check strictly, not a shortage
@@ -146,10 +149,24 @@ impl Channel {
 
     /// Whether a living namespace has the id here.
     pub(crate) fn exists(&mut self, nsid: i32) -> Result<bool, Refusal> {
-        match self.get(Attributes { nsid: Some(nsid), ..Attributes::default() }) {
+        match self.get(self.whether(nsid)) {
             Ok(found) => Ok(found.is_some()),
-            Err(Refusal { errno: libc::ENOENT, .. }) => Ok(false),
-            Err(refusal) => Err(refusal),
+            Err(refusal) => self.refused(refusal.errno).ok_or(refusal),
+        }
+    }
+
+    /// Asks whether a living namespace has the id here, as quickly as can be. To tell an id the kernel goes through
+    /// all; so it is asked to tell that in a namespace which cannot be, to which it comes when it has found the one.
+    fn whether(&self, nsid: i32) -> Attributes {
+        Attributes { nsid: Some(nsid), target: self.strict.then_some(NOWHERE), ..Attributes::default() }
+    }
+
+    /// What a refusal to answer [`whether`](Self::whether) says, if it is an answer.
+    fn refused(&self, errno: i32) -> Option<bool> {
+        match errno {
+            libc::ENOENT => Some(false),
+            libc::EINVAL if self.strict => Some(true),
+            _ => None,
         }
     }
 
@@ -166,8 +183,7 @@ impl Channel {
             let first = self.seq.wrapping_add(1);
             let mut questions = Vec::new();
             for nsid in some {
-                let attributes = Attributes { nsid: Some(*nsid), ..Attributes::default() };
-                questions.extend(self.question(wire::RTM_GETNSID, 0, &attributes));
+                questions.extend(self.question(wire::RTM_GETNSID, 0, &self.whether(*nsid)));
             }
             sys::send_to_kernel(self.socket.as_fd(), &questions)?;
             let mut answers: Vec<Option<Result<bool, i32>>> = vec![None; some.len()];
@@ -182,8 +198,7 @@ impl Channel {
                         if let Some(answer) = answers.get_mut(which) {
                             *answer = Some(match message.body {
                                 Body::Id(Attributes { nsid, .. }) => Ok(nsid.is_some_and(|nsid| nsid >= 0)),
-                                Body::Failed { errno: libc::ENOENT, .. } => Ok(false),
-                                Body::Failed { errno, .. } => Err(errno),
+                                Body::Failed { errno, .. } => self.refused(errno).ok_or(errno),
                                 _ => Err(libc::EIO),
                             });
                         }
@@ -308,15 +323,15 @@ impl Channel {
 
     /// The ids after the last one that was listed. The kernel gives the lowest that is free: they are close together.
     fn beyond(&mut self, mut ids: Vec<Listed>, last: i32) -> Result<Listing, Refusal> {
-        let mut until = last;
-        let mut missed = 0;
-        while missed < GAP {
-            let Some(nsid) = until.checked_add(1) else { break };
-            until = nsid;
-            missed += 1;
-            if self.exists(nsid)? {
-                ids.push(Listed { nsid, here: None });
-                missed = 0;
+        let (mut until, mut end) = (last, last);
+        while until < end.saturating_add(GAP) {
+            let next: Vec<i32> = (until..i32::MAX).map(|nsid| nsid + 1).take(sys::MANY).collect();
+            until = until.saturating_add(sys::MANY as i32);
+            for (nsid, exists) in next.iter().zip(self.exist(&next)?) {
+                if exists {
+                    ids.push(Listed { nsid: *nsid, here: None });
+                    end = *nsid;
+                }
             }
         }
         Ok(Listing { ids, until })

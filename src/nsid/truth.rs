@@ -13,9 +13,8 @@ use crate::error::Result;
 const ASK: &str = "ask who has a namespace id";
 const LIST: &str = "list the namespace ids";
 
-/// From so many notices on a list is cheaper than a question for each: to answer one the kernel goes through all ids.
-/// (Two in the simulation, which seldom has more.)
-const MANY: usize = if cfg!(test) { 2 } else { 16 };
+/// To answer one question takes as long as to list so many ids. (In the simulation, which has few, no longer than one.)
+const QUESTION: usize = if cfg!(test) { 1 } else { 8 };
 
 /// What the kernel says of the ids here that the inbox is about, after all that is in the inbox.
 #[derive(Debug)]
@@ -84,6 +83,13 @@ impl<K: Kernel> Nsid<K> {
         self.kernel.exists(nsid).map_err(|refusal| refusal.doing(ASK))
     }
 
+    /// Those of the ids that a living namespace has here.
+    fn living(&mut self, mut nsids: Vec<i32>) -> Result<Vec<i32>> {
+        let mut lives = self.kernel.exist(&nsids).map_err(|refusal| refusal.doing(ASK))?.into_iter();
+        nsids.retain(|_| lives.next() == Some(true));
+        Ok(nsids)
+    }
+
     /// Whether a namespace has the id here, living or dying: of a dying one there is a notification to come.
     pub(super) fn is_assigned(&mut self, nsid: i32) -> Result<bool> {
         Ok(self.lives(nsid)? || self.is_listed(nsid)?)
@@ -92,7 +98,7 @@ impl<K: Kernel> Nsid<K> {
     /// What is with the ids here that the inbox is about.
     pub(super) fn inquire(&mut self) -> Result<Inquiry> {
         let mut listed = Ids { ids: Vec::new(), until: -1 };
-        if self.inbox.len() >= MANY {
+        if self.inbox.len() * QUESTION > self.roster.len() {
             listed = match self.kernel.list_part() {
                 // they change faster than they can be listed: then one by one
                 Err(Refusal { errno: libc::EAGAIN, .. }) => listed,
@@ -109,9 +115,7 @@ impl<K: Kernel> Nsid<K> {
                 open.insert(id);
             }
         }
-        let mut living: Vec<i32> = open.into_iter().map(|id| id.nsid()).collect();
-        let mut lives = self.kernel.exist(&living).map_err(|refusal| refusal.doing(ASK))?.into_iter();
-        living.retain(|_| lives.next() == Some(true));
+        let living = self.living(open.into_iter().map(Id::nsid).collect())?;
         Ok(Inquiry { listed, living })
     }
 
@@ -133,17 +137,10 @@ impl<K: Kernel> Nsid<K> {
         }
         // where the list ended too soon: thousands that are dying, and listed, can hide those that live after them
         let highest = heard_of.last().map_or(-1, |id| id.nsid()).min(here.until.saturating_add(WALK));
-        while here.until < highest {
-            here.until += 1;
-            if self.lives(here.until)? {
-                here.ids.push(here.until);
-            }
-        }
-        for nsid in heard_of.into_iter().map(|id| id.nsid()).filter(|nsid| *nsid > here.until) {
-            if self.lives(nsid)? {
-                here.ids.push(nsid);
-            }
-        }
+        let walk = (here.until..highest).map(|nsid| nsid + 1);
+        here.until = here.until.max(highest);
+        let more = walk.chain(heard_of.into_iter().map(Id::nsid).filter(|nsid| *nsid > here.until));
+        here.ids.extend(self.living(more.collect())?);
         Ok(here)
     }
 
@@ -167,6 +164,7 @@ impl<K: Kernel> Nsid<K> {
     }
 
     /// An id with a tag that says "our own namespace" is one of our own.
+    #[inline]
     pub(super) fn resolve(&mut self, id: Id) -> Result<Id> {
         match id.origin() {
             Some(origin) if self.is_own(origin)? => Ok(Id::own(id.nsid())),
