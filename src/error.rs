@@ -24,8 +24,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
 /// ```
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("cannot {doing}{}: {}", subject(.on), .why.map_or_else(|| explain(*.errno).to_string_lossy(), Into::into))]
-pub struct Error {
+#[error("cannot {}{}: {}", .0.doing, subject(&.0.on), .0.why.map_or_else(|| explain(.0.errno).to_string_lossy(), Into::into))]
+pub struct Error(Box<Circumstances>);
+
+/// In a box of their own: what can fail seldom does, and is to be handed on as cheaply as a number.
+#[derive(Debug, Clone)]
+struct Circumstances {
     errno: i32,
     doing: &'static str,
     on: Option<OsString>,
@@ -40,7 +44,7 @@ fn subject(on: &Option<OsString>) -> String {
 
 impl Error {
     pub(crate) fn new(errno: i32, doing: &'static str) -> Self {
-        Self { errno, doing, on: None, why: None, last: false }
+        Self(Box::new(Circumstances { errno, doing, on: None, why: None, last: false }))
     }
 
     /// An argument that cannot be right.
@@ -49,24 +53,24 @@ impl Error {
     }
 
     pub(crate) fn because(mut self, why: &'static str) -> Self {
-        self.why = Some(why);
+        self.0.why = Some(why);
         self
     }
 
     /// States that no event will come after it.
     pub(crate) fn last(mut self) -> Self {
-        self.last = true;
+        self.0.last = true;
         self
     }
 
     pub(crate) fn on(mut self, on: impl AsRef<OsStr>) -> Self {
-        self.on = Some(on.as_ref().to_owned());
+        self.0.on = Some(on.as_ref().to_owned());
         self
     }
 
     /// The `errno` of the failure (positive), as in `errno(3)`.
     pub fn errno(&self) -> i32 {
-        self.errno
+        self.0.errno
     }
 
     /// Whether it is the end of the watcher: no event will come any more, however often it is asked.
@@ -87,7 +91,7 @@ impl Error {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn is_final(&self) -> bool {
-        self.last
+        self.0.last
     }
 }
 
@@ -109,7 +113,7 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
 
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
-        io::Error::new(io::Error::from_raw_os_error(error.errno).kind(), error)
+        io::Error::new(io::Error::from_raw_os_error(error.errno()).kind(), error)
     }
 }
 
