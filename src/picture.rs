@@ -9,7 +9,7 @@ use crate::event::{EventKind, Name};
 use crate::named::{Roster, State, Transition};
 use crate::nsid::Id;
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Picture {
     /// `None`: nothing was told of it yet.
     directory: Option<bool>,

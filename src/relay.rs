@@ -188,9 +188,13 @@ impl Relay {
         } else {
             out.push(EventKind::Overflow { dropped: loss.counted }, false);
         }
-        self.told.lead_to(&state.truth, &mut |event| out.push(event, true));
+        let mut differences = Vec::new();
+        self.told.lead_to(&state.truth, &mut |event| differences.push(event));
+        for event in differences {
+            self.told.add(&event);
+            out.push(event, true);
+        }
         out.push(EventKind::Synced, false);
-        self.told = state.truth.clone();
     }
 }
 

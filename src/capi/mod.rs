@@ -23,12 +23,20 @@ use crate::error::{Error, Result};
 
 /// Runs the body of a function of the ABI. A panic is `ENOTRECOVERABLE`.
 fn guard(body: impl FnOnce() -> Result<c_int>) -> c_int {
-    let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
-        // dropping it could panic again
-        std::mem::forget(payload);
-        Err(Error::new(libc::ENOTRECOVERABLE, "go on after a panic"))
-    });
-    result.unwrap_or_else(|error| -error.errno())
+    answer(catch_unwind(AssertUnwindSafe(body)))
+}
+
+/// What C is answered. Not in [`guard`], of which there is a copy for each function.
+fn answer(result: std::thread::Result<Result<c_int>>) -> c_int {
+    match result {
+        Ok(Ok(value)) => value,
+        Ok(Err(error)) => -error.errno(),
+        Err(payload) => {
+            // dropping it could panic again
+            std::mem::forget(payload);
+            -libc::ENOTRECOVERABLE
+        }
+    }
 }
 
 /// The error for a NULL where something is needed, and for a number that means nothing.

@@ -79,12 +79,11 @@ pub unsafe extern "C" fn nsw_options_set_flags(o: *mut nsw_options, flags: u32) 
             return Err(invalid());
         }
         let has = |flag| flags & flag != 0;
-        options.0 = std::mem::take(&mut options.0)
-            .replay(!has(NSW_NO_REPLAY))
-            .parent(!has(NSW_NO_PARENT))
-            .dir_events(has(NSW_DIR_EVENTS))
-            .mount_events(has(NSW_MOUNT_EVENTS))
-            .all_nsid(has(NSW_ALL_NSID));
+        options.0.replay = !has(NSW_NO_REPLAY);
+        options.0.parent = !has(NSW_NO_PARENT);
+        options.0.dir_events = has(NSW_DIR_EVENTS);
+        options.0.mount_events = has(NSW_MOUNT_EVENTS);
+        options.0.all_nsid = has(NSW_ALL_NSID);
         Ok(0)
     })
 }
@@ -126,7 +125,7 @@ pub unsafe extern "C" fn nsw_options_set_settle(o: *mut nsw_options, ms: u32) ->
     guard(|| {
         // SAFETY: NULL or live, as the chapter demands.
         let options = unsafe { borrow_mut(o) }?;
-        options.0 = std::mem::take(&mut options.0).settle(Duration::from_millis(ms.into()));
+        options.0.settle = Duration::from_millis(ms.into());
         Ok(0)
     })
 }
@@ -172,7 +171,7 @@ pub unsafe extern "C" fn nsw_options_set_rcvbuf(o: *mut nsw_options, bytes: u32)
     guard(|| {
         // SAFETY: NULL or live, as the chapter demands.
         let options = unsafe { borrow_mut(o) }?;
-        options.0 = std::mem::take(&mut options.0).rcvbuf(bytes);
+        options.0.rcvbuf = bytes;
         Ok(0)
     })
 }

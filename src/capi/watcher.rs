@@ -14,7 +14,6 @@ use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::watcher::Watcher;
 use std::os::fd::{AsRawFd, IntoRawFd};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 /// Names in a directory, as `ip netns` makes them (inotify). Since: 0.1
@@ -91,11 +90,10 @@ unsafe fn with(watcher: *mut nsw_watcher, body: impl FnOnce(&mut nsw_watcher) ->
         if this.broken {
             return Err(Error::new(libc::ENOTRECOVERABLE, "use a watcher that a panic has broken"));
         }
-        let result = catch_unwind(AssertUnwindSafe(|| body(this))).unwrap_or_else(|panic| {
-            this.broken = true;
-            resume_unwind(panic)
-        });
-        this.broken |= result.as_ref().is_err_and(|error| error.errno() == libc::ENOTRECOVERABLE);
+        // and stays so, if the body does not come back
+        this.broken = true;
+        let result = body(this);
+        this.broken = result.as_ref().is_err_and(|error| error.errno() == libc::ENOTRECOVERABLE);
         result
     })
 }

@@ -1,33 +1,42 @@
 //! Which names end on which mount, so that a mount that goes can be traced to its names. Pure.
+//!
+//! It may name too many: that a name ends elsewhere by now is not taken note of. Whoever asks looks at each anyway.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::CStr;
 
 use crate::event::Name;
 
+/// How much may be stale at any rate.
+const SLACK: usize = 64;
+
 #[derive(Debug, Default)]
-pub(crate) struct Mounted {
-    mount_of: BTreeMap<Name, u64>,
-    names_on: BTreeSet<(u64, Name)>,
-}
+pub(crate) struct Mounted(BTreeSet<(u64, Name)>);
 
 impl Mounted {
-    /// Takes note of the mount that a name ends on now, if on any.
-    pub(crate) fn note(&mut self, name: &CStr, mount_id: Option<u64>) {
-        if let Some((name, before)) = self.mount_of.remove_entry(name) {
-            self.names_on.remove(&(before, name));
-        }
-        if let Some(mount_id) = mount_id {
-            let name = Name::new(name);
-            self.names_on.insert((mount_id, name.clone()));
-            self.mount_of.insert(name, mount_id);
-        }
+    /// Takes note of the mount that a name ends on now.
+    pub(crate) fn note(&mut self, name: &CStr, mount_id: u64) {
+        self.0.insert((mount_id, Name::new(name)));
     }
 
     /// The names that end on this mount: several where symbolic links lead to it.
-    pub(crate) fn names_on(&self, mount_id: u64) -> impl Iterator<Item = &Name> {
+    pub(crate) fn names_on(&self, mount_id: u64) -> Vec<Name> {
         let first = (mount_id, Name::new(c""));
-        self.names_on.range(first..).take_while(move |(id, _)| *id == mount_id).map(|(_, name)| name)
+        self.0.range(first..).take_while(|(id, _)| *id == mount_id).map(|(_, name)| name.clone()).collect()
+    }
+
+    /// Forgets a mount that is no more, and is never to be again: the names that ended on it.
+    pub(crate) fn gone(&mut self, mount_id: u64) -> Vec<Name> {
+        let names = self.names_on(mount_id);
+        for name in &names {
+            self.0.remove(&(mount_id, name.clone()));
+        }
+        names
+    }
+
+    /// Whether most of what is kept is about what so many names were once, not about what they are.
+    pub(crate) fn is_stale(&self, names: usize) -> bool {
+        self.0.len() > 2 * names + SLACK
     }
 }
 
@@ -36,20 +45,33 @@ mod tests {
     use super::*;
 
     fn on(mounted: &Mounted, mount_id: u64) -> Vec<String> {
-        mounted.names_on(mount_id).map(ToString::to_string).collect()
+        mounted.names_on(mount_id).iter().map(ToString::to_string).collect()
     }
 
     #[test]
-    fn a_name_is_found_on_its_last_mount_only() {
+    fn a_mount_is_traced_to_its_names_until_it_goes() {
         let mut mounted = Mounted::default();
-        mounted.note(c"blue", Some(7));
-        mounted.note(c"link", Some(7));
-        mounted.note(c"red", Some(8));
-        assert_eq!(on(&mounted, 7), ["blue", "link"]);
-        mounted.note(c"blue", Some(8));
-        assert_eq!((on(&mounted, 7), on(&mounted, 8)), (vec!["link".into()], vec!["blue".into(), "red".into()]));
-        mounted.note(c"red", None);
-        mounted.note(c"never", None);
-        assert_eq!((on(&mounted, 8), on(&mounted, 6), on(&mounted, 9)), (vec!["blue".into()], vec![], vec![]));
+        for (name, mount_id) in [(c"link", 7), (c"blue", 7), (c"red", 8), (c"blue", 7)] {
+            mounted.note(name, mount_id);
+        }
+        assert_eq!(
+            (on(&mounted, 6), on(&mounted, 7), on(&mounted, 8)),
+            (vec![], vec!["blue".into(), "link".into()], vec!["red".into()])
+        );
+        assert_eq!(mounted.gone(7), [c"blue", c"link"].map(Name::new));
+        assert_eq!((on(&mounted, 7), on(&mounted, 8)), (vec![], vec!["red".into()]));
+        assert!(mounted.gone(9).is_empty());
+    }
+
+    #[test]
+    fn what_names_were_once_is_kept_to_a_bound() {
+        let mut mounted = Mounted::default();
+        for was in 0..2 + SLACK as u64 {
+            mounted.note(c"flaps", was);
+            assert!(!mounted.is_stale(1));
+        }
+        mounted.note(c"flaps", u64::MAX);
+        assert!(mounted.is_stale(1));
+        assert!(!mounted.is_stale(2));
     }
 }

@@ -70,14 +70,13 @@ impl Readiness {
 
     /// A look found this under a name.
     pub(crate) fn note(&mut self, name: &CStr, found: Option<Found>) {
-        if self.always {
-            self.mounted.note(name, found.and_then(|found| found.mount_id));
+        if let (true, Some(mount_id)) = (self.always, found.and_then(|found| found.mount_id)) {
+            self.mounted.note(name, mount_id);
         }
     }
 
     pub(crate) fn forget(&mut self, name: &CStr) {
         self.fresh.remove(name);
-        self.note(name, None);
     }
 
     pub(crate) fn forget_all(&mut self) {
@@ -132,13 +131,13 @@ impl Readiness {
         match change {
             MountChange::Attached(id) => match sys::parent_mount(id) {
                 // what it hides: the mounts that names ended on until now
-                Ok(Some(parent)) => self.fresh.extend(self.mounted.names_on(parent).cloned()),
+                Ok(Some(parent)) => self.fresh.extend(self.mounted.names_on(parent)),
                 // it has gone again, which is a change of its own
                 Ok(None) => {}
                 Err(_) => self.stale = everything,
             },
             MountChange::Detached(id) => {
-                self.fresh.extend(self.mounted.names_on(id).cloned());
+                self.fresh.extend(self.mounted.gone(id));
                 // what it hid may be a namespace on a name that waits
                 self.stale = self.stale.max(Stale::Waiting);
             }
@@ -154,6 +153,10 @@ impl Readiness {
         location: &Location,
         out: &mut Outbox,
     ) -> Result<()> {
+        if self.mounted.is_stale(ledger.roster().len()) {
+            self.forget_all();
+            self.stale = Stale::Everything;
+        }
         while let Some(name) = self.fresh.first().cloned() {
             self.look(&name, ledger, probe, location, out)?;
             self.fresh.pop_first();

@@ -64,7 +64,7 @@ type Names = BTreeMap<Name, Entry>;
 const NO_NETNS: Netns = Netns { dev: 0, ino: 0, ns_id: 0, stamp: 0 };
 
 /// Every name that exists, as far as it is known. Each is in one of the maps.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Roster {
     namespaces: Names,
     /// The placeholders.
