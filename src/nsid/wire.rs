@@ -156,6 +156,7 @@ fn after(bytes: &[u8], length: usize) -> Option<&[u8]> {
     Some(bytes.get(length.checked_next_multiple_of(4)?..).unwrap_or_default())
 }
 
+#[inline]
 fn body<'a>(header: &Header, payload: &'a [u8]) -> Result<Body<'a>, Malformed> {
     match header.kind {
         RTM_NEWNSID | RTM_GETNSID => ids(payload).map(Body::Id),
@@ -169,6 +170,7 @@ fn body<'a>(header: &Header, payload: &'a [u8]) -> Result<Body<'a>, Malformed> {
     }
 }
 
+#[inline]
 fn ids(payload: &[u8]) -> Result<Attributes, Malformed> {
     let mut found = Attributes::default();
     if payload.is_empty() {
