@@ -25,7 +25,7 @@ impl Mounted {
         self.0.range(first..).take_while(|(id, _)| *id == mount_id).map(|(_, name)| name.clone()).collect()
     }
 
-    /// Forgets a mount that is no more, and is never to be again: the names that ended on it.
+    /// Forgets what was on a mount that was taken away: those names are to be looked at, and taken note of anew.
     pub(crate) fn gone(&mut self, mount_id: u64) -> Vec<Name> {
         let names = self.names_on(mount_id);
         for name in &names {
