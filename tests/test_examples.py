@@ -14,11 +14,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
+import time
 import unittest
 from collections.abc import Callable
 from pathlib import Path
 
-from programs import BUILD, ENVIRONMENT, ROOT, Program
+from programs import BUILD, DEADLINE, ENVIRONMENT, ROOT, TARGET, Program
 
 VALGRIND = ["valgrind", "-q", "--leak-check=full", "--show-leak-kinds=all", "--error-exitcode=9"]
 # it does not know the requests of namespaces, and what a child does until it is another program is not of interest
@@ -311,10 +313,14 @@ def inode_of_socket(pid: int, fd: int) -> int:
 class Readme(ExampleTest):
     """What README.md shows is what runs."""
 
-    def code(self, language: str) -> str:
+    def blocks(self, language: str) -> list[str]:
         blocks = re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-        self.assertEqual(len(blocks), 1, f"how many programs in {language} does README.md have?")
-        return blocks[0]
+        self.assertNotEqual(blocks, [], f"README.md shows nothing in {language}")
+        return blocks
+
+    def code(self, language: str) -> str:
+        (block,) = self.blocks(language)
+        return block
 
     def file(self, name: str, text: str) -> str:
         directory = tempfile.mkdtemp()
@@ -336,6 +342,33 @@ class Readme(ExampleTest):
         self.expect(program, "synced None")
         ip_netns("add", "blue")
         self.expect(program, "created b'blue'", "ready b'blue'")
+
+    def test_rust_and_go(self) -> None:
+        """Pieces of programs, which are compiled and run as parts of tests."""
+        for language, indent, test in ("rust", "    ", "tests/readme.rs"), ("go", "\t", "bindings/go/readme_test.go"):
+            for block in self.blocks(language):
+                self.assertIn(textwrap.indent(block, indent), (ROOT / test).read_text())
+
+    def test_shell(self) -> None:
+        (block,) = (block for block in self.blocks("sh") if block.startswith("nswatch "))
+        names, links, ids = block.splitlines()
+        # jq keeps what it writes until it ends, unless it writes to a terminal
+        names = self.shell(names.replace("jq -r", "jq --unbuffered -r"))
+        self.shell(links)
+        ip_netns("add", "blue")
+        self.expect(names, "blue")
+        deadline = time.monotonic() + DEADLINE
+        while b"UP" not in subprocess.check_output(["ip", "-n", "blue", "link", "show", "lo"]).split(b">")[0]:
+            self.assertLess(time.monotonic(), deadline, "lo is not up")
+        ids = self.shell(ids)
+        self.assertEqual(ids.line(), "blue 0")
+        self.assertRegex(ids.line(), "nsid_new +blue +nsid 0 +replayed")
+
+    def shell(self, line: str) -> Program:
+        program = self.start("setsid", "bash", "-c", f"PATH={TARGET}/stage/bin:$PATH; {line}")
+        # all that is in the line
+        self.addCleanup(os.killpg, program.process.pid, signal.SIGTERM)
+        return program
 
 
 if __name__ == "__main__":
