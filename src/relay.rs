@@ -223,6 +223,8 @@ impl Source for Relay {
                 out.forward(event);
             }
             None => {
+                // a storm must not be paid for ever after
+                state.queue.shrink_to(64);
                 // what is queued from here on raises the flag again
                 shared.readable.lower().doing("read an event descriptor")?;
                 self.at_the_end(&mut state, out)?;
