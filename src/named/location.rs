@@ -167,11 +167,8 @@ impl Location {
 
 /// The path of a name in a directory.
 pub(crate) fn join(dir: &CStr, name: &CStr) -> CString {
-    let mut path = dir.to_bytes().to_vec();
-    path.push(b'/');
-    path.extend_from_slice(name.to_bytes());
     // neither part contains a NUL
-    CString::new(path).unwrap_or_default()
+    CString::from_vec_with_nul([dir.to_bytes(), b"/", name.to_bytes_with_nul()].concat()).unwrap_or_default()
 }
 
 fn place(at: BorrowedFd<'_>, path: &CStr) -> Option<Place> {

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use inotify::{EventMask, Inotify};
 
-use crate::error::{Doing, Error, Result, errno_of, is_shortage};
+use crate::error::{Doing, Error, Result, is_shortage};
 use crate::event::{Event, EventKind, Name};
 use crate::options::Options;
 use crate::outbox::Outbox;
@@ -322,8 +322,7 @@ impl Named {
             };
             let Ok(name) = CString::new(entry.file_name().into_vec()) else { continue };
             let found = self.probe.look(directory.as_fd(), &name);
-            let found = found
-                .map_err(|error| Error::new(errno_of(&error), "look at").on(OsStr::from_bytes(name.to_bytes())))?;
+            let found = found.doing_on("look at", OsStr::from_bytes(name.to_bytes()))?;
             let state = found.map_or(State::Placeholder, |found| State::Namespace(found.netns));
             match telling {
                 Telling::Silent => self.ledger.assume(&name, state),

@@ -14,7 +14,7 @@ use super::mounted::Mounted;
 use super::mounts::{Heard, Mounts};
 use super::probe::{Found, Probe};
 use super::roster::State;
-use crate::error::{Error, Result, errno_of};
+use crate::error::{Doing, Result};
 use crate::event::Name;
 use crate::outbox::Outbox;
 use crate::sys::{self, CWD, Epoll, MountChange};
@@ -159,11 +159,14 @@ impl Readiness {
         }
         while let Some(name) = self.fresh.first().cloned() {
             self.look(&name, ledger, probe, location, out)?;
+            if !self.mounts.is_armed() && ledger.roster().state(name.as_c_str()) == State::Placeholder {
+                self.arm(ledger)?;
+                continue;
+            }
             self.fresh.pop_first();
         }
         if ledger.roster().waiting().len() != 0 && !self.mounts.is_armed() {
-            self.mounts.arm()?;
-            self.stale = self.stale.max(Stale::Waiting);
+            self.arm(ledger)?;
         }
         let stale: Vec<Name> = match self.stale {
             Stale::Nothing => Vec::new(),
@@ -183,6 +186,16 @@ impl Readiness {
         Ok(())
     }
 
+    /// Begins to listen because names wait. What was mounted on them before is not heard of: they are to be looked at
+    /// from here on, as those that are fresh are anyway.
+    fn arm(&mut self, ledger: &Ledger) -> Result<()> {
+        self.mounts.arm()?;
+        if ledger.roster().waiting().any(|name| !self.fresh.contains(name)) {
+            self.stale = self.stale.max(Stale::Waiting);
+        }
+        Ok(())
+    }
+
     /// Sees what a name refers to now and tells the difference. Whether the name exists is for inotify to say.
     fn look(
         &mut self,
@@ -192,13 +205,11 @@ impl Readiness {
         location: &Location,
         out: &mut Outbox,
     ) -> Result<()> {
-        let name = name.as_c_str();
-        if ledger.roster().state(name) == State::Absent {
+        if ledger.roster().state(name.as_c_str()) == State::Absent {
             return Ok(());
         }
-        let found = probe
-            .look(CWD, &location.path_of(name))
-            .map_err(|error| Error::new(errno_of(&error), "look at").on(Name::new(name)))?;
+        let found = probe.look(CWD, &location.path_of(name.as_c_str())).doing_on("look at", name)?;
+        let name = name.as_c_str();
         ledger.review(name, found.map_or(State::Placeholder, |found| State::Namespace(found.netns)), out);
         self.note(name, found);
         Ok(())

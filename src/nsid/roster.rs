@@ -166,7 +166,11 @@ impl Roster {
     /// The ids of the same origin that are not less than this one.
     fn after(&self, first: Id) -> Vec<Id> {
         let last = Id::new(first.origin(), i32::MAX);
-        self.told.range(first..=last).chain(self.assumed.range(first..=last)).copied().collect()
+        let mut after = Vec::new();
+        for ids in [&self.told, &self.assumed] {
+            after.extend(ids.range(first..=last));
+        }
+        after
     }
 
     /// Takes over what a look saw, except for the ids in `newer`, of which something newer is known. `silently`:
