@@ -3,6 +3,7 @@
 mod support;
 
 use support::api::{Api, How, Kind::*, Observer};
+use support::thread::stopped_at;
 use support::*;
 
 both! {
@@ -10,6 +11,7 @@ both! {
     ready_says_which_namespace_it_is
     what_exists_is_replayed
     a_placeholder_is_told_at_once_and_ready_when_it_is_mounted
+    a_mount_between_a_look_and_listening_is_not_missed
     a_stale_placeholder_delays_nobody
     many_placeholders_are_mounted_in_any_order
     a_placeholder_is_removed
@@ -84,6 +86,33 @@ fn a_placeholder_is_told_at_once_and_ready_when_it_is_mounted<A: Api>() {
     mount_new_netns("/run/netns/late");
     let ready = &o.expect(&[(Ready, "late")])[0];
     assert_eq!(Some((ready.dev, ready.ino, ready.ns_id)), kernel::netns("/run/netns/late"));
+    o.expect_nothing();
+}
+
+/// The library looks, then listens, and has to look again: the mount comes when it is about to listen. (fanotify is what
+/// it tries first, on any kernel.)
+fn a_mount_between_a_look_and_listening_is_not_missed<A: Api>() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    let names = ["blue", "green"].map(|name| format!("{RUN_NETNS}/{name}"));
+    let listening = libc::SYS_fanotify_init;
+    // a name that is there at open
+    placeholder(&names[0]);
+    let mut o = stopped_at(
+        listening,
+        || mount_new_netns(&names[0]),
+        || {
+            let mut o = Observer::<A>::open(&How::default());
+            o.expect(&[(Created, "blue"), (Ready, "blue"), (Synced, "")]);
+            o
+        },
+    );
+    o.expect_nothing();
+    drop(o);
+    // a name that comes later, to a watcher that has never listened before
+    let mut o = Observer::<A>::open_synced(&How::default());
+    placeholder(&names[1]);
+    stopped_at(listening, || mount_new_netns(&names[1]), || drop(o.expect(&[(Created, "green"), (Ready, "green")])));
     o.expect_nothing();
 }
 

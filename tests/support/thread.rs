@@ -1,6 +1,8 @@
 //! Threads with fewer rights than the test: what a thread may not do says nothing about the threads beside it, so a
 //! fault strikes the library alone, and one watcher can be used with and without it.
 
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
 /// Lets a value that only one thread uses at a time go to another one.
 struct Lent<T>(T);
 
@@ -96,6 +98,12 @@ fn drop_capabilities(dropped: [u32; 2]) {
 
 /// Lets system calls of this thread fail, for the rest of its life.
 fn filter(failing: &[(libc::c_long, Option<u32>, i32)]) {
+    let fails = |&(call, request, errno)| (call, request, libc::SECCOMP_RET_ERRNO | errno as u32);
+    install(&failing.iter().map(fails).collect::<Vec<_>>(), 0);
+}
+
+/// Has the kernel deal so with system calls of this thread, for the rest of its life.
+fn install(rules: &[(libc::c_long, Option<u32>, u32)], flags: libc::c_ulong) -> libc::c_long {
     let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
     // skips so many if not equal
     let unless = |k: u32, jf: u8| {
@@ -106,20 +114,81 @@ fn filter(failing: &[(libc::c_long, Option<u32>, i32)]) {
     let load = |at: u32| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, at);
     let low_half_of_second_argument = 24 + if cfg!(target_endian = "big") { 4 } else { 0 };
     let mut program = Vec::new();
-    for &(call, request, errno) in failing {
+    for &(call, request, action) in rules {
         program.push(load(0));
         program.push(unless(call as u32, if request.is_some() { 3 } else { 1 }));
         if let Some(request) = request {
             program.push(load(low_half_of_second_argument));
             program.push(unless(request, 1));
         }
-        program.push(statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | errno as u32));
+        program.push(statement(libc::BPF_RET | libc::BPF_K, action));
     }
     program.push(statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW));
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // SAFETY: no pointers but that to the program, which the kernel copies.
-    let rc = unsafe {
-        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) | libc::prctl(libc::PR_SET_SECCOMP, 2, &raw const program)
+    let result = unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
     };
-    assert_eq!(rc, 0, "seccomp: {}", std::io::Error::last_os_error());
+    assert!(result >= 0, "seccomp: {}", std::io::Error::last_os_error());
+    result
+}
+
+/// Runs `body` in a thread of its own, and `meanwhile` when that is about to make this system call for the first time:
+/// what happens between two steps of the library.
+pub fn stopped_at<T>(call: libc::c_long, meanwhile: impl FnOnce(), body: impl FnOnce() -> T) -> T {
+    let body = Lent(body);
+    let (told, stops) = std::sync::mpsc::channel();
+    let result = std::thread::scope(|scope| {
+        let thread = scope.spawn(move || {
+            let body = body.take();
+            let stops = install(&[(call, None, libc::SECCOMP_RET_USER_NOTIF)], libc::SECCOMP_FILTER_FLAG_NEW_LISTENER);
+            // SAFETY: a descriptor that has just been made, and belongs to nobody.
+            told.send(unsafe { OwnedFd::from_raw_fd(stops as i32) }).unwrap();
+            Lent(body())
+        });
+        let stops = stops.recv().unwrap();
+        let mut meanwhile = Some(meanwhile);
+        while let Some(stop) = next_stop(&stops) {
+            if let Some(act) = meanwhile.take() {
+                act();
+            }
+            go_on(&stops, stop);
+        }
+        assert!(meanwhile.is_none(), "it has ended without that system call");
+        thread.join()
+    });
+    match result {
+        Ok(result) => result.take(),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// `None`: the thread has ended.
+fn next_stop(stops: &OwnedFd) -> Option<u64> {
+    let mut poll = libc::pollfd { fd: stops.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: all zeroes is what the kernel wants to find there.
+    let mut stop: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+    // SAFETY: one pollfd; and the kernel fills in `stop`, whose size is in the number of the request.
+    unsafe {
+        assert_eq!(libc::poll(&mut poll, 1, -1), 1);
+        if poll.revents & libc::POLLIN == 0 {
+            return None;
+        }
+        assert_eq!(libc::ioctl(stops.as_raw_fd(), request::<libc::seccomp_notif>(0), &mut stop), 0);
+    }
+    Some(stop.id)
+}
+
+fn go_on(stops: &OwnedFd, id: u64) {
+    let flags = libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32;
+    let mut answer = libc::seccomp_notif_resp { id, val: 0, error: 0, flags };
+    // SAFETY: the kernel reads `answer`, whose size is in the number of the request.
+    let rc = unsafe { libc::ioctl(stops.as_raw_fd(), request::<libc::seccomp_notif_resp>(1), &mut answer) };
+    assert_eq!(rc, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// `SECCOMP_IOWR`.
+fn request<T>(number: u32) -> libc::Ioctl {
+    (3 << 30 | (size_of::<T>() as u32) << 16 | u32::from(b'!') << 8 | number) as libc::Ioctl
 }
