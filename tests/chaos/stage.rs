@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use crate::support::{Sleeper, make_dir, mount, symlink};
+use crate::support::{Sleeper, make_dir, mount, symlink, unshare};
 
 /// Numbers that a seed fixes (splitmix64).
 #[derive(Debug, Clone)]
@@ -228,8 +228,7 @@ pub fn try_rename(from: impl AsRef<Path>, to: impl AsRef<Path>, flags: libc::c_u
 /// A network namespace that exists as long as the file is open.
 pub fn new_netns() -> File {
     std::thread::spawn(|| {
-        // SAFETY: no pointers; it concerns this thread alone.
-        assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0);
+        unshare(libc::CLONE_NEWNET).unwrap();
         File::open("/proc/thread-self/ns/net").unwrap()
     })
     .join()

@@ -29,12 +29,31 @@ pub const RUN_NETNS: &str = "/run/netns";
 ///
 /// A thread that libtest starts for one test takes its sandbox with it when it ends.
 pub fn sandbox() {
-    // SAFETY: no pointers. The flags concern this thread alone (CLONE_NEWNS implies CLONE_FS).
-    let rc = unsafe { libc::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWNET) };
-    assert_eq!(rc, 0, "no sandbox ({}): run the tests by `make test`, or as root", std::io::Error::last_os_error());
+    // CLONE_NEWNS implies CLONE_FS
+    let made = unshare(libc::CLONE_NEWNS | libc::CLONE_NEWNET);
+    made.unwrap_or_else(|error| panic!("no sandbox ({error}): run the tests by `make test`, or as root"));
     mount("none", "/", None, libc::MS_REC | libc::MS_PRIVATE);
     mount("nswatch-test", "/run", Some("tmpfs"), 0);
     run("ip", &["link", "set", "lo", "up"]);
+}
+
+/// Gives the calling thread new namespaces. The kernel takes apart those that have died in its own time, and counts them
+/// until then: where it lags behind (an emulated machine after a storm), there is to be waited for it.
+pub fn unshare(flags: libc::c_int) -> std::io::Result<()> {
+    let end = std::time::Instant::now() + DEADLINE;
+    loop {
+        // SAFETY: no pointers; it concerns this thread alone.
+        if unsafe { libc::unshare(flags) } == 0 {
+            return Ok(());
+        }
+        match std::io::Error::last_os_error() {
+            error if error.raw_os_error() != Some(libc::ENOSPC) || std::time::Instant::now() > end => {
+                return Err(error);
+            }
+            // nothing tells when there is room
+            _ => std::thread::sleep(Duration::from_millis(10)),
+        }
+    }
 }
 
 fn c(path: impl AsRef<OsStr>) -> CString {
@@ -92,8 +111,7 @@ pub fn mount_new_netns(path: impl AsRef<Path>) {
     let path = path.as_ref().to_owned();
     // the namespace belongs to a thread of its own until it is mounted; the mount namespace is shared with it
     std::thread::spawn(move || {
-        // SAFETY: no pointers; it concerns this thread alone.
-        assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0);
+        unshare(libc::CLONE_NEWNET).unwrap();
         bind("/proc/thread-self/ns/net", path);
     })
     .join()
@@ -174,10 +192,7 @@ impl Sleeper {
         command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
         // SAFETY: unshare may be called between fork and exec; the closure allocates nothing.
         unsafe {
-            command.pre_exec(|| match libc::unshare(libc::CLONE_NEWNET) {
-                0 => Ok(()),
-                _ => Err(std::io::Error::last_os_error()),
-            });
+            command.pre_exec(|| unshare(libc::CLONE_NEWNET));
         }
         Self(command.spawn().expect("cat"))
     }

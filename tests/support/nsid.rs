@@ -3,13 +3,12 @@
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-use super::run;
+use super::{run, unshare};
 
 /// A network namespace that nothing but the descriptor keeps alive.
 pub fn anonymous() -> OwnedFd {
     std::thread::spawn(|| {
-        // SAFETY: no pointers; it concerns this thread alone.
-        assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0, "{}", std::io::Error::last_os_error());
+        unshare(libc::CLONE_NEWNET).unwrap();
         File::open("/proc/thread-self/ns/net").unwrap().into()
     })
     .join()
