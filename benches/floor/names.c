@@ -63,54 +63,47 @@ static void measure_rates(int rounds)
 	report("plain names, going", "events/ms", &removed, 0.6, 1);
 }
 
+/* Nanoseconds an event of a watcher: [0] of plain names that come and go, [1] of 500 namespaces that come. */
+static void costs(nsw_watcher *watcher, double ns[2])
+{
+	/* what exists; and memory for a queue of this length, which is there from then on */
+	churn();
+	drain(watcher);
+	for (int kind = 0; kind < 2; kind++) {
+		int64_t began;
+		long events;
+
+		if (kind == 0)
+			churn();
+		else
+			make_names("link", 500, 1);
+		began = cpu_ns();
+		events = drain(watcher);
+		ns[kind] = (double)(cpu_ns() - began) / events;
+	}
+	remove_names("link", 500);
+}
+
 /* Events among many known names against events among few. The names are namespaces, as names are. */
 static void measure_known(int rounds)
 {
 	struct pair cost = { .n = 0 }, links = { .n = 0 };
-	nsw_watcher *few, *many;
 
 	make_names("few", 10, 1);
-	few = open_watcher(NSW_SOURCE_NAMED);
 	for (int round = 0; round < rounds; round++) {
-		int64_t began, of_few, of_many;
+		nsw_watcher *few = open_watcher(NSW_SOURCE_NAMED), *many;
 		double few_ns[2], many_ns[2];
 
-		drain(few);
-		for (int kind = 0; kind < 2; kind++) {
-			if (kind == 0)
-				churn();
-			else
-				make_names("link", 500, 1);
-			began = cpu_ns();
-			few_ns[kind] = drain(few);
-			of_few = cpu_ns() - began;
-			few_ns[kind] = of_few / few_ns[kind];
-			if (kind == 1)
-				remove_names("link", 500);
-		}
+		costs(few, few_ns);
 		nsw_close(few);
 		make_names("many", 10000, 1);
 		many = open_watcher(NSW_SOURCE_NAMED);
-		drain(many);
-		for (int kind = 0; kind < 2; kind++) {
-			if (kind == 0)
-				churn();
-			else
-				make_names("link", 500, 1);
-			began = cpu_ns();
-			many_ns[kind] = drain(many);
-			of_many = cpu_ns() - began;
-			many_ns[kind] = of_many / many_ns[kind];
-			if (kind == 1)
-				remove_names("link", 500);
-		}
+		costs(many, many_ns);
 		nsw_close(many);
 		remove_names("many", 10000);
-		few = open_watcher(NSW_SOURCE_NAMED);
 		sample(&cost, many_ns[0], few_ns[0]);
 		sample(&links, many_ns[1], few_ns[1]);
 	}
-	nsw_close(few);
 	remove_names("few", 10);
 	report("an event, 10000 names known against 10", "ns", &cost, 1.2, 0);
 	report("a namespace's events, 10000 names known against 10", "ns", &links, 1.2, 0);
