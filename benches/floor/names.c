@@ -112,7 +112,7 @@ static void measure_known(int rounds)
 void measure_names(int rounds)
 {
 	measure_rates(rounds);
-	measure_known(rounds / 4 + 3);
+	measure_known(rounds);
 }
 
 /* readdir, statfs and stat of each name: what a look cannot do without. */
