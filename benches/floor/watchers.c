@@ -14,6 +14,7 @@
 
 #define KNOWN 10000
 #define IDLE 50
+#define OPENINGS 10
 
 static double heap(void)
 {
@@ -106,23 +107,26 @@ static void open_ours(void)
 	nsw_close(watcher);
 }
 
-/* By turns, and in turn first: to give up a watch can wait for the kernel, and how long depends on when others did. */
+/*
+ * To give up a watch can wait for the kernel, nothing or ten milliseconds, as others did just before. So it is the mean
+ * of several, by turns, and in turn first.
+ */
 void measure_open(int rounds)
 {
 	struct pair pair = { .n = 0 };
 
 	for (int round = 0; round < rounds; round++) {
-		double took[2];
+		double took[2] = { 0, 0 };
 
-		for (int i = 0; i < 2; i++) {
-			int who = i ^ round % 2;
+		for (int i = 0; i < 2 * OPENINGS; i++) {
+			int who = (i ^ i / 2) % 2;
 			int64_t began = now_ns();
 
 			if (who)
 				open_raw();
 			else
 				open_ours();
-			took[who] = (now_ns() - began) / 1e3;
+			took[who] += (now_ns() - began) / 1e3 / OPENINGS;
 		}
 		sample(&pair, took[0], took[1]);
 	}
