@@ -157,14 +157,21 @@ impl Readiness {
             self.forget_all();
             self.stale = Stale::Everything;
         }
+        let mut armed = Ok(());
         while let Some(name) = self.fresh.first().cloned() {
             self.look(&name, ledger, probe, location, out)?;
-            if !self.mounts.is_armed() && ledger.roster().state(name.as_c_str()) == State::Placeholder {
-                self.arm(ledger)?;
-                continue;
+            let waits = || ledger.roster().state(name.as_c_str()) == State::Placeholder;
+            if armed.is_ok() && !self.mounts.is_armed() && waits() {
+                // a failure keeps nobody from being told of the other names
+                armed = self.arm(ledger);
+                if armed.is_ok() {
+                    out.learned_now();
+                    continue;
+                }
             }
             self.fresh.pop_first();
         }
+        armed?;
         if ledger.roster().waiting().len() != 0 && !self.mounts.is_armed() {
             self.arm(ledger)?;
         }

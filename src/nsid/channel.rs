@@ -265,7 +265,7 @@ impl Channel {
     /// *position*: if an id before it went in the meantime, it passes over one. So where the next part does not follow
     /// on at once, the dump is asked for again, until two are the same. And newer kernels (6.18 is one) end it after
     /// the first part, however much there is: at most 1158 ids, on a socket that has never read much only 134. So the
-    /// first read is a long one, and where the last part may have been full the ids after it are asked for one by one.
+    /// first read is a long one, and where the last part may have been full the ids after it are asked for.
     pub(crate) fn list(&mut self, target: Option<i32>) -> Result<Listing, Refusal> {
         if target.is_some() && !self.strict {
             // an older kernel would not look at the target, and list what is here
