@@ -165,7 +165,7 @@ struct Feeder {
 impl Feeder {
     fn run(self) {
         // nobody else sends, so there is room until something is sent
-        while wait_for_room(&self.events, &self.stopped) {
+        while self.wait_for_room() {
             // in a statement of its own: the lock is not held while anything is waited for
             let next = whole(&self.watcher).next_event();
             let item = match next {
@@ -187,14 +187,14 @@ impl Feeder {
     fn wait_for_event(&self) -> Result<()> {
         sys::poll_readable_either(self.readable.as_fd(), self.stop.as_fd()).doing("wait for an event")
     }
-}
 
-/// Waits until something can be sent, or `stopped` is disconnected: `false`, it is time to end.
-fn wait_for_room<T>(events: &Sender<T>, stopped: &Receiver<()>) -> bool {
-    let mut select = Select::new();
-    select.send(events);
-    let stopped = select.recv(stopped);
-    select.ready() != stopped
+    /// `false` when it is time to end.
+    fn wait_for_room(&self) -> bool {
+        let mut select = Select::new();
+        select.send(&self.events);
+        let stopped = select.recv(&self.stopped);
+        select.ready() != stopped
+    }
 }
 
 impl Drop for Feeder {
