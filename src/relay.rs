@@ -113,9 +113,11 @@ impl Shared {
     }
 
     /// The thread waits for the consumer as long as this holds, and the consumer wants more.
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, holds: impl Fn(&State) -> bool) -> MutexGuard<'a, State> {
-        let turn = self.turn.wait_while(state, |state| !state.stop && holds(state));
-        turn.unwrap_or_else(PoisonError::into_inner)
+    fn wait<'a>(&self, mut state: MutexGuard<'a, State>, holds: impl Fn(&State) -> bool) -> MutexGuard<'a, State> {
+        while !state.stop && holds(&state) {
+            state = self.turn.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state
     }
 }
 

@@ -49,7 +49,7 @@ impl Transition {
 ///
 /// The state is kept without a tag, by which of two maps the entry is in: with thousands of names this is what a
 /// watcher takes of memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 struct Entry {
     /// Of a name that waits it means nothing.
     netns: Netns,
