@@ -74,8 +74,8 @@ pub(crate) struct Channel {
     buffer: Vec<u8>,
     seq: u32,
     strict: bool,
-    /// The kernel remembers the longest read.
-    has_read_much: bool,
+    /// Whether there is a quick question for what exists; `None`: not tried, and nothing has been read yet that is long.
+    quick: Option<bool>,
 }
 
 /// Whether questions are checked strictly.
@@ -129,7 +129,7 @@ fn add(listed: &mut Vec<Listed>, one: Listed) {
 impl Channel {
     /// Asks the namespace that the calling thread is in now. No more than one system call: a question costs four.
     pub(crate) fn open() -> io::Result<Self> {
-        Ok(Self { socket: sys::rtnetlink()?, buffer: vec![0; ANSWER], seq: 0, strict: false, has_read_much: false })
+        Ok(Self { socket: sys::rtnetlink()?, buffer: vec![0; ANSWER], seq: 0, strict: false, quick: None })
     }
 
     /// Has the kernel check what it is asked, and say what it does not like (Linux 4.12 and 4.20, tried).
@@ -158,16 +158,20 @@ impl Channel {
     /// Asks whether a living namespace has the id here, as quickly as can be. To tell an id the kernel goes through
     /// all; so it is asked to tell that in a namespace which cannot be, to which it comes when it has found the one.
     fn whether(&self, nsid: i32) -> Attributes {
-        Attributes { nsid: Some(nsid), target: self.strict.then_some(NOWHERE), ..Attributes::default() }
+        Attributes { nsid: Some(nsid), target: self.is_quick().then_some(NOWHERE), ..Attributes::default() }
     }
 
     /// What a refusal to answer [`whether`](Self::whether) says, if it is an answer.
     fn refused(&self, errno: i32) -> Option<bool> {
         match errno {
             libc::ENOENT => Some(false),
-            libc::EINVAL if self.strict => Some(true),
+            libc::EINVAL if self.is_quick() => Some(true),
             _ => None,
         }
+    }
+
+    fn is_quick(&self) -> bool {
+        self.quick == Some(true)
     }
 
     /// The same of several, in their order: so many questions in a datagram, so many answers received at once.
@@ -280,9 +284,11 @@ impl Channel {
     /// The same, as far as one dump reaches.
     pub(crate) fn list_part(&mut self, target: Option<i32>) -> Result<Listing, Refusal> {
         self.buffer.resize(LONGEST, 0);
-        if !std::mem::replace(&mut self.has_read_much, true) {
-            // any answer will do, and so will none
-            self.exists(0).ok();
+        if self.quick.is_none() {
+            // who finds what cannot be has another reason to refuse; and the kernel remembers the longest read, for
+            // which any answer will do, and none
+            self.quick = Some(self.strict);
+            self.quick = Some(self.strict && matches!(self.exists(NOWHERE), Ok(false)));
         }
         let agreed = self.agreed(target);
         // not to be kept by each of a thousand watchers
@@ -313,10 +319,12 @@ impl Channel {
         }
         // it changes faster than it can be asked: what is there all the time is in one of two
         let end = passes.last().ok_or_else(|| Refusal::new(libc::EAGAIN))?.end;
-        let mut last = passes.into_iter().rev().take(2);
-        let mut listed = last.next().unwrap_or_default().listed;
-        for other in last.flat_map(|pass| pass.listed) {
-            add(&mut listed, other);
+        let mut listed = Vec::new();
+        for other in passes.into_iter().rev().take(2).flat_map(|pass| pass.listed) {
+            // what comes after the end is not known yet
+            if end.is_none_or(|end| other.nsid <= end) {
+                add(&mut listed, other);
+            }
         }
         Ok((listed, end))
     }

@@ -21,7 +21,7 @@ const QUESTION: usize = if cfg!(test) { 1 } else { 8 };
 pub(super) struct Inquiry {
     /// Living or dying, as far as a list was asked for.
     pub(super) listed: Ids,
-    /// Those that were asked for one by one and live, in ascending order.
+    /// Those that were asked about and live, in ascending order.
     living: Vec<i32>,
 }
 
@@ -100,7 +100,7 @@ impl<K: Kernel> Nsid<K> {
         let mut listed = Ids { ids: Vec::new(), until: -1 };
         if self.inbox.len() * QUESTION > self.roster.len() {
             listed = match self.kernel.list_part() {
-                // they change faster than they can be listed: then one by one
+                // they change faster than they can be listed: then each is asked about
                 Err(Refusal { errno: libc::EAGAIN, .. }) => listed,
                 listing => listing.map_err(|refusal| refusal.doing(LIST))?.into(),
             };
