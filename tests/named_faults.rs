@@ -15,6 +15,7 @@ both! {
     a_name_that_could_not_be_looked_at_is_told_later
     a_way_that_could_not_be_watched_is_watched_later
     mounts_that_could_not_be_listened_to_are_noticed_later
+    mounts_that_could_not_be_listened_to_hide_no_other_name
     mounts_that_could_not_be_asked_for_again_are_noticed_later
     a_cover_that_could_not_be_told_is_noticed_later
     a_failure_to_stop_listening_is_no_failure
@@ -172,6 +173,21 @@ fn mounts_that_could_not_be_listened_to_are_noticed_later<A: Api>() {
         };
         std::thread::spawn(body).join().unwrap();
     }
+}
+
+/// The names after the one that waits are looked at all the same: these lead to a namespace.
+fn mounts_that_could_not_be_listened_to_hide_no_other_name<A: Api>() {
+    let mut o = watched::<A>();
+    placeholder("/run/netns/half");
+    symlink("/run/netns/old", "/run/netns/link");
+    symlink("/run/netns/old", "/run/netns/zlink");
+    let restriction = Restriction::without_sys_admin().failing(libc::SYS_eventfd2, libc::ENFILE);
+    let told = [(Created, "half"), (Created, "link"), (Created, "zlink"), (Ready, "link"), (Ready, "zlink")];
+    elsewhere(&restriction, || o.expect(&told));
+    fails(&mut o, restriction, libc::ENFILE);
+    mount_new_netns("/run/netns/half");
+    o.expect(&[(Ready, "half")]);
+    end(&mut o);
 }
 
 fn mounts_that_could_not_be_asked_for_again_are_noticed_later<A: Api>() {
