@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use crate::support::{Sleeper, make_dir, mount, symlink, unshare};
+use crate::support::nsid::anonymous;
+use crate::support::{Sleeper, make_dir, mount, symlink};
 
 /// Numbers that a seed fixes (splitmix64).
 #[derive(Debug, Clone)]
@@ -227,10 +228,5 @@ pub fn try_rename(from: impl AsRef<Path>, to: impl AsRef<Path>, flags: libc::c_u
 
 /// A network namespace that exists as long as the file is open.
 pub fn new_netns() -> File {
-    std::thread::spawn(|| {
-        unshare(libc::CLONE_NEWNET).unwrap();
-        File::open("/proc/thread-self/ns/net").unwrap()
-    })
-    .join()
-    .unwrap()
+    anonymous().into()
 }

@@ -28,6 +28,10 @@ pub fn elsewhere<T>(restriction: &Restriction, body: impl FnOnce() -> T) -> T {
             })
             .join()
     });
+    given_back(result)
+}
+
+fn given_back<T>(result: std::thread::Result<Lent<T>>) -> T {
     match result {
         Ok(result) => result.take(),
         Err(panic) => std::panic::resume_unwind(panic),
@@ -158,10 +162,7 @@ pub fn stopped_at<T>(call: libc::c_long, meanwhile: impl FnOnce(), body: impl Fn
         assert!(meanwhile.is_none(), "it has ended without that system call");
         thread.join()
     });
-    match result {
-        Ok(result) => result.take(),
-        Err(panic) => std::panic::resume_unwind(panic),
-    }
+    given_back(result)
 }
 
 /// `None`: the thread has ended.
