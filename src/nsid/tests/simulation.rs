@@ -1,0 +1,284 @@
+//! The kernel that is simulated: what happens in it, and what it answers.
+
+use super::super::channel::Listed;
+use super::super::wire::{self, Attributes, Header};
+use super::*;
+
+/// The namespace that the watcher belongs to.
+pub(super) const OWN: u32 = 0;
+/// A peer that may not be looked into has an odd key; there are some only in some runs.
+pub(super) fn is_closed(peer: u32) -> bool {
+    peer % 2 == 1
+}
+
+/// Something that happens in the kernel. Numbers are reduced to what there is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Step {
+    /// A new namespace gets the lowest free id, or the own one does.
+    Assign {
+        own: bool,
+    },
+    /// The last reference to a namespace is gone.
+    Kill(u8),
+    /// The worker comes to a dying namespace.
+    Reap(u8),
+    AssignIn(u8, i32),
+    FreeIn(u8, i32),
+    /// One of the notifications on their way arrives.
+    Deliver(u8),
+    /// Somebody forges a message, or one that nobody knows comes.
+    Noise,
+}
+
+pub(super) fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..20u8).prop_map(|n| Step::Assign { own: n == 0 }),
+        3 => any::<u8>().prop_map(Step::Kill),
+        3 => any::<u8>().prop_map(Step::Reap),
+        3 => (any::<u8>(), 0..2i32).prop_map(|(peer, nsid)| Step::AssignIn(peer, nsid)),
+        3 => (any::<u8>(), 0..2i32).prop_map(|(peer, nsid)| Step::FreeIn(peer, nsid)),
+        8 => any::<u8>().prop_map(Step::Deliver),
+        1 => Just(Step::Noise),
+    ]
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Note {
+    /// The namespace that it happened in.
+    of: u32,
+    kind: u16,
+    nsid: i32,
+}
+
+#[derive(Debug)]
+pub(super) struct Simulation {
+    pub(super) steps: std::vec::IntoIter<Step>,
+    /// How many steps are taken at each system call, in turns.
+    pub(super) pace: std::iter::Cycle<std::vec::IntoIter<usize>>,
+    /// Which system calls fail, in turns.
+    pub(super) faults: std::iter::Cycle<std::vec::IntoIter<bool>>,
+    /// Notifications arrive at once, so in order.
+    orderly: bool,
+    /// Peers are listened to.
+    all: bool,
+    closed: bool,
+    next_key: u32,
+    /// The ids here.
+    pub(super) table: BTreeMap<i32, u32>,
+    pub(super) dying: BTreeSet<u32>,
+    inside: BTreeMap<u32, BTreeSet<i32>>,
+    pub(super) in_flight: Vec<Note>,
+    pub(super) queue: VecDeque<(Vec<u8>, Option<i32>)>,
+    capacity: usize,
+    pub(super) congested: bool,
+    pub(super) error: bool,
+    pub(super) drops: u64,
+    told_drops: u64,
+    /// How often each id was assigned.
+    pub(super) assigned: BTreeMap<Id, usize>,
+}
+
+impl Simulation {
+    pub(super) fn new(run: &Run) -> Self {
+        Self {
+            steps: Vec::new().into_iter(),
+            pace: vec![1].into_iter().cycle(),
+            faults: Vec::new().into_iter().cycle(),
+            orderly: run.orderly,
+            all: run.peers,
+            closed: run.closed,
+            next_key: 2,
+            table: BTreeMap::new(),
+            dying: BTreeSet::new(),
+            inside: BTreeMap::new(),
+            in_flight: Vec::new(),
+            queue: VecDeque::new(),
+            capacity: run.capacity,
+            congested: false,
+            error: false,
+            drops: 0,
+            told_drops: 0,
+            assigned: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn run(&mut self) {
+        for _ in 0..self.pace.next().unwrap_or(0) {
+            if let Some(step) = self.steps.next() {
+                self.step(step);
+            }
+        }
+    }
+
+    /// What happens at a system call; `true`: it fails for want of something.
+    fn fails(&mut self) -> bool {
+        self.run();
+        self.faults.next().unwrap_or(false)
+    }
+
+    fn peers(&self) -> Vec<(i32, u32)> {
+        self.table.iter().map(|(nsid, key)| (*nsid, *key)).filter(|(_, key)| *key != OWN).collect()
+    }
+
+    fn notify(&mut self, of: u32, kind: u16, nsid: i32) {
+        let tag = self.table.iter().find(|(_, key)| **key == of && of != OWN).map(|(nsid, _)| *nsid);
+        if kind == wire::RTM_NEWNSID {
+            *self.assigned.entry(Id::new(tag, nsid)).or_default() += 1;
+        }
+        self.in_flight.push(Note { of, kind, nsid });
+        if self.orderly {
+            self.deliver(0);
+        }
+    }
+
+    pub(super) fn deliver(&mut self, which: u8) {
+        if self.in_flight.is_empty() {
+            return;
+        }
+        let note = self.in_flight.remove(usize::from(which) % self.in_flight.len());
+        // the tag is what the namespace is called here when the notification is sent
+        let tag = self.table.iter().find(|(_, key)| **key == note.of).map(|(nsid, _)| *nsid);
+        let tag = tag.filter(|_| self.all);
+        if note.of != OWN && tag.is_none() {
+            return;
+        }
+        if self.congested || self.queue.len() >= self.capacity {
+            self.error |= !self.congested;
+            self.congested = true;
+            self.drops += 1;
+            return;
+        }
+        let attributes = Attributes { nsid: Some(note.nsid), ..Attributes::default() };
+        let bytes = wire::encode(Header { kind: note.kind, ..Header::default() }, &attributes);
+        match self.queue.back_mut() {
+            // several messages in a datagram now and then
+            Some((last, of)) if *of == tag && note.nsid % 2 == 1 => last.extend(bytes),
+            _ => self.queue.push_back((bytes, tag)),
+        }
+    }
+
+    pub(super) fn step(&mut self, step: Step) {
+        match step {
+            Step::Assign { own } => {
+                let free = (0..).find(|nsid| !self.table.contains_key(nsid)).unwrap();
+                let key = if own { OWN } else { self.next_key };
+                if self.table.values().any(|have| *have == key) || self.table.len() > 2 {
+                    return;
+                }
+                self.next_key += if self.closed { 1 } else { 2 };
+                self.table.insert(free, key);
+                if key != OWN {
+                    self.inside.insert(key, BTreeSet::new());
+                }
+                self.notify(OWN, wire::RTM_NEWNSID, free);
+            }
+            Step::Kill(which) => {
+                let peers = self.peers();
+                if let Some((_, key)) = peers.get(usize::from(which) % peers.len().max(1)) {
+                    self.dying.insert(*key);
+                }
+            }
+            Step::Reap(which) => {
+                let dying: Vec<u32> = self.dying.iter().copied().collect();
+                if let Some(key) = dying.get(usize::from(which) % dying.len().max(1)) {
+                    self.dying.remove(key);
+                    self.inside.remove(key);
+                    let nsid = *self.table.iter().find(|(_, have)| *have == key).unwrap().0;
+                    self.table.remove(&nsid);
+                    self.notify(OWN, wire::RTM_DELNSID, nsid);
+                }
+            }
+            Step::AssignIn(which, nsid) | Step::FreeIn(which, nsid) => {
+                let peers = self.peers();
+                let Some((_, key)) = peers.get(usize::from(which) % peers.len().max(1)) else { return };
+                let assign = matches!(step, Step::AssignIn(..));
+                let ids = self.inside.get_mut(key).unwrap();
+                let changed = if assign { ids.insert(nsid) } else { ids.remove(&nsid) };
+                if changed {
+                    self.notify(*key, if assign { wire::RTM_NEWNSID } else { wire::RTM_DELNSID }, nsid);
+                }
+            }
+            Step::Deliver(which) => self.deliver(which),
+            Step::Noise => {
+                let bytes = wire::encode(Header { kind: 16, ..Header::default() }, &Attributes::default());
+                if !self.congested && self.queue.len() < self.capacity {
+                    self.queue.push_back((bytes, None));
+                }
+            }
+        }
+    }
+
+    /// What is, and what of it can be known.
+    pub(super) fn truth(&self) -> BTreeSet<Id> {
+        let own = self.table.keys().map(|nsid| Id::own(*nsid));
+        let inside = self
+            .peers()
+            .into_iter()
+            .filter(|(_, key)| !is_closed(*key))
+            .flat_map(|(peer, key)| self.inside[&key].iter().map(move |nsid| Id::new(Some(peer), *nsid)));
+        own.chain(inside).collect()
+    }
+}
+
+impl Kernel for Simulation {
+    fn hear(&mut self, take: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Heard> {
+        if self.fails() {
+            return Err(io::Error::from_raw_os_error(libc::EINTR));
+        }
+        if std::mem::take(&mut self.error) {
+            return Ok(Heard::Loss);
+        }
+        // several at once, sometimes
+        let many = 1 + self.queue.len() % 3;
+        for n in 0..many {
+            let Some((bytes, tag)) = self.queue.pop_front() else {
+                return Ok(if n == 0 { Heard::Nothing } else { Heard::Datagrams(n) });
+            };
+            if self.queue.is_empty() {
+                self.congested = false;
+            }
+            take(&bytes, tag);
+        }
+        Ok(Heard::Datagrams(many))
+    }
+
+    fn lost(&mut self) -> u64 {
+        self.run();
+        self.drops - std::mem::replace(&mut self.told_drops, self.drops)
+    }
+
+    fn capacity(&self) -> usize {
+        self.capacity + 1
+    }
+
+    fn exists(&mut self, nsid: i32) -> Result<bool, Refusal> {
+        if self.fails() {
+            return Err(Refusal::new(libc::ENOMEM));
+        }
+        Ok(self.table.get(&nsid).is_some_and(|key| !self.dying.contains(key)))
+    }
+
+    fn list(&mut self, target: Option<i32>) -> Result<Listing, Refusal> {
+        if self.fails() {
+            return Err(Refusal::new(libc::ENOMEM));
+        }
+        let ids: Vec<i32> = match target {
+            None => self.table.keys().copied().collect(),
+            Some(peer) => match self.table.get(&peer).filter(|key| !self.dying.contains(key)) {
+                None => return Err(Refusal::new(libc::EINVAL)),
+                Some(key) if is_closed(*key) => return Err(Refusal::new(libc::EACCES)),
+                Some(&OWN) => self.table.keys().copied().collect(),
+                Some(key) => self.inside[key].iter().copied().collect(),
+            },
+        };
+        self.run();
+        Ok(Listing { ids: ids.into_iter().map(|nsid| Listed { nsid, here: None }).collect(), until: i32::MAX })
+    }
+
+    fn own(&mut self) -> Result<Option<i32>, Refusal> {
+        if self.fails() {
+            return Err(Refusal::new(libc::ENOMEM));
+        }
+        Ok(self.table.iter().find(|(_, key)| **key == OWN).map(|(nsid, _)| *nsid))
+    }
+}
