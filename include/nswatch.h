@@ -389,12 +389,12 @@ uint64_t nsw_event_dev(const nsw_event *e);
 uint64_t nsw_event_ino(const nsw_event *e);
 
 /**
- * Returns the id of the namespace that the kernel never uses again, for NSW_EVENT_READY on Linux 6.18 and later;
- * else 0.
+ * Returns the cookie of the namespace, a number that the kernel never reuses (SO_NETNS_COOKIE, NS_GET_ID), for
+ * NSW_EVENT_READY on Linux 6.18 and later; else 0.
  *
  * Since: 0.1
  */
-uint64_t nsw_event_ns_id(const nsw_event *e);
+uint64_t nsw_event_cookie(const nsw_event *e);
 
 /**
  * Returns the id, for NSW_EVENT_NSID_NEW and NSW_EVENT_NSID_DEL; else NSID_NOT_ASSIGNED.
@@ -707,14 +707,14 @@ int nsid_list(int32_t *nsids,
 #define NSW_FEATURE_MOUNT_POLL 2
 
 /**
- * Namespaces have an id that is never used again, by which one is told from its successor: Linux 6.18. Without, by
- * the change time of its inode, or where a name is a symbolic link by NSW_FEATURE_MOUNT_ID; and nsw_event_ns_id()
+ * Namespaces have a cookie, which tells one from its successor: Linux 6.18. Without, by
+ * the change time of its inode, or where a name is a symbolic link by NSW_FEATURE_MOUNT_ID; and nsw_event_cookie()
  * is 0. Since: 0.1
  */
-#define NSW_FEATURE_NS_ID 3
+#define NSW_FEATURE_COOKIE 3
 
 /**
- * Mounts have an id that is never used again: Linux 6.8. Without both this and NSW_FEATURE_NS_ID a successor behind a
+ * Mounts have an id that is never used again: Linux 6.8. Without both this and NSW_FEATURE_COOKIE a successor behind a
  * symbolic link may pass for what was there before. Since: 0.1
  */
 #define NSW_FEATURE_MOUNT_ID 4
@@ -730,11 +730,6 @@ int nsid_list(int32_t *nsids,
  * costs a look at every known name. Since: 0.1
  */
 #define NSW_FEATURE_STATMOUNT 6
-
-/**
- * The kernel checks questions about ids strictly: Linux 5.0. Without, nsid_translate() is -EOPNOTSUPP. Since: 0.1
- */
-#define NSW_FEATURE_STRICT_DUMP 7
 
 /**
  * A peer's ids can be asked for, given CAP_NET_ADMIN over it: Linux 5.0. Without, nsid_translate() fails, and

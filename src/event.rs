@@ -105,16 +105,16 @@ impl fmt::Display for Name {
 
 /// Which network namespace: two values are equal exactly if they are the same namespace.
 ///
-/// The kernel recycles inode numbers, so the device and the inode alone cannot tell. On Linux 6.18 the never-reused
-/// id does; before, something else that changes with a replacement is compared behind the scenes: the id of the
+/// The kernel recycles inode numbers, so the device and the inode alone cannot tell. On Linux 6.18 the cookie
+/// does; before, something else that changes with a replacement is compared behind the scenes: the id of the
 /// mount (6.8), or the change time of the inode. Neither knows the successor of a namespace that a *symbolic link*
 /// leads to if it got the same inode number: there, only Linux 6.18 can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Netns {
     pub(crate) dev: u64,
     pub(crate) ino: u64,
-    pub(crate) ns_id: u64,
-    /// Changes with a replacement; 0 where `ns_id` says it all.
+    pub(crate) cookie: u64,
+    /// Changes with a replacement; 0 where `cookie` says it all.
     pub(crate) stamp: u64,
 }
 
@@ -129,9 +129,9 @@ impl Netns {
         self.ino
     }
 
-    /// The id that the kernel never uses again (`NS_GET_ID`, Linux 6.18; equal to `SO_NETNS_COOKIE`).
-    pub fn ns_id(&self) -> Option<u64> {
-        (self.ns_id != 0).then_some(self.ns_id)
+    /// The number that the kernel never reuses (`NS_GET_ID`, `SO_NETNS_COOKIE`), on Linux 6.18 and later.
+    pub fn cookie(&self) -> Option<u64> {
+        (self.cookie != 0).then_some(self.cookie)
     }
 }
 

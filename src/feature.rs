@@ -29,10 +29,10 @@ pub enum Feature {
     /// [`MountEvents`](Self::MountEvents) is there, mountinfo itself is polled, whose readiness is gone once polled:
     /// ask for events after every wake-up.
     MountPoll = 2,
-    /// Namespaces have an id that is never used again (Linux 6.18), by which one is told from its successor. Without
-    /// it, by the change time of its inode, or where a name is a symbolic link by [`MountId`](Self::MountId).
-    NsId = 3,
-    /// Mounts have an id that is never used again (Linux 6.8). Where neither this nor [`NsId`](Self::NsId) is there,
+    /// Namespaces have a cookie, a number that the kernel never reuses (Linux 6.18), which tells one from its successor.
+    /// Without it, by the change time of its inode, or where a name is a symbolic link by [`MountId`](Self::MountId).
+    Cookie = 3,
+    /// Mounts have an id that is never used again (Linux 6.8). Where neither this nor [`Cookie`](Self::Cookie) is there,
     /// a successor behind a symbolic link may pass for what was there before.
     MountId = 4,
     /// A file handle says in one system call which namespace a name leads to (Linux 6.18). Without it names are opened.
@@ -40,8 +40,6 @@ pub enum Feature {
     /// `statmount(2)` says what a mount is mounted on (Linux 6.8). Without it a mount that comes costs a look at
     /// every known name, if mount events are wanted.
     Statmount = 6,
-    /// The kernel checks questions about ids strictly (Linux 5.0). Without it a peer's ids cannot be asked for.
-    StrictDump = 7,
     /// A peer's ids can be asked for by the id of the peer (Linux 5.0), with `CAP_NET_ADMIN` over the peer. Without it
     /// [`nsid::translate`] fails.
     TargetNsid = 8,
@@ -52,14 +50,13 @@ pub enum Feature {
 
 impl Feature {
     /// All that there are.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 8] = [
         Self::MountEvents,
         Self::MountPoll,
-        Self::NsId,
+        Self::Cookie,
         Self::MountId,
         Self::NsHandles,
         Self::Statmount,
-        Self::StrictDump,
         Self::TargetNsid,
         Self::AllNsid,
     ];
@@ -73,11 +70,10 @@ impl Feature {
         let tried = match self {
             Self::MountEvents => named::mounts::try_events(),
             Self::MountPoll => named::mounts::try_poll(),
-            Self::NsId => named::probe::try_own().map(|own| own.has_ns_id),
+            Self::Cookie => named::probe::try_own().map(|own| own.has_cookie),
             Self::MountId => named::probe::try_own().map(|own| own.has_mount_id),
             Self::NsHandles => named::probe::try_own().map(|own| own.by_handle),
             Self::Statmount => named::probe::try_statmount(),
-            Self::StrictDump => nsid::channel::try_strict(),
             Self::TargetNsid => nsid::channel::try_target(),
             Self::AllNsid => nsid::listener::try_all(),
         };
@@ -92,11 +88,10 @@ impl Feature {
         match self {
             Self::MountEvents => "mount_events",
             Self::MountPoll => "mount_poll",
-            Self::NsId => "ns_id",
+            Self::Cookie => "cookie",
             Self::MountId => "mount_id",
             Self::NsHandles => "ns_handles",
             Self::Statmount => "statmount",
-            Self::StrictDump => "strict_dump",
             Self::TargetNsid => "target_nsid",
             Self::AllNsid => "all_nsid",
         }

@@ -25,10 +25,10 @@ pub struct Names(Roster);
 impl Names {
     /// Each becomes a namespace. How many changes that makes.
     pub fn come(&mut self, names: &[CString]) -> usize {
-        let state = |ns_id| State::Namespace(Netns { dev: 4, ino: 7, ns_id, stamp: 0 });
-        let changes = |(name, ns_id): (&CString, u64)| {
+        let state = |cookie| State::Namespace(Netns { dev: 4, ino: 7, cookie, stamp: 0 });
+        let changes = |(name, cookie): (&CString, u64)| {
             let appeared = self.0.appear(name).is_some();
-            let ready = self.0.review(name, state(ns_id)).is_some();
+            let ready = self.0.review(name, state(cookie)).is_some();
             usize::from(appeared) + usize::from(ready)
         };
         names.iter().zip(1..).map(changes).sum()

@@ -116,7 +116,7 @@
 //! when it is needed:
 //! - That a name became ready is noticed by fanotify's mount events with `CAP_SYS_ADMIN` over the mount namespace on
 //!   Linux 6.15, else by an AIO poll of mountinfo, 150 to 200 µs later.
-//! - A namespace is told from its successor by the [never-reused id](Netns::ns_id) on Linux 6.18; before, by the id of its
+//! - A namespace is told from its successor by the [cookie](Netns::cookie) on Linux 6.18; before, by the id of its
 //!   mount (6.8) or a change time.
 //! - To assign ids takes `CAP_NET_ADMIN`, to watch those of peers ([`Options::all_nsid`]) `CAP_NET_BROADCAST`.
 //!

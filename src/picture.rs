@@ -73,7 +73,7 @@ mod tests {
 
     fn event() -> impl Strategy<Value = EventKind> {
         let name = || prop::sample::select(vec![c"a", c"b", c"c"]).prop_map(Name::new);
-        let netns = (1..3u64).prop_map(|ns_id| Netns { dev: 4, ino: 7, ns_id, stamp: 0 });
+        let netns = (1..3u64).prop_map(|cookie| Netns { dev: 4, ino: 7, cookie, stamp: 0 });
         let origin = || prop::option::of(0..2i32);
         prop_oneof![
             name().prop_map(EventKind::Created),

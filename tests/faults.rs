@@ -189,7 +189,7 @@ fn take<A: Api>(api: &A, checker: &mut Checker, event: &Ev) {
     checker.feed(event);
     // whatever it answers, it must not take what it opens for something else
     if let Ok(fd) = api.open_netns() {
-        assert_eq!(kernel::netns_of(&fd.into()), Some((event.dev, event.ino, event.ns_id)));
+        assert_eq!(kernel::netns_of(&fd.into()), Some((event.dev, event.ino, event.cookie)));
     }
 }
 

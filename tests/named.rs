@@ -52,7 +52,7 @@ fn ready_says_which_namespace_it_is<A: Api>() {
         ip_netns(&["add", name]);
         let ready = &o.expect(&[(Created, name), (Ready, name)])[1];
         let path = format!("{RUN_NETNS}/{name}");
-        assert_eq!(Some((ready.dev, ready.ino, ready.ns_id)), kernel::netns(path));
+        assert_eq!(Some((ready.dev, ready.ino, ready.cookie)), kernel::netns(path));
         assert_ne!((ready.dev, ready.ino), (0, 0));
     }
     o.expect_truth(RUN_NETNS);
@@ -85,7 +85,7 @@ fn a_placeholder_is_told_at_once_and_ready_when_it_is_mounted<A: Api>() {
     o.expect_nothing();
     mount_new_netns("/run/netns/late");
     let ready = &o.expect(&[(Ready, "late")])[0];
-    assert_eq!(Some((ready.dev, ready.ino, ready.ns_id)), kernel::netns("/run/netns/late"));
+    assert_eq!(Some((ready.dev, ready.ino, ready.cookie)), kernel::netns("/run/netns/late"));
     o.expect_nothing();
 }
 
@@ -187,7 +187,7 @@ fn another_namespace_is_bound_over_a_ready_one<A: Api>() {
     mount_new_netns("/run/netns/blue");
     let told = o.resync();
     assert_eq!(told.iter().map(|event| event.kind).collect::<Vec<_>>(), [Ready]);
-    assert_ne!((old.ino, old.ns_id), (told[0].ino, told[0].ns_id));
+    assert_ne!((old.ino, old.cookie), (told[0].ino, told[0].cookie));
     o.expect_truth(RUN_NETNS);
     // and the first one appears again below it
     unmount("/run/netns/blue");

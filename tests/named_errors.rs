@@ -242,7 +242,7 @@ fn every_function_of_c_takes_null_and_garbage() {
         assert_eq!(ce::nsw_event_time_ns(null()), 0);
         assert!(ce::nsw_event_name(null()).is_null());
         assert_eq!(ce::nsw_event_name_len(null()), 0);
-        assert_eq!(ce::nsw_event_dev(null()) | ce::nsw_event_ino(null()) | ce::nsw_event_ns_id(null()), 0);
+        assert_eq!(ce::nsw_event_dev(null()) | ce::nsw_event_ino(null()) | ce::nsw_event_cookie(null()), 0);
         assert_eq!((ce::nsw_event_nsid(null()), ce::nsw_event_origin(null())), (-1, -1));
         assert_eq!((ce::nsw_event_portid(null()), ce::nsw_event_dropped(null())), (0, 0));
         for kind in [0, 11, u32::MAX] {

@@ -286,8 +286,8 @@ fn lives_without<A: Api>(restriction: Restriction, ids: bool) {
         let mut o = Observer::<A>::open_synced(&How::default());
         ip_netns(&["add", "blue"]);
         let ready = o.expect(&[(Created, "blue"), (Ready, "blue")]).remove(1);
-        let (dev, ino, ns_id) = kernel::netns("/run/netns/blue").unwrap();
-        assert_eq!((ready.dev, ready.ino, ready.ns_id), (dev, ino, if ids { ns_id } else { 0 }));
+        let (dev, ino, cookie) = kernel::netns("/run/netns/blue").unwrap();
+        assert_eq!((ready.dev, ready.ino, ready.cookie), (dev, ino, if ids { cookie } else { 0 }));
         drop(o.api.open_netns().unwrap());
         // replaced by one that looks the same
         unmount("/run/netns/blue");
@@ -324,7 +324,7 @@ fn lives_without<A: Api>(restriction: Restriction, ids: bool) {
 const NS_GET_ID: u32 = 0x8008_b70d;
 
 fn without_file_handles<A: Api>() {
-    lives_without::<A>(none().failing(libc::SYS_name_to_handle_at, libc::EPERM), kernel::has_ns_id());
+    lives_without::<A>(none().failing(libc::SYS_name_to_handle_at, libc::EPERM), kernel::has_cookie());
 }
 
 fn without_file_handles_and_ids<A: Api>() {

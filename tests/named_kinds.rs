@@ -47,7 +47,7 @@ fn a_link_to_a_namespace_is_ready_at_once<A: Api>() {
     let process = Sleeper::new();
     symlink(process.namespace("net"), "/run/netns/link");
     let ready = &o.expect(&[(Created, "link"), (Ready, "link")])[1];
-    assert_eq!(Some((ready.dev, ready.ino, ready.ns_id)), kernel::netns(process.namespace("net")));
+    assert_eq!(Some((ready.dev, ready.ino, ready.cookie)), kernel::netns(process.namespace("net")));
     // no mount is waited for
     assert_eq!(kernel::listens_to(o.api.fd()).iter().filter(|fd| fd.contains("inotify")).count(), 1);
     end(&mut o);
@@ -223,7 +223,7 @@ fn names_are_bytes<A: Api>() {
         let (created, ready) = (o.next(), o.next());
         assert_eq!((created.kind, created.name.as_ref()), (Created, Some(&name)));
         assert_eq!((ready.kind, ready.name.as_ref()), (Ready, Some(&name)));
-        assert_eq!(Some((ready.dev, ready.ino, ready.ns_id)), kernel::netns(in_run_netns(&name)));
+        assert_eq!(Some((ready.dev, ready.ino, ready.cookie)), kernel::netns(in_run_netns(&name)));
         drop(o.api.open_netns().unwrap());
     }
     end(&mut o);

@@ -31,7 +31,7 @@ fn an_unmount_and_a_new_mount_are_told_as_they_happen<A: Api>() {
     o.expect_nothing();
     mount_new_netns("/run/netns/blue");
     let ready = o.expect(&[(Ready, "blue")]).remove(0);
-    assert_eq!(Some((ready.dev, ready.ino, ready.ns_id)), kernel::netns("/run/netns/blue"));
+    assert_eq!(Some((ready.dev, ready.ino, ready.cookie)), kernel::netns("/run/netns/blue"));
     ip_netns(&["del", "blue"]);
     o.until(Deleted, "blue");
     o.expect_nothing();
@@ -46,7 +46,7 @@ fn what_is_hidden_and_uncovered_is_told<A: Api>() {
     assert_ne!(kernel::netns("/run/netns/blue"), first);
     unmount("/run/netns/blue");
     let ready = o.expect(&[(Ready, "blue")]).remove(0);
-    assert_eq!(Some((ready.dev, ready.ino, ready.ns_id)), first);
+    assert_eq!(Some((ready.dev, ready.ino, ready.cookie)), first);
     bind("/dev/null", "/run/netns/blue");
     o.expect(&[(Detached, "blue")]);
     o.expect_nothing();
@@ -62,7 +62,7 @@ fn a_name_that_waits_is_ready_when_it_is_uncovered<A: Api>() {
         o.expect(&[(Created, "blue"), (Synced, "")]);
         unmount("/run/netns/blue");
         let ready = o.expect(&[(Ready, "blue")]).remove(0);
-        assert_eq!(Some((ready.dev, ready.ino, ready.ns_id)), kernel::netns("/run/netns/blue"));
+        assert_eq!(Some((ready.dev, ready.ino, ready.cookie)), kernel::netns("/run/netns/blue"));
         o.expect_nothing();
     }
 }

@@ -48,7 +48,7 @@ fn the_announced_namespace_can_be_entered<A: Api>() {
         kernel::netns("/proc/thread-self/ns/net")
     });
     let ready = o.log.last().unwrap();
-    assert_eq!(inside.join().unwrap(), Some((ready.dev, ready.ino, ready.ns_id)));
+    assert_eq!(inside.join().unwrap(), Some((ready.dev, ready.ino, ready.cookie)));
 }
 
 fn an_opened_namespace_is_closed_on_exec<A: Api>() {
@@ -113,7 +113,7 @@ fn a_linked_namespace_is_opened<A: Api>() {
     symlink(process.namespace("net"), "/run/netns/link");
     let ready = o.expect(&[(Created, "link"), (Ready, "link")]).remove(1);
     let opened = std::fs::File::from(o.api.open_netns().unwrap());
-    assert_eq!(kernel::netns_of(&opened), Some((ready.dev, ready.ino, ready.ns_id)));
+    assert_eq!(kernel::netns_of(&opened), Some((ready.dev, ready.ino, ready.cookie)));
     drop(process);
     assert_eq!(o.api.open_netns().map(api::raw), Err(libc::ENOENT));
 }

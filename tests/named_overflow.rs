@@ -233,7 +233,7 @@ fn three_hundred<A: Api>(restriction: Restriction) {
                     match o.api.open_netns() {
                         Ok(namespace) => {
                             let is = kernel::netns_of(&std::fs::File::from(namespace));
-                            assert_eq!(is, Some((event.dev, event.ino, event.ns_id)));
+                            assert_eq!(is, Some((event.dev, event.ino, event.cookie)));
                         }
                         Err(errno) => assert_eq!(errno, libc::ENOENT, "{event:?} could not be opened"),
                     }

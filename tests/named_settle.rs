@@ -41,7 +41,7 @@ fn what_stays_is_told_when_its_time_is_over<A: Api>() {
     let mut o = watched::<A>(50);
     ip_netns(&["add", "blue"]);
     let events = o.expect(&[(Created, "blue"), (Ready, "blue")]);
-    assert_eq!(Some((events[1].dev, events[1].ino, events[1].ns_id)), kernel::netns("/run/netns/blue"));
+    assert_eq!(Some((events[1].dev, events[1].ino, events[1].cookie)), kernel::netns("/run/netns/blue"));
     o.expect_nothing();
 }
 
@@ -55,7 +55,7 @@ fn what_was_replaced_is_told_once<A: Api>() {
     o.expect_nothing();
     o.api.resync().unwrap();
     let ready = o.expect(&[(Ready, "blue"), (Synced, "")]).remove(0);
-    assert_eq!(Some((ready.dev, ready.ino, ready.ns_id)), kernel::netns("/run/netns/blue"));
+    assert_eq!(Some((ready.dev, ready.ino, ready.cookie)), kernel::netns("/run/netns/blue"));
 }
 
 fn what_flaps_is_told_all_the_same<A: Api>() {

@@ -266,23 +266,23 @@ class Play:
         if word != "event":
             return answer
         kind, replayed, raw, *more = values
-        dev, ino, ns_id, nsid, origin, portid, dropped, time_ns = map(int, more)
+        dev, ino, cookie, nsid, origin, portid, dropped, time_ns = map(int, more)
         subject, letter = "" if raw == "-" else readable(bytes.fromhex(raw)), ""
         if kind in ("nsid_new", "nsid_del"):
             subject = f"{nsid}" if origin == -1 else f"{nsid} in {origin}"
             nsid = origin = -1
         text = f"{kind} {subject}".strip()
         if kind == "ready":
-            letter = self.truth.letter((dev, ino, ns_id))
+            letter = self.truth.letter((dev, ino, cookie))
             text += f" {letter}"
-            dev = ino = ns_id = 0
+            dev = ino = cookie = 0
         if kind == "nsid_new" and portid:
             text += " asked"
             portid = 0
         if kind == "overflow" and dropped:
             text += f" {dropped}"
             dropped = 0
-        nothing = (dev, ino, ns_id, nsid, origin, portid, dropped) == (0, 0, 0, -1, -1, 0, 0)
+        nothing = (dev, ino, cookie, nsid, origin, portid, dropped) == (0, 0, 0, -1, -1, 0, 0)
         require(nothing, f"{answer}: it has what a {kind} does not have")
         self.believer.hear(kind, subject, letter, time_ns)
         return text + (EXISTING if replayed == "1" else "")

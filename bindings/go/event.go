@@ -43,8 +43,8 @@ type Event struct {
 
 	// Which namespace it is, for Ready. The kernel recycles inode numbers: a later namespace may have the same.
 	Dev, Ino uint64
-	// NetnsID is the number that the kernel never uses again, for Ready on Linux 6.18 and later.
-	NetnsID uint64
+	// Cookie is the number that the kernel never reuses, for Ready on Linux 6.18 and later; else 0.
+	Cookie uint64
 
 	NSID   int    // the id, for NSIDNew and NSIDDel
 	Origin int    // the id of the namespace that it happened in, for the same with AllNSID; NotAssigned: here
@@ -57,7 +57,7 @@ type Event struct {
 	Monotonic time.Duration
 
 	dir   string // where the name is
-	stamp int64  // which namespace it is, where there is no NetnsID: see netns.Identity
+	stamp int64  // which namespace it is, where there is no Cookie: see netns.Identity
 }
 
 // event copies what C lends.
@@ -68,7 +68,7 @@ func event(e *capi.Event) Event {
 		Name:      capi.EventName(e),
 		Dev:       capi.EventDev(e),
 		Ino:       capi.EventIno(e),
-		NetnsID:   capi.EventNamespaceID(e),
+		Cookie:    capi.EventCookie(e),
 		NSID:      capi.EventNSID(e),
 		Origin:    capi.EventOrigin(e),
 		PortID:    capi.EventPortID(e),
@@ -123,7 +123,7 @@ func (e Event) OpenNetns() (*os.File, error) {
 		return nil, &Error{Op: op, Path: e.Name, Errno: syscall.EINVAL}
 	}
 	path := e.path()
-	fd, err := netns.Open(path, netns.Identity{Dev: e.Dev, Ino: e.Ino, ID: e.NetnsID, Stamp: e.stamp})
+	fd, err := netns.Open(path, netns.Identity{Dev: e.Dev, Ino: e.Ino, ID: e.Cookie, Stamp: e.stamp})
 	if err != nil {
 		return nil, wrap(op, path, err)
 	}

@@ -16,7 +16,7 @@ func NextWithoutID(w *Watcher, between func()) (Event, error) {
 		return Event{}, fmt.Errorf("no event: %d", rc)
 	}
 	next := event(borrowed)
-	next.NetnsID = 0
+	next.Cookie = 0
 	between()
 	w.place(&next, borrowed)
 	return next, nil

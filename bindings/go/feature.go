@@ -16,9 +16,9 @@ const (
 	// FeatureMountPoll: a kernel AIO poll of mountinfo, since Linux 4.18, where AIO is not forbidden. Without both this
 	// and FeatureMountEvents, mountinfo itself is polled, whose readiness is gone once polled.
 	FeatureMountPoll Feature = capi.FeatureMountPoll
-	// FeatureNetnsID: namespaces have an id that is never used again, since Linux 6.18. Without, Event.NetnsID is 0.
-	FeatureNetnsID Feature = capi.FeatureNamespaceID
-	// FeatureMountID: mounts have an id that is never used again, since Linux 6.8. Without both this and FeatureNetnsID
+	// FeatureCookie: namespaces have a cookie, a number that the kernel never reuses, since Linux 6.18. Without, Event.Cookie is 0.
+	FeatureCookie Feature = capi.FeatureCookie
+	// FeatureMountID: mounts have an id that is never used again, since Linux 6.8. Without both this and FeatureCookie
 	// a namespace is told from its successor by the change time of its inode, but not by a name that is a symbolic link.
 	FeatureMountID Feature = capi.FeatureMountID
 	// FeatureNSHandles: a file handle says in one system call which namespace a name leads to, since Linux 6.18.
@@ -27,9 +27,6 @@ const (
 	// FeatureStatmount: statmount(2) says what a mount is mounted on, since Linux 6.8. Without, with MountEvents, each
 	// mount that comes costs a look at every known name.
 	FeatureStatmount Feature = capi.FeatureStatmount
-	// FeatureStrictDump: the kernel checks questions about ids strictly, since Linux 5.0. Without, TranslateNSID is
-	// EOPNOTSUPP.
-	FeatureStrictDump Feature = capi.FeatureStrictDump
 	// FeatureTargetNSID: a peer's ids can be asked for, given CAP_NET_ADMIN over it, since Linux 5.0. Without,
 	// TranslateNSID fails, and AllNSID tells of peers only what is notified.
 	FeatureTargetNSID Feature = capi.FeatureTargetNSID

@@ -42,8 +42,8 @@ func TestOpenNetns(t *testing.T) {
 	const nsGetID = 0x8008b70d // since Linux 6.18, which is when there is a number
 	var id uint64
 	syscall.Syscall(syscall.SYS_IOCTL, file.Fd(), nsGetID, uintptr(unsafe.Pointer(&id)))
-	if ready.NetnsID != id {
-		t.Errorf("the number of the namespace is %d, not %d", id, ready.NetnsID)
+	if ready.Cookie != id {
+		t.Errorf("the number of the namespace is %d, not %d", id, ready.Cookie)
 	}
 	flags, _, _ := syscall.Syscall(syscall.SYS_FCNTL, file.Fd(), syscall.F_GETFD, 0)
 	if flags&syscall.FD_CLOEXEC == 0 {

@@ -17,7 +17,7 @@ func readyWithoutID(t *testing.T, between func()) nswatch.Event {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ready.Type != nswatch.Ready || ready.NetnsID != 0 {
+	if ready.Type != nswatch.Ready || ready.Cookie != 0 {
 		t.Fatalf("%+v", ready)
 	}
 	return ready

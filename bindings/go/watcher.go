@@ -270,7 +270,7 @@ func (w *Watcher) take() (Event, bool, error) {
 // place adds to a copy what OpenNetns needs to find the namespace again and to know it.
 func (w *Watcher) place(copied *Event, borrowed *capi.Event) {
 	copied.dir = w.dir
-	if copied.Type != Ready || copied.NetnsID != 0 {
+	if copied.Type != Ready || copied.Cookie != 0 {
 		return
 	}
 	// Only C can say that what is open is what was announced, and only now: so it is opened for a moment.

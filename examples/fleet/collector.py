@@ -172,7 +172,7 @@ def show(path: Path, as_json: bool) -> None:
         for each in feed["things"]:
             words = [f"    {title(each):16}", f"{each['type']:9}"]
             words += [f"net:[{each['ino']}]"] if "ino" in each else []
-            words += [f"id {each['ns_id']}"] if "ns_id" in each else []
+            words += [f"cookie {each['cookie']}"] if "cookie" in each else []
             words += [f"in {each['origin']}"] if "origin" in each else []
             print(" ".join(words).rstrip())
 

@@ -21,7 +21,7 @@ BEGAN = "began"
 Source = Literal["named", "nsid"]
 DAY = 86400
 # the members of an event that go over, as `nswatch watch --json` calls them; a monotonic time means nothing elsewhere
-_MEMBERS = ("dev", "ino", "ns_id", "nsid", "origin", "portid", "dropped")
+_MEMBERS = ("dev", "ino", "cookie", "nsid", "origin", "portid", "dropped")
 
 
 class Feed(NamedTuple):

@@ -201,7 +201,7 @@ impl Machine<'_> {
             let name = nsw_event_name(e);
             let length = if name.is_null() { 0 } else { libc::strlen(name) };
             assert_eq!(nsw_event_name_len(e), length);
-            std::hint::black_box((nsw_event_dev(e), nsw_event_ino(e), nsw_event_ns_id(e), nsw_event_time_ns(e)));
+            std::hint::black_box((nsw_event_dev(e), nsw_event_ino(e), nsw_event_cookie(e), nsw_event_time_ns(e)));
             std::hint::black_box((nsw_event_nsid(e), nsw_event_origin(e), nsw_event_portid(e), nsw_event_dropped(e)));
         }
     }

@@ -148,14 +148,14 @@ pub unsafe extern "C" fn nsw_event_ino(e: *const nsw_event) -> u64 {
     unsafe { get(e, |e| e.netns().map(|netns| netns.ino())) }.unwrap_or(0)
 }
 
-/// Returns the id of the namespace that the kernel never uses again, for NSW_EVENT_READY on Linux 6.18 and later;
-/// else 0.
+/// Returns the cookie of the namespace, a number that the kernel never reuses (SO_NETNS_COOKIE, NS_GET_ID), for
+/// NSW_EVENT_READY on Linux 6.18 and later; else 0.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nsw_event_ns_id(e: *const nsw_event) -> u64 {
+pub unsafe extern "C" fn nsw_event_cookie(e: *const nsw_event) -> u64 {
     // SAFETY: as the chapter demands.
-    unsafe { get(e, |e| e.netns().and_then(|netns| netns.ns_id())) }.unwrap_or(0)
+    unsafe { get(e, |e| e.netns().and_then(|netns| netns.cookie())) }.unwrap_or(0)
 }
 
 /// Returns the id, for NSW_EVENT_NSID_NEW and NSW_EVENT_NSID_DEL; else NSID_NOT_ASSIGNED.

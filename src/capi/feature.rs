@@ -15,11 +15,11 @@ pub const NSW_FEATURE_MOUNT_EVENTS: u32 = 1;
 /// NSW_FEATURE_MOUNT_EVENTS the readiness of nsw_fd() for what a mount did is gone once polled: ask for events after
 /// every wake-up. Since: 0.1
 pub const NSW_FEATURE_MOUNT_POLL: u32 = 2;
-/// Namespaces have an id that is never used again, by which one is told from its successor: Linux 6.18. Without, by
-/// the change time of its inode, or where a name is a symbolic link by NSW_FEATURE_MOUNT_ID; and nsw_event_ns_id()
+/// Namespaces have a cookie, which tells one from its successor: Linux 6.18. Without, by
+/// the change time of its inode, or where a name is a symbolic link by NSW_FEATURE_MOUNT_ID; and nsw_event_cookie()
 /// is 0. Since: 0.1
-pub const NSW_FEATURE_NS_ID: u32 = 3;
-/// Mounts have an id that is never used again: Linux 6.8. Without both this and NSW_FEATURE_NS_ID a successor behind a
+pub const NSW_FEATURE_COOKIE: u32 = 3;
+/// Mounts have an id that is never used again: Linux 6.8. Without both this and NSW_FEATURE_COOKIE a successor behind a
 /// symbolic link may pass for what was there before. Since: 0.1
 pub const NSW_FEATURE_MOUNT_ID: u32 = 4;
 /// A file handle says in one system call which namespace a name leads to: Linux 6.18. Without, names are opened.
@@ -28,8 +28,6 @@ pub const NSW_FEATURE_NS_HANDLES: u32 = 5;
 /// statmount(2) says what a mount is mounted on: Linux 6.8. Without, with NSW_MOUNT_EVENTS, each mount that comes
 /// costs a look at every known name. Since: 0.1
 pub const NSW_FEATURE_STATMOUNT: u32 = 6;
-/// The kernel checks questions about ids strictly: Linux 5.0. Without, nsid_translate() is -EOPNOTSUPP. Since: 0.1
-pub const NSW_FEATURE_STRICT_DUMP: u32 = 7;
 /// A peer's ids can be asked for, given CAP_NET_ADMIN over it: Linux 5.0. Without, nsid_translate() fails, and
 /// NSW_ALL_NSID tells of peers only what is notified. Since: 0.1
 pub const NSW_FEATURE_TARGET_NSID: u32 = 8;

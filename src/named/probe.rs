@@ -35,7 +35,7 @@ const OWN: &CStr = c"/proc/thread-self/ns/net";
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tells {
     pub(crate) by_handle: bool,
-    pub(crate) has_ns_id: bool,
+    pub(crate) has_cookie: bool,
     pub(crate) has_mount_id: bool,
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn try_own() -> io::Result<Tells> {
     let found = probe.look(CWD, OWN)?.ok_or_else(|| io::Error::from_raw_os_error(libc::EOPNOTSUPP))?;
     Ok(Tells {
         by_handle: matches!(probe, Probe::Handles { .. }),
-        has_ns_id: found.netns.ns_id != 0,
+        has_cookie: found.netns.cookie != 0,
         has_mount_id: found.mount_id.is_some(),
     })
 }
@@ -95,7 +95,7 @@ impl Probe {
 fn by_handle(at: BorrowedFd<'_>, path: &CStr, dev: u64) -> io::Result<Option<Found>> {
     let found = sys::handle(at, path)?.filter(|handle| handle.ns_type == libc::CLONE_NEWNET as u32);
     Ok(found.map(|handle| Found {
-        netns: Netns { dev, ino: handle.ino.into(), ns_id: handle.ns_id, stamp: 0 },
+        netns: Netns { dev, ino: handle.ino.into(), cookie: handle.cookie, stamp: 0 },
         mount_id: Some(handle.mount_id),
     }))
 }
@@ -108,11 +108,11 @@ fn by_opening(at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<(Found, Owne
     let found = sys::open(at, path, libc::O_PATH)?;
     let Some(namespace) = sys::net_namespace(found.as_fd())? else { return Ok(None) };
     let stat = sys::stat(namespace.as_fd(), c"", 0)?;
-    let ns_id = match sys::net_namespace_id(&namespace) {
+    let cookie = match sys::net_namespace_id(&namespace) {
         Err(error) if is_shortage(&error) => return Err(error),
-        ns_id => ns_id.unwrap_or(0),
+        cookie => cookie.unwrap_or(0),
     };
-    let stamp = if ns_id != 0 {
+    let stamp = if cookie != 0 {
         0
     } else if sys::stat(at, path, libc::AT_SYMLINK_NOFOLLOW)?.is_symlink {
         // nothing keeps the inode that a symbolic link leads to: its change time changes although nothing else does
@@ -122,6 +122,6 @@ fn by_opening(at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<(Found, Owne
         // mount: binding the directory onto itself gives each name another one
         stat.ctime_ns
     };
-    let netns = Netns { dev: stat.dev, ino: stat.ino, ns_id, stamp };
+    let netns = Netns { dev: stat.dev, ino: stat.ino, cookie, stamp };
     Ok(Some((Found { netns, mount_id: stat.mount_id }, namespace)))
 }

@@ -61,7 +61,7 @@ struct Entry {
 
 type Names = BTreeMap<Name, Entry>;
 
-const NO_NETNS: Netns = Netns { dev: 0, ino: 0, ns_id: 0, stamp: 0 };
+const NO_NETNS: Netns = Netns { dev: 0, ino: 0, cookie: 0, stamp: 0 };
 
 /// Every name that exists, as far as it is known. Each is in one of the maps.
 #[derive(Debug, Default, PartialEq, Eq)]

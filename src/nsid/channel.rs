@@ -78,11 +78,6 @@ pub(crate) struct Channel {
     quick: Option<bool>,
 }
 
-/// Whether questions are checked strictly.
-pub(crate) fn try_strict() -> io::Result<bool> {
-    Ok(Channel::open()?.checked().strict)
-}
-
 /// Whether the ids of a peer can be asked for: a kernel that looks at the target refuses.
 pub(crate) fn try_target() -> io::Result<bool> {
     match Channel::open()?.checked().list(Some(NOWHERE)) {

@@ -99,7 +99,7 @@ pub(crate) fn stat(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::R
 /// What a file handle of a namespace says about it (`struct nsfs_file_handle`, Linux 6.18).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Handle {
-    pub(crate) ns_id: u64,
+    pub(crate) cookie: u64,
     pub(crate) ns_type: u32,
     pub(crate) ino: u32,
     /// The never-reused id of the mount that the path ends on.
@@ -150,7 +150,7 @@ pub(crate) fn handle(at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<Handl
     }
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = buffer.data;
     Ok(Some(Handle {
-        ns_id: u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+        cookie: u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
         ns_type: u32::from_ne_bytes([i, j, k, l]),
         ino: u32::from_ne_bytes([m, n, o, p]),
         mount_id,

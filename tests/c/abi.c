@@ -51,7 +51,7 @@ static void nulls(void)
 	CHECK(nsw_event_name_len(NULL) == 0);
 	CHECK(nsw_event_dev(NULL) == 0);
 	CHECK(nsw_event_ino(NULL) == 0);
-	CHECK(nsw_event_ns_id(NULL) == 0);
+	CHECK(nsw_event_cookie(NULL) == 0);
 	CHECK(nsw_event_nsid(NULL) == NSID_NOT_ASSIGNED);
 	CHECK(nsw_event_origin(NULL) == NSID_NOT_ASSIGNED);
 	CHECK(nsw_event_portid(NULL) == 0);

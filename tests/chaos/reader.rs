@@ -125,7 +125,7 @@ impl<'a, A: Api> Reader<'a, A> {
     pub fn last_words(&self) -> String {
         let told = self.last.iter().map(|e| {
             let replayed = if e.replayed { " (replayed)" } else { "" };
-            format!("{} {:?} {:?}{replayed} {}\n", e.time_ns / 1000, e.kind, e.text(), e.ns_id)
+            format!("{} {:?} {:?}{replayed} {}\n", e.time_ns / 1000, e.kind, e.text(), e.cookie)
         });
         format!("events, {} in all:\n{}", self.events, told.collect::<String>())
     }
@@ -203,7 +203,7 @@ impl<'a, A: Api> Reader<'a, A> {
         match self.api.open_netns() {
             Ok(fd) => {
                 let opened = kernel::netns_of(&fd.into());
-                assert_eq!(opened, Some((ready.dev, ready.ino, ready.ns_id)), "another was opened than {ready:?}");
+                assert_eq!(opened, Some((ready.dev, ready.ino, ready.cookie)), "another was opened than {ready:?}");
                 self.tally.opened += 1;
             }
             Err(libc::ENOENT | libc::ESTALE | libc::ENOTDIR | libc::ELOOP | libc::EACCES) => {}

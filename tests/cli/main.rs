@@ -32,9 +32,9 @@ fn events_come_as_they_happen() {
     let created = watch.expect("created", Some("blue"));
     assert_eq!(keys(&created), ["name", "replayed", "time_ns", "type"]);
     let ready = watch.expect("ready", Some("blue"));
-    let (dev, ino, ns_id) = kernel::netns("/run/netns/blue").unwrap();
+    let (dev, ino, cookie) = kernel::netns("/run/netns/blue").unwrap();
     assert_eq!((ready["dev"].as_u64(), ready["ino"].as_u64()), (Some(dev), Some(ino)));
-    assert_eq!(ready.get("ns_id").and_then(|id| id.as_u64()), (ns_id != 0).then_some(ns_id));
+    assert_eq!(ready.get("cookie").and_then(|id| id.as_u64()), (cookie != 0).then_some(cookie));
     assert_eq!(ready["replayed"], false);
     ip_netns(&["del", "blue"]);
     watch.expect("deleted", Some("blue"));
@@ -82,8 +82,8 @@ fn lines_for_people() {
     let time: Vec<_> = created[..12].split([':', '.']).map(|part| (part.len(), part.parse::<u16>().is_ok())).collect();
     assert_eq!(time, [(2, true), (2, true), (2, true), (3, true)], "{created}");
     assert_eq!(created[12..], *"  created      blue");
-    let (_, ino, ns_id) = kernel::netns("/run/netns/blue").unwrap();
-    let id = if ns_id == 0 { String::new() } else { format!("  id {ns_id}") };
+    let (_, ino, cookie) = kernel::netns("/run/netns/blue").unwrap();
+    let id = if cookie == 0 { String::new() } else { format!("  cookie {cookie}") };
     assert_eq!(watch.out.next()[12..], format!("  ready        blue              net:[{ino}]{id}"));
 }
 
@@ -198,12 +198,12 @@ fn list_tells_names_and_namespaces_in_order() {
     }
     placeholder("/run/netns/green");
     let id = |name: &str| kernel::netns(format!("/run/netns/{name}")).unwrap();
-    let column = |ns_id: u64| if ns_id == 0 { "-".into() } else { ns_id.to_string() };
+    let column = |cookie: u64| if cookie == 0 { "-".into() } else { cookie.to_string() };
     let ((dev, blue, blue_id), (_, red, red_id)) = (id("blue"), id("red"));
     let (code, lines, errors) = ends(["list"]);
     assert_eq!((code, errors), (Some(0), NOTHING.into()));
     let expected = [
-        "NAME   NAMESPACE         ID".into(),
+        "NAME   NAMESPACE         COOKIE".into(),
         format!("blue   net:[{blue}]  {}", column(blue_id)),
         "green  not a namespace   -".into(),
         format!("red    net:[{red}]  {}", column(red_id)),

@@ -199,7 +199,7 @@ fn event(json: &Value) -> Ev {
         time_ns: number("time_ns"),
         dev: number("dev"),
         ino: number("ino"),
-        ns_id: number("ns_id"),
+        cookie: number("cookie"),
         nsid: id("nsid"),
         origin: id("origin"),
         portid: number("portid") as u32,

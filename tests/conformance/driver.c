@@ -81,7 +81,7 @@ static void print_event(void)
 	for (size_t i = 0; i < nsw_event_name_len(event); i++)
 		printf("%02x", (unsigned char)name[i]);
 	printf("%s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId32 " %" PRId32 " %" PRIu32 " %" PRIu64 " %" PRIu64 "\n",
-	       name ? "" : "-", nsw_event_dev(event), nsw_event_ino(event), nsw_event_ns_id(event), nsw_event_nsid(event),
+	       name ? "" : "-", nsw_event_dev(event), nsw_event_ino(event), nsw_event_cookie(event), nsw_event_nsid(event),
 	       nsw_event_origin(event), nsw_event_portid(event), nsw_event_dropped(event), nsw_event_time_ns(event));
 }
 

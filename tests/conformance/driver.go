@@ -80,7 +80,7 @@ func line(e nswatch.Event) string {
 	if e.Name != "" {
 		name = fmt.Sprintf("%x", e.Name)
 	}
-	return fmt.Sprintln("event", e.Type, replayed, name, e.Dev, e.Ino, e.NetnsID, e.NSID, e.Origin, e.PortID, e.Dropped,
+	return fmt.Sprintln("event", e.Type, replayed, name, e.Dev, e.Ino, e.Cookie, e.NSID, e.Origin, e.PortID, e.Dropped,
 		e.Monotonic.Nanoseconds())
 }
 

@@ -35,7 +35,7 @@ def or_none(nsid: int | None) -> int:
 
 def line(event: nswatch.Event) -> str:
     name = "-" if event.name is None else os.fsencode(event.name).hex()
-    numbers = (event.dev or 0, event.ino or 0, event.ns_id or 0, or_none(event.nsid), or_none(event.origin))
+    numbers = (event.dev or 0, event.ino or 0, event.cookie or 0, or_none(event.nsid), or_none(event.origin))
     more = (event.portid or 0, event.dropped or 0, event.time_ns)
     return " ".join(map(str, ("event", event.type, int(event.replayed), name, *numbers, *more)))
 

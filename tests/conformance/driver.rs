@@ -61,10 +61,10 @@ fn line(event: &Event) -> String {
     let name = event.name().map_or("-".to_owned(), |name| {
         name.as_os_str().as_encoded_bytes().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     });
-    let (dev, ino, ns_id) =
-        event.netns().map_or((0, 0, 0), |netns| (netns.dev(), netns.ino(), netns.ns_id().unwrap_or(0)));
+    let (dev, ino, cookie) =
+        event.netns().map_or((0, 0, 0), |netns| (netns.dev(), netns.ino(), netns.cookie().unwrap_or(0)));
     let (replayed, origin, time) = (i32::from(event.is_replayed()), origin.unwrap_or(-1), event.time().as_nanos());
-    format!("event {kind} {replayed} {name} {dev} {ino} {ns_id} {nsid} {origin} {portid} {dropped} {time}")
+    format!("event {kind} {replayed} {name} {dev} {ino} {cookie} {nsid} {origin} {portid} {dropped} {time}")
 }
 
 impl Driver {

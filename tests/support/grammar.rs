@@ -32,10 +32,10 @@ impl Checker {
                 assert_eq!(before, None, "created twice: {event:?}");
             }
             Kind::Ready => {
-                let id = (event.dev, event.ino, event.ns_id);
+                let id = (event.dev, event.ino, event.cookie);
                 let Some(before) = self.names.get_mut(&name) else { panic!("ready before created: {event:?}") };
                 let replayed = event.replayed;
-                assert!(*before != Some(id) || event.ns_id == 0, "ready twice ({replayed}): {event:?}");
+                assert!(*before != Some(id) || event.cookie == 0, "ready twice ({replayed}): {event:?}");
                 *before = Some(id);
             }
             Kind::Detached => {

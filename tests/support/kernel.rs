@@ -42,7 +42,7 @@ pub fn netns_of(file: &File) -> Option<Id> {
 }
 
 /// Whether this kernel gives namespaces ids that it never uses again.
-pub fn has_ns_id() -> bool {
+pub fn has_cookie() -> bool {
     netns("/proc/thread-self/ns/net").is_some_and(|(_, _, id)| id != 0)
 }
 

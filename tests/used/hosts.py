@@ -125,7 +125,7 @@ class TestCase(unittest.TestCase):
             if (feed["source"], feed["state"], feed["silent"]) == ("named", "current", False):
                 found[feed["host"]] = {
                     bytes.fromhex(each["name_hex"]) if "name_hex" in each else each["name"].encode(): (
-                        (each["ino"], each.get("ns_id")) if each["type"] == "ready" else None
+                        (each["ino"], each.get("cookie")) if each["type"] == "ready" else None
                     )
                     for each in feed["things"]
                 }

@@ -84,8 +84,8 @@ class Event:
     """READY: st_dev of the namespace."""
     ino: int | None = None
     """READY: st_ino of the namespace. The kernel recycles these numbers."""
-    ns_id: int | None = None
-    """READY: the id of the namespace that the kernel never uses again; None before Linux 6.18."""
+    cookie: int | None = None
+    """READY: the cookie of the namespace, a number that the kernel never reuses; None before Linux 6.18."""
     nsid: int | None = None
     """NSID_NEW, NSID_DEL: the id."""
     origin: int | None = None
@@ -145,7 +145,7 @@ class Event:
     def _open(self) -> int:
         if self.type != EventType.READY or self.path is None or self.dev is None or self.ino is None:
             raise ValueError(f"only a ready event has a namespace to open, this one is {self.type}")
-        return _netns.reopen(self.path, self.dev, self.ino, self.ns_id, self._stamp)
+        return _netns.reopen(self.path, self.dev, self.ino, self.cookie, self._stamp)
 
 
 def _positive(number: int) -> int | None:
@@ -168,9 +168,9 @@ def copy(borrowed: object, directory: str, watcher: object) -> Event:
         path = os.path.join(directory, name)
     if kind in (EventType.CREATED, EventType.DETACHED, EventType.DELETED):
         return Event(kind, time_ns, replayed, name, path)
-    ns_id = _positive(lib.nsw_event_ns_id(borrowed))
+    cookie = _positive(lib.nsw_event_cookie(borrowed))
     stamp = 0
-    if kind == EventType.READY and path is not None and ns_id is None:
+    if kind == EventType.READY and path is not None and cookie is None:
         stamp = _stamp(watcher, borrowed, path)
     return Event(
         kind,
@@ -180,7 +180,7 @@ def copy(borrowed: object, directory: str, watcher: object) -> Event:
         path,
         _positive(lib.nsw_event_dev(borrowed)),
         _positive(lib.nsw_event_ino(borrowed)),
-        ns_id,
+        cookie,
         _assigned(lib.nsw_event_nsid(borrowed)),
         _assigned(lib.nsw_event_origin(borrowed)),
         _positive(lib.nsw_event_portid(borrowed)),

@@ -16,18 +16,16 @@ class Feature(enum.Enum):
     MOUNT_POLL = 2
     """A kernel AIO poll of mountinfo: Linux 4.18, where AIO is not forbidden. Without both this and MOUNT_EVENTS the
     readiness of fileno() for what a mount did is gone once polled: call poll(0) after every wake-up."""
-    NS_ID = 3
-    """Namespaces have an id that is never used again: Linux 6.18. Without, Event.ns_id is None."""
+    COOKIE = 3
+    """Namespaces have a cookie, a number that the kernel never reuses: Linux 6.18. Without, Event.cookie is None."""
     MOUNT_ID = 4
-    """Mounts have an id that is never used again: Linux 6.8. Without both this and NS_ID a namespace is told from its
+    """Mounts have an id that is never used again: Linux 6.8. Without both this and COOKIE a namespace is told from its
     successor by the change time of its inode, but not by a name that is a symbolic link."""
     NS_HANDLES = 5
     """A file handle says in one system call which namespace a name leads to: Linux 6.18. Without, names are opened."""
     STATMOUNT = 6
     """statmount(2) says what a mount is mounted on: Linux 6.8. Without, with mount_events, each mount that comes costs
     a look at every known name."""
-    STRICT_DUMP = 7
-    """The kernel checks questions about ids strictly: Linux 5.0. Without, translate_nsid() is EOPNOTSUPP."""
     TARGET_NSID = 8
     """A peer's ids can be asked for, given CAP_NET_ADMIN over it: Linux 5.0. Without, translate_nsid() fails, and
     all_nsid tells of peers only what is notified."""

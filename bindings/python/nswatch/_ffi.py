@@ -45,11 +45,10 @@ CONSTANTS = {
     "NSW_QUEUE_DROP_OLDEST": 3,
     "NSW_FEATURE_MOUNT_EVENTS": 1,
     "NSW_FEATURE_MOUNT_POLL": 2,
-    "NSW_FEATURE_NS_ID": 3,
+    "NSW_FEATURE_COOKIE": 3,
     "NSW_FEATURE_MOUNT_ID": 4,
     "NSW_FEATURE_NS_HANDLES": 5,
     "NSW_FEATURE_STATMOUNT": 6,
-    "NSW_FEATURE_STRICT_DUMP": 7,
     "NSW_FEATURE_TARGET_NSID": 8,
     "NSW_FEATURE_ALL_NSID": 9,
 }
@@ -126,7 +125,7 @@ PROTOTYPES: list[tuple[Any, ...]] = [
         *(c_uint64, handle),
     ),
     (
-        "uint64_t nsw_event_ns_id(const nsw_event *e)",
+        "uint64_t nsw_event_cookie(const nsw_event *e)",
         *(c_uint64, handle),
     ),
     (

@@ -45,7 +45,7 @@ def stamp(fd: int, path: str) -> int:
     return os.fstat(fd).st_ctime_ns
 
 
-def reopen(path: str, dev: int, ino: int, ns_id: int | None, stamped: int) -> int:
+def reopen(path: str, dev: int, ino: int, cookie: int | None, stamped: int) -> int:
     """Opens the namespace of that identity, if the path still leads to it; else raises ENOENT or ESTALE."""
     try:
         # the path may lead to anything by now, a FIFO too: look first, open then
@@ -63,7 +63,7 @@ def reopen(path: str, dev: int, ino: int, ns_id: int | None, stamped: int) -> in
     try:
         if fcntl.ioctl(fd, _NS_GET_NSTYPE) != CLONE_NEWNET:
             raise error(errno.ENOENT, path)
-        if os.fstat(fd).st_ino != ino or not _same(fd, path, ns_id, stamped):
+        if os.fstat(fd).st_ino != ino or not _same(fd, path, cookie, stamped):
             raise error(errno.ESTALE, path)
     except BaseException:
         os.close(fd)
@@ -71,10 +71,10 @@ def reopen(path: str, dev: int, ino: int, ns_id: int | None, stamped: int) -> in
     return fd
 
 
-def _same(fd: int, path: str, ns_id: int | None, stamped: int) -> bool:
-    if ns_id is None:
+def _same(fd: int, path: str, cookie: int | None, stamped: int) -> bool:
+    if cookie is None:
         return stamped != NO_STAMP and stamped in (0, stamp(fd, path))
-    return int.from_bytes(fcntl.ioctl(fd, _NS_GET_ID, bytes(8)), sys.byteorder) == ns_id
+    return int.from_bytes(fcntl.ioctl(fd, _NS_GET_ID, bytes(8)), sys.byteorder) == cookie
 
 
 _HERE = "/proc/thread-self/ns/net"

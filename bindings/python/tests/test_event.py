@@ -33,7 +33,7 @@ from .support import (
 
 def without_ids() -> AbstractContextManager[object]:
     """Events are as on a kernel before 6.18."""
-    return mock.patch.object(_ffi.lib, "nsw_event_ns_id", return_value=0)
+    return mock.patch.object(_ffi.lib, "nsw_event_cookie", return_value=0)
 
 
 class Values(TestCase):
@@ -159,14 +159,14 @@ class Opening(TestCase):
 
     def test_another_one_of_the_same_inode_number(self) -> None:
         event = self.ready()
-        if event.ns_id is None:
-            self.skipTest("SKIPPED: no ns_id before Linux 6.18")
-        self.refused(dataclasses.replace(event, ns_id=event.ns_id - 1), errno.ESTALE)
+        if event.cookie is None:
+            self.skipTest("SKIPPED: no cookie before Linux 6.18")
+        self.refused(dataclasses.replace(event, cookie=event.cookie - 1), errno.ESTALE)
 
     def test_the_same_on_a_kernel_without_ids(self) -> None:
         with without_ids():
             event = self.ready()
-        self.assertIsNone(event.ns_id)
+        self.assertIsNone(event.cookie)
         with event.open_netns() as fd:
             self.assertEqual(os.fstat(fd).st_ino, event.ino)
         # the kernel's time of an inode goes by ticks, in one of which it never gives a number to two

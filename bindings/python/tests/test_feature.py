@@ -16,14 +16,14 @@ class Features(TestCase):
         for which in Feature:
             self.assertIn(nswatch.feature(which), (True, False))
         # what depends on the version alone
-        for which, since in ((Feature.NS_ID, (6, 18)), (Feature.MOUNT_ID, (6, 8)), (Feature.STRICT_DUMP, (5, 0))):
+        for which, since in ((Feature.COOKIE, (6, 18)), (Feature.MOUNT_ID, (6, 8))):
             self.assertEqual(nswatch.feature(which), release >= since, which)
 
     def test_an_id_is_told_where_there_are_ids(self) -> None:
         ip_netns("add", "blue")
         with nswatch.Watcher() as watcher:
             ready = next(event for event in watcher if event.type == EventType.READY)
-        self.assertEqual(ready.ns_id is not None, nswatch.feature(Feature.NS_ID))
+        self.assertEqual(ready.cookie is not None, nswatch.feature(Feature.COOKIE))
 
     def test_of_the_calling_thread(self) -> None:
         def without() -> bool:

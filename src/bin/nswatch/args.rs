@@ -32,7 +32,7 @@ Examples:
 
 The command is run directly, not by a shell, one at a time and in the order of the events. \
 In its environment, as far as they apply: NSWATCH_EVENT, NSWATCH_NAME, NSWATCH_DIR, NSWATCH_DEV, NSWATCH_INO, \
-NSWATCH_NS_ID, NSWATCH_NSID, NSWATCH_ORIGIN, NSWATCH_PORTID, NSWATCH_DROPPED, NSWATCH_REPLAYED (1 or 0), NSWATCH_TIME_NS.";
+NSWATCH_COOKIE, NSWATCH_NSID, NSWATCH_ORIGIN, NSWATCH_PORTID, NSWATCH_DROPPED, NSWATCH_REPLAYED (1 or 0), NSWATCH_TIME_NS.";
 
 const ID_HELP: &str = "\
 An id is how the kernel calls a namespace in this one; most have none. The lines:

@@ -24,7 +24,7 @@ const VARIABLES: [&str; 12] = [
     "NSWATCH_DIR",
     "NSWATCH_DEV",
     "NSWATCH_INO",
-    "NSWATCH_NS_ID",
+    "NSWATCH_COOKIE",
     "NSWATCH_NSID",
     "NSWATCH_ORIGIN",
     "NSWATCH_PORTID",
@@ -64,7 +64,7 @@ fn carry_out(args: &ExecArgs, record: &Record) {
     complain(format!("{} for {}: {outcome}", text::safe(program), subject.trim_end()));
 }
 
-/// The fields of the event as variables: `ns_id` is `NSWATCH_NS_ID`, the type `NSWATCH_EVENT`.
+/// The fields of the event as variables: `cookie` is `NSWATCH_COOKIE`, the type `NSWATCH_EVENT`.
 fn environment(record: &Record) -> impl Iterator<Item = (String, OsString)> {
     record.fields().into_iter().map(|(key, value)| {
         let key = if key == "type" { "event" } else { key };

@@ -12,11 +12,10 @@ fn purpose(feature: Feature) -> &'static str {
     match feature {
         Feature::MountEvents => "mounts told by fanotify: Linux 6.15, CAP_SYS_ADMIN over the mount namespace",
         Feature::MountPoll => "mounts told by a kernel AIO poll of mountinfo: Linux 4.18, no filter on AIO",
-        Feature::NsId => "successors told by the never-reused id of a namespace: Linux 6.18",
+        Feature::Cookie => "namespaces identified by a cookie: Linux 6.18",
         Feature::MountId => "successors behind symbolic links told by the never-reused id of a mount: Linux 6.8",
         Feature::NsHandles => "one system call a name, none is opened: Linux 6.18",
         Feature::Statmount => "a new mount traced to the names it concerns: Linux 6.8",
-        Feature::StrictDump => "questions about ids checked by the kernel: Linux 5.0",
         Feature::TargetNsid => "ids of a peer asked for: Linux 5.0, CAP_NET_ADMIN over the peer",
         Feature::AllNsid => "peers listened to: Linux 4.2, CAP_NET_BROADCAST",
         _ => "",

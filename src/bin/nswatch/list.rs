@@ -37,7 +37,7 @@ fn names(args: &ListArgs) -> Result<BTreeMap<Name, Event>, Ending> {
 fn table(names: &BTreeMap<Name, Event>) -> String {
     let rows = names.iter().map(|(name, event)| {
         let (namespace, id) = match event.netns() {
-            Some(netns) => (text::netns(netns), netns.ns_id().map_or("-".into(), |id| id.to_string())),
+            Some(netns) => (text::netns(netns), netns.cookie().map_or("-".into(), |id| id.to_string())),
             None => ("not a namespace".into(), "-".into()),
         };
         [text::safe(name), namespace, id]
@@ -46,7 +46,7 @@ fn table(names: &BTreeMap<Name, Event>) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    rows.insert(0, ["NAME", "NAMESPACE", "ID"].map(String::from));
+    rows.insert(0, ["NAME", "NAMESPACE", "COOKIE"].map(String::from));
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let (name_width, namespace_width) = (width(0), width(1));
     let mut table = String::new();

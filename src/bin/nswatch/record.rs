@@ -131,7 +131,7 @@ impl Record {
         fields.extend(name.as_ref().map(|name| ("name", Value::Name(name))));
         if let Some(netns) = event.netns() {
             fields.extend([("dev", netns.dev().into()), ("ino", netns.ino().into())]);
-            fields.extend(netns.ns_id().map(|id| ("ns_id", id.into())));
+            fields.extend(netns.cookie().map(|id| ("cookie", id.into())));
         }
         match *event.kind() {
             EventKind::NsidNew { nsid, origin, portid } => {

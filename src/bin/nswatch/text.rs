@@ -73,8 +73,8 @@ fn colour(kind: Kind) -> &'static str {
 
 fn detail(kind: &EventKind) -> String {
     match *kind {
-        EventKind::Ready(_, ref of) => match of.ns_id() {
-            Some(id) => format!("{}  id {id}", netns(of)),
+        EventKind::Ready(_, ref of) => match of.cookie() {
+            Some(id) => format!("{}  cookie {id}", netns(of)),
             None => netns(of),
         },
         EventKind::NsidNew { nsid, origin, portid } => {

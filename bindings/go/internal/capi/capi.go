@@ -57,11 +57,10 @@ const (
 
 	FeatureMountEvents = C.NSW_FEATURE_MOUNT_EVENTS
 	FeatureMountPoll   = C.NSW_FEATURE_MOUNT_POLL
-	FeatureNamespaceID = C.NSW_FEATURE_NS_ID
+	FeatureCookie      = C.NSW_FEATURE_COOKIE
 	FeatureMountID     = C.NSW_FEATURE_MOUNT_ID
 	FeatureNSHandles   = C.NSW_FEATURE_NS_HANDLES
 	FeatureStatmount   = C.NSW_FEATURE_STATMOUNT
-	FeatureStrictDump  = C.NSW_FEATURE_STRICT_DUMP
 	FeatureTargetNSID  = C.NSW_FEATURE_TARGET_NSID
 	FeatureAllNSID     = C.NSW_FEATURE_ALL_NSID
 
@@ -139,8 +138,7 @@ func EventIno(e *Event) uint64 { return uint64(C.nsw_event_ino((*C.nsw_event)(e)
 
 func EventNSID(e *Event) int { return int(C.nsw_event_nsid((*C.nsw_event)(e))) }
 
-// EventNamespaceID is nsw_event_ns_id, the id that is never used again; not to be mixed up with EventNSID.
-func EventNamespaceID(e *Event) uint64 { return uint64(C.nsw_event_ns_id((*C.nsw_event)(e))) }
+func EventCookie(e *Event) uint64 { return uint64(C.nsw_event_cookie((*C.nsw_event)(e))) }
 
 func EventOrigin(e *Event) int { return int(C.nsw_event_origin((*C.nsw_event)(e))) }
 

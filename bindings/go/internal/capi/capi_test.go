@@ -66,10 +66,6 @@ func taken(from string, node ast.Node) map[string]bool {
 // Whether a name of Go is that of C. Go has no prefix and writes words together.
 func named(goName, cName string) bool {
 	switch cName {
-	case "nsw_event_ns_id": // written together it would be nsw_event_nsid
-		return goName == "EventNamespaceID"
-	case "NSW_FEATURE_NS_ID":
-		return goName == "FeatureNamespaceID"
 	case "NSID_NOT_ASSIGNED":
 		return goName == "NotAssigned"
 	}
@@ -196,7 +192,7 @@ func TestNULL(t *testing.T) {
 	capi.OptionsFree(nil)
 	if capi.Stat(nil, capi.StatKnown) != 0 || capi.EventType(nil) != 0 || capi.EventFlags(nil) != 0 ||
 		capi.EventTimeNS(nil) != 0 || capi.EventName(nil) != "" || capi.EventDev(nil) != 0 ||
-		capi.EventIno(nil) != 0 || capi.EventNamespaceID(nil) != 0 || capi.EventPortID(nil) != 0 ||
+		capi.EventIno(nil) != 0 || capi.EventCookie(nil) != 0 || capi.EventPortID(nil) != 0 ||
 		capi.EventDropped(nil) != 0 || capi.EventNSID(nil) != capi.NotAssigned ||
 		capi.EventOrigin(nil) != capi.NotAssigned {
 		t.Error("an accessor of NULL tells something")

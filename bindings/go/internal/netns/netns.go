@@ -10,7 +10,7 @@ package netns
 
 // as in linux/nsfs.h, whose copy in a distribution may lack the second one (Linux 6.18)
 static int ns_type(int fd)              { return ioctl(fd, _IO(0xb7, 0x3)); }
-static int ns_id(int fd, uint64_t *id)  { return ioctl(fd, _IOR(0xb7, 13, uint64_t), id); }
+static int cookie(int fd, uint64_t *id)  { return ioctl(fd, _IOR(0xb7, 13, uint64_t), id); }
 */
 import "C"
 
@@ -94,7 +94,7 @@ func check(fd int, path string, wanted Identity) error {
 	is := Identity{Dev: uint64(stat.Dev), Ino: stat.Ino}
 	if wanted.ID != 0 {
 		var id C.uint64_t
-		if rc, err := C.ns_id(C.int(fd), &id); rc < 0 {
+		if rc, err := C.cookie(C.int(fd), &id); rc < 0 {
 			return err
 		}
 		is.ID = uint64(id)
