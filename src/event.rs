@@ -5,9 +5,11 @@
 use std::ffi::{CStr, OsStr};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::netns::Netns;
 
 /// The name of a namespace in the watched directory: 1 to 255 bytes without `/` and NUL, UTF-8 or not.
 ///
@@ -103,38 +105,6 @@ impl fmt::Display for Name {
     }
 }
 
-/// Which network namespace: two values are equal exactly if they are the same namespace.
-///
-/// The kernel recycles inode numbers, so the device and the inode alone cannot tell. On Linux 6.18 the cookie
-/// does; before, something else that changes with a replacement is compared behind the scenes: the id of the
-/// mount (6.8), or the change time of the inode. Neither knows the successor of a namespace that a *symbolic link*
-/// leads to if it got the same inode number: there, only Linux 6.18 can tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Netns {
-    pub(crate) dev: u64,
-    pub(crate) ino: u64,
-    pub(crate) cookie: u64,
-    /// Changes with a replacement; 0 where `cookie` says it all.
-    pub(crate) stamp: u64,
-}
-
-impl Netns {
-    /// The device number of the namespace's file (`st_dev`).
-    pub fn dev(&self) -> u64 {
-        self.dev
-    }
-
-    /// The inode number of the namespace's file (`st_ino`), the one in `net:[…]`.
-    pub fn ino(&self) -> u64 {
-        self.ino
-    }
-
-    /// The number that the kernel never reuses (`NS_GET_ID`, `SO_NETNS_COOKIE`), on Linux 6.18 and later.
-    pub fn cookie(&self) -> Option<u64> {
-        (self.cookie != 0).then_some(self.cookie)
-    }
-}
-
 /// What happened. The order in which a watcher tells these is fixed: see [the grammar](crate#the-grammar).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -218,6 +188,8 @@ pub struct Event {
     pub(crate) kind: EventKind,
     pub(crate) replayed: bool,
     pub(crate) time: Duration,
+    /// The directory that the name is in.
+    pub(crate) dir: Option<Arc<CStr>>,
 }
 
 impl Event {
@@ -247,6 +219,24 @@ impl Event {
         }
     }
 
+    /// The path of the name: the watched directory and the name.
+    ///
+    /// ```
+    /// use nswatch::{Options, Watcher};
+    ///
+    /// # let dir = std::env::temp_dir().join(format!("nswatch-doc-path-{}", std::process::id()));
+    /// # std::fs::create_dir(&dir)?;
+    /// # std::fs::write(dir.join("blue"), "")?;
+    /// let event = Watcher::named(&Options::new().dir(&dir)?)?.next().unwrap()?;
+    /// assert_eq!(event.path(), Some(dir.join("blue")));
+    /// # std::fs::remove_dir_all(&dir)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn path(&self) -> Option<PathBuf> {
+        let dir = self.dir.as_ref()?;
+        Some(Path::new(OsStr::from_bytes(dir.to_bytes())).join(self.name()?))
+    }
+
     /// The namespace that a `Ready` announces.
     pub fn netns(&self) -> Option<&Netns> {
         match &self.kind {
@@ -264,7 +254,7 @@ impl fmt::Display for Event {
             write!(f, " {name}")?;
         }
         if let Some(netns) = self.netns() {
-            write!(f, " net:[{}]", netns.ino())?;
+            write!(f, " {netns}")?;
         }
         if let EventKind::NsidNew { nsid, origin, .. } | EventKind::NsidDel { nsid, origin } = self.kind {
             write!(f, " {nsid}")?;

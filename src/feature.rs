@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::error::{Doing, Result, is_shortage};
-use crate::{named, nsid};
+use crate::{named, netns, nsid};
 
 /// Something that makes watchers better where it is there, and that they do without where it is not.
 ///
@@ -70,10 +70,10 @@ impl Feature {
         let tried = match self {
             Self::MountEvents => named::mounts::try_events(),
             Self::MountPoll => named::mounts::try_poll(),
-            Self::Cookie => named::probe::try_own().map(|own| own.has_cookie),
-            Self::MountId => named::probe::try_own().map(|own| own.has_mount_id),
-            Self::NsHandles => named::probe::try_own().map(|own| own.by_handle),
-            Self::Statmount => named::probe::try_statmount(),
+            Self::Cookie => netns::try_own().map(|own| own.has_cookie),
+            Self::MountId => netns::try_own().map(|own| own.has_mount_id),
+            Self::NsHandles => netns::try_own().map(|own| own.by_handle),
+            Self::Statmount => named::mounts::try_statmount(),
             Self::TargetNsid => nsid::channel::try_target(),
             Self::AllNsid => nsid::listener::try_all(),
         };

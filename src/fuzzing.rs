@@ -10,8 +10,9 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::event::{EventKind, Name, Netns};
+use crate::event::{EventKind, Name};
 use crate::named::{Named, Roster, State};
+use crate::netns::Netns;
 use crate::nsid::wire::{self, Attributes, Body, Header};
 use crate::options::Options;
 use crate::outbox::Outbox;
@@ -25,7 +26,7 @@ pub struct Names(Roster);
 impl Names {
     /// Each becomes a namespace. How many changes that makes.
     pub fn come(&mut self, names: &[CString]) -> usize {
-        let state = |cookie| State::Namespace(Netns { dev: 4, ino: 7, cookie, stamp: 0 });
+        let state = |cookie| State::Namespace(Netns::new(4, 7, cookie, 0));
         let changes = |(name, cookie): (&CString, u64)| {
             let appeared = self.0.appear(name).is_some();
             let ready = self.0.review(name, state(cookie)).is_some();

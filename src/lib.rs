@@ -147,6 +147,7 @@ mod error;
 mod event;
 mod feature;
 mod named;
+mod netns;
 pub mod nsid;
 mod options;
 mod outbox;
@@ -169,8 +170,9 @@ pub use channel::EventChannel;
 #[doc(no_inline)]
 pub use crossbeam_channel;
 pub use error::{Error, Result, explain};
-pub use event::{Event, EventKind, Name, Netns};
+pub use event::{Event, EventKind, Name};
 pub use feature::Feature;
+pub use netns::Netns;
 pub use options::{DEFAULT_DIR, Options, Policy, QUEUE_MAX};
 #[cfg(feature = "tokio")]
 pub use stream::EventStream;

@@ -4,6 +4,8 @@
 //! by a resync that was asked for, so it holds at most what one drain and those resyncs found.
 
 use std::collections::VecDeque;
+use std::ffi::CStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::{Event, EventKind};
@@ -25,6 +27,8 @@ pub(crate) struct Outbox {
     now: Duration,
     /// An `Overflow` has been pushed and its `Synced` not yet.
     overflown: bool,
+    /// The directory that the names of all events are in.
+    pub(crate) dir: Option<Arc<CStr>>,
     pub(crate) counters: Counters,
 }
 
@@ -45,7 +49,8 @@ impl Outbox {
     }
 
     pub(crate) fn push(&mut self, kind: EventKind, replayed: bool) {
-        self.forward(Event { kind, replayed, time: self.now });
+        let dir = self.dir.clone();
+        self.forward(Event { kind, replayed, time: self.now, dir });
     }
 
     /// Takes on an event as it is.

@@ -68,12 +68,12 @@ impl Picture {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Netns;
+    use crate::netns::Netns;
     use proptest::prelude::*;
 
     fn event() -> impl Strategy<Value = EventKind> {
         let name = || prop::sample::select(vec![c"a", c"b", c"c"]).prop_map(Name::new);
-        let netns = (1..3u64).prop_map(|cookie| Netns { dev: 4, ino: 7, cookie, stamp: 0 });
+        let netns = (1..3u64).prop_map(|cookie| Netns::new(4, 7, cookie, 0));
         let origin = || prop::option::of(0..2i32);
         prop_oneof![
             name().prop_map(EventKind::Created),

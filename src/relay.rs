@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use crate::error::{Doing, Error, Result};
 use crate::event::{Event, EventKind};
-use crate::named::Opener;
 use crate::options::{Options, Policy};
 use crate::outbox::Outbox;
 use crate::picture::Picture;
@@ -32,7 +31,6 @@ pub(crate) struct Relay {
     policy: Policy,
     /// What the consumer has been told.
     told: Picture,
-    opener: Option<Opener>,
     thread: Option<JoinHandle<()>>,
     /// Where the thread lives: a child of fork(2) has none to wait for, and locks that nobody will open.
     process: u32,
@@ -139,7 +137,6 @@ impl Relay {
             pending: AtomicU64::new(0),
         });
         epoll.add(shared.readable.as_fd()).doing("listen to an event descriptor")?;
-        let opener = watcher.opener();
         let reader = Reader {
             watcher,
             policy,
@@ -153,7 +150,6 @@ impl Relay {
             shared,
             policy,
             told: Picture::default(),
-            opener,
             thread: Some(thread.doing("start a thread")?),
             process: std::process::id(),
         })
@@ -256,10 +252,6 @@ impl Source for Relay {
     fn queued(&self) -> (u64, u64) {
         let state = self.shared.state();
         (state.queue.len() as u64, state.queued_max as u64)
-    }
-
-    fn opener(&self) -> Option<Opener> {
-        self.opener.clone()
     }
 }
 

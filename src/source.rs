@@ -1,7 +1,6 @@
 //! What the two kinds of watcher have in common, seen from the front.
 
 use crate::error::Result;
-use crate::named::Opener;
 use crate::outbox::Outbox;
 
 /// What a source leaves behind when it stops reading.
@@ -40,10 +39,5 @@ pub(crate) trait Source: Send {
     /// How many events it holds back for want of being asked, and the most it ever did.
     fn queued(&self) -> (u64, u64) {
         (0, 0)
-    }
-
-    /// What opens the namespaces that it announces, if it announces any.
-    fn opener(&self) -> Option<Opener> {
-        None
     }
 }

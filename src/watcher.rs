@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Doing, Error, Result};
 use crate::event::Event;
-use crate::named::{Named, Opener};
+use crate::named::Named;
 use crate::nsid::Nsid;
 use crate::options::Options;
 use crate::outbox::Outbox;
@@ -119,17 +119,15 @@ impl Watcher {
     fn relayed(self, options: &Options) -> Result<Self> {
         let Some((capacity, policy)) = options.queue else { return Ok(self) };
         let epoll = Arc::new(Epoll::new().doing("make an epoll descriptor")?);
+        let mut out = Outbox::default();
+        out.dir.clone_from(&self.out.dir);
         let relay = Relay::start(self, options, capacity, policy, &epoll)?;
-        Self::new(Box::new(relay), Outbox::default(), epoll)
+        Self::new(Box::new(relay), out, epoll)
     }
 
     /// What [`AsFd`] lends, to be kept.
     pub(crate) fn pollable(&self) -> Arc<Epoll> {
         Arc::clone(&self.epoll)
-    }
-
-    pub(crate) fn opener(&self) -> Option<Opener> {
-        self.source.opener()
     }
 
     /// Watches the ids that the kernel assigns to peers of the network namespace that the calling thread is in.
@@ -282,9 +280,9 @@ impl Watcher {
     /// # Ok::<(), nswatch::Error>(())
     /// ```
     pub fn open_netns(&self, ready: &Event) -> Result<OwnedFd> {
-        match self.opener() {
-            Some(opener) => opener.open(ready),
-            None => Err(Error::invalid("open the namespace", "a watcher of ids announces none")),
+        match ready.netns().zip(ready.path()) {
+            Some((netns, path)) => netns.open(Some(&path)),
+            None => Err(Error::invalid("open the network namespace", "the event announces none")),
         }
     }
 

@@ -203,7 +203,7 @@ fn errors_say_what_to_do() {
         (libc::ENOENT, "directory"),
         (libc::EINVAL, "relative"),
         (libc::ENOTRECOVERABLE, "close it"),
-        (libc::ESTALE, "another namespace"),
+        (libc::ESTALE, "another network namespace"),
         (libc::EINTR, "again"),
     ];
     for (errno, word) in words {

@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path};
+use std::sync::Arc;
 
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 
@@ -82,13 +83,14 @@ impl Location {
         OsStr::from_bytes(self.path.to_bytes())
     }
 
-    pub(crate) fn clone_path(&self) -> CString {
-        self.path.clone()
+    pub(crate) fn shared_path(&self) -> Arc<CStr> {
+        Arc::from(self.path.as_c_str())
     }
 
     /// The path of a name in the directory.
     pub(crate) fn path_of(&self, name: &CStr) -> CString {
-        join(&self.path, name)
+        // neither part contains a NUL
+        CString::from_vec_with_nul([self.path.to_bytes(), b"/", name.to_bytes_with_nul()].concat()).unwrap_or_default()
     }
 
     /// Whether there is something of this name in the directory, other than a directory.
@@ -163,12 +165,6 @@ impl Location {
     pub(crate) fn is_unmoved(&self) -> bool {
         self.place.is_some() && place(CWD, &self.path) == self.place
     }
-}
-
-/// The path of a name in a directory.
-pub(crate) fn join(dir: &CStr, name: &CStr) -> CString {
-    // neither part contains a NUL
-    CString::from_vec_with_nul([dir.to_bytes(), b"/", name.to_bytes_with_nul()].concat()).unwrap_or_default()
 }
 
 fn place(at: BorrowedFd<'_>, path: &CStr) -> Option<Place> {

@@ -9,7 +9,6 @@ mod ledger;
 mod location;
 mod mounted;
 pub(crate) mod mounts;
-pub(crate) mod probe;
 mod readiness;
 mod roster;
 pub(crate) mod wire;
@@ -24,14 +23,14 @@ use std::sync::Arc;
 use inotify::{EventMask, Inotify};
 
 use crate::error::{Doing, Error, Result, is_shortage};
-use crate::event::{Event, EventKind, Name};
+use crate::event::{EventKind, Name};
+use crate::netns::Probe;
 use crate::options::Options;
 use crate::outbox::Outbox;
 use crate::source::{Drained, Source};
 use crate::sys::{self, Epoll};
 use ledger::Ledger;
 use location::{Arrival, Location};
-use probe::Probe;
 use readiness::{Readiness, Tidings};
 pub(crate) use roster::{Roster, State, Transition};
 use wire::Notice;
@@ -111,6 +110,7 @@ impl Named {
             parent: options.parent,
             ended: false,
         };
+        out.dir = Some(this.location.shared_path());
         this.readiness.start()?;
         out.learned_now();
         let telling = if options.replay { Telling::Replayed } else { Telling::Silent };
@@ -369,10 +369,6 @@ impl Source for Named {
     fn pending(&self) -> u64 {
         self.ledger.roster().waiting().len() as u64
     }
-
-    fn opener(&self) -> Option<Opener> {
-        Some(Opener { dir: self.location.clone_path(), probe: self.probe })
-    }
 }
 
 impl Named {
@@ -380,31 +376,6 @@ impl Named {
         match self.ended {
             true => Err(Error::new(libc::ENOENT, "go on watching").on(self.location.as_os_str()).last()),
             false => Ok(()),
-        }
-    }
-}
-
-/// Opens the namespaces that events announced. Knows where the names are, and nothing of what happens to them.
-#[derive(Debug, Clone)]
-pub(crate) struct Opener {
-    dir: CString,
-    probe: Probe,
-}
-
-impl Opener {
-    pub(crate) fn open(&self, ready: &Event) -> Result<OwnedFd> {
-        let doing = "open the namespace";
-        let EventKind::Ready(name, netns) = ready.kind() else {
-            return Err(Error::invalid(doing, "the event is not one that announces a namespace"));
-        };
-        let opened = match self.probe.open(&location::join(&self.dir, name.as_c_str())) {
-            Err(error) if !is_shortage(&error) && error.kind() != io::ErrorKind::PermissionDenied => None,
-            opened => opened.doing_on(doing, name)?,
-        };
-        match opened {
-            Some((found, namespace)) if found == *netns => Ok(namespace),
-            Some(_) => Err(Error::new(libc::ESTALE, doing).on(name)),
-            None => Err(Error::new(libc::ENOENT, doing).on(name)),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use crate::error::{Doing, Result, is_shortage};
-use crate::sys::{self, Epoll, MountChange, MountGroup, MountPoll};
+use crate::sys::{self, CWD, Epoll, MountChange, MountGroup, MountPoll};
 
 /// Beyond so many changes, a look at all that matters is cheaper than one at each of them.
 const MANY: usize = 1000;
@@ -154,6 +154,12 @@ pub(crate) fn try_events() -> io::Result<bool> {
 /// Whether an AIO poll can be had.
 pub(crate) fn try_poll() -> io::Result<bool> {
     Means::poll().map(|_| true)
+}
+
+/// Whether a mount says what it is mounted on: that of /proc, which is within reach wherever this process is rooted.
+pub(crate) fn try_statmount() -> io::Result<bool> {
+    let proc = sys::stat(CWD, c"/proc/thread-self", 0).map_err(sys::proc_error)?;
+    Ok(matches!(proc.mount_id.map(sys::parent_mount).transpose()?, Some(Some(_))))
 }
 
 impl Means {

@@ -12,10 +12,10 @@ use super::ledger::Ledger;
 use super::location::Location;
 use super::mounted::Mounted;
 use super::mounts::{Heard, Mounts};
-use super::probe::{Found, Probe};
 use super::roster::State;
 use crate::error::{Doing, Result};
 use crate::event::Name;
+use crate::netns::{Found, Probe};
 use crate::outbox::Outbox;
 use crate::sys::{self, CWD, Epoll, MountChange};
 

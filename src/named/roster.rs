@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 
-use crate::event::{EventKind, Name, Netns};
+use crate::event::{EventKind, Name};
+use crate::netns::Netns;
 
 /// What a name is at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +62,7 @@ struct Entry {
 
 type Names = BTreeMap<Name, Entry>;
 
-const NO_NETNS: Netns = Netns { dev: 0, ino: 0, cookie: 0, stamp: 0 };
+const NO_NETNS: Netns = Netns::new(0, 0, 0, 0);
 
 /// Every name that exists, as far as it is known. Each is in one of the maps.
 #[derive(Debug, Default, PartialEq, Eq)]

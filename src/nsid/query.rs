@@ -3,16 +3,13 @@
 //!
 //! All need Linux 4.0, but for what is said at each.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path};
 
 use super::channel::{Channel, Listed, Listing, Refusal};
 use super::wire::Attributes;
 use crate::error::{Doing, Error, Result};
-use crate::options::DEFAULT_DIR;
-use crate::sys::{self, CWD};
+use crate::netns;
 
 const ASK: &str = "ask for a namespace id";
 const ASSIGN: &str = "assign a namespace id";
@@ -78,7 +75,7 @@ pub fn get_for_fd(namespace: impl AsFd) -> Result<Option<i32>> {
 /// ```
 pub fn get_for_name(name: impl AsRef<OsStr>) -> Result<Option<i32>> {
     let name = name.as_ref();
-    get_for_fd(open_for("ask for the id of the namespace", name)?).map_err(|error| error.on(name))
+    get_for_fd(netns::open_name("ask for the id of the namespace", name)?).map_err(|error| error.on(name))
 }
 
 /// Opens a named network namespace, to [`assign`] it an id.
@@ -87,9 +84,7 @@ pub fn get_for_name(name: impl AsRef<OsStr>) -> Result<Option<i32>> {
 /// is ever opened, so it does not wait for a FIFO. Needs /proc.
 ///
 /// # Errors
-/// `EINVAL`: `name` is empty, has `..` as a component or a NUL byte in it, or leads to something that is no network
-/// namespace. `ENOENT`, `EACCES`, `ENOTDIR`, `ENAMETOOLONG`, `ELOOP`: as in `open(2)`. `EMFILE`, `ENFILE`, `ENOMEM`:
-/// a limit was reached.
+/// As [`Netns::for_name`](crate::Netns::for_name).
 ///
 /// ```
 /// // nothing but a network namespace is opened
@@ -98,22 +93,7 @@ pub fn get_for_name(name: impl AsRef<OsStr>) -> Result<Option<i32>> {
 /// assert!(nswatch::nsid::open("/dev/null").is_err());
 /// ```
 pub fn open(name: impl AsRef<OsStr>) -> Result<OwnedFd> {
-    open_for("open the network namespace", name.as_ref())
-}
-
-fn open_for(doing: &'static str, name: &OsStr) -> Result<OwnedFd> {
-    let invalid = |why| Error::invalid(doing, why).on(name);
-    if name.is_empty() || Path::new(name).components().any(|part| part == Component::ParentDir) {
-        return Err(invalid("a name must not be empty, nor have .. as a component"));
-    }
-    let path = match name.as_bytes().contains(&b'/') {
-        true => Path::new(name).to_owned(),
-        false => Path::new(DEFAULT_DIR).join(name),
-    };
-    let path =
-        CString::new(path.as_os_str().as_bytes()).map_err(|_| invalid("a name must not have a NUL byte in it"))?;
-    let found = sys::open(CWD, &path, libc::O_PATH).doing_on(doing, name)?;
-    sys::net_namespace(found.as_fd()).doing_on(doing, name)?.ok_or_else(|| invalid("it is not a network namespace"))
+    netns::open_name("open the network namespace", name.as_ref())
 }
 
 /// Gives an open network namespace an id here, for as long as it lives; `None`: the lowest that is free. The id.

@@ -10,18 +10,20 @@ mod fanotify;
 mod files;
 mod mounts;
 mod netlink;
+mod nsfs;
+mod process;
 #[cfg(feature = "tokio")]
 mod reactor;
 
 pub(crate) use aio::MountPoll;
 pub(crate) use fanotify::{MountChange, MountGroup};
-pub(crate) use files::{
-    CWD, NSFS_MAGIC, filesystem_at, filesystem_of, handle, link_target, net_namespace, net_namespace_id, open, stat,
-};
+pub(crate) use files::{CWD, filesystem_of, link_target, open, stat};
 pub(crate) use mounts::parent_mount;
 pub(crate) use netlink::{
     MANY, bind, drops, receive, receive_buffer, receive_many, rtnetlink, send_to_kernel, set_option,
 };
+pub(crate) use nsfs::{cookie, handle, namespace_of_pidfd, open_by_cookie, reopen};
+pub(crate) use process::{is_proc_ours, is_process_of_others, pid_of_pidfd, sees_all_namespaces};
 #[cfg(feature = "tokio")]
 pub(crate) use reactor::Registration;
 

@@ -64,7 +64,7 @@ fn event_name(event: &EventKind) -> Option<&Name> {
 
 fn any_state() -> impl Strategy<Value = State> {
     // few of them, so that the same one is seen again and the same inode with another id
-    let netns = (1..3u64, 1..3u64).prop_map(|(ino, cookie)| Netns { dev: 4, ino, cookie, stamp: 0 });
+    let netns = (1..3u64, 1..3u64).prop_map(|(ino, cookie)| Netns::new(4, ino, cookie, 0));
     prop_oneof![Just(State::Absent), Just(State::Placeholder), netns.prop_map(State::Namespace)]
 }
 

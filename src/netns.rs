@@ -1,0 +1,393 @@
+//! Which network namespace is this? The identity of a namespace, how to open exactly that one, and whether it lives.
+//!
+//! Every source and every binding identifies namespaces by this module and by nothing else. Two ways lead to an
+//! identity. Since Linux 6.18 a file handle gives all of it in one system call, without opening anything. Before, or
+//! where a filter refuses handles, the namespace is opened for a moment, and nothing but a namespace is ever opened.
+//! Both ways give the same numbers. The module knows no event and no watcher.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path};
+use std::time::Duration;
+
+use crate::error::{Doing, Error, Result, errno_of, is_shortage};
+use crate::options::DEFAULT_DIR;
+use crate::sys::{self, CWD};
+
+/// Which network namespace: a value to keep, compare, send and use as a key.
+///
+/// It holds no descriptor and keeps nothing alive. It means something on this host until the host reboots.
+///
+/// From Linux 6.18 on, two values are equal exactly if they are the same namespace, however they were obtained. Before,
+/// the kernel has no number for a namespace that it never reuses: compare with [`same`](Self::same), which uses what
+/// both values have.
+///
+/// ```
+/// use nswatch::Netns;
+///
+/// let own = Netns::for_pid(std::process::id() as i32)?;
+/// assert!(own.same(&Netns::for_name("/proc/self/ns/net")?));
+/// assert!(own.same(&Netns::new(own.dev(), own.ino(), own.cookie().unwrap_or(0), own.stamp().unwrap_or(0))));
+/// # Ok::<(), nswatch::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Netns {
+    dev: u64,
+    ino: u64,
+    cookie: u64,
+    stamp: u64,
+}
+
+/// A network namespace that a path leads to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found {
+    pub(crate) netns: Netns,
+    /// The never-reused id of the mount that the path ends on (Linux 6.8).
+    pub(crate) mount_id: Option<u64>,
+}
+
+impl Netns {
+    /// Puts an identity together again from its numbers; 0 is "none" for the cookie and the stamp.
+    pub const fn new(dev: u64, ino: u64, cookie: u64, stamp: u64) -> Self {
+        Self { dev, ino, cookie, stamp }
+    }
+
+    /// The device number of the namespace's file (`st_dev`).
+    pub fn dev(&self) -> u64 {
+        self.dev
+    }
+
+    /// The inode number of the namespace's file (`st_ino`), the one in `net:[…]`. The kernel recycles these numbers.
+    pub fn ino(&self) -> u64 {
+        self.ino
+    }
+
+    /// The number that the kernel never reuses (`NS_GET_ID`, `SO_NETNS_COOKIE`), on Linux 6.18 and later.
+    pub fn cookie(&self) -> Option<u64> {
+        (self.cookie != 0).then_some(self.cookie)
+    }
+
+    /// Where there is no cookie and a mount pins the inode, as with a name: the inode's change time in nanoseconds, which
+    /// tells this namespace from a later one with the same inode number.
+    pub fn stamp(&self) -> Option<u64> {
+        (self.stamp != 0).then_some(self.stamp)
+    }
+
+    /// Identifies an open network namespace. An `O_PATH` descriptor will do.
+    ///
+    /// # Errors
+    /// `EBADF`: it is not open. `EINVAL`: it is no namespace. `EPROTOTYPE`: it is a namespace of another kind. `EMFILE`,
+    /// `ENFILE`, `ENOMEM`: a limit was reached. `EOPNOTSUPP`: /proc is not mounted, or not that of this process.
+    ///
+    /// ```
+    /// use nswatch::Netns;
+    ///
+    /// let own = std::fs::File::open("/proc/self/ns/net")?;
+    /// assert_eq!(Netns::for_fd(&own)?, Netns::for_pid(std::process::id() as i32)?);
+    /// assert!(Netns::for_fd(std::io::stdin()).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn for_fd(fd: impl AsFd) -> Result<Self> {
+        identify(fd.as_fd()).map(|found| found.netns).map_err(|error| match error.raw_os_error() {
+            Some(libc::ENODEV) => Error::invalid(IDENTIFY, "the descriptor is not that of a namespace"),
+            _ => Error::new(errno_of(&error), IDENTIFY),
+        })
+    }
+
+    /// Identifies the network namespace of a process, or of a thread, of the caller's pid namespace.
+    ///
+    /// # Errors
+    /// `EINVAL`: `pid` is not positive. `ESRCH`: no such process, or it has ended. `EACCES`: the process belongs to
+    /// somebody else, and `CAP_SYS_PTRACE` over it is missing (see ptrace(2), `PTRACE_MODE_READ_FSCREDS`).
+    /// `EOPNOTSUPP`: /proc is not mounted, or not that of this process. `EMFILE`, `ENFILE`, `ENOMEM`: a limit was
+    /// reached.
+    ///
+    /// ```
+    /// assert_eq!(nswatch::Netns::for_pid(0).unwrap_err().errno(), 22); // EINVAL
+    /// ```
+    pub fn for_pid(pid: i32) -> Result<Self> {
+        let namespace = open_for_pid(pid).map_err(|error| of_process(error).on(format!("of process {pid}")))?;
+        Self::for_fd(namespace)
+    }
+
+    /// Identifies the network namespace of the process that a pidfd refers to: unlike a pid, it is never reused.
+    ///
+    /// By `PIDFD_GET_NET_NAMESPACE` (Linux 6.11), before that by /proc.
+    ///
+    /// # Errors
+    /// `EBADF`: it is no pidfd. `ESRCH`: the process has ended. Otherwise as [`for_pid`](Self::for_pid).
+    pub fn for_pidfd(pidfd: impl AsFd) -> Result<Self> {
+        Self::for_fd(open_for_pidfd(pidfd.as_fd()).map_err(of_process)?)
+    }
+
+    /// Identifies a named network namespace: `name` is a name in `/run/netns`, as `ip netns` makes them; if it has a `/`
+    /// in it, a path.
+    ///
+    /// The error also says why a name is not usable. Nothing but a namespace is opened, so this neither waits for a FIFO
+    /// nor sets off a device or an automount at the end of the path.
+    ///
+    /// # Errors
+    /// `ENOENT`: nothing is there, or a dangling link. `ENODEV`: a file on which no network namespace is mounted (yet).
+    /// `EPROTOTYPE`: a namespace of another kind. `EINVAL`: `name` is empty, has `..` as a component or a NUL byte in it.
+    /// `EACCES`, `ELOOP`, `ENOTDIR`, `ENAMETOOLONG`: as in `open(2)`. `EMFILE`, `ENFILE`, `ENOMEM`: a limit was reached.
+    /// `EOPNOTSUPP`: /proc is not mounted, or not that of this process.
+    ///
+    /// ```
+    /// use nswatch::Netns;
+    ///
+    /// assert!(Netns::for_name("/proc/self/ns/net").is_ok());
+    /// assert_eq!(Netns::for_name("/dev/null").unwrap_err().errno(), 19); // ENODEV
+    /// assert_eq!(Netns::for_name("/proc/self/ns/uts").unwrap_err().errno(), 91); // EPROTOTYPE
+    /// ```
+    pub fn for_name(name: impl AsRef<OsStr>) -> Result<Self> {
+        let name = name.as_ref();
+        let namespace = open_name(IDENTIFY, name)?;
+        Self::for_fd(namespace).map_err(|error| error.on(name))
+    }
+
+    /// Opens exactly this namespace. `path`: where it may be found; `None`: by its cookie alone, wherever it is.
+    ///
+    /// The descriptor is close-on-exec, and keeps the namespace alive.
+    ///
+    /// # Errors
+    /// `ENOENT`: it is dead, or `path` does not lead to a network namespace. `ESTALE`: `path` leads to another one.
+    /// `EACCES`: `path` may not be searched. `EINVAL`: `path` has a NUL byte in it. `EPERM`: to open it by its cookie
+    /// takes `CAP_SYS_ADMIN`, in the initial user and pid namespaces to be sure that it is dead. `EOPNOTSUPP`: it has no
+    /// cookie (before Linux 6.18), so that a path is needed. `EMFILE`, `ENFILE`, `ENOMEM`: a limit was reached.
+    ///
+    /// From Linux 7.0 on, a namespace that only sockets keep is not found by its cookie.
+    pub fn open(&self, path: Option<&Path>) -> Result<OwnedFd> {
+        match path {
+            Some(path) => self.open_at(path),
+            None => self.open_by_cookie(),
+        }
+    }
+
+    fn open_at(&self, path: &Path) -> Result<OwnedFd> {
+        let terminated = CString::new(path.as_os_str().as_bytes())
+            .map_err(|_| Error::invalid(OPEN, "the path has a NUL byte in it").on(path))?;
+        let opened = open_path(CWD, &terminated).and_then(|fd| Ok((identify_open(fd.as_fd())?.netns, fd)));
+        match opened {
+            Ok((netns, namespace)) if self.same(&netns) => Ok(namespace),
+            Ok(_) => Err(Error::new(libc::ESTALE, OPEN).on(path)),
+            Err(error) if is_shortage(&error) || error.kind() == io::ErrorKind::PermissionDenied => {
+                Err(error).doing_on(OPEN, path)
+            }
+            Err(_) => Err(Error::new(libc::ENOENT, OPEN).on(path)),
+        }
+    }
+
+    fn open_by_cookie(&self) -> Result<OwnedFd> {
+        let refused = |errno, why| Err(Error::new(errno, OPEN).because(why).on(self.to_string()));
+        // an inode number of nsfs has 32 bits
+        let (Some(cookie), Ok(ino)) = (self.cookie(), u32::try_from(self.ino)) else {
+            return refused(libc::EOPNOTSUPP, "it has no cookie (before Linux 6.18): a path to it is needed");
+        };
+        match sys::open_by_cookie(cookie, ino) {
+            Ok(namespace) => Ok(namespace),
+            Err(error) => match errno_of(&error) {
+                // the kernel says so of a dead one, and of one that is out of our reach
+                libc::ESTALE if sys::sees_all_namespaces() => refused(libc::ENOENT, "it is dead"),
+                libc::ESTALE | libc::EPERM => refused(
+                    libc::EPERM,
+                    "it is dead, or out of reach: to know takes CAP_SYS_ADMIN in the initial user and pid namespaces",
+                ),
+                libc::EBADF | libc::EINVAL | libc::EOPNOTSUPP | libc::ENOSYS => {
+                    refused(libc::EOPNOTSUPP, "opening by cookie needs Linux 6.18, and a filter that permits it")
+                }
+                _ => Err(error).doing_on(OPEN, self.to_string()),
+            },
+        }
+    }
+
+    /// Whether two identities are of the same namespace: by cookie where both have one; else by device and inode, and by
+    /// the stamps where both have one.
+    pub fn same(&self, other: &Self) -> bool {
+        match (self.cookie(), other.cookie()) {
+            (Some(cookie), Some(others)) => cookie == others,
+            _ => {
+                let stamps = self.stamp().zip(other.stamp());
+                (self.dev, self.ino) == (other.dev, other.ino) && stamps.is_none_or(|(stamp, others)| stamp == others)
+            }
+        }
+    }
+
+    /// Whether the namespace lives: a process, a mount, a descriptor or a socket keeps it. The answer is `false` only
+    /// where the kernel's answer is certain.
+    ///
+    /// # Errors
+    /// `EPERM`, `EOPNOTSUPP`: it cannot be known here, as with [`open`](Self::open) by cookie. `EMFILE`, `ENFILE`,
+    /// `ENOMEM`: a limit was reached.
+    ///
+    /// From Linux 7.0 on, a namespace that only sockets keep counts as dead.
+    pub fn is_alive(&self) -> Result<bool> {
+        match self.open_by_cookie() {
+            Ok(_) => Ok(true),
+            Err(error) if error.errno() == libc::ENOENT => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl std::fmt::Display for Netns {
+    /// As /proc and other tools write it: `net:[4026531840]`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "net:[{}]", self.ino)
+    }
+}
+
+const IDENTIFY: &str = "identify the network namespace";
+const OPEN: &str = "open the network namespace";
+
+/// Opens a named network namespace: see [`Netns::for_name`].
+pub(crate) fn open_name(doing: &'static str, name: &OsStr) -> Result<OwnedFd> {
+    let invalid = |why| Error::invalid(doing, why).on(name);
+    if name.is_empty() || Path::new(name).components().any(|part| part == Component::ParentDir) {
+        return Err(invalid("a name must not be empty, nor have .. as a component"));
+    }
+    let path = match name.as_bytes().contains(&b'/') {
+        true => Path::new(name).to_owned(),
+        false => Path::new(DEFAULT_DIR).join(name),
+    };
+    let path =
+        CString::new(path.as_os_str().as_bytes()).map_err(|_| invalid("a name must not have a NUL byte in it"))?;
+    open_path(CWD, &path).doing_on(doing, name)
+}
+
+/// Opens what a path leads to, if it is a network namespace: see [`sys::reopen`].
+fn open_path(at: BorrowedFd<'_>, path: &CStr) -> io::Result<OwnedFd> {
+    sys::reopen(sys::open(at, path, libc::O_PATH)?.as_fd())
+}
+
+/// Opens the network namespace of a process.
+pub(crate) fn open_for_pid(pid: i32) -> io::Result<OwnedFd> {
+    if pid <= 0 {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    // its numbers are those of another pid namespace otherwise
+    if !sys::is_proc_ours() {
+        return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+    }
+    let path = CString::new(format!("/proc/{pid}/ns/net"))?;
+    open_path(CWD, &path).map_err(|error| match error.raw_os_error() {
+        // a mount option of /proc hides it, or there is none
+        Some(libc::ENOENT) if sys::is_process_of_others(pid) => io::Error::from_raw_os_error(libc::EACCES),
+        Some(libc::ENOENT) => io::Error::from_raw_os_error(libc::ESRCH),
+        _ => error,
+    })
+}
+
+/// Opens the network namespace of the process that a pidfd refers to.
+pub(crate) fn open_for_pidfd(pidfd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    match sys::namespace_of_pidfd(pidfd) {
+        // Linux 6.11 has it
+        Err(error) if matches!(errno_of(&error), libc::ENOTTY | libc::EINVAL | libc::EOPNOTSUPP | libc::ENOSYS) => {}
+        opened => return opened,
+    }
+    let Some(pid) = sys::pid_of_pidfd(pidfd)? else { return Err(io::Error::from_raw_os_error(libc::EBADF)) };
+    let namespace = open_for_pid(pid)?;
+    // a process that has not ended by now had its pid all the time
+    match sys::poll_readable(pidfd, Some(Duration::ZERO))? {
+        true => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+        false => Ok(namespace),
+    }
+}
+
+/// Why the namespace of a process could not be opened.
+pub(crate) fn of_process(error: io::Error) -> Error {
+    let refused = |errno, why| Error::new(errno, IDENTIFY).because(why);
+    match errno_of(&error) {
+        libc::EACCES | libc::EPERM => {
+            refused(libc::EACCES, "the process belongs to somebody else, and CAP_SYS_PTRACE over it is missing")
+        }
+        libc::EBADF => refused(libc::EBADF, "the descriptor is not open, or no pidfd"),
+        libc::EINVAL => refused(libc::EINVAL, "a pid is a positive number"),
+        errno => Error::new(errno, IDENTIFY),
+    }
+}
+
+/// Identifies what a descriptor refers to.
+fn identify(fd: BorrowedFd<'_>) -> io::Result<Found> {
+    identify_open(sys::reopen(fd)?.as_fd())
+}
+
+/// Identifies an open network namespace.
+fn identify_open(namespace: BorrowedFd<'_>) -> io::Result<Found> {
+    let stat = sys::stat(namespace, c"", 0)?;
+    let cookie = match sys::cookie(namespace) {
+        Err(error) if is_shortage(&error) => return Err(error),
+        cookie => cookie.unwrap_or(0),
+    };
+    // The inode was made after the last one of the same number had gone. That says something only while a mount pins it:
+    // of /proc/PID/ns/net the kernel makes another one at any time. The id of the mount will not do, since binding the
+    // directory onto itself gives each name another one.
+    let stamp = if cookie == 0 && stat.is_mount_root { stat.ctime_ns } else { 0 };
+    Ok(Found { netns: Netns { dev: stat.dev, ino: stat.ino, cookie, stamp }, mount_id: stat.mount_id })
+}
+
+/// How this kernel and its filters permit to look at a path. Found out by trying, once a watcher.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Probe {
+    /// File handles work; namespaces are on this device.
+    Handles { dev: u64 },
+    /// They do not: names are opened.
+    Opens,
+}
+
+/// The namespace that the calling thread is in.
+const OWN: &CStr = c"/proc/thread-self/ns/net";
+
+/// What probing the own namespace shows of this kernel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trial {
+    pub(crate) by_handle: bool,
+    pub(crate) has_cookie: bool,
+    pub(crate) has_mount_id: bool,
+}
+
+/// Probes the own namespace.
+pub(crate) fn try_own() -> io::Result<Trial> {
+    let probe = Probe::detect();
+    // where the own namespace is not found, /proc is not there
+    let found = probe.look(CWD, OWN)?.ok_or_else(|| io::Error::from_raw_os_error(libc::EOPNOTSUPP))?;
+    Ok(Trial {
+        by_handle: matches!(probe, Probe::Handles { .. }),
+        has_cookie: found.netns.cookie != 0,
+        has_mount_id: found.mount_id.is_some(),
+    })
+}
+
+impl Probe {
+    pub(crate) fn detect() -> Self {
+        match (sys::handle(CWD, OWN), sys::stat(CWD, OWN, 0)) {
+            (Ok(Some(handle)), Ok(stat)) if u64::from(handle.ino) == stat.ino => Self::Handles { dev: stat.dev },
+            _ => Self::Opens,
+        }
+    }
+
+    /// The network namespace that `path` leads to; `None` if it leads to anything else or nowhere.
+    ///
+    /// Fails only where the answer could not be had just now.
+    pub(crate) fn look(&self, at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<Found>> {
+        let answer = match *self {
+            Self::Handles { dev } => by_handle(at, path, dev),
+            Self::Opens => open_path(at, path).and_then(|namespace| identify_open(namespace.as_fd())).map(Some),
+        };
+        match answer {
+            Err(error) if is_shortage(&error) => Err(error),
+            // it leads nowhere, or not for us
+            Err(_) => Ok(None),
+            found => found,
+        }
+    }
+}
+
+fn by_handle(at: BorrowedFd<'_>, path: &CStr, dev: u64) -> io::Result<Option<Found>> {
+    let found = sys::handle(at, path)?.filter(|handle| handle.ns_type == libc::CLONE_NEWNET as u32);
+    Ok(found.map(|handle| Found {
+        netns: Netns { dev, ino: handle.ino.into(), cookie: handle.cookie, stamp: 0 },
+        mount_id: Some(handle.mount_id),
+    }))
+}

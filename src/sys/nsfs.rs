@@ -1,0 +1,135 @@
+//! Namespaces as files: of nsfs, by path, by file handle, by pidfd.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::ioctl::opcode;
+
+use super::{CWD, check, filesystem_of, open, owned, proc_error, proc_path};
+
+/// `f_type` of the filesystem whose files are namespaces, and of the one whose files are processes (Linux 6.9).
+const NSFS_MAGIC: i64 = 0x6e73_6673;
+const PIDFS_MAGIC: i64 = 0x5049_4446;
+
+/// What a file handle of a namespace says about it (`struct nsfs_file_handle`, Linux 6.18).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Handle {
+    pub(crate) cookie: u64,
+    pub(crate) ns_type: u32,
+    pub(crate) ino: u32,
+    /// The never-reused id of the mount that the path ends on.
+    pub(crate) mount_id: u64,
+}
+
+const FILEID_NSFS: libc::c_int = 0xf1;
+const AT_HANDLE_MNT_ID_UNIQUE: libc::c_int = 1;
+/// Stands for nsfs where open_by_handle_at(2) takes a descriptor of a mount (Linux 6.18).
+const FD_NSFS_ROOT: libc::c_int = -10003;
+/// The kernel's MAX_HANDLE_SZ.
+const MAX_HANDLE: usize = 128;
+/// The size of a handle of nsfs.
+const NSFS_HANDLE: usize = 16;
+
+/// `struct file_handle`.
+#[repr(C, align(8))]
+struct HandleBuffer {
+    bytes: libc::c_uint,
+    kind: libc::c_int,
+    data: [u8; MAX_HANDLE],
+}
+
+/// Finds out in one call, without opening anything, whether a path leads to a namespace and to which one.
+///
+/// `None`: to something else. Before Linux 6.18 no namespace has such a handle.
+pub(crate) fn handle(at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<Handle>> {
+    let mut buffer = HandleBuffer { bytes: MAX_HANDLE as libc::c_uint, kind: 0, data: [0; MAX_HANDLE] };
+    let mut mount_id = 0u64;
+    let flags = libc::AT_SYMLINK_FOLLOW | libc::AT_EMPTY_PATH | AT_HANDLE_MNT_ID_UNIQUE;
+    // SAFETY: the buffer has the layout of `struct file_handle` with the room that `bytes` states; with
+    // AT_HANDLE_MNT_ID_UNIQUE the mount id is written as 64 bits, without it (older kernels) the call fails.
+    let rc = unsafe {
+        libc::syscall(
+            libc::SYS_name_to_handle_at,
+            at.as_raw_fd(),
+            path.as_ptr(),
+            std::ptr::from_mut(&mut buffer),
+            &mut mount_id,
+            flags,
+        )
+    };
+    if rc < 0 {
+        let error = io::Error::last_os_error();
+        return match error.raw_os_error() {
+            // a filesystem whose files have no handles is not nsfs
+            Some(libc::EOPNOTSUPP | libc::EOVERFLOW) => Ok(None),
+            _ => Err(error),
+        };
+    }
+    if buffer.kind != FILEID_NSFS || (buffer.bytes as usize) < NSFS_HANDLE {
+        return Ok(None);
+    }
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = buffer.data;
+    Ok(Some(Handle {
+        cookie: u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+        ns_type: u32::from_ne_bytes([i, j, k, l]),
+        ino: u32::from_ne_bytes([m, n, o, p]),
+        mount_id,
+    }))
+}
+
+/// Opens the network namespace with this cookie and inode number, wherever it is. `ESTALE`: it is dead, or it is out of
+/// reach of this process. `EBADF`, `EINVAL`, `EOPNOTSUPP`: before Linux 6.18.
+pub(crate) fn open_by_cookie(cookie: u64, ino: u32) -> io::Result<OwnedFd> {
+    let mut buffer = HandleBuffer { bytes: NSFS_HANDLE as libc::c_uint, kind: FILEID_NSFS, data: [0; MAX_HANDLE] };
+    let parts = [&cookie.to_ne_bytes()[..], &(libc::CLONE_NEWNET as u32).to_ne_bytes(), &ino.to_ne_bytes()].concat();
+    for (byte, value) in buffer.data.iter_mut().zip(parts) {
+        *byte = value;
+    }
+    // SAFETY: the buffer has the layout of `struct file_handle`, with at least the bytes that it states.
+    owned(unsafe {
+        libc::syscall(
+            libc::SYS_open_by_handle_at,
+            FD_NSFS_ROOT,
+            std::ptr::from_mut(&mut buffer),
+            libc::O_RDONLY | libc::O_CLOEXEC,
+        )
+    } as libc::c_int)
+}
+
+/// Opens what `fd` (any descriptor, `O_PATH` too) refers to, if it is a network namespace.
+///
+/// `ENODEV`: it is no namespace; `EPROTOTYPE`: it is one of another kind. Opens nothing but a file of nsfs, so it cannot
+/// block on a FIFO or set off a device.
+pub(crate) fn reopen(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    if filesystem_of(fd)? != NSFS_MAGIC {
+        return Err(io::Error::from_raw_os_error(libc::ENODEV));
+    }
+    let path = CString::new(proc_path(fd))?;
+    let namespace = open(CWD, &path, libc::O_RDONLY).map_err(proc_error)?;
+    // SAFETY: NS_GET_NSTYPE takes no argument.
+    let ns_type = check(unsafe { libc::ioctl(namespace.as_raw_fd(), opcode::none(0xb7, 3) as libc::Ioctl) })?;
+    match ns_type {
+        libc::CLONE_NEWNET => Ok(namespace),
+        _ => Err(io::Error::from_raw_os_error(libc::EPROTOTYPE)),
+    }
+}
+
+/// The cookie of an open namespace. Fails with `ENOTTY` before Linux 6.18.
+pub(crate) fn cookie(namespace: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut id = 0u64;
+    let request = opcode::read::<u64>(0xb7, 13) as libc::Ioctl;
+    // SAFETY: NS_GET_ID writes a 64-bit number.
+    check(unsafe { libc::ioctl(namespace.as_raw_fd(), request, &mut id) })?;
+    Ok(id)
+}
+
+/// Opens the network namespace of a process by its pidfd (Linux 6.11). `ENOTTY`: `pidfd` is none, or the kernel is older.
+pub(crate) fn namespace_of_pidfd(pidfd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    // another file may take the same request for something else
+    if filesystem_of(pidfd)? != PIDFS_MAGIC {
+        return Err(io::Error::from_raw_os_error(libc::ENOTTY));
+    }
+    // SAFETY: PIDFD_GET_NET_NAMESPACE takes no argument.
+    owned(unsafe { libc::ioctl(pidfd.as_raw_fd(), opcode::none(0xff, 4) as libc::Ioctl, 0) })
+}

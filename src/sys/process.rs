@@ -1,0 +1,44 @@
+//! Processes, and what this one may see.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use rustix::thread::{CapabilitySet, capabilities};
+
+use super::{CWD, proc_error, stat};
+
+/// The inode numbers of the initial user and pid namespaces, which the kernel fixes.
+const INITIAL: [(&std::ffi::CStr, u64); 2] =
+    [(c"/proc/thread-self/ns/user", 0xefff_fffd), (c"/proc/thread-self/ns/pid", 0xefff_fffc)];
+
+/// Whether the calling thread can open every namespace of the host by its cookie: `CAP_SYS_ADMIN` in the initial user and
+/// pid namespaces. Where that cannot be found out: no.
+pub(crate) fn sees_all_namespaces() -> bool {
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
+        && INITIAL.iter().all(|(path, ino)| stat(CWD, path, 0).is_ok_and(|stat| stat.ino == *ino))
+}
+
+/// Whether /proc is mounted and numbers processes as this one does.
+pub(crate) fn is_proc_ours() -> bool {
+    std::fs::read_link("/proc/self").is_ok_and(|link| link.as_os_str() == std::process::id().to_string().as_str())
+}
+
+/// Whether there is a process of this number that this one may not even signal.
+pub(crate) fn is_process_of_others(pid: i32) -> bool {
+    // SAFETY: no pointers; signal 0 is never sent.
+    let rc = unsafe { libc::kill(pid, 0) };
+    rc < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+}
+
+/// The pid of the process that a pidfd refers to. `None`: the descriptor is no pidfd. `ESRCH`: the process has ended;
+/// `EACCES`: it is in a pid namespace that cannot be seen from here.
+pub(crate) fn pid_of_pidfd(pidfd: BorrowedFd<'_>) -> io::Result<Option<i32>> {
+    let info =
+        std::fs::read_to_string(format!("/proc/thread-self/fdinfo/{}", pidfd.as_raw_fd())).map_err(proc_error)?;
+    match info.lines().find_map(|line| line.strip_prefix("Pid:")).map(|pid| pid.trim().parse()) {
+        None => Ok(None),
+        Some(Ok(pid @ 1..)) => Ok(Some(pid)),
+        Some(Ok(0)) => Err(io::Error::from_raw_os_error(libc::EACCES)),
+        Some(_) => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+    }
+}
