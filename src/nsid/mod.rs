@@ -34,7 +34,9 @@ use sockets::{Heard, Kernel, Sockets};
 use truth::{Inquiry, Peer};
 use wire::{Attributes, Body};
 
-pub use query::{assign, get_for_fd, get_for_name, get_for_pid, list, open, translate};
+pub use query::{
+    assign, get_as_seen_from, get_for_fd, get_for_name, get_for_pid, get_for_pidfd, list, open, translate,
+};
 
 /// How many notifications one drain reads before it tells what they say.
 const BATCH: usize = 512;

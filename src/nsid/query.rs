@@ -4,12 +4,14 @@
 //! All need Linux 4.0, but for what is said at each.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use super::channel::{Channel, Listed, Listing, Refusal};
 use super::wire::Attributes;
+use crate::all::census;
 use crate::error::{Doing, Error, Result};
-use crate::netns;
+use crate::netns::{self, Netns};
+use crate::sys;
 
 const ASK: &str = "ask for a namespace id";
 const ASSIGN: &str = "assign a namespace id";
@@ -76,6 +78,91 @@ pub fn get_for_fd(namespace: impl AsFd) -> Result<Option<i32>> {
 pub fn get_for_name(name: impl AsRef<OsStr>) -> Result<Option<i32>> {
     let name = name.as_ref();
     get_for_fd(netns::open_name("ask for the id of the namespace", name)?).map_err(|error| error.on(name))
+}
+
+/// The id that the network namespace of the process behind a pidfd has here; `None` if it has none.
+///
+/// # Errors
+/// As [`Netns::for_pidfd`]; and `ENOBUFS`: a limit was reached.
+pub fn get_for_pidfd(pidfd: impl AsFd) -> Result<Option<i32>> {
+    get_for_fd(netns::open_for_pidfd(pidfd.as_fd()).map_err(netns::of_process)?)
+}
+
+/// The id that the network namespace `namespace` has in the namespace `place`, whatever namespace the calling thread is
+/// in; `None` if it has none there.
+///
+/// Where `place` is that of the calling thread, this takes no privilege. Else the kernel is asked by the id that `place`
+/// has here, which takes `CAP_NET_ADMIN` over it (Linux 5.0); where it has none, or that is refused, a thread that lives
+/// for this call goes there, which takes `CAP_SYS_ADMIN` here and over `place`.
+///
+/// # Errors
+/// `EINVAL`: a descriptor is not that of a network namespace. `EPERM`: the privileges above are missing. `EAGAIN`:
+/// `RLIMIT_NPROC` prevents starting the thread. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached.
+///
+/// ```
+/// use nswatch::nsid;
+///
+/// let own = nsid::open("/proc/thread-self/ns/net")?;
+/// assert_eq!(nsid::get_as_seen_from(&own, &own)?, nsid::get_for_fd(&own)?);
+/// # Ok::<(), nswatch::Error>(())
+/// ```
+pub fn get_as_seen_from(place: impl AsFd, namespace: impl AsFd) -> Result<Option<i32>> {
+    let (place, namespace) = (place.as_fd(), namespace.as_fd());
+    if Netns::for_fd(place)?.same(&netns::of_calling_thread().doing(ASK)?) {
+        return get_for_fd(namespace);
+    }
+    if let Some(target) = get_for_fd(place)? {
+        let fd = Some(namespace.as_raw_fd().unsigned_abs());
+        let question = Attributes { fd, target: Some(target), ..Attributes::default() };
+        if let Ok(nsid) = channel(ASK)?.checked().get(question) {
+            return Ok(nsid);
+        }
+    }
+    ask_from(place, namespace)
+}
+
+/// Has a thread go to `place` and ask there.
+fn ask_from(place: BorrowedFd<'_>, namespace: BorrowedFd<'_>) -> Result<Option<i32>> {
+    let ask = || {
+        sys::enter_net_namespace(place).doing("enter the network namespace to ask in")?;
+        get_for_fd(namespace)
+    };
+    std::thread::scope(|scope| {
+        let thread =
+            sys::without_signals(|| std::thread::Builder::new().name("nswatch".into()).spawn_scoped(scope, ask));
+        let panicked = |_| Err(Error::new(libc::ENOTRECOVERABLE, ASK));
+        thread.doing("start a thread")?.join().unwrap_or_else(panicked)
+    })
+}
+
+impl Netns {
+    /// Identifies the network namespace that has an id in the namespace of the calling thread, by going through
+    /// [all that can be seen](crate::census).
+    ///
+    /// # Errors
+    /// `EINVAL`: `nsid` is negative. `ENOENT`: no namespace has the id, or the one that has it cannot be seen. `ENOBUFS`:
+    /// a limit was reached; and as [`census`](crate::census).
+    pub fn for_nsid(nsid: i32) -> Result<Self> {
+        const FIND: &str = "find the network namespace with the nsid";
+        let error = |errno| Error::new(errno, FIND).on(nsid.to_string());
+        if nsid < 0 {
+            return Err(error(libc::EINVAL).because("an nsid is not negative"));
+        }
+        let mut channel = channel(FIND)?.checked();
+        if !channel.exists(nsid).map_err(|refusal| refusal.doing(FIND))? {
+            return Err(error(libc::ENOENT).because("no network namespace has it here"));
+        }
+        for sighting in census()? {
+            // what has died meanwhile is not the one
+            let Ok(namespace) = sighting.open() else { continue };
+            let fd = Some(namespace.as_raw_fd().unsigned_abs());
+            let found = channel.get(Attributes { fd, ..Attributes::default() });
+            if found.map_err(|refusal| refusal.doing(FIND))? == Some(nsid) {
+                return Ok(sighting.netns);
+            }
+        }
+        Err(error(libc::ENOENT).because("its namespace cannot be seen: no mount and no process here shows it"))
+    }
 }
 
 /// Opens a named network namespace, to [`assign`] it an id.
