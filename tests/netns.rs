@@ -466,12 +466,14 @@ fn a_thread_elsewhere<A: Ask>() {
     let there = A::fd(other.as_raw_fd()).unwrap();
     let ((tell, told), (end, ended)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
     let other = &other;
-    std::thread::scope(|scope| {
+    std::thread::scope(move |scope| {
         scope.spawn(move || {
             enter(other);
             tell.send(rustix::thread::gettid().as_raw_nonzero().get()).unwrap();
             ended.recv().unwrap();
         });
+        // dropped with this closure, also by a panic: the thread must not wait for ever
+        let end = end;
         let tid = told.recv().unwrap();
         assert_same::<A>(&A::pid(tid).unwrap(), &there);
         let seen = census().unwrap().into_iter().find(|sighting| sighting.netns.same(&there)).unwrap();
