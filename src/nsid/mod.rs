@@ -11,11 +11,11 @@
 //! replay at open, the recovery from an overflow, and `resync` alike; what was notified while it was made is newer
 //! than it and goes by itself.
 
-pub(crate) mod channel;
 pub(crate) mod listener;
 mod query;
-mod roster;
+pub(crate) mod request;
 mod sockets;
+mod state;
 mod truth;
 pub(crate) mod wire;
 
@@ -28,9 +28,9 @@ use crate::options::Options;
 use crate::outbox::Outbox;
 use crate::source::{Drained, Source};
 use crate::sys::Epoll;
-pub(crate) use roster::Id;
-use roster::{Ids, Roster};
 use sockets::{Heard, Kernel, Sockets};
+pub(crate) use state::Id;
+use state::{Ids, Roster};
 use truth::{Inquiry, Peer};
 use wire::{Attributes, Body};
 

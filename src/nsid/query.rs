@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-use super::channel::{Channel, Listed, Listing, Refusal};
+use super::request::{Channel, Listed, Listing, Refusal};
 use super::wire::Attributes;
 use crate::error::{Doing, Error, Result};
 use crate::options::DEFAULT_DIR;

@@ -7,9 +7,9 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use super::channel::{Channel, Listing, Refusal};
 pub(crate) use super::listener::Heard;
 use super::listener::Listener;
+use super::request::{Channel, Listing, Refusal};
 use super::wire::Attributes;
 use crate::sys::{self, CWD};
 

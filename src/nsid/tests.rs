@@ -4,7 +4,7 @@
 
 mod simulation;
 
-use super::channel::{Listing, Refusal};
+use super::request::{Listing, Refusal};
 use super::*;
 use proptest::prelude::*;
 use simulation::{OWN, Simulation, Step, any_step, is_closed};

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use super::channel::{Listing, Refusal};
-use super::roster::{Id, Ids, Seen};
+use super::request::{Listing, Refusal};
 use super::sockets::Kernel;
+use super::state::{Id, Ids, Seen};
 use super::{Notice, Nsid, What};
 use crate::error::Result;
 

@@ -1,6 +1,6 @@
 //! The kernel that is simulated: what happens in it, and what it answers.
 
-use super::super::channel::Listed;
+use super::super::request::Listed;
 use super::super::wire::{self, Attributes, Header};
 use super::*;
 
