@@ -11,12 +11,11 @@
 //! replay at open, the recovery from an overflow, and `resync` alike; what was notified while it was made is newer
 //! than it and goes by itself.
 
+mod kernel;
 pub(crate) mod listener;
 mod query;
 pub(crate) mod request;
-mod sockets;
 mod state;
-mod truth;
 pub(crate) mod wire;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -28,11 +27,10 @@ use crate::options::Options;
 use crate::outbox::Outbox;
 use crate::source::{Drained, Source};
 use crate::sys::Epoll;
-use sockets::{Heard, Kernel, Sockets};
+use kernel::{Answers, Kernel, Peer, Rtnetlink, Sockets};
+use listener::{Change, Notification};
 pub(crate) use state::Id;
-use state::{Ids, Roster};
-use truth::{Inquiry, Peer};
-use wire::{Attributes, Body};
+use state::Roster;
 
 pub use query::{assign, get_for_fd, get_for_name, get_for_pid, list, open, translate};
 
@@ -42,51 +40,12 @@ const BATCH: usize = 512;
 /// How often an id that is notified again and again is asked for.
 const ROUNDS: usize = 64;
 
-/// Puts the notifications of one datagram into the inbox; `false` if the kernel said something, and we do not know
-/// what.
-fn take(bytes: &[u8], origin: Option<i32>, inbox: &mut VecDeque<Notice>) -> bool {
-    let mut understood = true;
-    for message in wire::messages(bytes) {
-        let (nsid, what) = match message.map(|message| (message.body, message.header.portid)) {
-            Ok((Body::Id(Attributes { nsid: Some(nsid @ 0..), .. }), portid)) => (nsid, What::Assigned { portid }),
-            Ok((Body::Gone(Attributes { nsid: Some(nsid @ 0..), .. }), _)) => (nsid, What::Gone),
-            Ok((Body::Other | Body::Done { .. } | Body::Failed { .. }, _)) => continue,
-            Ok(_) | Err(_) => {
-                understood = false;
-                continue;
-            }
-        };
-        inbox.push_back(Notice { id: Id::new(origin, nsid), what });
-    }
-    understood
-}
-
-/// What was notified and is not dealt with yet.
-#[derive(Debug, Clone, Copy)]
-struct Notice {
-    id: Id,
-    what: What,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum What {
-    Assigned { portid: u32 },
-    Gone,
-}
-
 #[derive(Debug)]
-pub(crate) struct Nsid<K = Sockets> {
-    kernel: K,
-    /// Peers are listened to.
-    peers: bool,
-    /// The id that the own namespace has in itself: events in it can then come tagged as if they were a peer's.
-    own: Option<i32>,
+pub(crate) struct Nsid<R = Sockets> {
+    kernel: Kernel<R>,
     roster: Roster,
     /// Notifications in the order in which they came.
-    inbox: VecDeque<Notice>,
-    /// The ids here and in peers, as they were after all that is in the inbox had been notified.
-    here: Option<Ids>,
-    looks: Vec<(i32, Peer)>,
+    inbox: VecDeque<Notification>,
     due: Due,
 }
 
@@ -129,24 +88,20 @@ impl Nsid {
             true => "listen to the namespace ids of peers too",
             false => "listen to namespace ids",
         };
-        let kernel = Sockets::open(options.rcvbuf, options.all_nsid).doing(doing)?;
+        let kernel = Kernel::open(options.rcvbuf, options.all_nsid).doing(doing)?;
         epoll.add(kernel.as_fd()).doing(doing)?;
-        Self::start(kernel, options.all_nsid, options.replay, out)
+        Self::start(kernel, options.replay, out)
     }
 }
 
-impl<K: Kernel> Nsid<K> {
+impl<R: Rtnetlink> Nsid<R> {
     /// Finds out what exists. The kernel is listened to already: there is no gap.
-    fn start(kernel: K, peers: bool, replay: bool, out: &mut Outbox) -> Result<Self> {
+    fn start(kernel: Kernel<R>, replay: bool, out: &mut Outbox) -> Result<Self> {
         let look = Some(if replay { Telling::Replayed } else { Telling::Silent });
         let mut this = Self {
             kernel,
-            peers,
-            own: None,
             roster: Roster::default(),
             inbox: VecDeque::new(),
-            here: None,
-            looks: Vec::new(),
             due: Due { look, synced: replay, ..Due::default() },
         };
         out.learned_now();
@@ -154,25 +109,8 @@ impl<K: Kernel> Nsid<K> {
         Ok(this)
     }
 
-    /// Puts at most so many notifications into the inbox; whether that was all there is.
     fn read(&mut self, limit: usize) -> Result<bool> {
-        self.here = None;
-        self.looks.clear();
-        let mut left = limit;
-        while left > 0 {
-            let (inbox, overflow) = (&mut self.inbox, &mut self.due.overflow);
-            let heard = self.kernel.hear(&mut |bytes, origin| *overflow |= !take(bytes, origin, inbox));
-            let read = match heard.doing("read notifications of namespace ids")? {
-                Heard::Nothing => return Ok(true),
-                Heard::Loss => {
-                    self.due.overflow = true;
-                    1
-                }
-                Heard::Datagrams(n) => n,
-            };
-            left = left.saturating_sub(read);
-        }
-        Ok(false)
+        self.kernel.read(limit, &mut self.inbox, &mut self.due.overflow)
     }
 
     /// Empties the queue; `false` if it overflowed meanwhile, time and again or in the course of one long read: that is
@@ -204,7 +142,7 @@ impl<K: Kernel> Nsid<K> {
             }
             self.due.overflow = false;
             self.due.want_look();
-            out.push(EventKind::Overflow { dropped: self.kernel.lost() }, false);
+            out.push(EventKind::Overflow { dropped: self.kernel.take_dropped() }, false);
         }
         if let Some(telling) = self.due.look {
             self.look(telling, out)?;
@@ -226,7 +164,8 @@ impl<K: Kernel> Nsid<K> {
         let silently = telling == Telling::Silent;
         if self.due.confirm.is_empty() {
             out.learned_now();
-            let seen = self.see()?;
+            let (inbox, roster) = (&self.inbox, &self.roster);
+            let seen = self.kernel.snapshot(&|after| candidates(inbox, roster, after))?;
             self.read(self.kernel.capacity())?;
             self.due.confirm = self.newer()?;
             self.roster.compare(&seen, &self.due.confirm, silently, &mut |event| out.push(event, true));
@@ -246,9 +185,10 @@ impl<K: Kernel> Nsid<K> {
     /// Most often their notifications have told it all; but if others were lost, they may not have.
     fn confirm(&mut self, silently: bool, at_last: bool, out: &mut Outbox) -> Result<()> {
         let mut found = Vec::new();
-        for id in self.due.confirm.clone() {
-            found.push((id, self.truth(id)?));
-            if id.origin().is_none() && self.peers && !self.is_own(id.nsid())? {
+        let (inbox, roster) = (&self.inbox, &self.roster);
+        for id in self.due.confirm.iter().copied() {
+            found.push((id, self.kernel.is_assigned(id, &|after| candidates(inbox, roster, after))?));
+            if id.origin().is_none() && self.kernel.is_heard(id.nsid())? {
                 self.due.peers.insert(id);
             }
         }
@@ -269,8 +209,8 @@ impl<K: Kernel> Nsid<K> {
     /// Tells what there is in peers that have just come, but for what their notifications tell.
     fn look_into_peers(&mut self, out: &mut Outbox) -> Result<()> {
         let mut found = Vec::new();
-        for peer in self.due.peers.iter().map(|id| id.nsid()).collect::<Vec<_>>() {
-            if let Peer::Ids(ids) = self.ask_peer(peer)? {
+        for peer in self.due.peers.iter().map(|id| id.nsid()) {
+            if let Peer::Ids(ids) = self.kernel.list_peer(peer)? {
                 found.push((peer, ids));
             }
         }
@@ -285,83 +225,65 @@ impl<K: Kernel> Nsid<K> {
 
     /// The ids that the inbox is about.
     fn newer(&mut self) -> Result<BTreeSet<Id>> {
-        let mut newer = BTreeSet::new();
-        for at in 0..self.inbox.len() {
-            let Some(notice) = self.inbox.get(at).copied() else { break };
-            newer.insert(self.resolve(notice.id)?);
-        }
-        Ok(newer)
+        self.inbox.iter().map(|notification| self.kernel.resolve(notification.id)).collect()
     }
 
     /// Deals with what is in the inbox.
     fn process(&mut self, out: &mut Outbox) -> Result<()> {
-        let inquiry = self.inquire()?;
-        while let Some(Notice { id, what }) = self.inbox.front().copied() {
-            let id = self.resolve(id)?;
+        let answers = self.kernel.ask_about(&self.inbox, self.roster.len())?;
+        while let Some(Notification { id, change }) = self.inbox.front().copied() {
+            let id = self.kernel.resolve(id)?;
             match id.origin() {
-                None => self.own_notice(id, &inquiry, what, out)?,
-                Some(peer) => self.peer_notice(peer, id, what, out)?,
+                None => self.own_change(id, &answers, change, out)?,
+                Some(peer) => self.peer_change(peer, id, change, out)?,
             }
             self.inbox.pop_front();
         }
         Ok(())
     }
 
-    /// All questions are asked before anything is told: after an error the notice is dealt with once more.
-    fn own_notice(&mut self, id: Id, inquiry: &Inquiry, what: What, out: &mut Outbox) -> Result<()> {
-        let lives = inquiry.lives(id.nsid());
-        let exists = match what {
-            What::Assigned { .. } => match inquiry.listed.has(id.nsid()) {
-                Some(listed) => listed,
-                None => lives || self.is_listed(id.nsid())?,
-            },
-            What::Gone => lives,
-        };
-        let is_peer = self.peers && !self.is_own(id.nsid())?;
-        let tell = &mut |event| out.push(event, false);
-        match what {
+    /// Asks all questions before it emits anything: after an error the notification is processed once more.
+    fn own_change(&mut self, id: Id, answers: &Answers, change: Change, out: &mut Outbox) -> Result<()> {
+        let (inbox, roster) = (&self.inbox, &self.roster);
+        let candidates = |after| candidates(inbox, roster, after);
+        let exists = self.kernel.is_assigned_after(change, id.nsid(), answers, &candidates)?;
+        let is_peer = self.kernel.is_heard(id.nsid())?;
+        let emit = &mut |event| out.push(event, false);
+        match change {
             // an id that was given away again: what has it is not what had it
-            What::Gone if exists => {}
-            What::Gone => self.roster.gone(id, tell),
-            What::Assigned { portid } if exists => {
-                self.roster.assigned(id, portid, tell);
+            Change::Gone if exists => {}
+            Change::Gone => self.roster.gone(id, emit),
+            Change::Assigned { portid } if exists => {
+                self.roster.assigned(id, portid, emit);
                 if is_peer {
                     self.due.peers.insert(id);
                 }
             }
-            What::Assigned { portid } => {
-                self.roster.assigned(id, portid, tell);
-                self.roster.gone(id, tell);
+            Change::Assigned { portid } => {
+                self.roster.assigned(id, portid, emit);
+                self.roster.gone(id, emit);
             }
         }
         Ok(())
     }
 
-    fn peer_notice(&mut self, peer: i32, id: Id, what: What, out: &mut Outbox) -> Result<()> {
-        let at = match self.looks.binary_search_by_key(&peer, |(peer, _)| *peer) {
-            Ok(at) => at,
-            Err(at) => {
-                let found = self.ask_peer(peer)?;
-                self.looks.insert(at, (peer, found));
-                at
-            }
-        };
-        let tell = &mut |event| out.push(event, false);
-        let exists = match self.looks.get(at).map_or(&Peer::Closed, |(_, found)| found) {
+    fn peer_change(&mut self, peer: i32, id: Id, change: Change, out: &mut Outbox) -> Result<()> {
+        let emit = &mut |event| out.push(event, false);
+        let exists = match self.kernel.peer(peer)? {
             Peer::Gone => {
-                self.roster.unheard(peer, tell);
+                self.roster.unheard(peer, emit);
                 return Ok(());
             }
             Peer::Ids(ids) => ids.has(id.nsid()),
-            Peer::Closed => None,
+            Peer::Unreadable => None,
         };
-        match what {
-            What::Gone if exists == Some(true) => {}
-            What::Gone => self.roster.gone(id, tell),
-            What::Assigned { portid } => {
-                self.roster.assigned(id, portid, tell);
+        match change {
+            Change::Gone if exists == Some(true) => {}
+            Change::Gone => self.roster.gone(id, emit),
+            Change::Assigned { portid } => {
+                self.roster.assigned(id, portid, emit);
                 if exists == Some(false) {
-                    self.roster.gone(id, tell);
+                    self.roster.gone(id, emit);
                 }
             }
         }
@@ -369,7 +291,13 @@ impl<K: Kernel> Nsid<K> {
     }
 }
 
-impl<K: Kernel> Source for Nsid<K> {
+/// The ids here after `after` that notifications or the roster name.
+fn candidates(inbox: &VecDeque<Notification>, roster: &Roster, after: i32) -> BTreeSet<i32> {
+    let notified = inbox.iter().map(|notification| notification.id).filter(|id| id.origin().is_none());
+    notified.chain(roster.own_after(after)).map(Id::nsid).filter(|nsid| *nsid > after).collect()
+}
+
+impl<R: Rtnetlink> Source for Nsid<R> {
     fn drain(&mut self, out: &mut Outbox) -> Result<Drained> {
         // what an error left behind comes first
         let all = self.inbox.is_empty() && self.read(BATCH)?;

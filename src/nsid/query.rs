@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-use super::request::{Channel, Listed, Listing, Refusal};
+use super::request::{Listed, Listing, NetlinkError, RequestSocket};
 use super::wire::Attributes;
 use crate::error::{Doing, Error, Result};
 use crate::options::DEFAULT_DIR;
@@ -19,8 +19,8 @@ const ASSIGN: &str = "assign a namespace id";
 const TRANSLATE: &str = "translate a namespace id";
 const LIST: &str = "list the namespace ids";
 
-fn channel(doing: &'static str) -> Result<Channel> {
-    Channel::open().doing(doing)
+fn channel(doing: &'static str) -> Result<RequestSocket> {
+    RequestSocket::open().doing(doing)
 }
 
 /// The id that the network namespace of a process has here; `None` if it has none.
@@ -42,7 +42,7 @@ fn channel(doing: &'static str) -> Result<Channel> {
 pub fn get_for_pid(pid: i32) -> Result<Option<i32>> {
     let pid = u32::try_from(pid).ok().filter(|pid| *pid > 0).ok_or_else(|| Error::new(libc::EINVAL, ASK))?;
     let whose = Attributes { pid: Some(pid), ..Attributes::default() };
-    channel(ASK)?.get(whose).map_err(|refusal| refusal.doing(ASK))
+    channel(ASK)?.get(whose).map_err(|error| error.doing(ASK))
 }
 
 /// The id that an open network namespace has here; `None` if it has none.
@@ -59,7 +59,7 @@ pub fn get_for_pid(pid: i32) -> Result<Option<i32>> {
 /// ```
 pub fn get_for_fd(namespace: impl AsFd) -> Result<Option<i32>> {
     let fd = Some(namespace.as_fd().as_raw_fd().unsigned_abs());
-    channel(ASK)?.get(Attributes { fd, ..Attributes::default() }).map_err(|refusal| refusal.doing(ASK))
+    channel(ASK)?.get(Attributes { fd, ..Attributes::default() }).map_err(|error| error.doing(ASK))
 }
 
 /// The id that a named network namespace has here; `None` if it has none.
@@ -141,10 +141,10 @@ pub fn assign(namespace: impl AsFd, wanted: Option<i32>) -> Result<i32> {
     }
     let fd = namespace.as_fd().as_raw_fd().unsigned_abs();
     let mut channel = channel(ASSIGN)?.checked();
-    channel.assign(fd, wanted.unwrap_or(-1)).map_err(|refusal| refusal.doing(ASSIGN))?;
+    channel.assign(fd, wanted.unwrap_or(-1)).map_err(|error| error.doing(ASSIGN))?;
     // the kernel does not say which it took
     let given = channel.get(Attributes { fd: Some(fd), ..Attributes::default() });
-    given.map_err(|refusal| refusal.doing(ASSIGN))?.ok_or_else(|| Error::new(libc::EIO, ASSIGN))
+    given.map_err(|error| error.doing(ASSIGN))?.ok_or_else(|| Error::new(libc::EIO, ASSIGN))
 }
 
 /// The id here of the namespace that has the id `nsid` in the peer `from`; `None` if it has none here.
@@ -170,7 +170,7 @@ pub fn translate(nsid: i32, from: i32) -> Result<Option<i32>> {
         return Err(Error::new(libc::EINVAL, TRANSLATE));
     }
     // The kernel answers the question in the other direction only; but it lists `from` with the ids that they have here.
-    let refused = |refusal: Refusal| refusal.doing(TRANSLATE);
+    let refused = |error: NetlinkError| error.doing(TRANSLATE);
     let Listing { ids, until } = channel(TRANSLATE)?.checked().list(Some(from)).map_err(refused)?;
     match ids.binary_search_by_key(&nsid, |listed| listed.nsid).ok().and_then(|at| ids.get(at)) {
         Some(Listed { here, .. }) => Ok(*here),
@@ -194,6 +194,6 @@ pub fn translate(nsid: i32, from: i32) -> Result<Option<i32>> {
 /// # Ok::<(), nswatch::Error>(())
 /// ```
 pub fn list() -> Result<Vec<i32>> {
-    let listing = channel(LIST)?.list(None).map_err(|refusal| refusal.doing(LIST))?;
+    let listing = channel(LIST)?.list(None).map_err(|error| error.doing(LIST))?;
     Ok(listing.ids.into_iter().map(|listed| listed.nsid).collect())
 }

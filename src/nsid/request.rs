@@ -33,13 +33,13 @@ const NOWHERE: i32 = -1;
 
 /// Why a question was not answered.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct NetlinkError {
     pub(crate) errno: i32,
     /// The kernel's words on it.
     text: Option<String>,
 }
 
-impl Refusal {
+impl NetlinkError {
     pub(crate) fn new(errno: i32) -> Self {
         Self { errno, text: None }
     }
@@ -53,7 +53,7 @@ impl Refusal {
     }
 }
 
-impl From<io::Error> for Refusal {
+impl From<io::Error> for NetlinkError {
     fn from(error: io::Error) -> Self {
         Self::new(errno_of(&error))
     }
@@ -69,7 +69,7 @@ pub(crate) struct Listed {
 
 /// The socket that asks.
 #[derive(Debug)]
-pub(crate) struct Channel {
+pub(crate) struct RequestSocket {
     socket: OwnedFd,
     buffer: Vec<u8>,
     seq: u32,
@@ -80,12 +80,12 @@ pub(crate) struct Channel {
 
 /// Whether the ids of a peer can be asked for: a kernel that looks at the target refuses.
 pub(crate) fn try_target() -> io::Result<bool> {
-    match Channel::open()?.checked().list(Some(NOWHERE)) {
+    match RequestSocket::open()?.checked().list(Some(NOWHERE)) {
         Ok(_) => Ok(false),
-        Err(Refusal { errno: libc::EINVAL, .. }) => Ok(true),
+        Err(NetlinkError { errno: libc::EINVAL, .. }) => Ok(true),
         // what is told where the kernel does not check strictly, not a shortage
-        Err(Refusal { errno: libc::EOPNOTSUPP, .. }) => Ok(false),
-        Err(Refusal { errno, .. }) => Err(io::Error::from_raw_os_error(errno)),
+        Err(NetlinkError { errno: libc::EOPNOTSUPP, .. }) => Ok(false),
+        Err(NetlinkError { errno, .. }) => Err(io::Error::from_raw_os_error(errno)),
     }
 }
 
@@ -121,7 +121,7 @@ fn add(listed: &mut Vec<Listed>, one: Listed) {
     }
 }
 
-impl Channel {
+impl RequestSocket {
     /// Asks the namespace that the calling thread is in now. No more than one system call: a question costs four.
     pub(crate) fn open() -> io::Result<Self> {
         Ok(Self { socket: sys::rtnetlink()?, buffer: vec![0; ANSWER], seq: 0, strict: false, quick: None })
@@ -137,13 +137,13 @@ impl Channel {
     }
 
     /// Which id the namespace has here.
-    pub(crate) fn get(&mut self, whose: Attributes) -> Result<Option<i32>, Refusal> {
+    pub(crate) fn get(&mut self, whose: Attributes) -> Result<Option<i32>, NetlinkError> {
         let answer = self.ask(wire::RTM_GETNSID, 0, whose)?;
         Ok(answer.nsid.filter(|nsid| *nsid >= 0))
     }
 
     /// Whether a living namespace has the id here.
-    pub(crate) fn exists(&mut self, nsid: i32) -> Result<bool, Refusal> {
+    pub(crate) fn exists(&mut self, nsid: i32) -> Result<bool, NetlinkError> {
         match self.get(self.whether(nsid)) {
             Ok(found) => Ok(found.is_some()),
             Err(refusal) => self.refused(refusal.errno).ok_or(refusal),
@@ -170,7 +170,7 @@ impl Channel {
     }
 
     /// The same of several, in their order: so many questions in a datagram, so many answers received at once.
-    pub(crate) fn exist(&mut self, nsids: &[i32]) -> Result<Vec<bool>, Refusal> {
+    pub(crate) fn each_exists(&mut self, nsids: &[i32]) -> Result<Vec<bool>, NetlinkError> {
         let mut found = Vec::with_capacity(nsids.len());
         for some in nsids.chunks(sys::MANY) {
             if some.len() < FEW {
@@ -205,14 +205,14 @@ impl Channel {
                 })?;
             }
             for answer in answers.into_iter().flatten() {
-                found.push(answer.map_err(Refusal::new)?);
+                found.push(answer.map_err(NetlinkError::new)?);
             }
         }
         Ok(found)
     }
 
     /// Gives the namespace behind `fd` this id; -1: the lowest that is free.
-    pub(crate) fn assign(&mut self, fd: u32, nsid: i32) -> Result<(), Refusal> {
+    pub(crate) fn assign(&mut self, fd: u32, nsid: i32) -> Result<(), NetlinkError> {
         let attributes = Attributes { nsid: Some(nsid), fd: Some(fd), ..Attributes::default() };
         self.ask(wire::RTM_NEWNSID, wire::NLM_F_ACK, attributes).map(drop)
     }
@@ -229,7 +229,7 @@ impl Channel {
     }
 
     /// One answer to one question. The kernel answers before the question's `send` returns.
-    fn ask(&mut self, kind: u16, flags: u16, attributes: Attributes) -> Result<Attributes, Refusal> {
+    fn ask(&mut self, kind: u16, flags: u16, attributes: Attributes) -> Result<Attributes, NetlinkError> {
         loop {
             self.send(kind, flags, &attributes)?;
             loop {
@@ -248,9 +248,9 @@ impl Channel {
                     Some(Ok(Message { body: Body::Failed { errno: 0, .. }, .. })) => return Ok(Attributes::default()),
                     Some(Ok(Message { body: Body::Failed { errno, text }, .. })) => {
                         let text = text.map(|text| String::from_utf8_lossy(text).into_owned());
-                        return Err(Refusal { errno, text });
+                        return Err(NetlinkError { errno, text });
                     }
-                    Some(_) => return Err(Refusal::new(libc::EIO)),
+                    Some(_) => return Err(NetlinkError::new(libc::EIO)),
                     // the answer to a question that was given up
                     None => {}
                 }
@@ -265,10 +265,10 @@ impl Channel {
     /// on at once, the dump is asked for again, until two are the same. And newer kernels (6.18 is one) end it after
     /// the first part, however much there is: at most 1158 ids, on a socket that has never read much only 134. So the
     /// first read is a long one, and where the last part may have been full the ids after it are asked for.
-    pub(crate) fn list(&mut self, target: Option<i32>) -> Result<Listing, Refusal> {
+    pub(crate) fn list(&mut self, target: Option<i32>) -> Result<Listing, NetlinkError> {
         if target.is_some() && !self.strict {
             // an older kernel would not look at the target, and list what is here
-            return Err(Refusal::new(libc::EOPNOTSUPP));
+            return Err(NetlinkError::new(libc::EOPNOTSUPP));
         }
         match self.list_part(target)? {
             Listing { ids, until } if target.is_none() && until != i32::MAX => self.beyond(ids, until),
@@ -277,7 +277,7 @@ impl Channel {
     }
 
     /// The same, as far as one dump reaches.
-    pub(crate) fn list_part(&mut self, target: Option<i32>) -> Result<Listing, Refusal> {
+    pub(crate) fn list_part(&mut self, target: Option<i32>) -> Result<Listing, NetlinkError> {
         self.buffer.resize(LONGEST, 0);
         if self.quick.is_none() {
             // who finds what cannot be has another reason to refuse; and the kernel remembers the longest read, for
@@ -293,12 +293,12 @@ impl Channel {
     }
 
     /// What a dump lists, in ascending order; and the last id, if there may be more after it.
-    fn agreed(&mut self, target: Option<i32>) -> Result<(Vec<Listed>, Option<i32>), Refusal> {
+    fn agreed(&mut self, target: Option<i32>) -> Result<(Vec<Listed>, Option<i32>), NetlinkError> {
         let mut passes: Vec<Pass> = Vec::new();
         for _ in 0..TRIES {
             let pass = match self.dump(target) {
                 // older kernels could not lock both namespaces just now; or a dump that was given up is not over
-                Err(Refusal { errno: libc::EAGAIN | libc::EBUSY, .. }) => {
+                Err(NetlinkError { errno: libc::EAGAIN | libc::EBUSY, .. }) => {
                     self.flush();
                     continue;
                 }
@@ -313,7 +313,7 @@ impl Channel {
             passes.push(pass);
         }
         // it changes faster than it can be asked: what is there all the time is in one of two
-        let end = passes.last().ok_or_else(|| Refusal::new(libc::EAGAIN))?.end;
+        let end = passes.last().ok_or_else(|| NetlinkError::new(libc::EAGAIN))?.end;
         let mut listed = Vec::new();
         for other in passes.into_iter().rev().take(2).flat_map(|pass| pass.listed) {
             // what comes after the end is not known yet
@@ -325,12 +325,12 @@ impl Channel {
     }
 
     /// The ids after the last one that was listed. The kernel gives the lowest that is free: they are close together.
-    fn beyond(&mut self, mut ids: Vec<Listed>, last: i32) -> Result<Listing, Refusal> {
+    fn beyond(&mut self, mut ids: Vec<Listed>, last: i32) -> Result<Listing, NetlinkError> {
         let (mut until, mut end) = (last, last);
         while until < end.saturating_add(GAP) {
             let next: Vec<i32> = (until..i32::MAX).map(|nsid| nsid + 1).take(sys::MANY).collect();
             until = until.saturating_add(sys::MANY as i32);
-            for (nsid, exists) in next.iter().zip(self.exist(&next)?) {
+            for (nsid, exists) in next.iter().zip(self.each_exists(&next)?) {
                 if exists {
                     ids.push(Listed { nsid: *nsid, here: None });
                     end = *nsid;
@@ -340,7 +340,7 @@ impl Channel {
         Ok(Listing { ids, until })
     }
 
-    fn dump(&mut self, target: Option<i32>) -> Result<Pass, Refusal> {
+    fn dump(&mut self, target: Option<i32>) -> Result<Pass, NetlinkError> {
         self.send(wire::RTM_GETNSID, wire::NLM_F_DUMP, &Attributes { target, ..Attributes::default() })?;
         let mut pass = Pass::default();
         loop {
@@ -377,7 +377,7 @@ impl Channel {
                         }
                         return Ok(pass);
                     }
-                    Body::Done { errno } | Body::Failed { errno, .. } => return Err(Refusal::new(errno)),
+                    Body::Done { errno } | Body::Failed { errno, .. } => return Err(NetlinkError::new(errno)),
                     Body::Overrun => pass.interrupted = true,
                     _ => {}
                 }

@@ -66,14 +66,14 @@ impl Ids {
 
 /// What a look at everything saw.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub(crate) struct Snapshot {
     /// The ids in the watcher's own namespace, in ascending order.
     pub(crate) own: Vec<i32>,
     /// The ids in each peer that could be looked at, in ascending order. What is believed of what was not seen is kept.
     pub(crate) peers: Vec<(i32, Ids)>,
 }
 
-impl Seen {
+impl Snapshot {
     /// The id is certain not to be there.
     fn lacks(&self, id: Id) -> bool {
         match id.origin() {
@@ -177,7 +177,7 @@ impl Roster {
     /// what is there is assumed.
     pub(crate) fn compare(
         &mut self,
-        seen: &Seen,
+        seen: &Snapshot,
         newer: &BTreeSet<Id>,
         silently: bool,
         tell: &mut dyn FnMut(EventKind),
@@ -289,7 +289,7 @@ mod tests {
                             .filter(|(peer, ..)| own.contains(peer))
                             .map(|(peer, ids, until)| (peer, Ids { ids: ascending(ids), until }))
                             .collect();
-                        let seen = Seen { own, peers: peers.into_iter().collect() };
+                        let seen = Snapshot { own, peers: peers.into_iter().collect() };
                         let newer: BTreeSet<Id> = newer.into_iter().collect();
                         roster.compare(&seen, &newer, false, &mut tell);
                         if newer.is_empty() {

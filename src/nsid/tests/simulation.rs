@@ -220,29 +220,29 @@ impl Simulation {
     }
 }
 
-impl Kernel for Simulation {
-    fn hear(&mut self, take: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Heard> {
+impl Rtnetlink for Simulation {
+    fn receive(&mut self, take: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Received> {
         if self.fails() {
             return Err(io::Error::from_raw_os_error(libc::EINTR));
         }
         if std::mem::take(&mut self.error) {
-            return Ok(Heard::Loss);
+            return Ok(Received::Loss);
         }
         // several at once, sometimes
         let many = 1 + self.queue.len() % 3;
         for n in 0..many {
             let Some((bytes, tag)) = self.queue.pop_front() else {
-                return Ok(if n == 0 { Heard::Nothing } else { Heard::Datagrams(n) });
+                return Ok(if n == 0 { Received::Nothing } else { Received::Datagrams(n) });
             };
             if self.queue.is_empty() {
                 self.congested = false;
             }
             take(&bytes, tag);
         }
-        Ok(Heard::Datagrams(many))
+        Ok(Received::Datagrams(many))
     }
 
-    fn lost(&mut self) -> u64 {
+    fn take_dropped(&mut self) -> u64 {
         self.run();
         self.drops - std::mem::replace(&mut self.told_drops, self.drops)
     }
@@ -251,22 +251,22 @@ impl Kernel for Simulation {
         self.capacity + 1
     }
 
-    fn exists(&mut self, nsid: i32) -> Result<bool, Refusal> {
+    fn exists(&mut self, nsid: i32) -> Result<bool, NetlinkError> {
         if self.fails() {
-            return Err(Refusal::new(libc::ENOMEM));
+            return Err(NetlinkError::new(libc::ENOMEM));
         }
         Ok(self.table.get(&nsid).is_some_and(|key| !self.dying.contains(key)))
     }
 
-    fn list(&mut self, target: Option<i32>) -> Result<Listing, Refusal> {
+    fn list(&mut self, target: Option<i32>) -> Result<Listing, NetlinkError> {
         if self.fails() {
-            return Err(Refusal::new(libc::ENOMEM));
+            return Err(NetlinkError::new(libc::ENOMEM));
         }
         let ids: Vec<i32> = match target {
             None => self.table.keys().copied().collect(),
             Some(peer) => match self.table.get(&peer).filter(|key| !self.dying.contains(key)) {
-                None => return Err(Refusal::new(libc::EINVAL)),
-                Some(key) if is_closed(*key) => return Err(Refusal::new(libc::EACCES)),
+                None => return Err(NetlinkError::new(libc::EINVAL)),
+                Some(key) if is_closed(*key) => return Err(NetlinkError::new(libc::EACCES)),
                 Some(&OWN) => self.table.keys().copied().collect(),
                 Some(key) => self.inside[key].iter().copied().collect(),
             },
@@ -275,9 +275,9 @@ impl Kernel for Simulation {
         Ok(Listing { ids: ids.into_iter().map(|nsid| Listed { nsid, here: None }).collect(), until: i32::MAX })
     }
 
-    fn own(&mut self) -> Result<Option<i32>, Refusal> {
+    fn own(&mut self) -> Result<Option<i32>, NetlinkError> {
         if self.fails() {
-            return Err(Refusal::new(libc::ENOMEM));
+            return Err(NetlinkError::new(libc::ENOMEM));
         }
         Ok(self.table.iter().find(|(_, key)| **key == OWN).map(|(nsid, _)| *nsid))
     }
