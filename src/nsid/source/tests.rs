@@ -4,9 +4,9 @@
 
 mod simulation;
 
-use super::listener::Received;
-use super::request::{Listing, NetlinkError};
 use super::*;
+use crate::nsid::listener::Received;
+use crate::nsid::request::{Listing, NetlinkError};
 use proptest::prelude::*;
 use simulation::{OWN, Simulation, Step, any_step, is_closed};
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
 //! The kernel that is simulated: what happens in it, and what it answers.
 
-use super::super::request::Listed;
-use super::super::wire::{self, Attributes, Header};
 use super::*;
+use crate::nsid::request::Listed;
+use crate::nsid::wire::{self, Attributes, Header};
 
 /// The namespace that the watcher belongs to.
 pub(super) const OWN: u32 = 0;
