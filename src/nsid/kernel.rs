@@ -138,7 +138,7 @@ impl From<Listing> for Ids {
 
 /// Returns the ids here, after the one given, that may be assigned: a list can end too soon, and the source has heard of
 /// ids after its end.
-pub(super) type Candidates<'a> = &'a dyn Fn(i32) -> BTreeSet<i32>;
+pub(super) type Candidates<'a> = &'a dyn Fn(i32) -> BTreeSet<Id>;
 
 /// Owns the sockets, and what is remembered of their answers.
 #[derive(Debug)]
@@ -353,10 +353,10 @@ impl<R: Rtnetlink> Kernel<R> {
         let mut here = self.sockets.list(None).map(Ids::from).map_err(|error| error.doing(LIST))?;
         let candidates = candidates(here.until);
         // where the list ended too soon: thousands that are dying, and listed, can hide those that live after them
-        let last = candidates.last().map_or(-1, |nsid| *nsid).min(here.until.saturating_add(MAX_WALK));
+        let last = candidates.last().map_or(-1, |id| id.nsid()).min(here.until.saturating_add(MAX_WALK));
         let walk = (here.until..last).map(|nsid| nsid + 1);
         here.until = here.until.max(last);
-        let rest = candidates.into_iter().filter(|nsid| *nsid > here.until);
+        let rest = candidates.into_iter().map(Id::nsid).filter(|nsid| *nsid > here.until);
         here.ids.extend(self.living(walk.chain(rest).collect())?);
         Ok(here)
     }
