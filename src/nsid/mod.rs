@@ -22,7 +22,7 @@ use std::path::{Component, Path};
 use crate::error::{Doing, Error, Result};
 use crate::options::DEFAULT_DIR;
 use crate::sys::{self, CWD};
-use request::{Listed, Listing, NetlinkError, RequestSocket};
+use request::{Listed, Listing, RequestSocket};
 pub(crate) use source::Nsid;
 pub(crate) use state::Id;
 use wire::Attributes;
@@ -32,7 +32,7 @@ const ASSIGN: &str = "assign a namespace id";
 const TRANSLATE: &str = "translate a namespace id";
 const LIST: &str = "list the namespace ids";
 
-fn channel(doing: &'static str) -> Result<RequestSocket> {
+fn request_socket(doing: &'static str) -> Result<RequestSocket> {
     RequestSocket::open().doing(doing)
 }
 
@@ -55,7 +55,7 @@ fn channel(doing: &'static str) -> Result<RequestSocket> {
 pub fn get_for_pid(pid: i32) -> Result<Option<i32>> {
     let pid = u32::try_from(pid).ok().filter(|pid| *pid > 0).ok_or_else(|| Error::new(libc::EINVAL, ASK))?;
     let whose = Attributes { pid: Some(pid), ..Attributes::default() };
-    channel(ASK)?.get(whose).map_err(|error| error.doing(ASK))
+    request_socket(ASK)?.get(whose).map_err(|error| error.doing(ASK))
 }
 
 /// The id that an open network namespace has here; `None` if it has none.
@@ -72,7 +72,7 @@ pub fn get_for_pid(pid: i32) -> Result<Option<i32>> {
 /// ```
 pub fn get_for_fd(namespace: impl AsFd) -> Result<Option<i32>> {
     let fd = Some(namespace.as_fd().as_raw_fd().unsigned_abs());
-    channel(ASK)?.get(Attributes { fd, ..Attributes::default() }).map_err(|error| error.doing(ASK))
+    request_socket(ASK)?.get(Attributes { fd, ..Attributes::default() }).map_err(|error| error.doing(ASK))
 }
 
 /// The id that a named network namespace has here; `None` if it has none.
@@ -153,10 +153,10 @@ pub fn assign(namespace: impl AsFd, wanted: Option<i32>) -> Result<i32> {
         return Err(Error::new(libc::EINVAL, ASSIGN));
     }
     let fd = namespace.as_fd().as_raw_fd().unsigned_abs();
-    let mut channel = channel(ASSIGN)?.checked();
-    channel.assign(fd, wanted.unwrap_or(-1)).map_err(|error| error.doing(ASSIGN))?;
+    let mut socket = request_socket(ASSIGN)?.checked();
+    socket.assign(fd, wanted.unwrap_or(-1)).map_err(|error| error.doing(ASSIGN))?;
     // the kernel does not say which it took
-    let given = channel.get(Attributes { fd: Some(fd), ..Attributes::default() });
+    let given = socket.get(Attributes { fd: Some(fd), ..Attributes::default() });
     given.map_err(|error| error.doing(ASSIGN))?.ok_or_else(|| Error::new(libc::EIO, ASSIGN))
 }
 
@@ -183,8 +183,8 @@ pub fn translate(nsid: i32, from: i32) -> Result<Option<i32>> {
         return Err(Error::new(libc::EINVAL, TRANSLATE));
     }
     // The kernel answers the question in the other direction only; but it lists `from` with the ids that they have here.
-    let refused = |error: NetlinkError| error.doing(TRANSLATE);
-    let Listing { ids, until } = channel(TRANSLATE)?.checked().list(Some(from)).map_err(refused)?;
+    let Listing { ids, until } =
+        request_socket(TRANSLATE)?.checked().list(Some(from)).map_err(|error| error.doing(TRANSLATE))?;
     match ids.binary_search_by_key(&nsid, |listed| listed.nsid).ok().and_then(|at| ids.get(at)) {
         Some(Listed { here, .. }) => Ok(*here),
         None if nsid > until => Err(Error::new(libc::EOVERFLOW, TRANSLATE)),
@@ -207,6 +207,6 @@ pub fn translate(nsid: i32, from: i32) -> Result<Option<i32>> {
 /// # Ok::<(), nswatch::Error>(())
 /// ```
 pub fn list() -> Result<Vec<i32>> {
-    let listing = channel(LIST)?.list(None).map_err(|error| error.doing(LIST))?;
+    let listing = request_socket(LIST)?.list(None).map_err(|error| error.doing(LIST))?;
     Ok(listing.ids.into_iter().map(|listed| listed.nsid).collect())
 }

@@ -1,8 +1,8 @@
 //! The source behind [`Watcher::nsid`](crate::Watcher::nsid).
 //!
 //! A notification is a *hint*: by the time it is read it may be stale, and `Assigned` of a reused id can precede `Gone`
-//! of its previous owner. So the source asks the kernel how things are now, and the roster takes over the answer: in
-//! whatever order notifications come, the roster holds what the kernel answered after the last one. One comparison with
+//! of its previous owner. So the source asks the kernel how things are now, and the state takes over the answer: in
+//! whatever order notifications come, the state holds what the kernel answered after the last one. One comparison with
 //! everything there is serves the replay at open, the recovery from an overflow, and `resync`. Notifications that arrive
 //! during a comparison are newer than it: the source processes them by themselves.
 
@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 
 use super::kernel::{Answers, Kernel, Peer, Rtnetlink, Sockets};
 use super::listener::{Change, Notification};
-use super::state::{Id, Roster};
+use super::state::{Id, State};
 use crate::error::{Doing, Result};
 use crate::event::EventKind;
 use crate::options::Options;
@@ -19,49 +19,50 @@ use crate::outbox::Outbox;
 use crate::source::{Drained, Source};
 use crate::sys::Epoll;
 
-/// How many notifications one drain reads before it tells what they say.
+/// How many notifications one drain reads before it processes them.
 const BATCH: usize = 512;
 
-/// How often an id that is notified again and again is asked for.
-const ROUNDS: usize = 64;
+/// How often one call reads a queue that overflows again, and asks about an id that is notified again.
+const MAX_ROUNDS: usize = 64;
 
+/// Watches the ids that are assigned in one namespace, and in its peers if asked to.
 #[derive(Debug)]
 pub(crate) struct Nsid<R = Sockets> {
     kernel: Kernel<R>,
-    roster: Roster,
-    /// Notifications in the order in which they came.
+    state: State,
+    /// Notifications that are not processed yet, in the order in which they came.
     inbox: VecDeque<Notification>,
     due: Due,
 }
 
-/// Work that is left to do. It stays due until it is done: an error on the way loses nothing.
+/// Work left to do. It stays due until it is done: an error on the way loses nothing.
 #[derive(Debug, Default)]
 struct Due {
     /// Notifications were lost.
     overflow: bool,
-    /// The roster is to be compared with the kernel, and the differences told in this manner.
-    look: Option<Telling>,
-    /// Ids that were notified during the last look.
+    /// Compare the state with the kernel, and emit the differences in this mode.
+    compare: Option<EmitMode>,
+    /// Ids that were notified during the last comparison: ask about each.
     confirm: BTreeSet<Id>,
-    /// Peers that have just come, or come again: what is in them was never notified.
+    /// Peers that have just come, or come again: the kernel never notified the ids in them.
     peers: BTreeSet<Id>,
-    /// When all that is done, `Synced` is to be told.
+    /// Emit `Synced` when all that is done.
     synced: bool,
 }
 
 impl Due {
-    /// Everything is to be compared, in place of what an earlier look did not come to.
-    fn want_look(&mut self) {
-        self.look = Some(Telling::Replayed);
+    /// Compare everything, in place of what is left of an earlier comparison.
+    fn compare_all(&mut self) {
+        self.compare = Some(EmitMode::Replayed);
         self.confirm.clear();
         self.synced = true;
     }
 }
 
-/// How what a look finds is told.
+/// How a comparison emits what exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Telling {
-    /// As existing state.
+enum EmitMode {
+    /// As replayed events.
     Replayed,
     /// Not at all.
     Silent,
@@ -80,14 +81,14 @@ impl Nsid {
 }
 
 impl<R: Rtnetlink> Nsid<R> {
-    /// Finds out what exists. The kernel is listened to already: there is no gap.
+    /// Lists what exists. The kernel listens already: there is no gap.
     fn start(kernel: Kernel<R>, replay: bool, out: &mut Outbox) -> Result<Self> {
-        let look = Some(if replay { Telling::Replayed } else { Telling::Silent });
+        let compare = Some(if replay { EmitMode::Replayed } else { EmitMode::Silent });
         let mut this = Self {
             kernel,
-            roster: Roster::default(),
+            state: State::default(),
             inbox: VecDeque::new(),
-            due: Due { look, synced: replay, ..Due::default() },
+            due: Due { compare, synced: replay, ..Due::default() },
         };
         out.learned_now();
         this.catch_up(out)?;
@@ -98,13 +99,13 @@ impl<R: Rtnetlink> Nsid<R> {
         self.kernel.read(limit, &mut self.inbox, &mut self.due.overflow)
     }
 
-    /// Empties the queue; `false` if it overflowed meanwhile, time and again or in the course of one long read: that is
-    /// enough for one call.
+    /// Empties the queue after an overflow; `false` if it overflowed again, in every round or in the course of one long
+    /// read: that is enough for one call.
     ///
-    /// What is in it is older than what was lost, and until it is empty more is lost in silence: the kernel tells of
-    /// an overflow once. So it has to be read to the end, or as far as it can reach, without another one.
+    /// The queue holds what is older than the loss, and until it is empty the kernel drops more without a word: it
+    /// reports an overflow once. So this reads to the end of the queue, or its capacity, without another overflow.
     fn read_past_loss(&mut self) -> Result<bool> {
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             self.due.overflow = false;
             let read = self.read(self.kernel.capacity());
             let again = std::mem::replace(&mut self.due.overflow, true);
@@ -126,15 +127,15 @@ impl<R: Rtnetlink> Nsid<R> {
                 return Ok(());
             }
             self.due.overflow = false;
-            self.due.want_look();
+            self.due.compare_all();
             out.push(EventKind::Overflow { dropped: self.kernel.take_dropped() }, false);
         }
-        if let Some(telling) = self.due.look {
-            self.look(telling, out)?;
-            self.due.look = None;
+        if let Some(mode) = self.due.compare {
+            self.compare(mode, out)?;
+            self.due.compare = None;
         }
         if !self.due.peers.is_empty() {
-            self.look_into_peers(out)?;
+            self.compare_peers(out)?;
         }
         if self.due.synced {
             self.due.synced = false;
@@ -143,72 +144,73 @@ impl<R: Rtnetlink> Nsid<R> {
         Ok(())
     }
 
-    /// Compares the roster with the kernel. What is notified meanwhile is left out of that and dealt with by itself:
-    /// so it is told once, whether the look saw it or not.
-    fn look(&mut self, telling: Telling, out: &mut Outbox) -> Result<()> {
-        let silently = telling == Telling::Silent;
+    /// Compares the state with the kernel. It leaves out the ids that are notified meanwhile, and processes their
+    /// notifications: so it emits each change once, whether the snapshot has it or not.
+    fn compare(&mut self, mode: EmitMode, out: &mut Outbox) -> Result<()> {
+        let silently = mode == EmitMode::Silent;
         if self.due.confirm.is_empty() {
             out.learned_now();
-            let (inbox, roster) = (&self.inbox, &self.roster);
-            let seen = self.kernel.snapshot(&|after| candidates(inbox, roster, after))?;
+            let (inbox, state) = (&self.inbox, &self.state);
+            let snapshot = self.kernel.snapshot(&|after| candidates(inbox, state, after))?;
             self.read(self.kernel.capacity())?;
             self.due.confirm = self.newer()?;
-            self.roster.compare(&seen, &self.due.confirm, silently, &mut |event| out.push(event, true));
+            self.state.compare(&snapshot, &self.due.confirm, silently, &mut |event| out.push(event, true));
         }
         self.process(out)?;
         for round in 1.. {
             if self.due.confirm.is_empty() {
                 break;
             }
-            self.confirm(silently, round == ROUNDS, out)?;
+            self.confirm(silently, round == MAX_ROUNDS, out)?;
         }
         Ok(())
     }
 
-    /// Asks how things are with the ids that were notified during a look, unless they are notified again meanwhile.
+    /// Asks about the ids that were notified during a comparison, unless they are notified again meanwhile. `last`: even
+    /// then.
     ///
-    /// Most often their notifications have told it all; but if others were lost, they may not have.
-    fn confirm(&mut self, silently: bool, at_last: bool, out: &mut Outbox) -> Result<()> {
-        let mut found = Vec::new();
-        let (inbox, roster) = (&self.inbox, &self.roster);
+    /// Most often their notifications were enough; but if others were lost, they may not have been.
+    fn confirm(&mut self, silently: bool, last: bool, out: &mut Outbox) -> Result<()> {
+        let mut answers = Vec::new();
+        let (inbox, state) = (&self.inbox, &self.state);
         for id in self.due.confirm.iter().copied() {
-            found.push((id, self.kernel.is_assigned(id, &|after| candidates(inbox, roster, after))?));
+            answers.push((id, self.kernel.is_assigned(id, &|after| candidates(inbox, state, after))?));
             if id.origin().is_none() && self.kernel.is_heard(id.nsid())? {
                 self.due.peers.insert(id);
             }
         }
         self.read(self.kernel.capacity())?;
         let newer = self.newer()?;
-        for (id, truth) in found.into_iter().filter(|(id, _)| at_last || !newer.contains(id)) {
+        for (id, is_assigned) in answers.into_iter().filter(|(id, _)| last || !newer.contains(id)) {
             self.due.confirm.remove(&id);
-            match truth {
-                Some(true) if silently => self.roster.assume(id),
-                Some(true) => self.roster.present(id, &mut |event| out.push(event, true)),
-                Some(false) => self.roster.gone(id, &mut |event| out.push(event, true)),
+            match is_assigned {
+                Some(true) if silently => self.state.add_silently(id),
+                Some(true) => self.state.present(id, &mut |event| out.push(event, true)),
+                Some(false) => self.state.gone(id, &mut |event| out.push(event, true)),
                 None => {}
             }
         }
         self.process(out)
     }
 
-    /// Tells what there is in peers that have just come, but for what their notifications tell.
-    fn look_into_peers(&mut self, out: &mut Outbox) -> Result<()> {
-        let mut found = Vec::new();
+    /// Emits the ids in peers that have just come, except for those that are notified meanwhile.
+    fn compare_peers(&mut self, out: &mut Outbox) -> Result<()> {
+        let mut lists = Vec::new();
         for peer in self.due.peers.iter().map(|id| id.nsid()) {
             if let Peer::Ids(ids) = self.kernel.list_peer(peer)? {
-                found.push((peer, ids));
+                lists.push((peer, ids));
             }
         }
         self.read(self.kernel.capacity())?;
         let newer = self.newer()?;
         self.due.peers.clear();
-        for (peer, ids) in found {
-            self.roster.compare_peer(peer, &ids, &newer, &mut |event| out.push(event, true));
+        for (peer, ids) in lists {
+            self.state.compare_peer(peer, &ids, &newer, &mut |event| out.push(event, true));
         }
         self.process(out)
     }
 
-    /// The ids that the inbox is about.
+    /// The ids that the inbox names.
     fn newer(&mut self) -> Result<BTreeSet<Id>> {
         let mut newer = BTreeSet::new();
         for notification in &self.inbox {
@@ -217,9 +219,9 @@ impl<R: Rtnetlink> Nsid<R> {
         Ok(newer)
     }
 
-    /// Deals with what is in the inbox.
+    /// Asks about the ids that the inbox names, emits their changes, and empties it.
     fn process(&mut self, out: &mut Outbox) -> Result<()> {
-        let answers = self.kernel.ask_about(&self.inbox, self.roster.len())?;
+        let answers = self.kernel.ask_about(&self.inbox, self.state.len())?;
         while let Some(Notification { id, change }) = self.inbox.front().copied() {
             let id = self.kernel.resolve(id)?;
             match id.origin() {
@@ -233,24 +235,24 @@ impl<R: Rtnetlink> Nsid<R> {
 
     /// Asks all questions before it emits anything: after an error the notification is processed once more.
     fn own_change(&mut self, id: Id, answers: &Answers, change: Change, out: &mut Outbox) -> Result<()> {
-        let (inbox, roster) = (&self.inbox, &self.roster);
-        let candidates = |after| candidates(inbox, roster, after);
+        let (inbox, state) = (&self.inbox, &self.state);
+        let candidates = |after| candidates(inbox, state, after);
         let exists = self.kernel.is_assigned_after(change, id.nsid(), answers, &candidates)?;
         let is_peer = self.kernel.is_heard(id.nsid())?;
         let emit = &mut |event| out.push(event, false);
         match change {
-            // an id that was given away again: what has it is not what had it
+            // the id is in use again: its owner is not the one that went
             Change::Gone if exists => {}
-            Change::Gone => self.roster.gone(id, emit),
+            Change::Gone => self.state.gone(id, emit),
             Change::Assigned { portid } if exists => {
-                self.roster.assigned(id, portid, emit);
+                self.state.assigned(id, portid, emit);
                 if is_peer {
                     self.due.peers.insert(id);
                 }
             }
             Change::Assigned { portid } => {
-                self.roster.assigned(id, portid, emit);
-                self.roster.gone(id, emit);
+                self.state.assigned(id, portid, emit);
+                self.state.gone(id, emit);
             }
         }
         Ok(())
@@ -260,7 +262,7 @@ impl<R: Rtnetlink> Nsid<R> {
         let emit = &mut |event| out.push(event, false);
         let exists = match self.kernel.peer(peer)? {
             Peer::Gone => {
-                self.roster.unheard(peer, emit);
+                self.state.drop_peer(peer, emit);
                 return Ok(());
             }
             Peer::Ids(ids) => ids.has(id.nsid()),
@@ -268,11 +270,11 @@ impl<R: Rtnetlink> Nsid<R> {
         };
         match change {
             Change::Gone if exists == Some(true) => {}
-            Change::Gone => self.roster.gone(id, emit),
+            Change::Gone => self.state.gone(id, emit),
             Change::Assigned { portid } => {
-                self.roster.assigned(id, portid, emit);
+                self.state.assigned(id, portid, emit);
                 if exists == Some(false) {
-                    self.roster.gone(id, emit);
+                    self.state.gone(id, emit);
                 }
             }
         }
@@ -280,12 +282,12 @@ impl<R: Rtnetlink> Nsid<R> {
     }
 }
 
-/// The ids here after this one that notifications or the roster name. (To collect them would sort them first, which
-/// takes 6 KiB of code.)
-fn candidates(inbox: &VecDeque<Notification>, roster: &Roster, after: i32) -> BTreeSet<Id> {
+/// The ids here after this one that notifications or the state name. (Collected, they would be sorted
+/// first, which takes 6 KiB of code.)
+fn candidates(inbox: &VecDeque<Notification>, state: &State, after: i32) -> BTreeSet<Id> {
     let notified = inbox.iter().map(|notification| notification.id);
     let mut candidates = BTreeSet::new();
-    for id in notified.filter(|id| id.origin().is_none() && id.nsid() > after).chain(roster.own_after(after)) {
+    for id in notified.filter(|id| id.origin().is_none() && id.nsid() > after).chain(state.own_after(after)) {
         candidates.insert(id);
     }
     candidates
@@ -293,7 +295,7 @@ fn candidates(inbox: &VecDeque<Notification>, roster: &Roster, after: i32) -> BT
 
 impl<R: Rtnetlink> Source for Nsid<R> {
     fn drain(&mut self, out: &mut Outbox) -> Result<Drained> {
-        // what an error left behind comes first
+        // first the notifications that an error left
         let all = self.inbox.is_empty() && self.read(BATCH)?;
         out.learned_now();
         self.catch_up(out)?;
@@ -301,7 +303,7 @@ impl<R: Rtnetlink> Source for Nsid<R> {
     }
 
     fn resync(&mut self, out: &mut Outbox) -> Result<()> {
-        self.due.want_look();
+        self.due.compare_all();
         self.read(self.kernel.capacity())?;
         out.learned_now();
         self.catch_up(out)
@@ -312,7 +314,7 @@ impl<R: Rtnetlink> Source for Nsid<R> {
     }
 
     fn known(&self) -> u64 {
-        self.roster.len() as u64
+        self.state.len() as u64
     }
 }
 

@@ -49,7 +49,7 @@ impl Consumer {
         }
     }
 
-    /// What is believed but for peers that may not be looked into, of which nobody knows whether it is true.
+    /// What the consumer believes, without the ids in unreadable peers: nobody knows whether they are right.
     fn believed_of(&self, kernel: &Simulation) -> BTreeSet<Id> {
         let open = |id: &&Id| id.origin().is_none_or(|peer| kernel.table.get(&peer).is_none_or(|key| !is_closed(*key)));
         self.believed.iter().filter(open).copied().collect()
@@ -120,7 +120,7 @@ fn check(run: Run) -> Result<(), TestCaseError> {
             source.resync(&mut out).ok();
         } else if source.drain(&mut out).is_ok_and(|drained| drained == Drained::All) {
             let due = &source.due;
-            prop_assert!(!due.overflow && due.look.is_none() && due.peers.is_empty() && source.inbox.is_empty());
+            prop_assert!(!due.overflow && due.compare.is_none() && due.peers.is_empty() && source.inbox.is_empty());
         }
         consumer.take(&mut out);
     }
@@ -150,7 +150,7 @@ fn check(run: Run) -> Result<(), TestCaseError> {
     prop_assert_eq!(&consumer.wrong, &vec![], "the grammar");
     prop_assert!(!consumer.overflow, "an overflow without synced");
     prop_assert_eq!(out.counters.dropped, source.kernel.sockets().drops);
-    // of what is lost before a loss is made good that the consumer knows of already, only the counters tell
+    // messages lost before the recovery from a known overflow appear in the counters only
     prop_assert!(consumer.dropped <= source.kernel.sockets().drops);
     prop_assert!(consumer.synced > 0 || !run.replay);
 
@@ -170,10 +170,10 @@ fn check(run: Run) -> Result<(), TestCaseError> {
     }
     // what a peer said before its id became the own one looks like an event of one's own
     let has_id = source.kernel.sockets().table.values().any(|key| *key == OWN);
-    // in the end a look no longer waits for an id that is notified again and again
+    // in its last round a comparison does not wait for an id that is notified again
     if run.orderly && source.kernel.sockets().drops == 0 && !(run.peers && has_id) && !hectic {
         for (id, news) in &consumer.news {
-            prop_assert!(*news <= source.kernel.sockets().assigned[id], "{:?} was told {} times", id, news);
+            prop_assert!(*news <= source.kernel.sockets().assigned[id], "{:?} was reported {} times", id, news);
         }
     }
     let before = consumer.believed.len();
@@ -195,7 +195,7 @@ proptest! {
 }
 
 /// Both notifications of birth are lost, and that of the first owner's death comes late, at every possible moment of
-/// the recovery: that the second owner lives is for the look to find out, whatever the notification makes of it.
+/// the recovery: the comparison finds the second owner, whatever the notification makes of it.
 #[test]
 fn a_late_death_does_not_hide_who_was_born_unheard() {
     for moment in 0..40 {

@@ -6,7 +6,7 @@ use crate::nsid::wire::{self, Attributes, Header};
 
 /// The namespace that the watcher belongs to.
 pub(super) const OWN: u32 = 0;
-/// A peer that may not be looked into has an odd key; there are some only in some runs.
+/// An unreadable peer has an odd key; only some runs have such peers.
 pub(super) fn is_closed(peer: u32) -> bool {
     peer % 2 == 1
 }
@@ -73,7 +73,7 @@ pub(super) struct Simulation {
     pub(super) congested: bool,
     pub(super) error: bool,
     pub(super) drops: u64,
-    told_drops: u64,
+    taken_drops: u64,
     /// How often each id was assigned.
     pub(super) assigned: BTreeMap<Id, usize>,
 }
@@ -97,7 +97,7 @@ impl Simulation {
             congested: false,
             error: false,
             drops: 0,
-            told_drops: 0,
+            taken_drops: 0,
             assigned: BTreeMap::new(),
         }
     }
@@ -244,7 +244,7 @@ impl Rtnetlink for Simulation {
 
     fn take_dropped(&mut self) -> u64 {
         self.run();
-        self.drops - std::mem::replace(&mut self.told_drops, self.drops)
+        self.drops - std::mem::replace(&mut self.taken_drops, self.drops)
     }
 
     fn capacity(&self) -> usize {
