@@ -217,13 +217,13 @@ impl<R: Rtnetlink> Kernel<R> {
         Ok(snapshot)
     }
 
-    /// Whether the id is assigned now, here also to a dying namespace, since its death is still to be notified; `None`:
-    /// the kernel does not say.
+    /// Whether the id is assigned after all that was notified, here also to a dying namespace, since its death is still to
+    /// be notified; `None`: the kernel does not say.
     pub(super) fn is_assigned(&mut self, id: Id, candidates: Candidates<'_>) -> Result<Option<bool>> {
         let nsid = id.nsid();
         match id.origin() {
             None => Ok(Some(self.lives(nsid)? || self.is_listed(nsid, candidates)?)),
-            Some(peer) => Ok(match self.list_peer(peer)? {
+            Some(peer) => Ok(match self.peer(peer)? {
                 Peer::Ids(ids) => ids.has(nsid),
                 Peer::Gone => Some(false),
                 Peer::Unreadable => None,

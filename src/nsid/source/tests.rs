@@ -194,24 +194,28 @@ proptest! {
     }
 }
 
+/// A kernel in which nothing happens by itself.
+fn quiet() -> Run {
+    Run {
+        before: vec![],
+        steps: vec![],
+        pace: vec![],
+        faults: vec![],
+        drains: vec![],
+        orderly: false,
+        closed: false,
+        peers: false,
+        replay: true,
+        capacity: 10_000,
+    }
+}
+
 /// Both notifications of birth are lost, and that of the first owner's death comes late, at every possible moment of
 /// the recovery: the comparison finds the second owner, whatever the notification makes of it.
 #[test]
 fn a_late_death_does_not_hide_who_was_born_unheard() {
     for moment in 0..40 {
-        let run = Run {
-            before: vec![],
-            steps: vec![],
-            pace: vec![],
-            faults: vec![],
-            drains: vec![],
-            orderly: false,
-            closed: false,
-            peers: false,
-            replay: true,
-            capacity: 1,
-        };
-        let mut kernel = Simulation::new(&run);
+        let mut kernel = Simulation::new(&Run { capacity: 1, ..quiet() });
         let (mut out, mut consumer) = (Outbox::default(), Consumer::default());
         kernel.pace = vec![1].into_iter().cycle();
         let mut source = Nsid::start(Kernel::new(kernel, false), true, &mut out).unwrap();
@@ -233,6 +237,29 @@ fn a_late_death_does_not_hide_who_was_born_unheard() {
         assert_eq!(consumer.wrong, []);
         assert_eq!(consumer.believed, source.kernel.sockets().truth(), "at moment {moment}");
     }
+}
+
+/// Many ids are assigned in a peer while the source compares: it lists the peer once per read, not once per id.
+#[test]
+fn a_storm_in_a_peer_does_not_list_it_again_for_each_id() {
+    let mut kernel = Simulation::new(&Run { orderly: true, peers: true, ..quiet() });
+    let (mut out, mut consumer) = (Outbox::default(), Consumer::default());
+    kernel.step(Step::Assign { own: false });
+    let mut source = Nsid::start(Kernel::new(kernel, true), true, &mut out).unwrap();
+    consumer.take(&mut out);
+    let kernel = source.kernel.sockets();
+    let storm: Vec<Step> = (0..500).map(|nsid| Step::AssignIn(0, nsid)).collect();
+    // all of it happens at the second system call of the resync: that is during the snapshot
+    kernel.pace = vec![0, 500, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0].into_iter().cycle();
+    kernel.steps = storm.into_iter();
+    kernel.peer_lists = 0;
+    source.resync(&mut out).unwrap();
+    consumer.take(&mut out);
+    assert_eq!(consumer.wrong, []);
+    assert_eq!(consumer.believed, source.kernel.sockets().truth());
+    assert_eq!(consumer.believed.len(), 501);
+    let lists = source.kernel.sockets().peer_lists;
+    assert!(lists < 10, "{lists}");
 }
 
 /// A kernel that loses whatever there is, and never comes to the end of it.

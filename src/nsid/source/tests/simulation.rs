@@ -76,6 +76,8 @@ pub(super) struct Simulation {
     taken_drops: u64,
     /// How often each id was assigned.
     pub(super) assigned: BTreeMap<Id, usize>,
+    /// How often the source listed a peer.
+    pub(super) peer_lists: usize,
 }
 
 impl Simulation {
@@ -99,6 +101,7 @@ impl Simulation {
             drops: 0,
             taken_drops: 0,
             assigned: BTreeMap::new(),
+            peer_lists: 0,
         }
     }
 
@@ -259,6 +262,7 @@ impl Rtnetlink for Simulation {
     }
 
     fn list(&mut self, target: Option<i32>) -> Result<Listing, NetlinkError> {
+        self.peer_lists += usize::from(target.is_some());
         if self.fails() {
             return Err(NetlinkError::new(libc::ENOMEM));
         }
