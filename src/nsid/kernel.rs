@@ -148,6 +148,8 @@ pub(super) struct Kernel<R = Sockets> {
     all_nsid: bool,
     /// The id that the own namespace has in itself: events in it can then come tagged as if they were a peer's.
     own: Option<i32>,
+    /// Whether `own` is right for all that was notified. Reading resets it.
+    own_is_current: bool,
     /// The ids here, after all that was notified. Reading forgets it.
     here: Option<Ids>,
     /// The peers that were asked about, in ascending order, after all that was notified. Reading forgets them.
@@ -163,7 +165,7 @@ impl Kernel {
 
 impl<R: Rtnetlink> Kernel<R> {
     pub(super) fn new(sockets: R, all_nsid: bool) -> Self {
-        Self { sockets, all_nsid, own: None, here: None, peers: Vec::new() }
+        Self { sockets, all_nsid, own: None, own_is_current: false, here: None, peers: Vec::new() }
     }
 
     #[cfg(test)]
@@ -174,6 +176,7 @@ impl<R: Rtnetlink> Kernel<R> {
     /// Puts about `limit` notifications into the inbox at most, and returns whether that was all there is. Sets `lost`
     /// where the kernel dropped some, or sent what we do not understand.
     pub(super) fn read(&mut self, limit: usize, inbox: &mut VecDeque<Notification>, lost: &mut bool) -> Result<bool> {
+        self.own_is_current = false;
         self.here = None;
         self.peers.clear();
         let mut left = limit;
@@ -293,7 +296,7 @@ impl<R: Rtnetlink> Kernel<R> {
         }
         let listed = self.sockets.list(Some(peer));
         // the own namespace is none of its peers, even if it has become so just now
-        if self.is_own(peer)? {
+        if self.ask_own()? == Some(peer) {
             return Ok(Peer::Gone);
         }
         match listed {
@@ -319,13 +322,22 @@ impl<R: Rtnetlink> Kernel<R> {
         }
     }
 
-    /// Whether the own namespace has this id in itself. Once it has one it keeps it.
+    /// Whether the own namespace has this id in itself, after all that was notified.
     fn is_own(&mut self, nsid: i32) -> Result<bool> {
+        if !self.own_is_current {
+            self.ask_own()?;
+        }
+        Ok(self.own == Some(nsid))
+    }
+
+    /// The id that the own namespace has in itself now. Once it has one it keeps it.
+    fn ask_own(&mut self) -> Result<Option<i32>> {
         if self.all_nsid && self.own.is_none() {
             let answer = self.sockets.own();
             self.own = answer.map_err(|error| error.doing("ask for the id of the own namespace"))?;
         }
-        Ok(self.own == Some(nsid))
+        self.own_is_current = true;
+        Ok(self.own)
     }
 
     /// Whether a living namespace has the id here. A dying one still has it, but the kernel does not say so.

@@ -262,6 +262,24 @@ fn a_storm_in_a_peer_does_not_list_it_again_for_each_id() {
     assert!(lists < 10, "{lists}");
 }
 
+/// While the own namespace has no id in itself, the source asks for that once per read, not once per notification.
+#[test]
+fn a_storm_does_not_ask_for_the_own_id_for_each_notification() {
+    let mut kernel = Simulation::new(&Run { orderly: true, peers: true, ..quiet() });
+    let (mut out, mut consumer) = (Outbox::default(), Consumer::default());
+    kernel.step(Step::Assign { own: false });
+    let mut source = Nsid::start(Kernel::new(kernel, true), true, &mut out).unwrap();
+    let kernel = source.kernel.sockets();
+    kernel.own_requests = 0;
+    (0..500).for_each(|nsid| kernel.step(Step::AssignIn(0, nsid)));
+    while source.drain(&mut out).unwrap() == Drained::More {}
+    consumer.take(&mut out);
+    assert_eq!(consumer.wrong, []);
+    assert_eq!(consumer.believed, source.kernel.sockets().truth());
+    let requests = source.kernel.sockets().own_requests;
+    assert!(requests < 10, "{requests}");
+}
+
 /// A kernel that loses whatever there is, and never comes to the end of it.
 #[derive(Debug)]
 struct Lossy {

@@ -76,8 +76,9 @@ pub(super) struct Simulation {
     taken_drops: u64,
     /// How often each id was assigned.
     pub(super) assigned: BTreeMap<Id, usize>,
-    /// How often the source listed a peer.
+    /// How often the source listed a peer, and asked for the own id.
     pub(super) peer_lists: usize,
+    pub(super) own_requests: usize,
 }
 
 impl Simulation {
@@ -102,6 +103,7 @@ impl Simulation {
             taken_drops: 0,
             assigned: BTreeMap::new(),
             peer_lists: 0,
+            own_requests: 0,
         }
     }
 
@@ -280,6 +282,7 @@ impl Rtnetlink for Simulation {
     }
 
     fn own(&mut self) -> Result<Option<i32>, NetlinkError> {
+        self.own_requests += 1;
         if self.fails() {
             return Err(NetlinkError::new(libc::ENOMEM));
         }
