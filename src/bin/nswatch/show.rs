@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use nswatch::{DEFAULT_DIR, Netns, Sighting, census, nsid};
+use nswatch::{DEFAULT_DIR, Feature, Netns, Sighting, census, nsid};
 
 use crate::args::ShowArgs;
 use crate::ending::Ending;
@@ -71,6 +71,11 @@ fn seen(is_wanted: impl Fn(&Netns) -> bool) -> Result<Option<Netns>, Ending> {
 fn by_cookie(cookie: u64) -> Result<Option<Netns>, Ending> {
     if let Some(netns) = seen(|netns| netns.cookie() == Some(cookie))? {
         return Ok(Some(netns));
+    }
+    if !Feature::Cookie.is_available()? {
+        return Err(Ending::Failed(format!(
+            "cannot find the network namespace with the cookie {cookie}: cookies require Linux 6.18"
+        )));
     }
     match by_cookie_alone(cookie) {
         Ok(namespace) => Ok(Some(Netns::for_fd(namespace)?)),
