@@ -1,6 +1,7 @@
 //! `nswatch show`: one namespace, by every way to it.
 
 use std::ffi::OsStr;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::endings::{assert_fails, nswatch_of_nobody};
 use crate::running::{End, Running, ends, nswatch};
+use crate::support::nsid::anonymous;
 use crate::support::*;
 use crate::{HOSTILE, make_hostile};
 
@@ -186,6 +188,21 @@ fn the_cookie_of_a_dead_one() {
 }
 
 #[test]
+fn what_only_a_descriptor_keeps_is_not_called_dead() {
+    sandbox();
+    let namespace = anonymous();
+    let what = match kernel::netns(format!("/proc/self/fd/{}", namespace.as_raw_fd())).unwrap() {
+        (_, _, 0) => return assert_fails(ends(["show", "cookie:1"]), &["cookies require Linux 6.18"]),
+        (_, _, cookie) => format!("cookie:{cookie}"),
+    };
+    match ends(["show", &what, "--json"]) {
+        // Linux 6.19 lists it
+        (Some(0), out, _) => assert!(out[0].contains("\"alive\":true"), "{out:?}"),
+        failed => assert_fails(failed, &["it is dead, or no mount and no process", "CAP_SYS_ADMIN"]),
+    }
+}
+
+#[test]
 fn a_name_that_looks_like_something_else_is_given_as_a_path() {
     sandbox();
     make_dir(RUN_NETNS);
@@ -199,6 +216,12 @@ fn a_name_that_looks_like_something_else_is_given_as_a_path() {
     }
     // no such form: a name
     assert_eq!(show("what:1")["names"], json!(["what:1"]));
+    // a path, for there is a / in it
+    placeholder(make_dir("/run/ino:1").join("x"));
+    mount_new_netns("/run/ino:1/x");
+    let mut command = nswatch(["show", "--json", "ino:1/x"]);
+    command.current_dir("/run");
+    assert_eq!(object(Running::start(command).end())["mounts"], json!(["/run/ino:1/x"]));
     let wrong = ["pid:", "pid:x", "pid:0", "pid:-1", "pid:2147483648", "nsid:-1", "nsid:2147483648"];
     for what in wrong.into_iter().chain(["cookie:0", "cookie:18446744073709551616", "ino:x", "ino:0"]) {
         let (code, out, err) = ends(["show", what]);
@@ -271,10 +294,13 @@ fn hostile_names_and_mounts() {
     sandbox();
     make_hostile();
     make_dir("/run/d");
+    make_dir("/run/e");
     for name in HOSTILE {
         let path = |dir: &str| PathBuf::from(dir).join(OsStr::from_bytes(name));
-        placeholder(path("/run/d"));
-        bind(path(RUN_NETNS), path("/run/d"));
+        for dir in ["/run/d", "/run/e"] {
+            placeholder(path(dir));
+            bind(path(RUN_NETNS), path(dir));
+        }
         let (json, people) = (nswatch(["show", "--json"]), nswatch(["show"]));
         let [json, people] = [json, people].map(|mut command| {
             command.arg(path(RUN_NETNS));
@@ -283,7 +309,7 @@ fn hostile_names_and_mounts() {
         assert!(json.iter().chain(&people).all(|line| is_harmless(line)), "{json:#?} {people:#?}");
         let parsed: Value = serde_json::from_str(&json[0]).unwrap();
         assert_eq!(bytes(&parsed, "names"), [name]);
-        assert_eq!(bytes(&parsed, "mounts"), [[b"/run/d/", name].concat()]);
+        assert_eq!(bytes(&parsed, "mounts"), [b"/run/d/", b"/run/e/"].map(|dir| [dir, name].concat()));
         // a label and a value, and no line more than there are facts
         assert!(
             people.iter().all(|line| line.replace("first pid", "pid").split_whitespace().count() == 2
