@@ -1,4 +1,4 @@
-# Everything that one does with nswatch, each a line or two: cargo and the scripts in tests/ do the work.
+# Everything that one does with nswatch, each a line or two: cargo and the scripts in ci/ do the work.
 #
 #     make watch      build, and print what happens to the network namespaces of this machine
 #     make test       install what the tests need, then run every test in every language
@@ -7,7 +7,7 @@
 #     make deb        packages for Debian and its like, in target/deb
 #     make chaos      SECONDS=60 SEED= TINY=: actors at random against beliefs, see docs/reliability.md
 #     make bench      what it costs beside the bare system calls and beside others: writes docs/benchmarks.md
-#     make test-kernels  the suites on older kernels, under emulation, beside the running one; see tests/kernels/run
+#     make test-kernels  the suites on older kernels, under emulation, beside the running one; see ci/kernels/run
 #     make sanitize   the C test program and the library under AddressSanitizer, the queue under ThreadSanitizer
 #     make lint       formatting, clippy, rustdoc, header drift, exported symbols, ABI, manual pages, versions
 
@@ -38,7 +38,7 @@ watch: $(COMMAND)
 	exec $(COMMAND) watch $(ARGS)
 
 test:
-	tests/run
+	ci/run
 
 SECONDS ?= 60
 SEED ?=
@@ -57,10 +57,10 @@ bench: all
 	tests/sandbox $(dir $(TARGET))peers/venv/bin/python benches/peers/run $(LOADS)
 
 test-kernels:
-	tests/kernels/run
+	ci/kernels/run
 
 sanitize:
-	tests/sanitize
+	ci/sanitize
 
 # One build makes both libraries and tells what a static link needs besides. Of libgcc_s there is no static one, and every
 # compiler adds what it has in its place.
@@ -126,10 +126,10 @@ header:
 
 # For a release, and for a function that is new before the first one: docs/abi.md.
 abi-baseline:
-	tests/abi/check baseline
+	ci/abi/check baseline
 
 lint:
-	tests/lint
+	ci/lint
 
 clean:
 	$(CARGO) clean
