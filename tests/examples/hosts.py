@@ -15,7 +15,9 @@ from typing import Any
 
 from picture import Picture
 
-from program import DEADLINE, ROOT, Program, run
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from programs import DEADLINE, ROOT, Program, require_sandbox, run, start
 
 FLEET = ROOT / "examples/fleet"
 ADDRESS = "10.99.0.1"
@@ -29,10 +31,11 @@ class Host:
     def __init__(self, test: unittest.TestCase, name: str, number: int) -> None:
         self.test = test
         self.name = name
-        holder = Program(
+        holder = start(
             test,
             *("unshare", "--net", "--mount", "--propagation", "private", "sh", "-c"),
             "mount -t tmpfs -o mode=755 host /run && ip link set lo up && echo up && read line",
+            mixed=True,
         )
         holder.until("up")
         self.pid = holder.process.pid
@@ -59,7 +62,7 @@ class Host:
         """Starts the agent, as the user whom the server knows by the name of the host."""
         server = f"nats://{self.name}:change-{self.name}@{ADDRESS}"
         program = [sys.executable, str(FLEET / "agent.py"), "--server", server, "--host", self.name, "--every", EVERY]
-        self.agent = Program(self.test, *self.command(*program, *options))
+        self.agent = start(self.test, *self.command(*program, *options), mixed=True)
         return self.agent
 
     def truth(self) -> dict[bytes, tuple[int, int | None] | None]:
@@ -83,8 +86,7 @@ class TestCase(unittest.TestCase):
     """Has a fleet of its own, in a sandbox of its own."""
 
     def setUp(self) -> None:
-        if not os.environ.get("NSWATCH_SANDBOX"):
-            self.fail("run in tests/sandbox: these tests make and delete namespaces")
+        require_sandbox(self)
         self.directory = Path(tempfile.mkdtemp(prefix="nswatch-fleet-"))
         self.addCleanup(shutil.rmtree, self.directory)
         run("ip", "link", "add", "bridge", "type", "bridge")
@@ -96,7 +98,7 @@ class TestCase(unittest.TestCase):
         self.database = self.directory / "fleet.db"
 
     def start_server(self) -> Program:
-        server = Program(self, "nats-server", "-c", str(FLEET / "nats.conf"), cwd=self.directory)
+        server = start(self, "nats-server", "-c", str(FLEET / "nats.conf"), mixed=True, cwd=self.directory)
         server.until("Server is ready")
         return server
 
@@ -109,7 +111,7 @@ class TestCase(unittest.TestCase):
         command = self.collector("run", "--server", server, "--every", EVERY, *options)
         if program is not None:
             command[:2] = program
-        collector = Program(self, *command)
+        collector = start(self, *command, mixed=True)
         collector.until("connected")
         return collector
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from programs import BUILD, DEADLINE, ENVIRONMENT, ROOT, TARGET, Program
+from programs import BUILD, DEADLINE, ENVIRONMENT, ROOT, TARGET, Program, remove_names, require_sandbox, start
 
 VALGRIND = ["valgrind", "-q", "--leak-check=full", "--show-leak-kinds=all", "--error-exitcode=9"]
 # it does not know the requests of namespaces, and what a child does until it is another program is not of interest
@@ -52,24 +52,16 @@ class ExampleTest(unittest.TestCase):
     """Has namespaces of its own, no ids that another test has left behind, and programs that end with it."""
 
     def setUp(self) -> None:
+        require_sandbox(self)
         clone_newnet = 0x40000000
         home = os.open("/proc/self/ns/net", os.O_RDONLY)
         self.addCleanup(os.close, home)
         self.assertEqual(ctypes.CDLL(None).unshare(clone_newnet), 0)
         self.addCleanup(ctypes.CDLL(None).setns, home, clone_newnet)
-        self.addCleanup(self.remove_names)
-
-    def remove_names(self) -> None:
-        if os.path.isdir("/run/netns"):
-            for entry in os.scandir(b"/run/netns"):
-                subprocess.run(["umount", "-q", entry.path], check=False)
-            subprocess.run(["umount", "-ql", "/run/netns"], check=False)
-            shutil.rmtree(b"/run/netns")
+        self.addCleanup(remove_names)
 
     def start(self, *command: str) -> Program:
-        program = Program(*command)
-        self.addCleanup(program.kill)
-        return program
+        return start(self, *command)
 
     def expect(self, program: Program, *lines: str) -> None:
         self.assertEqual([program.line() for _ in lines], list(lines))
@@ -120,7 +112,7 @@ class Examples(ExampleTest):
         self.ends(program, signal.SIGINT)
         self.refusal(1, r"^async: .*not a directory.*\n$", *command, "/dev/null")
 
-    def list(self, command: list[str]) -> None:
+    def listing(self, command: list[str]) -> None:
         self.ends(self.start(*command, "/run/missing"))
         ip_netns("add", "red")
         ip_netns("add", "blue")
@@ -132,8 +124,7 @@ class Examples(ExampleTest):
 
     def nsid(self, command: list[str]) -> None:
         # a namespace that has no name: it lives as long as the process
-        other = Program("unshare", "--net", "sh", "-c", "echo; read line")
-        self.addCleanup(other.kill)
+        other = self.start("unshare", "--net", "sh", "-c", "echo; read line")
         other.line()
         pid = other.process.pid
         program = self.start(*command, str(pid))
@@ -175,7 +166,7 @@ def add(language: str, name: str, test: Callable[[Examples, list[str]], None]) -
 for language in LANGUAGES:
     add(language, "monitor", Examples.monitor)
     add(language, "async", Examples.asynchronous)
-    add(language, "list", Examples.list)
+    add(language, "list", Examples.listing)
     add(language, "nsid", Examples.nsid)
     add(language, "enter", Examples.enter)
 
@@ -352,22 +343,25 @@ class Readme(ExampleTest):
 
     def test_rust_and_go(self) -> None:
         """Pieces of programs, which are compiled and run as parts of tests."""
-        for language, indent, test in ("rust", "    ", "tests/docs/readme.rs"), ("go", "\t", "bindings/go/readme_test.go"):
+        for language, indent, test in (
+            ("rust", "    ", "tests/docs/readme.rs"),
+            ("go", "\t", "bindings/go/readme_test.go"),
+        ):
             for block in self.blocks(language):
                 self.assertIn(textwrap.indent(block, indent), (ROOT / test).read_text())
 
     def test_shell(self) -> None:
         (block,) = (block for block in self.blocks("sh") if block.startswith("nswatch "))
-        names, links, ids = block.splitlines()
+        first, links, last = block.splitlines()
         # jq keeps what it writes until it ends, unless it writes to a terminal
-        names = self.shell(names.replace("jq -r", "jq --unbuffered -r"))
+        names = self.shell(first.replace("jq -r", "jq --unbuffered -r"))
         self.shell(links)
         ip_netns("add", "blue")
         self.expect(names, "blue")
         deadline = time.monotonic() + DEADLINE
         while b"UP" not in subprocess.check_output(["ip", "-n", "blue", "link", "show", "lo"]).split(b">")[0]:
             self.assertLess(time.monotonic(), deadline, "lo is not up")
-        ids = self.shell(ids)
+        ids = self.shell(last)
         self.assertEqual(ids.line(), "blue 0")
         self.assertRegex(ids.line(), "nsid_new +blue +nsid 0 +replayed")
 

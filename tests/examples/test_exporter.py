@@ -1,6 +1,5 @@
 """Runs the exporter for Prometheus on real namespaces and asks it over HTTP."""
 
-import os
 import re
 import shutil
 import signal
@@ -12,28 +11,23 @@ import unittest
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 
-from program import DEADLINE, ENVIRONMENT, ROOT, Program, run
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from programs import DEADLINE, ENVIRONMENT, ROOT, Program, overflow, remove_names, require_sandbox, run, start
 
 EXPORTER = str(ROOT / "examples/python/exporter.py")
 
 
 class Exporter(unittest.TestCase):
     def setUp(self) -> None:
-        if not os.environ.get("NSWATCH_SANDBOX"):
-            self.fail("run in tests/sandbox: these tests make and delete namespaces")
-        self.addCleanup(self.remove_names)
-
-    def remove_names(self) -> None:
-        for name in os.listdir(b"/run/netns"):
-            path = os.path.join(b"/run/netns", name)
-            subprocess.run([b"umount", b"-q", path], check=False)
-            os.unlink(path)
-        subprocess.run(["umount", "-ql", "/run/netns"], check=False)
+        require_sandbox(self)
+        self.addCleanup(remove_names)
 
     def start(self, *options: str) -> Program:
-        self.program = Program(self, sys.executable, EXPORTER, "--listen", "127.0.0.1:0", *options)
-        self.url = self.program.line(time.monotonic() + DEADLINE)
+        self.program = start(self, sys.executable, EXPORTER, "--listen", "127.0.0.1:0", *options, mixed=True)
+        self.url = self.program.line()
         self.assertRegex(self.url, r"^http://127\.0\.0\.1:\d+/metrics$")
         return self.program
 
@@ -149,12 +143,7 @@ class Exporter(unittest.TestCase):
         run("ip", "netns", "add", "before")
         program = self.start()
         program.process.send_signal(signal.SIGSTOP)
-        with open("/proc/sys/fs/inotify/max_queued_events") as limit:
-            count = int(limit.read())
-        for number in range(count):
-            path = f"/run/netns/{number % 64}"
-            os.close(os.open(path, os.O_CREAT))
-            os.unlink(path)
+        overflow("/run/netns")
         run("ip", "netns", "add", "after")
         program.process.send_signal(signal.SIGCONT)
         metrics = self.until(lambda found: found['nswatch_names{state="ready"}'] == 2)

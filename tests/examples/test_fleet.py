@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import unittest
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 try:
@@ -17,9 +17,10 @@ try:
 except ImportError:
     raise unittest.SkipTest("SKIPPED: the fleet: there is no nats-py") from None
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from hosts import ADDRESS, FLEET, TestCase
-from program import DEADLINE, ENVIRONMENT, Program, run
+from programs import DEADLINE, ENVIRONMENT, Program, overflow, run
 
 BEGAN, LOST = " named began", " named lost"
 
@@ -182,13 +183,7 @@ class Fleet(TestCase):
         collector = self.start_all("--keep", "4")
         self.server.kill()
         a = self.hosts[0]
-        # the kernel's queue is of 16384
-        with open("/proc/sys/fs/inotify/max_queued_events") as limit:
-            count = int(limit.read())
-        for number in range(count):
-            path = f"{a.netns}/{number % 64}"
-            os.close(os.open(path, os.O_CREAT))
-            os.unlink(path)
+        overflow(a.netns)
         self.change("unseen")
         self.start_server()
         collector.until("a named overflow", "a named current")
@@ -197,7 +192,8 @@ class Fleet(TestCase):
 
     def fatal(self, where: str) -> list[str]:
         """A collector that is killed in the middle of handling messages."""
-        patch = f"import os, signal, nats.aio.msg, picture; {where} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
+        patch = f"import os, signal, sys; sys.path.insert(0, {str(FLEET)!r}); import nats.aio.msg, picture"
+        patch += f"; {where} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
         script = FLEET / "collector.py"
         return [sys.executable, "-c", f"{patch}; import runpy; runpy.run_path({str(script)!r}, run_name='__main__')"]
 

@@ -11,7 +11,9 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from program import DEADLINE, ROOT, Program, run
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from programs import DEADLINE, ROOT, require_sandbox, run, start
 
 UNIT = ROOT / "examples/systemd/netns-loopback.service"
 NSWATCH = Path(os.environ.get("NSWATCH_LIBRARY", ROOT / "target/stage/lib/x")).parents[1] / "bin/nswatch"
@@ -34,8 +36,7 @@ print("lo is up")
 
 class TestCase(unittest.TestCase):
     def setUp(self) -> None:
-        if not os.environ.get("NSWATCH_SANDBOX"):
-            self.fail("run in tests/sandbox: these tests make and delete namespaces")
+        require_sandbox(self)
         self.directory = Path(tempfile.mkdtemp(prefix="nswatch-service-"))
         self.addCleanup(shutil.rmtree, self.directory)
 
@@ -88,7 +89,7 @@ class Service(TestCase):
     def test_the_command_where_mounts_arrive(self) -> None:
         self.machine()
         run("ip", "netns", "add", "before")
-        service = Program(self, "unshare", "--mount", "--propagation", "slave", *self.command())
+        service = start(self, "unshare", "--mount", "--propagation", "slave", *self.command(), mixed=True)
         self.wait_until_up("before")
         run("ip", "netns", "add", "after")
         self.wait_until_up("after")
@@ -99,7 +100,7 @@ class Service(TestCase):
         self.machine()
         run("ip", "netns", "add", "before")
         watch = [str(NSWATCH), "watch", "--json"]
-        service = Program(self, "unshare", "--mount", "--propagation", "private", *watch)
+        service = start(self, "unshare", "--mount", "--propagation", "private", *watch, mixed=True)
         service.until('"ready","name":"before"', '"synced"')
         run("ip", "netns", "add", "after")
         service.until('"created","name":"after"')
