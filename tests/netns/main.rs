@@ -1,6 +1,9 @@
 //! The identity of a network namespace: found in every way, kept, compared, opened again and asked about; through Rust and
 //! through C.
 
+#![allow(missing_docs, unreachable_pub)]
+
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::HashSet;
