@@ -148,6 +148,7 @@ impl Ask for C {
         let path = path.as_ref().map_or(std::ptr::null(), |path| path.as_ptr());
         // SAFETY: the identity is readable, the path NULL or a string; a new descriptor is ours.
         match unsafe { cn::nsw_netns_open(&to_c(netns), path) } {
+            // SAFETY: it has just been opened, and nobody else has it.
             fd @ 0.. => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
             rc => Err(-rc),
         }
@@ -208,6 +209,7 @@ fn pidfd_of(pid: u32) -> OwnedFd {
     // SAFETY: no pointers; a new descriptor is ours.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     assert!(fd >= 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: it has just been opened, and nobody else has it.
     unsafe { OwnedFd::from_raw_fd(fd as i32) }
 }
 
@@ -415,7 +417,7 @@ fn why_a_name_is_not_usable<A: Ask>() {
         assert_eq!(A::name(name), Err(errno), "{:?}", OsStr::from_bytes(name));
     }
     make_dir("/run/closed");
-    std::fs::set_permissions("/run/closed", std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions("/run/closed", std::os::unix::fs::PermissionsExt::from_mode(0o0)).unwrap();
     let rights = Restriction::powerless();
     let own = A::name(b"/proc/thread-self/ns/net").unwrap();
     let (named, opened) =
