@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::error::{Doing, Result, is_shortage};
-use crate::{named, netns, nsid};
+use crate::{mounts, netns, nsid};
 
 /// Something that makes watchers better where it is there, and that they do without where it is not.
 ///
@@ -68,12 +68,12 @@ impl Feature {
     /// `ENOSPC`, `EAGAIN`), or `EOPNOTSUPP`: /proc is not mounted.
     pub fn is_available(self) -> Result<bool> {
         let tried = match self {
-            Self::MountEvents => named::mounts::try_events(),
-            Self::MountPoll => named::mounts::try_poll(),
+            Self::MountEvents => mounts::try_events(),
+            Self::MountPoll => mounts::try_poll(),
             Self::Cookie => netns::try_own().map(|own| own.has_cookie),
             Self::MountId => netns::try_own().map(|own| own.has_mount_id),
             Self::NsHandles => netns::try_own().map(|own| own.by_handle),
-            Self::Statmount => named::mounts::try_statmount(),
+            Self::Statmount => mounts::try_statmount(),
             Self::TargetNsid => nsid::channel::try_target(),
             Self::AllNsid => nsid::listener::try_all(),
         };

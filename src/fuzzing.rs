@@ -49,8 +49,9 @@ pub fn notification(nsid: i32) -> Vec<u8> {
 
 /// What inotify gives.
 pub fn inotify(bytes: &[u8]) {
-    let count =
-        crate::named::wire::notices(bytes).inspect(|notice| assert!(notice.name.count_bytes() < bytes.len())).count();
+    let count = crate::named::inotify::notices(bytes)
+        .inspect(|notice| assert!(notice.name.count_bytes() < bytes.len()))
+        .count();
     assert!(count <= bytes.len() / 16, "an event has at least a header");
 }
 

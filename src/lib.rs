@@ -146,13 +146,13 @@ mod channel;
 mod error;
 mod event;
 mod feature;
+mod mounts;
 mod named;
 mod netns;
 pub mod nsid;
 mod options;
 mod outbox;
-mod picture;
-mod relay;
+mod queue;
 mod source;
 #[cfg(feature = "tokio")]
 mod stream;

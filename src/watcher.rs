@@ -13,7 +13,7 @@ use crate::named::Named;
 use crate::nsid::Nsid;
 use crate::options::Options;
 use crate::outbox::Outbox;
-use crate::relay::Relay;
+use crate::queue::Relay;
 use crate::source::{Drained, Source};
 use crate::sys::{self, Epoll, Flag};
 

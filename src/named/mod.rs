@@ -5,13 +5,12 @@
 //! find out the whole truth, [`Named::look`], and it serves the replay at open, the recovery from an overflow, a
 //! directory that came, and `resync` alike.
 
-mod ledger;
-mod location;
+mod debounce;
+pub(crate) mod inotify;
 mod mounted;
-pub(crate) mod mounts;
-mod readiness;
-mod roster;
-pub(crate) mod wire;
+mod names;
+mod path;
+mod pending;
 
 use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr};
@@ -20,8 +19,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
-use inotify::{EventMask, Inotify};
+use ::inotify::{EventMask, Inotify};
 
+use self::inotify::Notice;
 use crate::error::{Doing, Error, Result, is_shortage};
 use crate::event::{EventKind, Name};
 use crate::netns::Probe;
@@ -29,11 +29,10 @@ use crate::options::Options;
 use crate::outbox::Outbox;
 use crate::source::{Drained, Source};
 use crate::sys::{self, Epoll};
-use ledger::Ledger;
-use location::{Arrival, Location};
-use readiness::{Readiness, Tidings};
-pub(crate) use roster::{Roster, State, Transition};
-use wire::Notice;
+use debounce::Ledger;
+pub(crate) use names::{Roster, State, Transition};
+use path::{Arrival, Location};
+use pending::{Readiness, Tidings};
 
 /// Room for what one read returns: some 500 notices of short names.
 const BUFFER: usize = 16 * 1024;
@@ -154,7 +153,7 @@ impl Named {
 
     /// Takes in what one read returned.
     fn take_in(&mut self, bytes: &[u8], out: &mut Outbox) {
-        for notice in wire::notices(bytes) {
+        for notice in self::inotify::notices(bytes) {
             self.notice(&notice, out);
         }
     }

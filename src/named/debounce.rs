@@ -12,7 +12,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::roster::{Roster, State, Transition};
+use super::names::{Roster, State, Transition};
 use crate::error::{Doing, Result};
 use crate::event::Name;
 use crate::outbox::Outbox;

@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::sync::Arc;
 
-use super::ledger::Ledger;
-use super::location::Location;
+use super::debounce::Ledger;
 use super::mounted::Mounted;
-use super::mounts::{Heard, Mounts};
-use super::roster::State;
+use super::names::State;
+use super::path::Location;
 use crate::error::{Doing, Result};
 use crate::event::Name;
+use crate::mounts::{Heard, Mounts};
 use crate::netns::{Found, Probe};
 use crate::outbox::Outbox;
 use crate::sys::{self, CWD, Epoll, MountChange};

@@ -6,6 +6,7 @@
 //! dropped and what leads from what it was told to what is: `Overflow`, the differences, `Synced`. So the grammar
 //! holds, and memory is bounded, whatever the policy.
 
+mod consumer;
 mod reader;
 
 use std::collections::VecDeque;
@@ -19,10 +20,10 @@ use crate::error::{Doing, Error, Result};
 use crate::event::{Event, EventKind};
 use crate::options::{Options, Policy};
 use crate::outbox::Outbox;
-use crate::picture::Picture;
 use crate::source::{Drained, Source};
 use crate::sys::{self, Epoll, Flag};
 use crate::watcher::Watcher;
+use consumer::Picture;
 use reader::Reader;
 
 #[derive(Debug)]

@@ -13,9 +13,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
+use ::inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 
-use super::wire::Notice;
+use super::inotify::Notice;
 use crate::error::{Doing, Error, Result, is_shortage};
 use crate::event::Name;
 use crate::sys::{self, CWD};
