@@ -150,6 +150,7 @@ mod mounts;
 mod named;
 mod netns;
 pub mod nsid;
+mod open;
 mod options;
 mod outbox;
 mod queue;

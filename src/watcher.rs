@@ -9,11 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Doing, Error, Result};
 use crate::event::Event;
-use crate::named::Named;
-use crate::nsid::Nsid;
-use crate::options::Options;
 use crate::outbox::Outbox;
-use crate::queue::Relay;
 use crate::source::{Drained, Source};
 use crate::sys::{self, Epoll, Flag};
 
@@ -102,67 +98,13 @@ impl Level {
 }
 
 impl Watcher {
-    /// Watches the names in a directory, `/run/netns` by default.
-    ///
-    /// # Errors
-    /// `ENOTDIR`: a part of the path is not a directory. `EACCES`: the directory may not be read or searched.
-    /// `ENOENT`: it is missing, with [`Options::parent`] switched off. `ELOOP`, `ENAMETOOLONG`: as in `open(2)`.
-    /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit was reached; the error's text says which to raise.
-    pub fn named(options: &Options) -> Result<Self> {
-        let epoll = Arc::new(Epoll::new().doing("make an epoll descriptor")?);
-        let mut out = Outbox::default();
-        let source = Named::open(options, Arc::clone(&epoll), &mut out)?;
-        Self::new(Box::new(source), out, epoll)?.relayed(options)
-    }
-
-    /// Puts a reader thread and a queue in front of the watcher, if that was asked for.
-    fn relayed(self, options: &Options) -> Result<Self> {
-        let Some((capacity, policy)) = options.queue else { return Ok(self) };
-        let epoll = Arc::new(Epoll::new().doing("make an epoll descriptor")?);
-        let mut out = Outbox::default();
-        out.dir.clone_from(&self.out.dir);
-        let relay = Relay::start(self, options, capacity, policy, &epoll)?;
-        Self::new(Box::new(relay), out, epoll)
-    }
-
     /// What [`AsFd`] lends, to be kept.
     pub(crate) fn pollable(&self) -> Arc<Epoll> {
         Arc::clone(&self.epoll)
     }
 
-    /// Watches the ids that the kernel assigns to peers of the network namespace that the calling thread is in.
-    ///
-    /// The watcher goes on about that namespace wherever the thread goes. Only by [`Options::all_nsid`] does it take
-    /// privilege.
-    ///
-    /// ```
-    /// use nswatch::{EventKind, Options, Watcher};
-    ///
-    /// for event in Watcher::nsid(&Options::new())? {
-    ///     match event?.kind() {
-    ///         EventKind::NsidNew { nsid, .. } => println!("a peer is {nsid} here"),
-    ///         EventKind::NsidDel { nsid, .. } => println!("{nsid} is gone"),
-    ///         EventKind::Synced => break, // all that exist have been told
-    ///         _ => {}
-    ///     }
-    /// }
-    /// # Ok::<(), nswatch::Error>(())
-    /// ```
-    ///
-    /// After an [`Overflow`](crate::EventKind::Overflow) an id that was there and is there may by now be
-    /// that of another namespace, which the kernel gives no means to find out.
-    ///
-    /// # Errors
-    /// `EPERM`: `CAP_NET_BROADCAST` is missing, for [`Options::all_nsid`]. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a
-    /// limit was reached. `EAGAIN`: the kernel was interrupted time and again.
-    pub fn nsid(options: &Options) -> Result<Self> {
-        let epoll = Arc::new(Epoll::new().doing("make an epoll descriptor")?);
-        let mut out = Outbox::default();
-        let source = Nsid::open(options, &epoll, &mut out)?;
-        Self::new(Box::new(source), out, epoll)?.relayed(options)
-    }
-
-    fn new(source: Box<dyn Source>, out: Outbox, epoll: Arc<Epoll>) -> Result<Self> {
+    /// `epoll` has the descriptors of the source in it, `out` what opening the source found.
+    pub(crate) fn new(source: Box<dyn Source>, out: Outbox, epoll: Arc<Epoll>) -> Result<Self> {
         let flag = Flag::new().doing("make an event descriptor")?;
         epoll.add(flag.as_fd()).doing("listen to an event descriptor")?;
         let mut level = Level { flag, up: false };
@@ -180,7 +122,7 @@ impl Watcher {
     /// # Errors
     /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit kept the watcher from looking. Nothing is lost: the
     /// descriptor stays readable, and the next call goes on where this one stopped.
-    /// `ENOENT`: the directory is gone and [`Options::parent`] was switched off.
+    /// `ENOENT`: the directory is gone and [`Options::parent`](crate::Options::parent) was switched off.
     pub fn next_event(&mut self) -> Result<Option<Event>> {
         let mut failure = None;
         if self.out.is_empty() {
