@@ -1,184 +1,170 @@
-//! Learning that mounts have changed, by the best means that kernel and privileges allow.
+//! Learning that mounts have changed, by the best backend that the kernel and the privileges permit.
 //!
-//! It is armed while somebody cares for mounts, and silent otherwise. It says what it can: which mount came or went,
-//! or only that some did. What that means for a name is for others to find out.
+//! One file per mechanism, each a [`Backend`]; a [`Monitor`] chooses one, and listens only while its owner needs it. It
+//! reports what the backend knows: which mount came or went, or only that some did. What that means for a name is for
+//! the owner to find out.
 
-use std::fs::File;
+mod aio;
+mod fanotify;
+mod mountinfo;
+
+use std::fmt::Debug;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use crate::error::{Doing, Result, is_shortage};
-use crate::sys::{self, CWD, Epoll, MountChange, MountGroup, MountPoll};
+use crate::sys::{self, CWD, Epoll};
+use aio::MountPoll;
+use fanotify::MountGroup;
+use mountinfo::Mountinfo;
 
-/// Beyond so many changes, a look at all that matters is cheaper than one at each of them.
-const MANY: usize = 1000;
-
-/// How many reads empty a queue of the default length: some hundred events each.
-const READS_OF_A_QUEUE: usize = 256;
-
-/// The means.
-#[derive(Debug)]
-enum Means {
-    /// fanotify mount events (Linux 6.15 and CAP_SYS_ADMIN over the mount namespace).
-    Events(MountGroup),
-    /// A kernel AIO poll of mountinfo (Linux 4.18, no privilege).
-    Poll(MountPoll),
-    /// mountinfo itself, where AIO is forbidden: to be asked after every wake-up, since polling consumes it.
-    Bare(File),
+/// A change of one mount, which has this never-reused id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Attached(u64),
+    Detached(u64),
 }
 
-/// What was heard of mounts since it was last asked.
+/// What a backend has to report since it was last read.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
-    /// These changes; perhaps none.
-    Changes(Vec<MountChange>),
-    /// Something may have changed, and it is not known what.
-    Anything,
-    /// The kernel has lost changes.
+pub(crate) enum Changes {
+    /// These; perhaps none.
+    Known(Vec<Change>),
+    /// Some mount may have changed, and the backend does not know which.
+    Unknown,
+    /// The kernel has dropped changes.
     Lost,
 }
 
+impl Changes {
+    fn none() -> Self {
+        Self::Known(Vec::new())
+    }
+}
+
+/// A mechanism of the kernel that reports changes in the mount namespace of the thread that starts it. Its descriptor is
+/// readable while there are changes to read.
+trait Backend: AsFd + Debug + Send {
+    /// Has the kernel report each change from here on.
+    fn start(&mut self) -> io::Result<()>;
+
+    /// Spares the kernel the reports. The owner has stopped listening to the descriptor before.
+    fn stop(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Puts the descriptor into the set of those that wake the consumer.
+    fn add_to(&self, epoll: &Epoll) -> io::Result<()> {
+        epoll.add(self.as_fd())
+    }
+
+    /// What has changed since it was started or last read.
+    fn read(&mut self) -> Result<Changes>;
+
+    /// Whether a better backend is to be tried whenever this one would be started.
+    fn is_last_resort(&self) -> bool {
+        false
+    }
+}
+
+/// Listens to mounts by the best backend there is.
 #[derive(Debug)]
-pub(crate) struct Mounts {
+pub(crate) struct Monitor {
     epoll: Arc<Epoll>,
-    /// Made when first needed, then kept, unless it is the last of them: there may be a better one by now.
-    means: Option<Means>,
+    /// Made when first needed, then kept.
+    backend: Option<Box<dyn Backend>>,
     armed: bool,
 }
 
-impl Mounts {
+impl Monitor {
     pub(crate) fn new(epoll: Arc<Epoll>) -> Self {
-        Self { epoll, means: None, armed: false }
+        Self { epoll, backend: None, armed: false }
     }
 
     pub(crate) fn is_armed(&self) -> bool {
         self.armed
     }
 
-    /// From here on each change of a mount is noticed.
+    /// From here on each change of a mount wakes the consumer.
     pub(crate) fn arm(&mut self) -> Result<()> {
         if self.armed {
             return Ok(());
         }
         let doing = "listen to mounts";
-        if matches!(self.means, None | Some(Means::Bare(_))) {
-            self.means = Some(Means::best().doing(doing)?);
-        }
-        match &mut self.means {
-            Some(Means::Events(group)) => {
-                group.listen().doing(doing)?;
-                self.epoll.add(group.as_fd()).doing(doing)?;
-            }
-            Some(Means::Poll(poll)) => {
-                poll.renew().doing(doing)?;
-                self.epoll.add(poll.as_fd()).doing(doing)?;
-            }
-            Some(Means::Bare(mountinfo)) => self.epoll.add_priority(mountinfo.as_fd()).doing(doing)?,
-            None => {}
-        }
+        let kept = self.backend.take().filter(|backend| !backend.is_last_resort());
+        let backend = self.backend.insert(match kept {
+            Some(backend) => backend,
+            None => best().doing(doing)?,
+        });
+        backend.start().doing(doing)?;
+        backend.add_to(&self.epoll).doing(doing)?;
         self.armed = true;
         Ok(())
     }
 
-    /// From here on mounts wake nobody.
+    /// From here on no change of a mount wakes the consumer.
     pub(crate) fn disarm(&mut self) -> Result<()> {
-        if !self.armed {
-            return Ok(());
-        }
+        let (Some(backend), true) = (&mut self.backend, self.armed) else { return Ok(()) };
         let doing = "stop listening to mounts";
-        match &self.means {
-            Some(Means::Events(group)) => self.epoll.remove(group.as_fd()).doing(doing)?,
-            // the request in flight stays, unseen, and serves when armed again
-            Some(Means::Poll(poll)) => self.epoll.remove(poll.as_fd()).doing(doing)?,
-            Some(Means::Bare(mountinfo)) => self.epoll.remove(mountinfo.as_fd()).doing(doing)?,
-            None => {}
-        }
-        // from here on it is not heard; what follows only spares the kernel the trouble
+        self.epoll.remove(backend.as_fd()).doing(doing)?;
+        // what follows can fail, and only spares the kernel work
         self.armed = false;
-        match &self.means {
-            Some(Means::Events(group)) => group.ignore().doing(doing),
-            _ => Ok(()),
-        }
+        backend.stop().doing(doing)
     }
 
-    /// What has changed since it was armed or last asked.
-    pub(crate) fn hear(&mut self) -> Result<Heard> {
-        let nothing = Heard::Changes(Vec::new());
-        match &mut self.means {
-            _ if !self.armed => Ok(nothing),
-            None => Ok(nothing),
-            Some(Means::Events(group)) => {
-                let mut changes = Vec::new();
-                let (mut many, mut lost) = (false, false);
-                for _ in 0..READS_OF_A_QUEUE {
-                    let before = changes.len();
-                    match group.read(&mut changes) {
-                        Ok(()) if changes.len() == before => break,
-                        Ok(()) => {}
-                        Err(error) if before == 0 && !many => return Err(error).doing("read mount events"),
-                        // it comes again; what was read before it must not be lost
-                        Err(_) => break,
-                    }
-                    lost |= changes.contains(&MountChange::Overflow);
-                    if changes.len() > MANY {
-                        changes.clear();
-                        many = true;
-                    }
-                }
-                Ok(match (lost, many) {
-                    (true, _) => Heard::Lost,
-                    (_, true) => Heard::Anything,
-                    _ => Heard::Changes(changes),
-                })
-            }
-            Some(Means::Poll(poll)) => match poll.renew().doing("poll mountinfo")? {
-                true => Ok(Heard::Anything),
-                false => Ok(nothing),
-            },
-            Some(Means::Bare(mountinfo)) => {
-                // lest it wakes the consumer for what is looked at now; that it says no means nothing: another may
-                // have polled it before
-                sys::poll_priority(mountinfo.as_fd()).doing("poll mountinfo")?;
-                Ok(Heard::Anything)
-            }
+    /// What has changed since it was armed or last read.
+    pub(crate) fn read(&mut self) -> Result<Changes> {
+        match &mut self.backend {
+            Some(backend) if self.armed => backend.read(),
+            _ => Ok(Changes::none()),
         }
     }
 }
 
-/// Whether mount events can be had.
+/// Opens the best backend that works here.
+fn best() -> io::Result<Box<dyn Backend>> {
+    if let Ok(group) = MountGroup::open() {
+        return Ok(Box::new(group));
+    }
+    match MountPoll::open() {
+        Ok(poll) => Ok(Box::new(poll)),
+        // All requests that the system permits are taken, which can last. A shortage that passes is no reason to fall
+        // back: the last resort is not as good as the others.
+        Err(error) if is_shortage(&error) && error.raw_os_error() != Some(libc::EAGAIN) => Err(error),
+        Err(_) => Ok(Box::new(Mountinfo::open()?)),
+    }
+}
+
+const STATMOUNT_MNT_BASIC: u64 = 0x2;
+
+/// Where `struct statmount` has the id of the parent, and the size of its fixed part.
+const PARENT: usize = 48;
+const ROOM: usize = 512;
+
+/// The mount that the one with this never-reused id is mounted on: where something was mounted before, that. `None`:
+/// it is gone, or out of reach of this process.
+pub(crate) fn parent_of(mount_id: u64) -> io::Result<Option<u64>> {
+    let mut answer = [0u8; ROOM];
+    match sys::statmount(mount_id, STATMOUNT_MNT_BASIC, &mut answer) {
+        Ok(()) => Ok(answer.get(PARENT..).and_then(|rest| rest.first_chunk()).copied().map(u64::from_ne_bytes)),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether fanotify mount events can be had.
 pub(crate) fn try_events() -> io::Result<bool> {
-    Means::events().map(|_| true)
+    MountGroup::open().map(|_| true)
 }
 
 /// Whether an AIO poll can be had.
 pub(crate) fn try_poll() -> io::Result<bool> {
-    Means::poll().map(|_| true)
+    MountPoll::open().map(|_| true)
 }
 
 /// Whether a mount says what it is mounted on: that of /proc, which is within reach wherever this process is rooted.
 pub(crate) fn try_statmount() -> io::Result<bool> {
     let proc = sys::stat(CWD, c"/proc/thread-self", 0).map_err(sys::proc_error)?;
-    Ok(matches!(proc.mount_id.map(sys::parent_mount).transpose()?, Some(Some(_))))
-}
-
-impl Means {
-    fn events() -> io::Result<Self> {
-        MountGroup::new().and_then(|group| group.listen().map(|()| Self::Events(group)))
-    }
-
-    fn poll() -> io::Result<Self> {
-        MountPoll::new().map(Self::Poll)
-    }
-
-    fn best() -> io::Result<Self> {
-        let bare = || File::open("/proc/thread-self/mountinfo").map_err(sys::proc_error).map(Self::Bare);
-        Self::events().or_else(|_| Self::poll()).or_else(|error| match error.raw_os_error() {
-            // all there may be are taken, which can last
-            Some(libc::EAGAIN) => bare(),
-            // the last means is not as good as the others: not to be taken for good because of a moment's shortage
-            _ if is_shortage(&error) => Err(error),
-            _ => bare(),
-        })
-    }
+    Ok(matches!(proc.mount_id.map(parent_of).transpose()?, Some(Some(_))))
 }

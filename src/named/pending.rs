@@ -14,14 +14,14 @@ use super::names::State;
 use super::path::Location;
 use crate::error::{Doing, Result};
 use crate::event::Name;
-use crate::mounts::{Heard, Mounts};
+use crate::mounts::{self, Change, Changes, Monitor};
 use crate::netns::{Found, Probe};
 use crate::outbox::Outbox;
-use crate::sys::{self, CWD, Epoll, MountChange};
+use crate::sys::{CWD, Epoll};
 
 #[derive(Debug)]
 pub(crate) struct Readiness {
-    mounts: Mounts,
+    mounts: Monitor,
     /// Mounts are listened to all the time: the names that are namespaces may stop being so.
     always: bool,
     /// Kept only if `always`.
@@ -54,7 +54,7 @@ pub(crate) enum Tidings {
 
 impl Readiness {
     pub(crate) fn new(epoll: Arc<Epoll>, always: bool) -> Self {
-        let mounts = Mounts::new(epoll);
+        let mounts = Monitor::new(epoll);
         Self { mounts, always, mounted: Mounted::default(), fresh: BTreeSet::new(), stale: Stale::Nothing }
     }
 
@@ -86,21 +86,21 @@ impl Readiness {
     /// Hears of mounts and finds out which names they concern.
     pub(crate) fn hear(&mut self, location: &Location) -> Result<Tidings> {
         let everything = if self.always { Stale::Everything } else { Stale::Waiting };
-        let heard = self.mounts.hear().inspect_err(|_| {
+        let heard = self.mounts.read().inspect_err(|_| {
             // it may have been a change that could not be told of
             self.stale = everything;
         })?;
         let lost = match heard {
-            Heard::Changes(changes) if changes.is_empty() => return Ok(Tidings::Names),
-            Heard::Changes(changes) => {
+            Changes::Known(changes) if changes.is_empty() => return Ok(Tidings::Names),
+            Changes::Known(changes) => {
                 changes.iter().for_each(|change| self.trace(*change, everything));
                 false
             }
-            Heard::Anything => {
+            Changes::Unknown => {
                 self.stale = everything;
                 false
             }
-            Heard::Lost => {
+            Changes::Lost => {
                 self.stale = everything;
                 true
             }
@@ -123,25 +123,24 @@ impl Readiness {
     ///
     /// To a name that waits any change may matter, of whatever is mounted: it may uncover a namespace, or a part of
     /// the way that a symbolic link takes.
-    fn trace(&mut self, change: MountChange, everything: Stale) {
+    fn trace(&mut self, change: Change, everything: Stale) {
         self.stale = self.stale.max(Stale::Waiting);
         if !self.always {
             return;
         }
         match change {
-            MountChange::Attached(id) => match sys::parent_mount(id) {
+            Change::Attached(id) => match mounts::parent_of(id) {
                 // what it hides: the mounts that names ended on until now
                 Ok(Some(parent)) => self.fresh.extend(self.mounted.names_on(parent)),
                 // it has gone again, which is a change of its own
                 Ok(None) => {}
                 Err(_) => self.stale = everything,
             },
-            MountChange::Detached(id) => {
+            Change::Detached(id) => {
                 self.fresh.extend(self.mounted.gone(id));
                 // what it hid may be a namespace on a name that waits
                 self.stale = self.stale.max(Stale::Waiting);
             }
-            MountChange::Overflow => self.stale = everything,
         }
     }
 

@@ -15,8 +15,8 @@ mod process;
 mod reactor;
 mod statmount;
 
-pub(crate) use aio::MountPoll;
-pub(crate) use fanotify::{MountChange, MountGroup};
+pub(crate) use aio::AioContext;
+pub(crate) use fanotify::{fanotify_init, fanotify_mark};
 pub(crate) use files::{CWD, filesystem_of, link_target, open, stat};
 pub(crate) use netlink::{
     MANY, bind, drops, receive, receive_buffer, receive_many, rtnetlink, send_to_kernel, set_option,
@@ -25,7 +25,7 @@ pub(crate) use nsfs::{cookie, handle, namespace_of_pidfd, open_by_cookie, reopen
 pub(crate) use process::{is_proc_ours, is_process_of_others, pid_of_pidfd, sees_all_namespaces};
 #[cfg(feature = "tokio")]
 pub(crate) use reactor::Registration;
-pub(crate) use statmount::parent_mount;
+pub(crate) use statmount::statmount;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
