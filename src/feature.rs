@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::error::{Doing, Result, is_shortage};
+use crate::error::{Doing, Result, is_transient};
 use crate::{mounts, netns, nsid};
 
 /// Something that makes watchers better where it is there, and that they do without where it is not.
@@ -78,7 +78,7 @@ impl Feature {
             Self::AllNsid => nsid::listener::try_all(),
         };
         match tried {
-            Err(error) if !is_shortage(&error) => Ok(false),
+            Err(error) if !is_transient(&error) => Ok(false),
             tried => tried.doing_on("try the feature", self.name()),
         }
     }

@@ -9,7 +9,7 @@ use crate::named::Named;
 use crate::nsid::Nsid;
 use crate::options::Options;
 use crate::outbox::Outbox;
-use crate::queue::Relay;
+use crate::queue::Queue;
 use crate::source::Source;
 use crate::sys::Epoll;
 use crate::watcher::Watcher;
@@ -71,6 +71,6 @@ fn finish(source: Box<dyn Source>, out: Outbox, epoll: Arc<Epoll>, options: &Opt
     let Some((capacity, policy)) = options.queue else { return Ok(watcher) };
     let (epoll, mut out) = front()?;
     out.dir = dir;
-    let queue = Relay::start(watcher, options, capacity, policy, &epoll)?;
+    let queue = Queue::start(watcher, options, capacity, policy, &epoll)?;
     Watcher::new(Box::new(queue), out, epoll)
 }

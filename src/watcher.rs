@@ -1,7 +1,7 @@
 //! The front: one descriptor to poll, one call to ask for the next event.
 //!
 //! The watcher owns a source and an outbox and keeps the one promise that neither can: its descriptor polls readable
-//! while there is something to be had. It must not know what its source listens to.
+//! while there is an event to return. It knows the trait only, not what its source listens to.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use crate::error::{Doing, Error, Result};
 use crate::event::Event;
 use crate::outbox::Outbox;
-use crate::source::{Drained, Source};
-use crate::sys::{self, Epoll, Flag};
+use crate::source::{Progress, Source};
+use crate::sys::{self, Epoll, Waker};
 
 /// What a watcher has counted since it was opened, and what it holds now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,35 +63,35 @@ pub struct Watcher {
     out: Outbox,
     /// The source has work left that none of its descriptors shows.
     unfinished: bool,
-    level: Level,
+    readable: Readable,
     epoll: Arc<Epoll>,
-    /// An iteration has told the error that is the end.
+    /// An iteration has returned the error that is the end.
     over: bool,
 }
 
 /// Keeps the descriptor readable while there is something that the kernel's own descriptors do not show.
 #[derive(Debug)]
-struct Level {
-    flag: Flag,
-    up: bool,
+struct Readable {
+    waker: Waker,
+    awake: bool,
 }
 
-impl Level {
-    fn raise(&mut self) -> Result<()> {
-        if self.up { Ok(()) } else { self.nudge() }
+impl Readable {
+    fn wake(&mut self) -> Result<()> {
+        if self.awake { Ok(()) } else { self.wake_again() }
     }
 
-    /// Raised again, the flag is an edge to those who poll for edges and were told that there is nothing now.
-    fn nudge(&mut self) -> Result<()> {
-        self.flag.raise().doing("mark the watcher as readable")?;
-        self.up = true;
+    /// A new edge for those who poll for edges and got `None` just now.
+    fn wake_again(&mut self) -> Result<()> {
+        self.waker.wake().doing("mark the watcher as readable")?;
+        self.awake = true;
         Ok(())
     }
 
-    fn lower(&mut self) -> Result<()> {
-        if self.up {
-            self.flag.lower().doing("mark the watcher as read")?;
-            self.up = false;
+    fn clear(&mut self) -> Result<()> {
+        if self.awake {
+            self.waker.clear().doing("mark the watcher as read")?;
+            self.awake = false;
         }
         Ok(())
     }
@@ -105,14 +105,14 @@ impl Watcher {
 
     /// `epoll` has the descriptors of the source in it, `out` what opening the source found.
     pub(crate) fn new(source: Box<dyn Source>, out: Outbox, epoll: Arc<Epoll>) -> Result<Self> {
-        let flag = Flag::new().doing("make an event descriptor")?;
-        epoll.add(flag.as_fd()).doing("listen to an event descriptor")?;
-        let mut level = Level { flag, up: false };
+        let waker = Waker::new().doing("make an event descriptor")?;
+        epoll.add(waker.as_fd()).doing("listen to an event descriptor")?;
+        let mut readable = Readable { waker, awake: false };
         let unfinished = source.unfinished();
         if !out.is_empty() || unfinished {
-            level.raise()?;
+            readable.wake()?;
         }
-        Ok(Self { source, out, unfinished, level, epoll, over: false })
+        Ok(Self { source, out, unfinished, readable, epoll, over: false })
     }
 
     /// The next event, or `None` if there is none now. Never blocks.
@@ -126,16 +126,16 @@ impl Watcher {
     pub fn next_event(&mut self) -> Result<Option<Event>> {
         let mut failure = None;
         if self.out.is_empty() {
-            let drained = self.source.drain(&mut self.out);
-            self.unfinished = !matches!(drained, Ok(Drained::All));
-            failure = drained.err();
+            let progress = self.source.drain(&mut self.out);
+            self.unfinished = !matches!(progress, Ok(Progress::Done));
+            failure = progress.err();
         }
         match (self.out.len(), self.unfinished) {
-            (0, true) => self.level.nudge()?,
-            (0 | 1, false) => self.level.lower()?,
-            _ => self.level.raise()?,
+            (0, true) => self.readable.wake_again()?,
+            (0 | 1, false) => self.readable.clear()?,
+            _ => self.readable.wake()?,
         }
-        // what was learned before a failure is told before the failure, which comes again if it still stands
+        // what was learned before a failure comes before the failure, which comes again if it still stands
         match (self.out.pop(), failure) {
             (None, Some(error)) => Err(error),
             (event, _) => Ok(event),
@@ -189,10 +189,10 @@ impl Watcher {
     /// ```
     pub fn resync(&mut self) -> Result<()> {
         let done = self.source.resync(&mut self.out);
-        // what an error kept from being done is done by the next call that can: somebody must be told to make it
+        // the next call does what an error kept from being done: the consumer must be woken to make it
         self.unfinished |= done.is_err() || self.source.unfinished();
         if self.unfinished || !self.out.is_empty() {
-            self.level.raise()?;
+            self.readable.wake()?;
         }
         done
     }

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::{Backend, Changes, mountinfo};
 use crate::error::{Doing, Result};
-use crate::sys::{AioContext, Flag};
+use crate::sys::{AioContext, Waker};
 
 /// How many completions one call takes, when mounts change faster than it can submit.
 const COMPLETIONS: usize = 4;
@@ -20,7 +20,7 @@ pub(super) struct MountPoll {
     // first, so that it is dropped before the descriptors that its request refers to
     context: AioContext,
     mountinfo: File,
-    done: Flag,
+    done: Waker,
     in_flight: bool,
 }
 
@@ -28,7 +28,7 @@ impl MountPoll {
     /// Fails with `ENOSYS` or `EPERM` where AIO is missing or forbidden, `EAGAIN` beyond `fs.aio-max-nr`.
     pub(super) fn open() -> io::Result<Self> {
         let mut poll =
-            Self { context: AioContext::new()?, mountinfo: mountinfo::open()?, done: Flag::new()?, in_flight: false };
+            Self { context: AioContext::new()?, mountinfo: mountinfo::open()?, done: Waker::new()?, in_flight: false };
         poll.submit()?;
         Ok(poll)
     }
@@ -40,7 +40,7 @@ impl MountPoll {
     fn renew(&mut self) -> io::Result<bool> {
         let mut changed = false;
         for _ in 0..COMPLETIONS {
-            if self.done.lower()? {
+            if self.done.clear()? {
                 changed = true;
                 self.in_flight = false;
                 // makes room in the ring; what it says is known from the eventfd already

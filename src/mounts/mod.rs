@@ -13,7 +13,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use crate::error::{Doing, Result, is_shortage};
+use crate::error::{Doing, Result, is_transient};
 use crate::sys::{self, CWD, Epoll};
 use aio::MountPoll;
 use fanotify::MountGroup;
@@ -131,7 +131,7 @@ fn best() -> io::Result<Box<dyn Backend>> {
         Ok(poll) => Ok(Box::new(poll)),
         // All requests that the system permits are taken, which can last. A shortage that passes is no reason to fall
         // back: the last resort is not as good as the others.
-        Err(error) if is_shortage(&error) && error.raw_os_error() != Some(libc::EAGAIN) => Err(error),
+        Err(error) if is_transient(&error) && error.raw_os_error() != Some(libc::EAGAIN) => Err(error),
         Err(_) => Ok(Box::new(Mountinfo::open()?)),
     }
 }

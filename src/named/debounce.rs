@@ -1,10 +1,10 @@
-//! What is known of the names, and what the consumer has been told of them.
+//! When a change of a name is emitted: at once, or debounced.
 //!
-//! The ledger owns the roster and is the only one to tell its changes: at once, or, on request, when a name has
-//! settled. With a window, the first change of a name starts its clock, and when the time is over the difference
-//! between what was last told of it and what it is then is told. So a name that came and went within the window is
-//! never told, and one that keeps flapping is told at the end of each window, since further changes do not start the
-//! clock again. What is replayed, and a directory that goes, wait for nothing: before them, all is told.
+//! This part owns the [`Names`] and is the only one to emit their changes. With a window, the first change of a name
+//! starts its clock; when the time is over, the difference between what was last emitted of it and what it is then is
+//! emitted. So a name that came and went within the window is never reported, and one that keeps flapping is reported
+//! at the end of each window, since further changes do not start the clock again. Replayed events, and a directory that
+//! goes, do not wait: before them, all that is held back is emitted.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::CStr;
@@ -12,16 +12,16 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::names::{Roster, State, Transition};
+use super::names::{Names, State, Transition};
 use crate::error::{Doing, Result};
 use crate::event::Name;
 use crate::outbox::Outbox;
 use crate::sys::{Epoll, Timer};
 
 #[derive(Debug)]
-pub(crate) struct Ledger {
-    roster: Roster,
-    /// Without it, all is told at once.
+pub(crate) struct Debounce {
+    names: Names,
+    /// Without it, every change is emitted at once.
     window: Option<Window>,
 }
 
@@ -32,11 +32,11 @@ struct Window {
     timer: Timer,
     /// The names that have changed.
     held: BTreeSet<Name>,
-    /// When their time is over, in this order, and what was last told of them.
+    /// When their time is over, in this order, and what was last emitted of them.
     ends: VecDeque<(Duration, Name, State)>,
 }
 
-impl Ledger {
+impl Debounce {
     pub(crate) fn new(settle: Duration, epoll: &Arc<Epoll>) -> Result<Self> {
         let mut window = None;
         if !settle.is_zero() {
@@ -44,94 +44,94 @@ impl Ledger {
             epoll.add(timer.as_fd()).doing("listen to a timer")?;
             window = Some(Window { length: settle, timer, held: BTreeSet::new(), ends: VecDeque::new() });
         }
-        Ok(Self { roster: Roster::default(), window })
+        Ok(Self { names: Names::default(), window })
     }
 
-    pub(crate) fn roster(&self) -> &Roster {
-        &self.roster
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
     }
 
     /// A name was seen to come or go.
     pub(crate) fn observe(&mut self, name: &CStr, state: State, out: &mut Outbox) {
-        let change = self.roster.observe(name, state);
-        self.news(change, out);
+        let change = self.names.observe(name, state);
+        self.changed(change, out);
     }
 
     /// A name came that may be known already.
     pub(crate) fn appear(&mut self, name: &CStr, out: &mut Outbox) {
-        let change = self.roster.appear(name);
-        self.news(change, out);
+        let change = self.names.appear(name);
+        self.changed(change, out);
     }
 
-    /// A name was looked at again.
+    /// A name was probed again.
     pub(crate) fn review(&mut self, name: &CStr, state: State, out: &mut Outbox) {
-        let change = self.roster.review(name, state);
-        self.news(change, out);
+        let change = self.names.review(name, state);
+        self.changed(change, out);
     }
 
-    /// A name exists, but that is not to be told.
+    /// A name exists, but is not to be reported.
     pub(crate) fn assume(&mut self, name: &CStr, state: State) {
-        self.roster.assume(name, state);
+        self.names.assume(name, state);
     }
 
-    /// Begins a look at all there is. What follows, until [`Ledger::end_look`], is told at once.
-    pub(crate) fn begin_look(&mut self, out: &mut Outbox) {
+    /// Begins a scan of the directory. What follows, until [`Debounce::end_scan`], is emitted at once.
+    pub(crate) fn begin_scan(&mut self, out: &mut Outbox) {
         self.flush(out);
-        self.roster.begin_look();
+        self.names.begin_scan();
     }
 
-    /// A look saw this name.
-    pub(crate) fn look_saw(&mut self, name: &CStr, state: State, replayed: bool, out: &mut Outbox) {
-        if let Some(change) = self.roster.observe(name, state) {
-            tell(change, replayed, out);
+    /// A scan found this name.
+    pub(crate) fn scan_found(&mut self, name: &CStr, state: State, replayed: bool, out: &mut Outbox) {
+        if let Some(change) = self.names.observe(name, state) {
+            emit(change, replayed, out);
         }
     }
 
-    /// Ends a look: what it did not see is gone.
-    pub(crate) fn end_look(&mut self, replayed: bool, out: &mut Outbox) {
-        for change in self.roster.end_look() {
-            tell(change, replayed, out);
+    /// Ends a scan: what it did not find is gone.
+    pub(crate) fn end_scan(&mut self, replayed: bool, out: &mut Outbox) {
+        for change in self.names.end_scan() {
+            emit(change, replayed, out);
         }
     }
 
-    fn news(&mut self, change: Option<Transition>, out: &mut Outbox) {
+    fn changed(&mut self, change: Option<Transition>, out: &mut Outbox) {
         let Some(change) = change else { return };
-        let Some(window) = &mut self.window else { return tell(change, false, out) };
+        let Some(window) = &mut self.window else { return emit(change, false, out) };
         if window.held.insert(change.name.clone()) {
             window.ends.push_back((out.now().saturating_add(window.length), change.name, change.from));
         }
     }
 
-    /// Tells what has settled, and sets the clock for what has not.
-    pub(crate) fn tell_settled(&mut self, out: &mut Outbox) -> Result<()> {
+    /// Emits the changes whose time is over, and sets the clock for the others.
+    pub(crate) fn emit_settled(&mut self, out: &mut Outbox) -> Result<()> {
         let Some(window) = &mut self.window else { return Ok(()) };
         if !window.ends.is_empty() {
             out.learned_now();
-            window.tell_until(out.now(), &self.roster, out);
+            window.emit_until(out.now(), &self.names, out);
         }
         let end = window.ends.front().map(|(end, ..)| *end);
         window.timer.set(end).doing("set a timer")
     }
 
-    /// Tells all that is held back.
+    /// Emits all that is held back.
     pub(crate) fn flush(&mut self, out: &mut Outbox) {
         if let Some(window) = &mut self.window {
-            window.tell_until(Duration::MAX, &self.roster, out);
+            window.emit_until(Duration::MAX, &self.names, out);
         }
     }
 }
 
 impl Window {
-    fn tell_until(&mut self, now: Duration, roster: &Roster, out: &mut Outbox) {
+    fn emit_until(&mut self, now: Duration, names: &Names, out: &mut Outbox) {
         while self.ends.front().is_some_and(|(end, ..)| *end <= now) {
             let Some((_, name, from)) = self.ends.pop_front() else { return };
             self.held.remove(&name);
-            let to = roster.state(name.as_c_str());
-            tell(Transition { name, from, to }, false, out);
+            let to = names.state(name.as_c_str());
+            emit(Transition { name, from, to }, false, out);
         }
     }
 }
 
-fn tell(change: Transition, replayed: bool, out: &mut Outbox) {
-    change.tell(&mut |event| out.push(event, replayed));
+fn emit(change: Transition, replayed: bool, out: &mut Outbox) {
+    change.emit(&mut |event| out.push(event, replayed));
 }

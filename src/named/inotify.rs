@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_event_is_not_told() {
+    fn a_truncated_event_is_not_returned() {
         let bytes = encode(3, 0x100, b"blue");
         assert_eq!(notices(&bytes[..bytes.len() - 1]).count(), 0);
         assert_eq!(notices(&bytes).count(), 1);

@@ -1,17 +1,17 @@
-//! Names that are not network namespaces yet, and noticing when they become so.
+//! Pending names, which are not network namespaces yet, and noticing when they become so.
 //!
-//! `ip netns add` mounts the namespace over its name some time after it has made the name, and inotify says nothing
-//! of it. So while a name waits, and only then unless asked otherwise, mounts are listened to. The order is what
-//! makes it right: first listen, then look; whatever happens after the look is heard.
+//! `ip netns add` mounts the namespace over its name some time after it has made the name, and inotify reports nothing
+//! of it. So while a name is pending, and only then unless the options ask for more, the monitor of mounts is armed. The
+//! order makes it right: first arm, then probe; whatever happens after the probe is noticed.
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::sync::Arc;
 
-use super::debounce::Ledger;
+use super::debounce::Debounce;
 use super::mounted::Mounted;
 use super::names::State;
-use super::path::Location;
+use super::path::WatchedPath;
 use crate::error::{Doing, Result};
 use crate::event::Name;
 use crate::mounts::{self, Change, Changes, Monitor};
@@ -20,15 +20,15 @@ use crate::outbox::Outbox;
 use crate::sys::{CWD, Epoll};
 
 #[derive(Debug)]
-pub(crate) struct Readiness {
+pub(crate) struct Pending {
     mounts: Monitor,
-    /// Mounts are listened to all the time: the names that are namespaces may stop being so.
+    /// The monitor is armed all the time: the names that are namespaces may stop being so.
     always: bool,
     /// Kept only if `always`.
     mounted: Mounted,
-    /// Names to look at, whatever they were.
+    /// Names to probe, whatever they were.
     fresh: BTreeSet<Name>,
-    /// More names to look at.
+    /// More names to probe.
     stale: Stale,
 }
 
@@ -36,29 +36,29 @@ pub(crate) struct Readiness {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stale {
     Nothing,
-    /// The names that wait.
-    Waiting,
+    /// The pending names.
+    Pending,
     Everything,
 }
 
 /// What changes of mounts may concern besides single names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tidings {
+pub(crate) enum MountImpact {
     /// Nothing else.
     Names,
-    /// The way to the directory, or the directory itself.
-    Way,
-    /// Anything at all: the kernel has lost some.
+    /// Where the path leads: a part of it, or the directory itself.
+    Path,
+    /// Anything at all: the kernel has dropped changes.
     Lost,
 }
 
-impl Readiness {
+impl Pending {
     pub(crate) fn new(epoll: Arc<Epoll>, always: bool) -> Self {
         let mounts = Monitor::new(epoll);
         Self { mounts, always, mounted: Mounted::default(), fresh: BTreeSet::new(), stale: Stale::Nothing }
     }
 
-    /// Begins to listen if that is to be done all the time. Before the first look, so that nothing falls between.
+    /// Arms the monitor if it is to be armed all the time. Before the first scan, so that nothing falls between.
     pub(crate) fn start(&mut self) -> Result<()> {
         if self.always { self.mounts.arm() } else { Ok(()) }
     }
@@ -68,7 +68,7 @@ impl Readiness {
         self.fresh.insert(Name::new(name));
     }
 
-    /// A look found this under a name.
+    /// A probe found this under a name.
     pub(crate) fn note(&mut self, name: &CStr, found: Option<Found>) {
         if let (true, Some(mount_id)) = (self.always, found.and_then(|found| found.mount_id)) {
             self.mounted.note(name, mount_id);
@@ -83,15 +83,15 @@ impl Readiness {
         self.mounted = Mounted::default();
     }
 
-    /// Hears of mounts and finds out which names they concern.
-    pub(crate) fn hear(&mut self, location: &Location) -> Result<Tidings> {
-        let everything = if self.always { Stale::Everything } else { Stale::Waiting };
-        let heard = self.mounts.read().inspect_err(|_| {
-            // it may have been a change that could not be told of
+    /// Reads the changes of mounts and finds out which names they concern.
+    pub(crate) fn read_mounts(&mut self, path: &WatchedPath) -> Result<MountImpact> {
+        let everything = if self.always { Stale::Everything } else { Stale::Pending };
+        let changes = self.mounts.read().inspect_err(|_| {
+            // a change may have been in what could not be read
             self.stale = everything;
         })?;
-        let lost = match heard {
-            Changes::Known(changes) if changes.is_empty() => return Ok(Tidings::Names),
+        let lost = match changes {
+            Changes::Known(changes) if changes.is_empty() => return Ok(MountImpact::Names),
             Changes::Known(changes) => {
                 changes.iter().for_each(|change| self.trace(*change, everything));
                 false
@@ -106,25 +106,25 @@ impl Readiness {
             }
         };
         if !self.always {
-            return Ok(Tidings::Names);
+            return Ok(MountImpact::Names);
         }
         if lost {
-            return Ok(Tidings::Lost);
+            return Ok(MountImpact::Lost);
         }
-        if location.is_unmoved() {
-            return Ok(Tidings::Names);
+        if path.is_unmoved() {
+            return Ok(MountImpact::Names);
         }
         // the same directory by another mount may show its names without what is mounted on them
         self.stale = everything;
-        Ok(Tidings::Way)
+        Ok(MountImpact::Path)
     }
 
     /// Traces a mount to the names that it may concern.
     ///
-    /// To a name that waits any change may matter, of whatever is mounted: it may uncover a namespace, or a part of
-    /// the way that a symbolic link takes.
+    /// To a pending name any change may matter, of whatever is mounted: it may uncover a namespace, or a part of the
+    /// path that a symbolic link takes.
     fn trace(&mut self, change: Change, everything: Stale) {
-        self.stale = self.stale.max(Stale::Waiting);
+        self.stale = self.stale.max(Stale::Pending);
         if !self.always {
             return;
         }
@@ -136,33 +136,30 @@ impl Readiness {
                 Ok(None) => {}
                 Err(_) => self.stale = everything,
             },
-            Change::Detached(id) => {
-                self.fresh.extend(self.mounted.gone(id));
-                // what it hid may be a namespace on a name that waits
-                self.stale = self.stale.max(Stale::Waiting);
-            }
+            // what it hid may be a namespace on a pending name
+            Change::Detached(id) => self.fresh.extend(self.mounted.gone(id)),
         }
     }
 
-    /// Looks at each name that may have changed and tells those that have.
+    /// Probes each name that may have changed and emits the changes.
     pub(crate) fn check(
         &mut self,
-        ledger: &mut Ledger,
+        debounce: &mut Debounce,
         probe: Probe,
-        location: &Location,
+        path: &WatchedPath,
         out: &mut Outbox,
     ) -> Result<()> {
-        if self.mounted.is_stale(ledger.roster().len()) {
+        if self.mounted.is_stale(debounce.names().len()) {
             self.forget_all();
             self.stale = Stale::Everything;
         }
         let mut armed = Ok(());
         while let Some(name) = self.fresh.first().cloned() {
-            self.look(&name, ledger, probe, location, out)?;
-            let waits = || ledger.roster().state(name.as_c_str()) == State::Placeholder;
-            if armed.is_ok() && !self.mounts.is_armed() && waits() {
-                // a failure keeps nobody from being told of the other names
-                armed = self.arm(ledger);
+            self.probe(&name, debounce, probe, path, out)?;
+            let is_pending = || debounce.names().state(name.as_c_str()) == State::Placeholder;
+            if armed.is_ok() && !self.mounts.is_armed() && is_pending() {
+                // a failure does not keep the other names from being reported
+                armed = self.arm(debounce);
                 if armed.is_ok() {
                     out.learned_now();
                     continue;
@@ -171,52 +168,52 @@ impl Readiness {
             self.fresh.pop_first();
         }
         armed?;
-        if ledger.roster().waiting().len() != 0 && !self.mounts.is_armed() {
-            self.arm(ledger)?;
+        if debounce.names().pending().len() != 0 && !self.mounts.is_armed() {
+            self.arm(debounce)?;
         }
         let stale: Vec<Name> = match self.stale {
             Stale::Nothing => Vec::new(),
-            Stale::Waiting => ledger.roster().waiting().cloned().collect(),
-            Stale::Everything => ledger.roster().names().cloned().collect(),
+            Stale::Pending => debounce.names().pending().cloned().collect(),
+            Stale::Everything => debounce.names().names().cloned().collect(),
         };
         if !stale.is_empty() {
             out.learned_now();
         }
         for name in &stale {
-            self.look(name, ledger, probe, location, out)?;
+            self.probe(name, debounce, probe, path, out)?;
         }
         self.stale = Stale::Nothing;
-        if ledger.roster().waiting().len() == 0 && !self.always {
+        if debounce.names().pending().len() == 0 && !self.always {
             return self.mounts.disarm();
         }
         Ok(())
     }
 
-    /// Begins to listen because names wait. What was mounted on them before is not heard of: they are to be looked at
-    /// from here on, as those that are fresh are anyway.
-    fn arm(&mut self, ledger: &Ledger) -> Result<()> {
+    /// Arms the monitor because names are pending. It does not report what was mounted on them before: they are to be
+    /// probed from here on, as those that are fresh are anyway.
+    fn arm(&mut self, debounce: &Debounce) -> Result<()> {
         self.mounts.arm()?;
-        if ledger.roster().waiting().any(|name| !self.fresh.contains(name)) {
-            self.stale = self.stale.max(Stale::Waiting);
+        if debounce.names().pending().any(|name| !self.fresh.contains(name)) {
+            self.stale = self.stale.max(Stale::Pending);
         }
         Ok(())
     }
 
-    /// Sees what a name refers to now and tells the difference. Whether the name exists is for inotify to say.
-    fn look(
+    /// Probes what a name refers to now and emits the difference. Whether the name exists is for inotify to say.
+    fn probe(
         &mut self,
         name: &Name,
-        ledger: &mut Ledger,
+        debounce: &mut Debounce,
         probe: Probe,
-        location: &Location,
+        path: &WatchedPath,
         out: &mut Outbox,
     ) -> Result<()> {
-        if ledger.roster().state(name.as_c_str()) == State::Absent {
+        if debounce.names().state(name.as_c_str()) == State::Absent {
             return Ok(());
         }
-        let found = probe.look(CWD, &location.path_of(name.as_c_str())).doing_on("look at", name)?;
+        let found = probe.look(CWD, &path.path_of(name.as_c_str())).doing_on("look at", name)?;
         let name = name.as_c_str();
-        ledger.review(name, found.map_or(State::Placeholder, |found| State::Namespace(found.netns)), out);
+        debounce.review(name, found.map_or(State::Placeholder, |found| State::Namespace(found.netns)), out);
         self.note(name, found);
         Ok(())
     }

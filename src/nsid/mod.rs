@@ -26,7 +26,7 @@ use crate::error::{Doing, Result};
 use crate::event::EventKind;
 use crate::options::Options;
 use crate::outbox::Outbox;
-use crate::source::{Drained, Source};
+use crate::source::{Progress, Source};
 use crate::sys::Epoll;
 pub(crate) use roster::Id;
 use roster::{Ids, Roster};
@@ -370,12 +370,12 @@ impl<K: Kernel> Nsid<K> {
 }
 
 impl<K: Kernel> Source for Nsid<K> {
-    fn drain(&mut self, out: &mut Outbox) -> Result<Drained> {
+    fn drain(&mut self, out: &mut Outbox) -> Result<Progress> {
         // what an error left behind comes first
         let all = self.inbox.is_empty() && self.read(BATCH)?;
         out.learned_now();
         self.catch_up(out)?;
-        Ok(if all && !self.unfinished() { Drained::All } else { Drained::More })
+        Ok(if all && !self.unfinished() { Progress::Done } else { Progress::More })
     }
 
     fn resync(&mut self, out: &mut Outbox) -> Result<()> {

@@ -117,7 +117,7 @@ fn check(run: Run) -> Result<(), TestCaseError> {
         if resync {
             // after an error it is still due, as after one of a drain
             source.resync(&mut out).ok();
-        } else if source.drain(&mut out).is_ok_and(|drained| drained == Drained::All) {
+        } else if source.drain(&mut out).is_ok_and(|drained| drained == Progress::Done) {
             let due = &source.due;
             prop_assert!(!due.overflow && due.look.is_none() && due.peers.is_empty() && source.inbox.is_empty());
         }
@@ -138,7 +138,7 @@ fn check(run: Run) -> Result<(), TestCaseError> {
         }
         let drained = source.drain(&mut out);
         consumer.take(&mut out);
-        if drained.is_ok_and(|drained| drained == Drained::All)
+        if drained.is_ok_and(|drained| drained == Progress::Done)
             && source.kernel.queue.is_empty()
             && !source.kernel.error
         {
@@ -265,6 +265,6 @@ fn one_call_reads_no_more_than_one_queue_beyond_the_first_batch() {
     let mut out = Outbox::default();
     let mut source = Nsid::start(Lossy { heard: 0 }, false, true, &mut out).unwrap();
     let before = source.kernel.heard;
-    assert_eq!(source.drain(&mut out).unwrap(), Drained::More);
+    assert_eq!(source.drain(&mut out).unwrap(), Progress::More);
     assert!(source.kernel.heard - before <= BATCH + source.kernel.capacity(), "{}", source.kernel.heard - before);
 }

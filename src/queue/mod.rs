@@ -1,10 +1,10 @@
-//! A reader thread with a bounded queue, for who asks for it.
+//! A reader thread with a bounded queue, where the options ask for one.
 //!
-//! The relay is a source that has a whole watcher behind it, in a thread of its own. While there is room, events pass
-//! through a queue as they are. An event without room breaks the queue: from there on the thread only keeps the
-//! picture of what is, and passes nothing, until the consumer has come to the break. It is then told how much was
-//! dropped and what leads from what it was told to what is: `Overflow`, the differences, `Synced`. So the grammar
-//! holds, and memory is bounded, whatever the policy.
+//! The queue is a source that has a whole watcher behind it, in a thread of its own. While there is room, events pass
+//! through as they are. An event without room breaks the queue: from there on the thread passes nothing and only keeps
+//! what the kernel has, until the consumer has come to the break. The consumer then gets how much was dropped, and what
+//! leads from its state to that of the kernel: `Overflow`, the differences, `Synced`. So the grammar holds, and memory
+//! is bounded, whatever the policy.
 
 mod consumer;
 mod reader;
@@ -20,18 +20,18 @@ use crate::error::{Doing, Error, Result};
 use crate::event::{Event, EventKind};
 use crate::options::{Options, Policy};
 use crate::outbox::Outbox;
-use crate::source::{Drained, Source};
-use crate::sys::{self, Epoll, Flag};
+use crate::source::{Progress, Source};
+use crate::sys::{self, Epoll, Waker};
 use crate::watcher::Watcher;
-use consumer::Picture;
+use consumer::ConsumerState;
 use reader::Reader;
 
 #[derive(Debug)]
-pub(crate) struct Relay {
+pub(crate) struct Queue {
     shared: Arc<Shared>,
     policy: Policy,
-    /// What the consumer has been told.
-    told: Picture,
+    /// What the consumer believes. Kept only if events may be dropped.
+    consumer: ConsumerState,
     thread: Option<JoinHandle<()>>,
     /// Where the thread lives: a child of fork(2) has none to wait for, and locks that nobody will open.
     process: u32,
@@ -43,10 +43,10 @@ struct Shared {
     /// How many events there is room for.
     capacity: usize,
     state: Mutex<State>,
-    /// Up while there is something for the consumer.
-    readable: Flag,
-    /// Up while there is a request for the thread.
-    request: Flag,
+    /// Wakes the consumer.
+    readable: Waker,
+    /// Wakes the thread for a request.
+    request: Waker,
     /// The consumer has made room, taken note of a failure, or wants no more.
     turn: Condvar,
     known: AtomicU64,
@@ -58,8 +58,8 @@ struct State {
     queue: VecDeque<Event>,
     /// The most that was ever in it.
     queued_max: usize,
-    /// What is. Kept only if events may be dropped.
-    truth: Picture,
+    /// What the consumer is to believe in the end. Kept only if events may be dropped.
+    truth: ConsumerState,
     /// When the thread learned the last of it.
     learned: Duration,
     /// The truth is that of the kernel, not half of a replay.
@@ -107,7 +107,7 @@ impl State {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // a panic while it was held left numbers and a picture, which are whole at any time
+        // a panic while it was held left numbers and sets, which are whole at any time
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -120,7 +120,7 @@ impl Shared {
     }
 }
 
-impl Relay {
+impl Queue {
     pub(crate) fn start(
         watcher: Watcher,
         options: &Options,
@@ -131,8 +131,8 @@ impl Relay {
         let shared = Arc::new(Shared {
             capacity: capacity as usize,
             state: Mutex::default(),
-            readable: Flag::new().doing("make an event descriptor")?,
-            request: Flag::new().doing("make an event descriptor")?,
+            readable: Waker::new().doing("make an event descriptor")?,
+            request: Waker::new().doing("make an event descriptor")?,
             turn: Condvar::new(),
             known: AtomicU64::new(0),
             pending: AtomicU64::new(0),
@@ -150,7 +150,7 @@ impl Relay {
         Ok(Self {
             shared,
             policy,
-            told: Picture::default(),
+            consumer: ConsumerState::default(),
             thread: Some(thread.doing("start a thread")?),
             process: std::process::id(),
         })
@@ -161,7 +161,7 @@ impl Relay {
         if state.can_recover() {
             self.recover(state, out);
             if state.failure.is_some() || state.ended {
-                self.shared.readable.raise().doing("raise an event descriptor")?;
+                self.shared.readable.wake().doing("raise an event descriptor")?;
             }
             return Ok(());
         }
@@ -176,7 +176,7 @@ impl Relay {
         Ok(())
     }
 
-    /// Tells what the dropped events did.
+    /// Emits what the dropped events did.
     fn recover(&mut self, state: &mut State, out: &mut Outbox) {
         let loss = state.broken.take().unwrap_or_default();
         // not now: an event that the thread learned of before now may still come to the queue
@@ -188,24 +188,24 @@ impl Relay {
             out.push(EventKind::Overflow { dropped: loss.counted }, false);
         }
         let mut differences = Vec::new();
-        self.told.lead_to(&state.truth, &mut |event| differences.push(event));
+        self.consumer.lead_to(&state.truth, &mut |event| differences.push(event));
         for event in differences {
-            self.told.add(&event);
+            self.consumer.add(&event);
             out.push(event, true);
         }
         out.push(EventKind::Synced, false);
     }
 }
 
-impl Source for Relay {
-    fn drain(&mut self, out: &mut Outbox) -> Result<Drained> {
+impl Source for Queue {
+    fn drain(&mut self, out: &mut Outbox) -> Result<Progress> {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
         if self.policy == Policy::DropOldest && state.broken.is_some() {
             if !state.can_recover() {
-                // the thread raises the flag when it is in the picture again
-                shared.readable.lower().doing("read an event descriptor")?;
-                return self.at_the_end(&mut state, out).map(|()| Drained::All);
+                // the thread wakes the consumer when what it keeps is complete again
+                shared.readable.clear().doing("read an event descriptor")?;
+                return self.at_the_end(&mut state, out).map(|()| Progress::Done);
             }
             let older = std::mem::take(&mut state.queue);
             let loss = state.broken.get_or_insert_default();
@@ -217,19 +217,19 @@ impl Source for Relay {
                 match self.policy {
                     Policy::Block if full => shared.turn.notify_one(),
                     Policy::Block => {}
-                    _ => self.told.add(&event.kind),
+                    _ => self.consumer.add(&event.kind),
                 }
                 out.forward(event);
             }
             None => {
                 // a storm must not be paid for ever after
                 state.queue.shrink_to(64);
-                // what is queued from here on raises the flag again
-                shared.readable.lower().doing("read an event descriptor")?;
+                // what is queued from here on wakes the consumer again
+                shared.readable.clear().doing("read an event descriptor")?;
                 self.at_the_end(&mut state, out)?;
             }
         }
-        Ok(Drained::All)
+        Ok(Progress::Done)
     }
 
     fn resync(&mut self, _out: &mut Outbox) -> Result<()> {
@@ -239,7 +239,7 @@ impl Source for Relay {
         }
         state.resync = true;
         drop(state);
-        self.shared.request.raise().doing("raise an event descriptor")
+        self.shared.request.wake().doing("raise an event descriptor")
     }
 
     fn known(&self) -> u64 {
@@ -256,7 +256,7 @@ impl Source for Relay {
     }
 }
 
-impl Drop for Relay {
+impl Drop for Queue {
     fn drop(&mut self) {
         if std::process::id() != self.process {
             std::mem::forget(self.thread.take());
@@ -264,9 +264,9 @@ impl Drop for Relay {
         }
         self.shared.state().stop = true;
         self.shared.turn.notify_one();
-        let asked = self.shared.request.raise();
+        let asked = self.shared.request.wake();
         if let (Some(thread), Ok(())) = (self.thread.take(), asked) {
-            // if it panicked, the consumer was answered ENOTRECOVERABLE
+            // if it panicked, the consumer got ENOTRECOVERABLE
             thread.join().ok();
         }
     }

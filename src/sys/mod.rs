@@ -117,18 +117,18 @@ impl AsFd for Epoll {
     }
 }
 
-/// An eventfd used as a flag: readable while it is up.
+/// An eventfd that wakes those who poll it: readable from [`wake`](Self::wake) to [`clear`](Self::clear).
 #[derive(Debug)]
-pub(crate) struct Flag(OwnedFd);
+pub(crate) struct Waker(OwnedFd);
 
-impl Flag {
+impl Waker {
     pub(crate) fn new() -> io::Result<Self> {
         // SAFETY: no pointers.
         owned(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }).map(Self)
     }
 
-    /// Puts the flag up; doing so again is a new edge for those who poll for edges.
-    pub(crate) fn raise(&self) -> io::Result<()> {
+    /// Makes it readable; doing so again is a new edge for those who poll for edges.
+    pub(crate) fn wake(&self) -> io::Result<()> {
         let one = 1u64.to_ne_bytes();
         // SAFETY: the kernel reads eight bytes from a buffer of eight.
         let n = unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };
@@ -138,8 +138,8 @@ impl Flag {
         }
     }
 
-    /// Takes the flag down; whether it was up.
-    pub(crate) fn lower(&self) -> io::Result<bool> {
+    /// Makes it unreadable; whether it was readable.
+    pub(crate) fn clear(&self) -> io::Result<bool> {
         match read(self.0.as_fd(), &mut [0; 8]) {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
@@ -148,7 +148,7 @@ impl Flag {
     }
 }
 
-impl AsFd for Flag {
+impl AsFd for Waker {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
