@@ -19,9 +19,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
-use ::inotify::{EventMask, Inotify};
-
-use self::inotify::Notice;
 use crate::error::{Doing, Error, Result, is_transient};
 use crate::event::{EventKind, Name};
 use crate::netns::Probe;
@@ -30,6 +27,7 @@ use crate::outbox::Outbox;
 use crate::source::{Progress, Source};
 use crate::sys::{self, Epoll};
 use debounce::Debounce;
+use inotify::{Inotify, Notice, ReadFlags};
 pub(crate) use names::{Names, State, Transition};
 use path::{Resolution, WatchedPath};
 use pending::{MountImpact, Pending};
@@ -93,7 +91,7 @@ enum EmitMode {
 
 impl Named {
     pub(crate) fn open(options: &Options, epoll: Arc<Epoll>, out: &mut Outbox) -> Result<Self> {
-        let inotify = Inotify::init().doing("make an inotify instance")?;
+        let inotify = Inotify::new().doing("make an inotify instance")?;
         epoll.add(inotify.as_fd()).doing("listen to an inotify instance")?;
         let mut this = Self {
             inotify,
@@ -153,7 +151,7 @@ impl Named {
 
     /// Takes in what one read returned.
     fn take_in(&mut self, bytes: &[u8], out: &mut Outbox) {
-        for notice in self::inotify::notices(bytes) {
+        for notice in inotify::notices(bytes) {
             self.notice(&notice, out);
         }
     }
@@ -166,23 +164,23 @@ impl Named {
     }
 
     fn notice(&mut self, notice: &Notice<'_>, out: &mut Outbox) {
-        let mask = EventMask::from_bits_truncate(notice.mask);
-        if mask.contains(EventMask::Q_OVERFLOW) {
+        let mask = notice.mask;
+        if mask.contains(ReadFlags::QUEUE_OVERFLOW) {
             return self.lost(out);
         }
         #[cfg(feature = "panic-on-demand")]
         assert!(notice.name != c"nswatch-panic", "on demand");
         self.due.resolve |= self.path.is_way(notice);
-        if !self.path.is_name(notice) || mask.contains(EventMask::ISDIR) {
+        if !self.path.is_name(notice) || mask.contains(ReadFlags::ISDIR) {
             return;
         }
-        if mask.intersects(EventMask::CREATE | EventMask::MOVED_TO) {
+        if mask.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) {
             self.debounce.appear(notice.name, out);
             self.pending.consider(notice.name);
-        } else if mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM) {
+        } else if mask.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
             self.debounce.observe(notice.name, State::Absent, out);
             self.pending.forget(notice.name);
-            if mask.contains(EventMask::MOVED_FROM) || self.due.stale_deletes {
+            if mask.contains(ReadFlags::MOVED_FROM) || self.due.stale_deletes {
                 self.due.vacated.insert(Name::new(notice.name));
             }
         }

@@ -13,23 +13,22 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use ::inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
-
-use super::inotify::Notice;
+use super::inotify::{Inotify, Notice, ReadFlags, WatchFlags};
 use crate::error::{Doing, Error, Result, is_transient};
 use crate::event::Name;
 use crate::sys::{self, CWD};
 
 /// The narrow mask, of a step: what can take a component away, or make it lead elsewhere. Creation is not among it: a
 /// directory above the watched one may be busy, and its business is not ours.
-const WAY: WatchMask = WatchMask::DELETE.union(WatchMask::MOVE).union(WatchMask::ATTRIB).union(WatchMask::MOVE_SELF);
+const WAY: WatchFlags =
+    WatchFlags::DELETE.union(WatchFlags::MOVE).union(WatchFlags::ATTRIB).union(WatchFlags::MOVE_SELF);
 
 /// The mask of the end: what can happen in the directory itself, or make a missing component appear.
-const END: WatchMask = WAY.union(WatchMask::CREATE).union(WatchMask::DELETE_SELF);
+const END: WatchFlags = WAY.union(WatchFlags::CREATE).union(WatchFlags::DELETE_SELF);
 
 /// Says that the watched object itself was moved, removed or unmounted, or that its watch ended.
-const SELF: EventMask =
-    EventMask::MOVE_SELF.union(EventMask::DELETE_SELF).union(EventMask::UNMOUNT).union(EventMask::IGNORED);
+const SELF: ReadFlags =
+    ReadFlags::MOVE_SELF.union(ReadFlags::DELETE_SELF).union(ReadFlags::UNMOUNT).union(ReadFlags::IGNORED);
 
 /// The longest path of a directory whose every name can be reached: with `/`, a name of 255 bytes and a NUL.
 const LONGEST: usize = libc::PATH_MAX as usize - 257;
@@ -40,7 +39,7 @@ const MAX_LINKS: usize = 40;
 /// A directory on the way, and the component that follows in it.
 #[derive(Debug)]
 struct Step {
-    watch: WatchDescriptor,
+    watch: i32,
     /// `None` at the end of the way.
     next: Option<CString>,
 }
@@ -61,7 +60,7 @@ pub(crate) struct WatchedPath {
     path: CString,
     steps: Vec<Step>,
     /// The watch of the directory itself, if the path leads to one.
-    directory: Option<WatchDescriptor>,
+    directory: Option<i32>,
     /// The directory and the mount that it is on, to notice that mounts have changed where the path leads.
     place: Option<Place>,
 }
@@ -104,15 +103,14 @@ impl WatchedPath {
 
     /// Whether a notice is about a name in the directory.
     pub(crate) fn is_name(&self, notice: &Notice<'_>) -> bool {
-        !notice.name.is_empty() && self.directory.as_ref().is_some_and(|wd| id(wd) == notice.wd)
+        !notice.name.is_empty() && self.directory == Some(notice.watch)
     }
 
     /// Whether a notice is about the way to the directory: it may lead elsewhere now. A name can be a part of the way
     /// too, if it is a symbolic link that leads back to where it is.
     pub(crate) fn is_way(&self, notice: &Notice<'_>) -> bool {
-        let mask = EventMask::from_bits_truncate(notice.mask);
-        self.steps.iter().filter(|step| id(&step.watch) == notice.wd).any(|step| match &step.next {
-            _ if notice.name.is_empty() => mask.intersects(SELF.union(EventMask::ATTRIB)),
+        self.steps.iter().filter(|step| step.watch == notice.watch).any(|step| match &step.next {
+            _ if notice.name.is_empty() => notice.mask.intersects(SELF.union(ReadFlags::ATTRIB)),
             Some(next) => next.as_c_str() == notice.name,
             None => false,
         })
@@ -137,19 +135,18 @@ impl WatchedPath {
         let steps = walk.steps;
         let narrow_mask = steps.split_last().is_some_and(|(end, way)| {
             let is_end = |step: &Step| step.watch == end.watch;
-            way.iter().any(is_end) || (self.directory.as_ref() != Some(&end.watch) && self.steps.iter().any(is_end))
+            way.iter().any(is_end) || (self.directory != Some(end.watch) && self.steps.iter().any(is_end))
         });
         for old in std::mem::take(&mut self.steps) {
             if !steps.iter().any(|step| step.watch == old.watch) {
-                // fails only if the kernel has ended the watch already, with the object that it was on
-                inotify.watches().remove(old.watch).ok();
+                inotify.unwatch(old.watch);
             }
         }
         let before = self.directory.take();
         self.steps = steps;
         match resolution {
             Ok(opened) => {
-                self.directory = self.steps.last().map(|step| step.watch.clone());
+                self.directory = self.steps.last().map(|step| step.watch);
                 self.place = place(opened.as_fd(), c"");
                 Ok(Resolution::Directory { opened, same: before == self.directory, narrow_mask })
             }
@@ -229,9 +226,8 @@ impl Walk<'_> {
         }
     }
 
-    fn watch(&mut self, directory: BorrowedFd<'_>, mask: WatchMask, next: Option<&CStr>) -> io::Result<()> {
-        let watch = self.inotify.watches().add(sys::proc_path(directory), mask | WatchMask::ONLYDIR);
-        let watch = watch.map_err(sys::proc_error)?;
+    fn watch(&mut self, directory: BorrowedFd<'_>, mask: WatchFlags, next: Option<&CStr>) -> io::Result<()> {
+        let watch = self.inotify.watch(directory, mask)?;
         self.steps.push(Step { watch, next: next.map(CStr::to_owned) });
         Ok(())
     }
@@ -248,8 +244,4 @@ fn split(path: &[u8]) -> VecDeque<CString> {
             _ => None,
         })
         .collect()
-}
-
-fn id(watch: &WatchDescriptor) -> i32 {
-    watch.get_watch_descriptor_id()
 }
