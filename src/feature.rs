@@ -1,7 +1,7 @@
-//! What this kernel and these privileges have that not all have, found out by trying.
+//! Optional features of this kernel and these privileges, probed at run time.
 //!
-//! Each trial is a call of the very code that a watcher uses, so what is told is what would be used. It leaves nothing
-//! behind.
+//! Each trial is a call of the very code that a watcher uses, so the answer is what a watcher would use. It leaves
+//! nothing behind.
 
 use std::fmt;
 
@@ -85,15 +85,31 @@ impl Feature {
 
     /// The name by which the command and C call it, such as `mount_events`.
     pub fn name(self) -> &'static str {
+        self.texts().0
+    }
+
+    /// What it is good for and what it requires, in a line, as `nswatch features` prints it.
+    pub fn purpose(self) -> &'static str {
+        self.texts().1
+    }
+
+    /// The table of both.
+    fn texts(self) -> (&'static str, &'static str) {
         match self {
-            Self::MountEvents => "mount_events",
-            Self::MountPoll => "mount_poll",
-            Self::Cookie => "cookie",
-            Self::MountId => "mount_id",
-            Self::NsHandles => "ns_handles",
-            Self::Statmount => "statmount",
-            Self::TargetNsid => "target_nsid",
-            Self::AllNsid => "all_nsid",
+            Self::MountEvents => {
+                ("mount_events", "mounts told by fanotify: Linux 6.15, CAP_SYS_ADMIN over the mount namespace")
+            }
+            Self::MountPoll => {
+                ("mount_poll", "mounts told by a kernel AIO poll of mountinfo: Linux 4.18, no filter on AIO")
+            }
+            Self::Cookie => ("cookie", "namespaces identified by a cookie: Linux 6.18"),
+            Self::MountId => {
+                ("mount_id", "successors behind symbolic links told by the never-reused id of a mount: Linux 6.8")
+            }
+            Self::NsHandles => ("ns_handles", "one system call a name, none is opened: Linux 6.18"),
+            Self::Statmount => ("statmount", "a new mount traced to the names it concerns: Linux 6.8"),
+            Self::TargetNsid => ("target_nsid", "ids of a peer asked for: Linux 5.0, CAP_NET_ADMIN over the peer"),
+            Self::AllNsid => ("all_nsid", "peers listened to: Linux 4.2, CAP_NET_BROADCAST"),
         }
     }
 }

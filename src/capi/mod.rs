@@ -132,3 +132,18 @@ unsafe fn borrow_mut<'a, T>(pointer: *mut T) -> Result<&'a mut T> {
     // SAFETY: the caller's promise.
     unsafe { pointer.as_mut() }.ok_or_else(invalid)
 }
+
+#[cfg(test)]
+mod tests {
+    /// The constants in a chapter whose names begin with `prefix`, but for one: their names without it, as the other
+    /// languages write them, and their numbers.
+    pub(super) fn constants(chapter: &str, prefix: &str, except: &str) -> Vec<(String, u32)> {
+        let constants = chapter.lines().filter_map(|line| line.strip_prefix("pub const ")?.strip_prefix(prefix));
+        let constants = constants.filter_map(|line| line.strip_suffix(';')?.split_once(": u32 = "));
+        let constants = constants.filter(|(name, _)| *name != except);
+        let constants: Vec<_> =
+            constants.map(|(name, number)| (name.to_lowercase(), number.parse().unwrap())).collect();
+        assert!(!constants.is_empty());
+        constants
+    }
+}
