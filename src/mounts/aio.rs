@@ -7,7 +7,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::{Backend, Changes, mountinfo};
+use super::backend::{Backend, Changes};
+use super::mountinfo;
 use crate::error::{Doing, Result};
 use crate::sys::{AioContext, Waker};
 

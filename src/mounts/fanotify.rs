@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::{Backend, Change, Changes};
+use super::backend::{Backend, Change, Changes};
 use crate::error::{Doing, Result};
 use crate::sys;
 

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::{Backend, Changes};
+use super::backend::{Backend, Changes};
 use crate::error::{Doing, Result};
 use crate::sys::{self, Epoll};
 

@@ -8,16 +8,15 @@
 
 mod consumer;
 mod reader;
+mod shared;
 
-use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use crate::error::{Doing, Error, Result};
-use crate::event::{Event, EventKind};
+use crate::error::{Doing, Result};
+use crate::event::EventKind;
 use crate::options::{Options, Policy};
 use crate::outbox::Outbox;
 use crate::source::{Progress, Source};
@@ -25,6 +24,7 @@ use crate::sys::{self, Epoll, Waker};
 use crate::watcher::Watcher;
 use consumer::ConsumerState;
 use reader::Reader;
+use shared::{Shared, State};
 
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -35,89 +35,6 @@ pub(crate) struct Queue {
     thread: Option<JoinHandle<()>>,
     /// Where the thread lives: a child of fork(2) has none to wait for, and locks that nobody will open.
     process: u32,
-}
-
-/// What the two sides share.
-#[derive(Debug)]
-struct Shared {
-    /// How many events there is room for.
-    capacity: usize,
-    state: Mutex<State>,
-    /// Wakes the consumer.
-    readable: Waker,
-    /// Wakes the thread for a request.
-    request: Waker,
-    /// The consumer has made room, taken note of a failure, or wants no more.
-    turn: Condvar,
-    known: AtomicU64,
-    pending: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    queue: VecDeque<Event>,
-    /// The most that was ever in it.
-    queued_max: usize,
-    /// What the consumer is to believe in the end. Kept only if events may be dropped.
-    truth: ConsumerState,
-    /// When the thread learned the last of it.
-    learned: Duration,
-    /// The truth is that of the kernel, not half of a replay.
-    settled: bool,
-    /// What was dropped since the queue broke; `None`: it is whole.
-    broken: Option<Loss>,
-    /// What the thread could not do. It waits until the consumer knows.
-    failure: Option<Error>,
-    resync: bool,
-    stop: bool,
-    /// The thread has ended, whatever the reason.
-    ended: bool,
-}
-
-/// How many events were lost.
-#[derive(Debug, Clone, Copy, Default)]
-struct Loss {
-    counted: u64,
-    /// And more, nobody knows how many.
-    more: bool,
-}
-
-impl Loss {
-    fn add(&mut self, event: &EventKind) {
-        match event {
-            EventKind::Overflow { dropped: 0 } => self.more = true,
-            EventKind::Overflow { dropped } => self.counted += dropped,
-            _ => self.counted += 1,
-        }
-    }
-}
-
-impl State {
-    /// The last failure of the thread; none: it panicked.
-    fn why_ended(&self) -> Error {
-        let panicked = || Error::new(libc::ENOTRECOVERABLE, "go on without the reader thread");
-        self.failure.clone().unwrap_or_else(panicked).last()
-    }
-
-    fn can_recover(&self) -> bool {
-        // of a thread that has ended there is no more to be had
-        self.broken.is_some() && (self.settled || self.ended)
-    }
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // a panic while it was held left numbers and sets, which are whole at any time
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The thread waits for the consumer as long as this holds, and the consumer wants more.
-    fn wait<'a>(&self, mut state: MutexGuard<'a, State>, holds: impl Fn(&State) -> bool) -> MutexGuard<'a, State> {
-        while !state.stop && holds(&state) {
-            state = self.turn.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        state
-    }
 }
 
 impl Queue {
@@ -269,20 +186,5 @@ impl Drop for Queue {
             // if it panicked, the consumer got ENOTRECOVERABLE
             thread.join().ok();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_cannot_be_counted_makes_the_sum_unknown() {
-        let mut loss = Loss::default();
-        loss.add(&EventKind::Synced);
-        loss.add(&EventKind::Overflow { dropped: 5 });
-        assert_eq!((loss.counted, loss.more), (6, false));
-        loss.add(&EventKind::Overflow { dropped: 0 });
-        assert_eq!((loss.counted, loss.more), (6, true));
     }
 }

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Shared, State};
+use super::shared::{Shared, State};
 use crate::error::{Doing, Error};
 use crate::event::{Event, EventKind};
 use crate::options::Policy;
