@@ -12,7 +12,7 @@ mod header {
     use std::{env, fs};
 
     /// The chapters, in the order in which a reader needs them.
-    const CHAPTERS: [&str; 6] = ["watcher", "event", "options", "nsid", "feature", "about"];
+    const CHAPTERS: [&str; 7] = ["watcher", "event", "netns", "options", "nsid", "feature", "about"];
 
     pub(super) fn write() {
         let root = env::var("CARGO_MANIFEST_DIR").unwrap();

@@ -374,6 +374,14 @@ const char *nsw_event_name(const nsw_event *e);
 size_t nsw_event_name_len(const nsw_event *e);
 
 /**
+ * Returns the path of the name: the watched directory, '/' and the name, for nsw_netns_open(). It is borrowed from the
+ * event. NULL where the type has no name.
+ *
+ * Since: 0.1
+ */
+const char *nsw_event_path(const nsw_event *e);
+
+/**
  * Returns st_dev of the namespace, for NSW_EVENT_READY; else 0.
  *
  * Since: 0.1
@@ -424,6 +432,209 @@ uint32_t nsw_event_portid(const nsw_event *e);
  * Since: 0.1
  */
 uint64_t nsw_event_dropped(const nsw_event *e);
+
+/*
+ * Identity
+ * ========
+ *
+ * A struct nsw_netns says which network namespace something is. It is a plain value: keep it, compare it, send it, use
+ * it as a key. It holds no descriptor and keeps nothing alive. It means something on this host until the host reboots.
+ *
+ * From Linux 6.18 on, the four numbers of one namespace are equal by whatever way they were obtained. Before, the kernel
+ * has no number for a namespace that it never reuses: compare with nsw_netns_same(), which uses what both have.
+ *
+ * These functions keep nothing between calls and may be called from any thread. Paths are resolved in the mount
+ * namespace of the calling thread. They need /proc, and open nothing but a network namespace: no FIFO, no device, no
+ * automount at the end of a path.
+ */
+
+/**
+ * Which network namespace. 32 bytes, for ever.
+ *
+ * Since: 0.1
+ */
+typedef struct nsw_netns {
+  /**
+   * st_dev of the namespace's file.
+   */
+  uint64_t dev;
+  /**
+   * st_ino of the namespace's file, the number in "net:[4026531840]". The kernel recycles these numbers.
+   */
+  uint64_t ino;
+  /**
+   * The number that the kernel never reuses (SO_NETNS_COOKIE, NS_GET_ID), from Linux 6.18 on; 0 before.
+   */
+  uint64_t cookie;
+  /**
+   * Where there is no cookie and a mount pins the inode (a name): its change time in nanoseconds, which tells this
+   * namespace from a later one with the same inode number; else 0.
+   */
+  uint64_t stamp;
+} nsw_netns;
+
+/**
+ * Copies the identity that an event carries.
+ *
+ * @e: an NSW_EVENT_READY, still borrowed.
+ * @netns: where the identity is stored.
+ *
+ * Returns 0, or -EINVAL: an argument is NULL, or the event is of another type.
+ *
+ * Since: 0.1
+ */
+int nsw_event_netns(const nsw_event *e, struct nsw_netns *netns);
+
+/**
+ * Identifies an open network namespace.
+ *
+ * @fd: a descriptor of the namespace, O_PATH will do; stays the caller's.
+ * @netns: where the identity is stored.
+ *
+ * Returns 0, or
+ * -EINVAL: @netns is NULL, or @fd is not of a namespace;
+ * -EBADF: @fd is negative or not open;
+ * -EPROTOTYPE: @fd is of a namespace of another kind;
+ * -EOPNOTSUPP: /proc is not mounted, or not that of this process;
+ * -EMFILE, -ENFILE, -ENOMEM: a limit is reached.
+ *
+ * Since: 0.1
+ */
+int nsw_netns_for_fd(int fd, struct nsw_netns *netns);
+
+/**
+ * Identifies the network namespace of a process, or of a thread, of the caller's pid namespace.
+ *
+ * @pid: the process or thread.
+ * @netns: where the identity is stored.
+ *
+ * Returns 0, or
+ * -EINVAL: @pid is not positive, or @netns is NULL;
+ * -ESRCH: there is no such process, or it has ended;
+ * -EACCES: the process belongs to somebody else, and CAP_SYS_PTRACE over it is missing (PTRACE_MODE_READ_FSCREDS);
+ * -EOPNOTSUPP: /proc is not mounted, or not that of this process;
+ * -EMFILE, -ENFILE, -ENOMEM: a limit is reached.
+ *
+ * A pid can be reused between the moment that you learned it and this call: nsw_netns_for_pidfd() excludes that.
+ *
+ * Since: 0.1
+ */
+int nsw_netns_for_pid(int32_t pid,
+                      struct nsw_netns *netns);
+
+/**
+ * Identifies the network namespace of the process that a pidfd refers to, see pidfd_open(2). Unlike a pid it is never
+ * reused. By PIDFD_GET_NET_NAMESPACE (Linux 6.11), before that by /proc.
+ *
+ * @pidfd: stays the caller's.
+ * @netns: where the identity is stored.
+ *
+ * Returns 0, or
+ * -EINVAL: @netns is NULL;
+ * -EBADF: @pidfd is negative, not open, or no pidfd;
+ * -ESRCH: the process has ended;
+ * -EACCES: the process belongs to somebody else, and CAP_SYS_PTRACE over it is missing; or it is in a pid namespace
+ * that cannot be seen from here;
+ * -EOPNOTSUPP: before Linux 6.11, /proc is not mounted, or not that of this process;
+ * -EMFILE, -ENFILE, -ENOMEM: a limit is reached.
+ *
+ * Since: 0.1 (Linux 5.3)
+ */
+int nsw_netns_for_pidfd(int pidfd,
+                        struct nsw_netns *netns);
+
+/**
+ * Identifies a named network namespace. The error says why a name is not usable.
+ *
+ * @name: a name in /run/netns, as `ip netns` makes them; if it has a '/' in it, a path. Any bytes.
+ * @netns: where the identity is stored.
+ *
+ * Returns 0, or
+ * -EINVAL: an argument is NULL, or @name is empty or has ".." as a component;
+ * -ENOENT: nothing is there, or a symbolic link that leads nowhere;
+ * -ENODEV: a file on which no network namespace is mounted (yet);
+ * -EPROTOTYPE: a namespace of another kind;
+ * -EACCES, -ENOTDIR, -ENAMETOOLONG, -ELOOP: as open(2);
+ * -EOPNOTSUPP: /proc is not mounted, or not that of this process;
+ * -EMFILE, -ENFILE, -ENOMEM: a limit is reached.
+ *
+ * Since: 0.1
+ */
+int nsw_netns_for_name(const char *name, struct nsw_netns *netns);
+
+/**
+ * Identifies the network namespace that has an id in the namespace that the calling thread is in. Goes through all that
+ * can be seen: those mounted in the mount namespace of the calling thread, those of processes, and where listns(2) is
+ * permitted (Linux 6.19) all others. Costs some system calls for each.
+ *
+ * @nsid: the id.
+ * @netns: where the identity is stored.
+ *
+ * Returns 0, or
+ * -EINVAL: @nsid is negative, or @netns is NULL;
+ * -ENOENT: no namespace has the id, or the one that has it cannot be seen;
+ * -EOPNOTSUPP: /proc is not mounted, or not that of this process;
+ * -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
+ *
+ * Since: 0.1
+ */
+int nsw_netns_for_nsid(int32_t nsid,
+                       struct nsw_netns *netns);
+
+/**
+ * Opens exactly this namespace, for setns(2) and its like.
+ *
+ * @netns: the identity.
+ * @path: where the namespace may be found, as nsw_event_path(); NULL: by its cookie alone, wherever it is.
+ *
+ * Returns a file descriptor, close-on-exec, owned by the caller, who closes it with close(2); or
+ * -EINVAL: @netns is NULL;
+ * -ENOENT: it is dead, or @path does not lead to a network namespace;
+ * -ESTALE: @path leads to another network namespace;
+ * -EACCES: @path may not be searched;
+ * -EPERM: only the cookie is given, and CAP_SYS_ADMIN is missing. Over the namespace it suffices to open one that lives;
+ * to be sure that it is dead takes it in the initial user and pid namespaces;
+ * -EOPNOTSUPP: only the cookie is given, and there is none (before Linux 6.18), or a filter forbids
+ * open_by_handle_at(2); with a path, /proc is not mounted, or not that of this process;
+ * -EMFILE, -ENFILE, -ENOMEM: a limit is reached.
+ *
+ * From Linux 7.0 on the kernel does not find a namespace by its cookie that only sockets keep: -ENOENT.
+ *
+ * Since: 0.1 (see open_by_handle_at(2), FD_NSFS_ROOT)
+ */
+int nsw_netns_open(const struct nsw_netns *netns,
+                   const char *path);
+
+/**
+ * Compares two identities: by cookie where both have one; else by dev and ino, and by the stamps where both have one.
+ *
+ * Returns 1: the same namespace; 0: different ones; or -EINVAL: an argument is NULL.
+ *
+ * Before Linux 6.18, where one of the two has no stamp, a namespace can pass for an earlier one that had its inode
+ * number.
+ *
+ * Since: 0.1
+ */
+int nsw_netns_same(const struct nsw_netns *a,
+                   const struct nsw_netns *b);
+
+/**
+ * Asks whether a network namespace lives: a process, a mount, a descriptor or a socket keeps it.
+ *
+ * @netns: the identity.
+ *
+ * Returns 1: it lives; 0: it is dead, for certain; or
+ * -EINVAL: @netns is NULL;
+ * -EPERM: it cannot be known here: CAP_SYS_ADMIN in the initial user and pid namespaces is missing;
+ * -EOPNOTSUPP: it cannot be known here: it has no cookie (before Linux 6.18), or a filter forbids
+ * open_by_handle_at(2);
+ * -EMFILE, -ENFILE, -ENOMEM: a limit is reached.
+ *
+ * From Linux 7.0 on the kernel does not find a namespace that only sockets keep: 0.
+ *
+ * Since: 0.1 (see open_by_handle_at(2), FD_NSFS_ROOT)
+ */
+int nsw_netns_is_alive(const struct nsw_netns *netns);
 
 /*
  * Options
@@ -612,17 +823,49 @@ int nsid_get_for_fd(int fd, int32_t *nsid);
  * @nsid: where the id is stored; NSID_NOT_ASSIGNED if it has none.
  *
  * Returns 0, or
- * -EINVAL: an argument is NULL, @name is empty or has ".." as a component, or it is not of a network namespace;
- * -ENOENT, -EACCES, -ENOTDIR, -ENAMETOOLONG, -ELOOP: as open(2);
- * -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
- *
- * Nothing but a namespace is ever opened, so it does not wait for a FIFO. Paths are resolved in the mount namespace
- * of the calling thread. Needs /proc.
+ * -ENOBUFS: a limit is reached;
+ * and all that nsw_netns_for_name() returns.
  *
  * Since: 0.1 (Linux 4.11)
  */
-int nsid_get_for_name(const char *name,
-                      int32_t *nsid);
+int nsid_get_for_name(const char *name, int32_t *nsid);
+
+/**
+ * Asks for the id that the network namespace of the process behind a pidfd has here, see pidfd_open(2).
+ *
+ * @pidfd: stays the caller's.
+ * @nsid: where the id is stored; NSID_NOT_ASSIGNED if it has none.
+ *
+ * Returns 0, or
+ * -ENOBUFS: a limit is reached;
+ * and all that nsw_netns_for_pidfd() returns.
+ *
+ * Since: 0.1 (Linux 5.3)
+ */
+int nsid_get_for_pidfd(int pidfd, int32_t *nsid);
+
+/**
+ * Asks for the id that one network namespace has in another one, whatever namespace the calling thread is in.
+ *
+ * @where_fd: a descriptor of the namespace in which the id counts; stays the caller's.
+ * @fd: a descriptor of the namespace that has the id; stays the caller's.
+ * @nsid: where the id is stored; NSID_NOT_ASSIGNED if it has none there.
+ *
+ * Returns 0, or
+ * -EINVAL: @nsid is NULL, or a descriptor is not of a namespace;
+ * -EBADF: a descriptor is negative or not open;
+ * -EPROTOTYPE: @where_fd is of a namespace of another kind;
+ * -EPERM: @where_fd is another namespace than that of the calling thread, and the privilege to ask there is missing:
+ * CAP_NET_ADMIN over it if it has an id here, else CAP_SYS_ADMIN here and over it;
+ * -EAGAIN: RLIMIT_NPROC prevents starting the thread that asks there and ends with the call;
+ * -EOPNOTSUPP: /proc is not mounted, or not that of this process;
+ * -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
+ *
+ * Since: 0.1 (Linux 4.0)
+ */
+int nsid_get_as_seen_from(int where_fd,
+                          int fd,
+                          int32_t *nsid);
 
 /**
  * Gives an open network namespace an id here, for as long as it lives. When it dies, watchers of NSW_SOURCE_NSID

@@ -74,7 +74,7 @@ impl Feature {
             Self::MountId => netns::try_own().map(|own| own.has_mount_id),
             Self::NsHandles => netns::try_own().map(|own| own.by_handle),
             Self::Statmount => mounts::try_statmount(),
-            Self::TargetNsid => nsid::channel::try_target(),
+            Self::TargetNsid => nsid::request::try_target(),
             Self::AllNsid => nsid::listener::try_all(),
         };
         match tried {

@@ -142,6 +142,7 @@
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod all;
 mod channel;
 mod error;
 mod event;
@@ -167,6 +168,7 @@ pub mod capi;
 #[doc(hidden)]
 pub mod fuzzing;
 
+pub use all::{Sighting, census};
 pub use channel::EventChannel;
 #[doc(no_inline)]
 pub use crossbeam_channel;

@@ -336,6 +336,12 @@ pub(crate) enum Probe {
     Opens,
 }
 
+/// Identifies the network namespace that the calling thread is in.
+pub(crate) fn of_calling_thread() -> io::Result<Netns> {
+    let namespace = open_path(CWD, OWN).map_err(sys::proc_error)?;
+    Ok(identify_open(namespace.as_fd())?.netns)
+}
+
 /// The namespace that the calling thread is in.
 const OWN: &CStr = c"/proc/thread-self/ns/net";
 

@@ -19,13 +19,14 @@ use support::*;
 
 /// What strace shows of a watcher's life, but for what only the allocator and the C library need, and close(2), whose
 /// failure nobody could make good.
-const CALLS: [(c_long, &str); 14] = [
+const CALLS: [(c_long, &str); 15] = [
     (libc::SYS_socket, "socket"),
     (libc::SYS_bind, "bind"),
     (libc::SYS_setsockopt, "setsockopt"),
     (libc::SYS_getsockopt, "getsockopt"),
     (libc::SYS_sendto, "sendto"),
     (libc::SYS_recvmsg, "recvmsg"),
+    (libc::SYS_recvmmsg, "recvmmsg"),
     (libc::SYS_openat, "openat"),
     (libc::SYS_read, "read"),
     (libc::SYS_write, "write"),

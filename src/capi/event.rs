@@ -4,7 +4,9 @@
 //! nsw_next_event(), nsw_wait_event() or nsw_close() on that watcher. Its accessors take NULL, never fail, and answer
 //! with the stated value where the event has no such part. They may be called from several threads at once.
 
-use std::ffi::c_char;
+use std::ffi::{CString, c_char};
+use std::os::unix::ffi::OsStringExt;
+use std::sync::OnceLock;
 
 use crate::event::{self, Event, EventKind};
 
@@ -37,14 +39,31 @@ pub const NSW_EVENT_REPLAYED: u32 = 1;
 pub const NSID_NOT_ASSIGNED: i32 = -1;
 
 /// An event, as C borrows it.
-#[repr(transparent)]
-pub struct nsw_event(pub(super) Event);
+pub struct nsw_event {
+    event: Event,
+    /// Made when it is asked for.
+    path: OnceLock<Option<CString>>,
+}
+
+impl From<Event> for nsw_event {
+    fn from(event: Event) -> Self {
+        Self { event, path: OnceLock::new() }
+    }
+}
+
+impl std::ops::Deref for nsw_event {
+    type Target = Event;
+
+    fn deref(&self) -> &Event {
+        &self.event
+    }
+}
 
 /// # Safety
 /// `e` is NULL, or borrowed from a watcher as the chapter says.
 unsafe fn get<T>(e: *const nsw_event, part: impl FnOnce(&Event) -> Option<T>) -> Option<T> {
     // SAFETY: the caller's promise.
-    unsafe { e.as_ref() }.and_then(|e| part(&e.0))
+    unsafe { e.as_ref() }.and_then(|e| part(e))
 }
 
 /// Returns the type, NSW_EVENT_*; 0 for NULL. Types may be added in later versions: ignore those that you do not know.
@@ -100,6 +119,18 @@ pub unsafe extern "C" fn nsw_event_name(e: *const nsw_event) -> *const c_char {
 pub unsafe extern "C" fn nsw_event_name_len(e: *const nsw_event) -> usize {
     // SAFETY: as the chapter demands.
     unsafe { get(e, |e| e.name().map(|name| name.as_c_str().count_bytes())) }.unwrap_or(0)
+}
+
+/// Returns the path of the name: the watched directory, '/' and the name, for nsw_netns_open(). It is borrowed from the
+/// event. NULL where the type has no name.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_event_path(e: *const nsw_event) -> *const c_char {
+    let make = |e: &nsw_event| CString::new(e.path()?.into_os_string().into_vec()).ok();
+    // SAFETY: as the chapter demands.
+    let event = unsafe { e.as_ref() };
+    event.and_then(|e| e.path.get_or_init(|| make(e)).as_ref()).map_or(std::ptr::null(), |path| path.as_ptr())
 }
 
 /// Returns st_dev of the namespace, for NSW_EVENT_READY; else 0.

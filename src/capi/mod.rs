@@ -66,10 +66,13 @@
 pub mod about;
 pub mod event;
 pub mod feature;
+pub mod netns;
 pub mod nsid;
 pub mod options;
 pub mod watcher;
 
+use std::ffi::{CStr, c_char};
+use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use libc::c_int;
@@ -122,6 +125,30 @@ impl<T> Out<T> {
         // SAFETY: whoever made it promised so.
         unsafe { self.0.write(value) }
     }
+}
+
+/// The bytes of a string of C.
+///
+/// # Safety
+/// `string` is NULL, or ends in NUL and stays as it is during the call.
+unsafe fn bytes<'a>(string: *const c_char) -> Result<&'a [u8]> {
+    match string.is_null() {
+        true => Err(invalid()),
+        // SAFETY: not NULL, so the caller's promise holds.
+        false => Ok(unsafe { CStr::from_ptr(string) }.to_bytes()),
+    }
+}
+
+/// Borrows a descriptor of the caller's.
+///
+/// # Safety
+/// If `fd` is open it stays so during the call.
+unsafe fn descriptor<'a>(fd: c_int) -> Result<BorrowedFd<'a>> {
+    if fd < 0 {
+        return Err(Error::new(libc::EBADF, "use a negative descriptor"));
+    }
+    // SAFETY: not -1; the number is only handed to the kernel, which says EBADF if it is not open.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
 /// Borrows for change what a handle of C points to.

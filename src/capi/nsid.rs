@@ -7,15 +7,14 @@
 //! These functions ask and assign in the network namespace that the calling thread is in. They keep nothing between
 //! calls and may be called from any thread. Asking takes no privilege.
 
-use std::ffi::{CStr, OsStr, c_char};
-use std::os::fd::BorrowedFd;
+use std::ffi::{OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
 
 use libc::c_int;
 
 use super::event::NSID_NOT_ASSIGNED;
-use super::{Out, guard, invalid};
-use crate::error::{Error, Result};
+use super::{Out, bytes, descriptor, guard, invalid};
+use crate::error::Result;
 use crate::nsid;
 
 /// Stores the answer where the caller wants it.
@@ -29,16 +28,6 @@ unsafe fn answer(out: *mut i32, ask: impl FnOnce() -> Result<Option<i32>>) -> c_
         out.put(ask()?.unwrap_or(NSID_NOT_ASSIGNED));
         Ok(0)
     })
-}
-
-/// # Safety
-/// If `fd` is open it stays so during the call.
-unsafe fn descriptor<'a>(fd: c_int) -> Result<BorrowedFd<'a>> {
-    if fd < 0 {
-        return Err(Error::new(libc::EBADF, "ask about a negative descriptor"));
-    }
-    // SAFETY: not -1; the number is only handed to the kernel, which says EBADF if it is not open.
-    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
 /// Asks for the id that the network namespace of a process has here.
@@ -81,25 +70,53 @@ pub unsafe extern "C" fn nsid_get_for_fd(fd: c_int, nsid: *mut i32) -> c_int {
 /// @nsid: where the id is stored; NSID_NOT_ASSIGNED if it has none.
 ///
 /// Returns 0, or
-/// -EINVAL: an argument is NULL, @name is empty or has ".." as a component, or it is not of a network namespace;
-/// -ENOENT, -EACCES, -ENOTDIR, -ENAMETOOLONG, -ELOOP: as open(2);
-/// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
-///
-/// Nothing but a namespace is ever opened, so it does not wait for a FIFO. Paths are resolved in the mount namespace
-/// of the calling thread. Needs /proc.
+/// -ENOBUFS: a limit is reached;
+/// and all that nsw_netns_for_name() returns.
 ///
 /// Since: 0.1 (Linux 4.11)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsid_get_for_name(name: *const c_char, nsid: *mut i32) -> c_int {
-    let ask = || {
-        if name.is_null() {
-            return Err(invalid());
-        }
-        // SAFETY: not NULL, so it is a string of C.
-        nsid::get_for_name(OsStr::from_bytes(unsafe { CStr::from_ptr(name) }.to_bytes()))
-    };
-    // SAFETY: NULL or writable, as the documentation demands.
-    unsafe { answer(nsid, ask) }
+    // SAFETY: NULL or writable, and NULL or a string of C, as the documentation demands.
+    unsafe { answer(nsid, || nsid::get_for_name(OsStr::from_bytes(bytes(name)?))) }
+}
+
+/// Asks for the id that the network namespace of the process behind a pidfd has here, see pidfd_open(2).
+///
+/// @pidfd: stays the caller's.
+/// @nsid: where the id is stored; NSID_NOT_ASSIGNED if it has none.
+///
+/// Returns 0, or
+/// -ENOBUFS: a limit is reached;
+/// and all that nsw_netns_for_pidfd() returns.
+///
+/// Since: 0.1 (Linux 5.3)
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsid_get_for_pidfd(pidfd: c_int, nsid: *mut i32) -> c_int {
+    // SAFETY: NULL or writable, and an open descriptor stays open, as the documentation demands.
+    unsafe { answer(nsid, || nsid::get_for_pidfd(descriptor(pidfd)?)) }
+}
+
+/// Asks for the id that one network namespace has in another one, whatever namespace the calling thread is in.
+///
+/// @where_fd: a descriptor of the namespace in which the id counts; stays the caller's.
+/// @fd: a descriptor of the namespace that has the id; stays the caller's.
+/// @nsid: where the id is stored; NSID_NOT_ASSIGNED if it has none there.
+///
+/// Returns 0, or
+/// -EINVAL: @nsid is NULL, or a descriptor is not of a namespace;
+/// -EBADF: a descriptor is negative or not open;
+/// -EPROTOTYPE: @where_fd is of a namespace of another kind;
+/// -EPERM: @where_fd is another namespace than that of the calling thread, and the privilege to ask there is missing:
+/// CAP_NET_ADMIN over it if it has an id here, else CAP_SYS_ADMIN here and over it;
+/// -EAGAIN: RLIMIT_NPROC prevents starting the thread that asks there and ends with the call;
+/// -EOPNOTSUPP: /proc is not mounted, or not that of this process;
+/// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
+///
+/// Since: 0.1 (Linux 4.0)
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsid_get_as_seen_from(where_fd: c_int, fd: c_int, nsid: *mut i32) -> c_int {
+    // SAFETY: NULL or writable, and open descriptors stay open, as the documentation demands.
+    unsafe { answer(nsid, || nsid::get_as_seen_from(descriptor(where_fd)?, descriptor(fd)?)) }
 }
 
 /// Gives an open network namespace an id here, for as long as it lives. When it dies, watchers of NSW_SOURCE_NSID

@@ -230,7 +230,7 @@ unsafe fn give(
         let out = unsafe { Out::new(event) }?;
         match next(&mut this.watcher)? {
             Some(next) => {
-                out.put(this.current.lend(nsw_event(next)));
+                out.put(this.current.lend(next.into()));
                 Ok(1)
             }
             None => Ok(0),
@@ -275,7 +275,7 @@ pub unsafe extern "C" fn nsw_open_netns(watcher: *const nsw_watcher, ready: *con
         }
         // SAFETY: NULL or still borrowed, as the documentation demands.
         let ready = unsafe { borrow(ready) }?;
-        this.watcher.open_netns(&ready.0).map(IntoRawFd::into_raw_fd)
+        this.watcher.open_netns(ready).map(IntoRawFd::into_raw_fd)
     })
 }
 

@@ -1,10 +1,13 @@
-//! The socket that listens. It never blocks.
+//! The socket that listens, and the notifications it receives. It never blocks.
 //!
-//! What did not come from the kernel is not looked at: the sender is told by its address.
+//! It ignores what the kernel did not send: the sender's address says who did.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use super::state::Id;
+use super::wire::{self, Attributes, Body};
 use crate::sys;
 
 /// Joined by its number: as a mask of groups it would be another one.
@@ -28,15 +31,47 @@ pub(super) struct Listener {
     capacity: usize,
 }
 
-/// What the listener heard.
+/// What one read of the queue brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Heard {
-    /// There is nothing more.
+pub(crate) enum Received {
+    /// The queue is empty.
     Nothing,
     /// Something was lost.
     Loss,
-    /// So many datagrams, some perhaps not of the kernel.
+    /// So many datagrams, some perhaps not from the kernel.
     Datagrams(usize),
+}
+
+/// A change of an id that the kernel notified.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Notification {
+    pub(super) id: Id,
+    pub(super) change: Change,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Change {
+    Assigned { portid: u32 },
+    Gone,
+}
+
+/// Puts the notifications of one datagram into the inbox; `false` if the kernel sent something that we do not
+/// understand.
+pub(super) fn decode(bytes: &[u8], origin: Option<i32>, inbox: &mut VecDeque<Notification>) -> bool {
+    let mut understood = true;
+    for message in wire::messages(bytes) {
+        let (nsid, change) = match message.map(|message| (message.body, message.header.portid)) {
+            Ok((Body::Id(Attributes { nsid: Some(nsid @ 0..), .. }), portid)) => (nsid, Change::Assigned { portid }),
+            Ok((Body::Gone(Attributes { nsid: Some(nsid @ 0..), .. }), _)) => (nsid, Change::Gone),
+            Ok((Body::Other | Body::Done { .. } | Body::Failed { .. }, _)) => continue,
+            Ok(_) | Err(_) => {
+                understood = false;
+                continue;
+            }
+        };
+        inbox.push_back(Notification { id: Id::new(origin, nsid), change });
+    }
+    understood
 }
 
 /// Whether peers can be listened to.
@@ -61,10 +96,10 @@ impl Listener {
         Ok(Self { socket, buffer: vec![0; ROOM * sys::MANY], drops: 0, capacity })
     }
 
-    /// Hands on datagrams of the kernel, with the id of the namespace that each is from if that is not ours.
-    pub(super) fn hear(&mut self, take: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Heard> {
+    /// Reads some datagrams, and passes on each with the id of the peer that it is from, if it is from one.
+    pub(super) fn receive(&mut self, take: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Received> {
         let mut longest = 0;
-        let heard = sys::receive_many(self.socket.as_fd(), &mut self.buffer, |received, bytes| {
+        let count = sys::receive_many(self.socket.as_fd(), &mut self.buffer, |received, bytes| {
             if received.from_kernel {
                 longest = longest.max(received.length);
                 if received.length == bytes.len() {
@@ -72,27 +107,29 @@ impl Listener {
                 }
             }
         });
-        match heard {
+        match count {
             Ok(_) if longest * sys::MANY > self.buffer.len() => {
                 self.buffer.resize(longest * sys::MANY, 0);
-                Ok(Heard::Loss)
+                Ok(Received::Loss)
             }
-            Ok(n) => Ok(Heard::Datagrams(n)),
+            Ok(n) => Ok(Received::Datagrams(n)),
             Err(error) => match error.raw_os_error() {
-                Some(libc::EAGAIN) => Ok(Heard::Nothing),
+                Some(libc::EAGAIN) => Ok(Received::Nothing),
                 // the queue was full; or the kernel had no memory for a notification, or none that was long enough
-                Some(libc::ENOBUFS | libc::ENOMEM | libc::EMSGSIZE) => Ok(Heard::Loss),
+                Some(libc::ENOBUFS | libc::ENOMEM | libc::EMSGSIZE) => Ok(Received::Loss),
                 _ => Err(error),
             },
         }
     }
 
-    pub(super) fn lost(&mut self) -> u64 {
+    /// How many messages were lost since the last call; 0 if the kernel does not count.
+    pub(super) fn take_dropped(&mut self) -> u64 {
         let Ok(drops) = sys::drops(self.socket.as_fd()) else { return 0 };
         let before = std::mem::replace(&mut self.drops, drops);
         drops.wrapping_sub(before).into()
     }
 
+    /// The queue never holds more messages than this.
     pub(super) fn capacity(&self) -> usize {
         self.capacity
     }

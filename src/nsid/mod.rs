@@ -1,398 +1,279 @@
-//! Namespace ids: questions about them, assigning them, and what is behind [`Watcher::nsid`](crate::Watcher::nsid).
+//! Network namespace ids: ask for them, assign them, translate them. [`Watcher::nsid`](crate::Watcher::nsid) watches them.
 //!
-//! The kernel can give a network namespace an id in another one, its peer: a number by which the one is called in the
-//! other, and nowhere else. The functions here ask and assign in the namespace that the calling thread is in.
+//! The kernel can give a network namespace an id in another one, its peer: the number names the one in the other, and
+//! nowhere else. Each function opens a socket, asks, and closes it. A socket belongs to the namespace of the thread that
+//! made it, so all functions ask and assign in the namespace that the *calling thread* is in.
 //!
-//! Inside, this module is the source that watches ids. It owns a socket that listens and one that asks, both of the
-//! namespace of the thread that opened it. A notification is a *hint*: by the time it is read it may be old, and that
-//! of an id which was given away again can come before that of its previous owner's death. So for each notification
-//! the kernel is asked how things are now, and the roster ends up with the answer: whatever the order, what is
-//! believed of an id after its last notification is what the kernel said after that. A look at everything serves the
-//! replay at open, the recovery from an overflow, and `resync` alike; what was notified while it was made is newer
-//! than it and goes by itself.
+//! All require Linux 4.0, unless a function says otherwise.
 
-pub(crate) mod channel;
+// source → kernel → request, listener → wire; the state is pure and knows none of them
+mod kernel;
 pub(crate) mod listener;
-mod query;
-mod roster;
-mod sockets;
-mod truth;
+pub(crate) mod request;
+mod source;
+mod state;
 pub(crate) mod wire;
 
-use std::collections::{BTreeSet, VecDeque};
-use std::os::fd::AsFd;
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use crate::error::{Doing, Result};
-use crate::event::EventKind;
-use crate::options::Options;
-use crate::outbox::Outbox;
-use crate::source::{Progress, Source};
-use crate::sys::Epoll;
-pub(crate) use roster::Id;
-use roster::{Ids, Roster};
-use sockets::{Heard, Kernel, Sockets};
-use truth::{Inquiry, Peer};
-use wire::{Attributes, Body};
+use crate::all::census;
+use crate::error::{Doing, Error, Result};
+use crate::netns::{self, Netns};
+use crate::sys;
+use request::{Listed, Listing, RequestSocket};
+pub(crate) use source::Nsid;
+pub(crate) use state::Id;
+use wire::Attributes;
 
-pub use query::{assign, get_for_fd, get_for_name, get_for_pid, list, open, translate};
+const ASK: &str = "ask for a namespace id";
+const ASSIGN: &str = "assign a namespace id";
+const TRANSLATE: &str = "translate a namespace id";
+const LIST: &str = "list the namespace ids";
 
-/// How many notifications one drain reads before it tells what they say.
-const BATCH: usize = 512;
+fn request_socket(doing: &'static str) -> Result<RequestSocket> {
+    RequestSocket::open().doing(doing)
+}
 
-/// How often an id that is notified again and again is asked for.
-const ROUNDS: usize = 64;
+/// The id that the network namespace of a process has here; `None` if it has none.
+///
+/// `pid` is a process, or a thread, of the caller's pid namespace.
+///
+/// # Errors
+/// `EINVAL`: `pid` is not positive. `ESRCH`: there is no such process. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a
+/// limit was reached.
+///
+/// ```
+/// match nswatch::nsid::get_for_pid(std::process::id() as i32)? {
+///     Some(nsid) => println!("the own namespace is {nsid} to itself"),
+///     None => println!("the own namespace has no id, as usual"),
+/// }
+/// assert!(nswatch::nsid::get_for_pid(0).is_err());
+/// # Ok::<(), nswatch::Error>(())
+/// ```
+pub fn get_for_pid(pid: i32) -> Result<Option<i32>> {
+    let pid = u32::try_from(pid).ok().filter(|pid| *pid > 0).ok_or_else(|| Error::new(libc::EINVAL, ASK))?;
+    let whose = Attributes { pid: Some(pid), ..Attributes::default() };
+    request_socket(ASK)?.get(whose).map_err(|error| error.doing(ASK))
+}
 
-/// Puts the notifications of one datagram into the inbox; `false` if the kernel said something, and we do not know
-/// what.
-fn take(bytes: &[u8], origin: Option<i32>, inbox: &mut VecDeque<Notice>) -> bool {
-    let mut understood = true;
-    for message in wire::messages(bytes) {
-        let (nsid, what) = match message.map(|message| (message.body, message.header.portid)) {
-            Ok((Body::Id(Attributes { nsid: Some(nsid @ 0..), .. }), portid)) => (nsid, What::Assigned { portid }),
-            Ok((Body::Gone(Attributes { nsid: Some(nsid @ 0..), .. }), _)) => (nsid, What::Gone),
-            Ok((Body::Other | Body::Done { .. } | Body::Failed { .. }, _)) => continue,
-            Ok(_) | Err(_) => {
-                understood = false;
-                continue;
-            }
-        };
-        inbox.push_back(Notice { id: Id::new(origin, nsid), what });
+/// The id that an open network namespace has here; `None` if it has none.
+///
+/// # Errors
+/// `EINVAL`: `namespace` is something else. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached.
+///
+/// ```
+/// use nswatch::nsid;
+///
+/// let own = nsid::open("/proc/self/ns/net")?;
+/// assert_eq!(nsid::get_for_fd(&own)?, nsid::get_for_pid(std::process::id() as i32)?);
+/// # Ok::<(), nswatch::Error>(())
+/// ```
+pub fn get_for_fd(namespace: impl AsFd) -> Result<Option<i32>> {
+    let fd = Some(namespace.as_fd().as_raw_fd().unsigned_abs());
+    request_socket(ASK)?.get(Attributes { fd, ..Attributes::default() }).map_err(|error| error.doing(ASK))
+}
+
+/// The id that a named network namespace has here; `None` if it has none.
+///
+/// The name is as in [`open`].
+///
+/// # Errors
+/// As [`open`]; and `ENOBUFS`: a limit was reached.
+///
+/// ```
+/// use nswatch::nsid;
+///
+/// assert_eq!(nsid::get_for_name("/proc/self/ns/net")?, nsid::get_for_pid(std::process::id() as i32)?);
+/// assert!(nsid::get_for_name("../blue").is_err());
+/// # Ok::<(), nswatch::Error>(())
+/// ```
+pub fn get_for_name(name: impl AsRef<OsStr>) -> Result<Option<i32>> {
+    let name = name.as_ref();
+    get_for_fd(netns::open_name("ask for the id of the namespace", name)?).map_err(|error| error.on(name))
+}
+
+/// The id that the network namespace of the process behind a pidfd has here; `None` if it has none.
+///
+/// # Errors
+/// As [`Netns::for_pidfd`]; and `ENOBUFS`: a limit was reached.
+pub fn get_for_pidfd(pidfd: impl AsFd) -> Result<Option<i32>> {
+    get_for_fd(netns::open_for_pidfd(pidfd.as_fd()).map_err(netns::of_process)?)
+}
+
+/// The id that the network namespace `namespace` has in the namespace `place`, whatever namespace the calling thread is
+/// in; `None` if it has none there.
+///
+/// Where `place` is that of the calling thread, this takes no privilege. Else the kernel is asked by the id that `place`
+/// has here, which takes `CAP_NET_ADMIN` over it (Linux 5.0); where it has none, or that is refused, a thread that lives
+/// for this call goes there, which takes `CAP_SYS_ADMIN` here and over `place`.
+///
+/// # Errors
+/// `EINVAL`: a descriptor is not that of a network namespace. `EPERM`: the privileges above are missing. `EAGAIN`:
+/// `RLIMIT_NPROC` prevents starting the thread. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached.
+///
+/// ```
+/// use nswatch::nsid;
+///
+/// let own = nsid::open("/proc/thread-self/ns/net")?;
+/// assert_eq!(nsid::get_as_seen_from(&own, &own)?, nsid::get_for_fd(&own)?);
+/// # Ok::<(), nswatch::Error>(())
+/// ```
+pub fn get_as_seen_from(place: impl AsFd, namespace: impl AsFd) -> Result<Option<i32>> {
+    let (place, namespace) = (place.as_fd(), namespace.as_fd());
+    if Netns::for_fd(place)?.same(&netns::of_calling_thread().doing(ASK)?) {
+        return get_for_fd(namespace);
     }
-    understood
-}
-
-/// What was notified and is not dealt with yet.
-#[derive(Debug, Clone, Copy)]
-struct Notice {
-    id: Id,
-    what: What,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum What {
-    Assigned { portid: u32 },
-    Gone,
-}
-
-#[derive(Debug)]
-pub(crate) struct Nsid<K = Sockets> {
-    kernel: K,
-    /// Peers are listened to.
-    peers: bool,
-    /// The id that the own namespace has in itself: events in it can then come tagged as if they were a peer's.
-    own: Option<i32>,
-    roster: Roster,
-    /// Notifications in the order in which they came.
-    inbox: VecDeque<Notice>,
-    /// The ids here and in peers, as they were after all that is in the inbox had been notified.
-    here: Option<Ids>,
-    looks: Vec<(i32, Peer)>,
-    due: Due,
-}
-
-/// Work that is left to do. It stays due until it is done: an error on the way loses nothing.
-#[derive(Debug, Default)]
-struct Due {
-    /// Notifications were lost.
-    overflow: bool,
-    /// The roster is to be compared with the kernel, and the differences told in this manner.
-    look: Option<Telling>,
-    /// Ids that were notified during the last look.
-    confirm: BTreeSet<Id>,
-    /// Peers that have just come, or come again: what is in them was never notified.
-    peers: BTreeSet<Id>,
-    /// When all that is done, `Synced` is to be told.
-    synced: bool,
-}
-
-impl Due {
-    /// Everything is to be compared, in place of what an earlier look did not come to.
-    fn want_look(&mut self) {
-        self.look = Some(Telling::Replayed);
-        self.confirm.clear();
-        self.synced = true;
-    }
-}
-
-/// How what a look finds is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Telling {
-    /// As existing state.
-    Replayed,
-    /// Not at all.
-    Silent,
-}
-
-impl Nsid {
-    pub(crate) fn open(options: &Options, epoll: &Epoll, out: &mut Outbox) -> Result<Self> {
-        let doing = match options.all_nsid {
-            true => "listen to the namespace ids of peers too",
-            false => "listen to namespace ids",
-        };
-        let kernel = Sockets::open(options.rcvbuf, options.all_nsid).doing(doing)?;
-        epoll.add(kernel.as_fd()).doing(doing)?;
-        Self::start(kernel, options.all_nsid, options.replay, out)
-    }
-}
-
-impl<K: Kernel> Nsid<K> {
-    /// Finds out what exists. The kernel is listened to already: there is no gap.
-    fn start(kernel: K, peers: bool, replay: bool, out: &mut Outbox) -> Result<Self> {
-        let look = Some(if replay { Telling::Replayed } else { Telling::Silent });
-        let mut this = Self {
-            kernel,
-            peers,
-            own: None,
-            roster: Roster::default(),
-            inbox: VecDeque::new(),
-            here: None,
-            looks: Vec::new(),
-            due: Due { look, synced: replay, ..Due::default() },
-        };
-        out.learned_now();
-        this.catch_up(out)?;
-        Ok(this)
-    }
-
-    /// Puts at most so many notifications into the inbox; whether that was all there is.
-    fn read(&mut self, limit: usize) -> Result<bool> {
-        self.here = None;
-        self.looks.clear();
-        let mut left = limit;
-        while left > 0 {
-            let (inbox, overflow) = (&mut self.inbox, &mut self.due.overflow);
-            let heard = self.kernel.hear(&mut |bytes, origin| *overflow |= !take(bytes, origin, inbox));
-            let read = match heard.doing("read notifications of namespace ids")? {
-                Heard::Nothing => return Ok(true),
-                Heard::Loss => {
-                    self.due.overflow = true;
-                    1
-                }
-                Heard::Datagrams(n) => n,
-            };
-            left = left.saturating_sub(read);
+    if let Some(target) = get_for_fd(place)? {
+        let fd = Some(namespace.as_raw_fd().unsigned_abs());
+        let question = Attributes { fd, target: Some(target), ..Attributes::default() };
+        if let Ok(nsid) = request_socket(ASK)?.checked().get(question) {
+            return Ok(nsid);
         }
-        Ok(false)
     }
+    ask_from(place, namespace)
+}
 
-    /// Empties the queue; `false` if it overflowed meanwhile, time and again or in the course of one long read: that is
-    /// enough for one call.
+/// Has a thread go to `place` and ask there.
+fn ask_from(place: BorrowedFd<'_>, namespace: BorrowedFd<'_>) -> Result<Option<i32>> {
+    let ask = || {
+        sys::enter_net_namespace(place).doing("enter the network namespace to ask in")?;
+        get_for_fd(namespace)
+    };
+    std::thread::scope(|scope| {
+        let thread =
+            sys::without_signals(|| std::thread::Builder::new().name("nswatch".into()).spawn_scoped(scope, ask));
+        let panicked = |_| Err(Error::new(libc::ENOTRECOVERABLE, ASK));
+        thread.doing("start a thread")?.join().unwrap_or_else(panicked)
+    })
+}
+
+impl Netns {
+    /// Identifies the network namespace that has an id in the namespace of the calling thread, by going through
+    /// [all that can be seen](crate::census).
     ///
-    /// What is in it is older than what was lost, and until it is empty more is lost in silence: the kernel tells of
-    /// an overflow once. So it has to be read to the end, or as far as it can reach, without another one.
-    fn read_past_loss(&mut self) -> Result<bool> {
-        for _ in 0..ROUNDS {
-            self.due.overflow = false;
-            let read = self.read(self.kernel.capacity());
-            let again = std::mem::replace(&mut self.due.overflow, true);
-            let all = read?;
-            if !again || !all {
-                return Ok(!again);
+    /// # Errors
+    /// `EINVAL`: `nsid` is negative. `ENOENT`: no namespace has the id, or the one that has it cannot be seen. `ENOBUFS`:
+    /// a limit was reached; and as [`census`](crate::census).
+    pub fn for_nsid(nsid: i32) -> Result<Self> {
+        const FIND: &str = "find the network namespace with the nsid";
+        let refused = |errno, why| Error::new(errno, FIND).on(nsid.to_string()).because(why);
+        if nsid < 0 {
+            return Err(refused(libc::EINVAL, "an nsid is not negative"));
+        }
+        let mut socket = request_socket(FIND)?.checked();
+        if !socket.exists(nsid).map_err(|error| error.doing(FIND))? {
+            return Err(refused(libc::ENOENT, "no network namespace has it here"));
+        }
+        for sighting in census()? {
+            // what has died meanwhile is not the one
+            let Ok(namespace) = sighting.open() else { continue };
+            let fd = Some(namespace.as_raw_fd().unsigned_abs());
+            let found = socket.get(Attributes { fd, ..Attributes::default() });
+            if found.map_err(|error| error.doing(FIND))? == Some(nsid) {
+                return Ok(sighting.netns);
             }
         }
-        Ok(false)
-    }
-
-    /// Does what is due.
-    fn catch_up(&mut self, out: &mut Outbox) -> Result<()> {
-        self.process(out)?;
-        if self.due.overflow {
-            let past = self.read_past_loss()?;
-            self.process(out)?;
-            if !past {
-                return Ok(());
-            }
-            self.due.overflow = false;
-            self.due.want_look();
-            out.push(EventKind::Overflow { dropped: self.kernel.lost() }, false);
-        }
-        if let Some(telling) = self.due.look {
-            self.look(telling, out)?;
-            self.due.look = None;
-        }
-        if !self.due.peers.is_empty() {
-            self.look_into_peers(out)?;
-        }
-        if self.due.synced {
-            self.due.synced = false;
-            out.push(EventKind::Synced, false);
-        }
-        Ok(())
-    }
-
-    /// Compares the roster with the kernel. What is notified meanwhile is left out of that and dealt with by itself:
-    /// so it is told once, whether the look saw it or not.
-    fn look(&mut self, telling: Telling, out: &mut Outbox) -> Result<()> {
-        let silently = telling == Telling::Silent;
-        if self.due.confirm.is_empty() {
-            out.learned_now();
-            let seen = self.see()?;
-            self.read(self.kernel.capacity())?;
-            self.due.confirm = self.newer()?;
-            self.roster.compare(&seen, &self.due.confirm, silently, &mut |event| out.push(event, true));
-        }
-        self.process(out)?;
-        for round in 1.. {
-            if self.due.confirm.is_empty() {
-                break;
-            }
-            self.confirm(silently, round == ROUNDS, out)?;
-        }
-        Ok(())
-    }
-
-    /// Asks how things are with the ids that were notified during a look, unless they are notified again meanwhile.
-    ///
-    /// Most often their notifications have told it all; but if others were lost, they may not have.
-    fn confirm(&mut self, silently: bool, at_last: bool, out: &mut Outbox) -> Result<()> {
-        let mut found = Vec::new();
-        for id in self.due.confirm.clone() {
-            found.push((id, self.truth(id)?));
-            if id.origin().is_none() && self.peers && !self.is_own(id.nsid())? {
-                self.due.peers.insert(id);
-            }
-        }
-        self.read(self.kernel.capacity())?;
-        let newer = self.newer()?;
-        for (id, truth) in found.into_iter().filter(|(id, _)| at_last || !newer.contains(id)) {
-            self.due.confirm.remove(&id);
-            match truth {
-                Some(true) if silently => self.roster.assume(id),
-                Some(true) => self.roster.present(id, &mut |event| out.push(event, true)),
-                Some(false) => self.roster.gone(id, &mut |event| out.push(event, true)),
-                None => {}
-            }
-        }
-        self.process(out)
-    }
-
-    /// Tells what there is in peers that have just come, but for what their notifications tell.
-    fn look_into_peers(&mut self, out: &mut Outbox) -> Result<()> {
-        let mut found = Vec::new();
-        for peer in self.due.peers.iter().map(|id| id.nsid()).collect::<Vec<_>>() {
-            if let Peer::Ids(ids) = self.ask_peer(peer)? {
-                found.push((peer, ids));
-            }
-        }
-        self.read(self.kernel.capacity())?;
-        let newer = self.newer()?;
-        self.due.peers.clear();
-        for (peer, ids) in found {
-            self.roster.compare_peer(peer, &ids, &newer, &mut |event| out.push(event, true));
-        }
-        self.process(out)
-    }
-
-    /// The ids that the inbox is about.
-    fn newer(&mut self) -> Result<BTreeSet<Id>> {
-        let mut newer = BTreeSet::new();
-        for at in 0..self.inbox.len() {
-            let Some(notice) = self.inbox.get(at).copied() else { break };
-            newer.insert(self.resolve(notice.id)?);
-        }
-        Ok(newer)
-    }
-
-    /// Deals with what is in the inbox.
-    fn process(&mut self, out: &mut Outbox) -> Result<()> {
-        let inquiry = self.inquire()?;
-        while let Some(Notice { id, what }) = self.inbox.front().copied() {
-            let id = self.resolve(id)?;
-            match id.origin() {
-                None => self.own_notice(id, &inquiry, what, out)?,
-                Some(peer) => self.peer_notice(peer, id, what, out)?,
-            }
-            self.inbox.pop_front();
-        }
-        Ok(())
-    }
-
-    /// All questions are asked before anything is told: after an error the notice is dealt with once more.
-    fn own_notice(&mut self, id: Id, inquiry: &Inquiry, what: What, out: &mut Outbox) -> Result<()> {
-        let lives = inquiry.lives(id.nsid());
-        let exists = match what {
-            What::Assigned { .. } => match inquiry.listed.has(id.nsid()) {
-                Some(listed) => listed,
-                None => lives || self.is_listed(id.nsid())?,
-            },
-            What::Gone => lives,
-        };
-        let is_peer = self.peers && !self.is_own(id.nsid())?;
-        let tell = &mut |event| out.push(event, false);
-        match what {
-            // an id that was given away again: what has it is not what had it
-            What::Gone if exists => {}
-            What::Gone => self.roster.gone(id, tell),
-            What::Assigned { portid } if exists => {
-                self.roster.assigned(id, portid, tell);
-                if is_peer {
-                    self.due.peers.insert(id);
-                }
-            }
-            What::Assigned { portid } => {
-                self.roster.assigned(id, portid, tell);
-                self.roster.gone(id, tell);
-            }
-        }
-        Ok(())
-    }
-
-    fn peer_notice(&mut self, peer: i32, id: Id, what: What, out: &mut Outbox) -> Result<()> {
-        let at = match self.looks.binary_search_by_key(&peer, |(peer, _)| *peer) {
-            Ok(at) => at,
-            Err(at) => {
-                let found = self.ask_peer(peer)?;
-                self.looks.insert(at, (peer, found));
-                at
-            }
-        };
-        let tell = &mut |event| out.push(event, false);
-        let exists = match self.looks.get(at).map_or(&Peer::Closed, |(_, found)| found) {
-            Peer::Gone => {
-                self.roster.unheard(peer, tell);
-                return Ok(());
-            }
-            Peer::Ids(ids) => ids.has(id.nsid()),
-            Peer::Closed => None,
-        };
-        match what {
-            What::Gone if exists == Some(true) => {}
-            What::Gone => self.roster.gone(id, tell),
-            What::Assigned { portid } => {
-                self.roster.assigned(id, portid, tell);
-                if exists == Some(false) {
-                    self.roster.gone(id, tell);
-                }
-            }
-        }
-        Ok(())
+        Err(refused(libc::ENOENT, "its namespace cannot be seen: no mount and no process here shows it"))
     }
 }
 
-impl<K: Kernel> Source for Nsid<K> {
-    fn drain(&mut self, out: &mut Outbox) -> Result<Progress> {
-        // what an error left behind comes first
-        let all = self.inbox.is_empty() && self.read(BATCH)?;
-        out.learned_now();
-        self.catch_up(out)?;
-        Ok(if all && !self.unfinished() { Progress::Done } else { Progress::More })
-    }
+/// Opens a named network namespace, to [`assign`] it an id.
+///
+/// `name` is a name in `/run/netns`, as `ip netns` makes them; if it has a `/` in it, a path. Nothing but a namespace
+/// is ever opened, so it does not wait for a FIFO. Needs /proc.
+///
+/// # Errors
+/// As [`Netns::for_name`](crate::Netns::for_name).
+///
+/// ```
+/// // nothing but a network namespace is opened
+/// assert!(nswatch::nsid::open("/proc/self/ns/net").is_ok());
+/// assert!(nswatch::nsid::open("/proc/self/ns/uts").is_err());
+/// assert!(nswatch::nsid::open("/dev/null").is_err());
+/// ```
+pub fn open(name: impl AsRef<OsStr>) -> Result<OwnedFd> {
+    netns::open_name("open the network namespace", name.as_ref())
+}
 
-    fn resync(&mut self, out: &mut Outbox) -> Result<()> {
-        self.due.want_look();
-        self.read(self.kernel.capacity())?;
-        out.learned_now();
-        self.catch_up(out)
+/// Gives an open network namespace an id here, for as long as it lives; `None`: the lowest that is free. The id.
+///
+/// When the namespace dies its id becomes free at once and a [watcher](crate::Watcher::nsid) tells so: an id is also
+/// a notice of death for a namespace that has no name.
+///
+/// # Errors
+/// `EINVAL`: `wanted` is negative, or `namespace` is something else. `EEXIST`: it has an id already, or another has
+/// the wanted one. `EPERM`: `CAP_NET_ADMIN` over the namespace that the calling thread is in is missing. `EMFILE`,
+/// `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached.
+///
+/// ```no_run
+/// use nswatch::nsid;
+///
+/// // who has no name: the process 4711
+/// let namespace = nsid::open("/proc/4711/ns/net")?;
+/// let id = nsid::assign(&namespace, None)?;
+/// println!("it is {id} here, and a watcher tells when it dies");
+/// # Ok::<(), nswatch::Error>(())
+/// ```
+pub fn assign(namespace: impl AsFd, wanted: Option<i32>) -> Result<i32> {
+    if wanted.is_some_and(|nsid| nsid < 0) {
+        return Err(Error::new(libc::EINVAL, ASSIGN));
     }
+    let fd = namespace.as_fd().as_raw_fd().unsigned_abs();
+    let mut socket = request_socket(ASSIGN)?.checked();
+    socket.assign(fd, wanted.unwrap_or(-1)).map_err(|error| error.doing(ASSIGN))?;
+    // the kernel does not say which it took
+    let given = socket.get(Attributes { fd: Some(fd), ..Attributes::default() });
+    given.map_err(|error| error.doing(ASSIGN))?.ok_or_else(|| Error::new(libc::EIO, ASSIGN))
+}
 
-    fn unfinished(&self) -> bool {
-        self.due.overflow || !self.due.peers.is_empty() || !self.inbox.is_empty()
+/// The id here of the namespace that has the id `nsid` in the peer `from`; `None` if it has none here.
+///
+/// # Errors
+/// `EINVAL`: an id is negative, or no peer has the id `from` here. `ENOENT`: `from` has no such `nsid`. `EACCES`:
+/// `CAP_NET_ADMIN` over `from` is missing. `EOPNOTSUPP`: before Linux 5.0. `EOVERFLOW`: `from` has more ids than the
+/// kernel lists, 900 on Linux 6.18, and `nsid` comes after them. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`:
+/// a limit was reached.
+///
+/// ```no_run
+/// use nswatch::{EventKind, Options, Watcher, nsid};
+///
+/// for event in Watcher::nsid(&Options::new().all_nsid(true))? {
+///     if let EventKind::NsidNew { nsid, origin: Some(peer), .. } = *event?.kind() {
+///         println!("{nsid} in {peer} is {:?} here", nsid::translate(nsid, peer)?);
+///     }
+/// }
+/// # Ok::<(), nswatch::Error>(())
+/// ```
+pub fn translate(nsid: i32, from: i32) -> Result<Option<i32>> {
+    if nsid < 0 || from < 0 {
+        return Err(Error::new(libc::EINVAL, TRANSLATE));
     }
-
-    fn known(&self) -> u64 {
-        self.roster.len() as u64
+    // The kernel answers the question in the other direction only; but it lists `from` with the ids that they have here.
+    let Listing { ids, until } =
+        request_socket(TRANSLATE)?.checked().list(Some(from)).map_err(|error| error.doing(TRANSLATE))?;
+    match ids.binary_search_by_key(&nsid, |listed| listed.nsid).ok().and_then(|at| ids.get(at)) {
+        Some(Listed { here, .. }) => Ok(*here),
+        None if nsid > until => Err(Error::new(libc::EOVERFLOW, TRANSLATE)),
+        None => Err(Error::new(libc::ENOENT, TRANSLATE)),
     }
 }
 
-#[cfg(test)]
-mod tests;
+/// All ids that are assigned here, in ascending order.
+///
+/// A list is one moment's only where nothing changes: to know of all changes, [watch](crate::Watcher::nsid). Linux 6.18
+/// itself lists the first 1158 only; those after them are found as long as no 1024 in a row are free.
+///
+/// # Errors
+/// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached. `EAGAIN`: the kernel was interrupted time and again.
+/// `EOPNOTSUPP`: before Linux 4.2.
+///
+/// ```
+/// let ids = nswatch::nsid::list()?;
+/// assert!(ids.is_sorted());
+/// # Ok::<(), nswatch::Error>(())
+/// ```
+pub fn list() -> Result<Vec<i32>> {
+    let listing = request_socket(LIST)?.list(None).map_err(|error| error.doing(LIST))?;
+    Ok(listing.ids.into_iter().map(|listed| listed.nsid).collect())
+}

@@ -3,7 +3,7 @@
 //!
 //! It promises that what it accepts is what the kernel means: lengths and alignment are checked, attributes that it
 //! does not know are skipped, an id is a *signed* number. It must not know who sent the bytes: the address of the
-//! sender is not in them (a header can be forged), so to check that is for [`super::listener`] and [`super::channel`].
+//! sender is not in them (a header can be forged), so to check that is for [`super::listener`] and [`super::request`].
 
 pub(crate) const RTM_NEWNSID: u16 = 88;
 pub(crate) const RTM_DELNSID: u16 = 89;

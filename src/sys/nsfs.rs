@@ -78,11 +78,16 @@ pub(crate) fn handle(at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<Handl
     }))
 }
 
-/// Opens the network namespace with this cookie and inode number, wherever it is. `ESTALE`: it is dead, or it is out of
+/// Opens the network namespace with this cookie and inode number (0: whatever it is, from Linux 6.19 on), wherever it is. `ESTALE`: it is dead, or it is out of
 /// reach of this process. `EBADF`, `EINVAL`, `EOPNOTSUPP`: before Linux 6.18.
 pub(crate) fn open_by_cookie(cookie: u64, ino: u32) -> io::Result<OwnedFd> {
     let mut buffer = HandleBuffer { bytes: NSFS_HANDLE as libc::c_uint, kind: FILEID_NSFS, data: [0; MAX_HANDLE] };
-    let parts = [&cookie.to_ne_bytes()[..], &(libc::CLONE_NEWNET as u32).to_ne_bytes(), &ino.to_ne_bytes()].concat();
+    let parts = [
+        &cookie.to_ne_bytes()[..],
+        &(if ino == 0 { 0 } else { libc::CLONE_NEWNET as u32 }).to_ne_bytes(),
+        &ino.to_ne_bytes(),
+    ]
+    .concat();
     for (byte, value) in buffer.data.iter_mut().zip(parts) {
         *byte = value;
     }
@@ -95,6 +100,34 @@ pub(crate) fn open_by_cookie(cookie: u64, ino: u32) -> io::Result<OwnedFd> {
             libc::O_RDONLY | libc::O_CLOEXEC,
         )
     } as libc::c_int)
+}
+
+const SYS_LISTNS: libc::c_long = 470;
+
+/// How many cookies one call lists.
+const PAGE: usize = 512;
+
+/// `struct ns_id_req`, in its first version.
+#[repr(C)]
+struct Request {
+    size: u32,
+    spare: u32,
+    after: u64,
+    kinds: u32,
+    spare2: u32,
+    user_namespace: u64,
+}
+
+/// The cookies of the network namespaces that the caller may list, in ascending order: a page of those after `after`
+/// (`listns(2)`, Linux 6.19).
+pub(crate) fn list_namespaces(after: u64) -> io::Result<Vec<u64>> {
+    let kinds = libc::CLONE_NEWNET as u32;
+    let request = Request { size: size_of::<Request>() as u32, spare: 0, after, kinds, spare2: 0, user_namespace: 0 };
+    let mut cookies = vec![0u64; PAGE];
+    // SAFETY: the request states its own size; at most `PAGE` numbers are written.
+    let n = unsafe { libc::syscall(SYS_LISTNS, &raw const request, cookies.as_mut_ptr(), PAGE, 0) };
+    cookies.truncate(usize::try_from(n).map_err(|_| io::Error::last_os_error())?);
+    Ok(cookies)
 }
 
 /// Opens what `fd` (any descriptor, `O_PATH` too) refers to, if it is a network namespace.

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::thread::{CapabilitySet, capabilities};
 
-use super::{CWD, proc_error, stat};
+use super::{CWD, check, proc_error, stat};
 
 /// The inode numbers of the initial user and pid namespaces, which the kernel fixes.
 const INITIAL: [(&std::ffi::CStr, u64); 2] =
@@ -21,6 +21,12 @@ pub(crate) fn sees_all_namespaces() -> bool {
 /// Whether /proc is mounted and numbers processes as this one does.
 pub(crate) fn is_proc_ours() -> bool {
     std::fs::read_link("/proc/self").is_ok_and(|link| link.as_os_str() == std::process::id().to_string().as_str())
+}
+
+/// Moves the calling thread into a network namespace.
+pub(crate) fn enter_net_namespace(namespace: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: no pointers; it concerns this thread alone.
+    check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }).map(drop)
 }
 
 /// Whether there is a process of this number that this one may not even signal.

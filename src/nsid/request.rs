@@ -1,6 +1,6 @@
-//! The socket that asks. It never blocks: the kernel answers before the question is sent.
+//! The socket that asks. It never blocks: the kernel answers before `send` returns.
 //!
-//! What did not come from the kernel is not looked at: the sender is told by its address.
+//! It ignores what the kernel did not send: the sender's address says who did.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,36 +10,36 @@ use crate::error::{Error, errno_of};
 use crate::sys;
 
 /// The longest datagram of the kernel: a part of a dump, which it makes no longer than the longest read so far, and
-/// never longer than this. What is longer than its buffer is asked for again, with more room.
-pub(super) const LONGEST: usize = 32 * 1024;
+/// never longer than this. The socket asks again, with more room, for what is longer than its buffer.
+const LONGEST: usize = 32 * 1024;
 
 /// Enough for one answer, and for an error around a request with the kernel's words on it.
 const ANSWER: usize = 512;
 
-/// Up to so many questions are asked one by one: to receive many answers at once has a price of its own.
-const FEW: usize = 3;
+/// Fewer requests than this are sent one by one: to receive many answers at once has a price of its own.
+const MIN_BATCH: usize = 3;
 
 /// Below this a part of a dump ended because there was no more, not because it was full.
 const CERTAINLY_NOT_FULL: usize = 3072;
 
-/// After so many ids that nobody has, no more are looked for.
-const GAP: i32 = 1024;
+/// The probe of ids after the end of a dump stops after so many that nobody has.
+const MAX_GAP: i32 = 1024;
 
-/// How often a dump is asked for at most.
-const TRIES: usize = 16;
+/// How often a list requests a dump at most.
+const MAX_DUMPS: usize = 16;
 
 /// No namespace has this id.
 const NOWHERE: i32 = -1;
 
-/// Why a question was not answered.
+/// The kernel's error of a request.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct NetlinkError {
     pub(crate) errno: i32,
-    /// The kernel's words on it.
+    /// The kernel's explanation.
     text: Option<String>,
 }
 
-impl Refusal {
+impl NetlinkError {
     pub(crate) fn new(errno: i32) -> Self {
         Self { errno, text: None }
     }
@@ -53,7 +53,7 @@ impl Refusal {
     }
 }
 
-impl From<io::Error> for Refusal {
+impl From<io::Error> for NetlinkError {
     fn from(error: io::Error) -> Self {
         Self::new(errno_of(&error))
     }
@@ -69,27 +69,27 @@ pub(crate) struct Listed {
 
 /// The socket that asks.
 #[derive(Debug)]
-pub(crate) struct Channel {
+pub(crate) struct RequestSocket {
     socket: OwnedFd,
     buffer: Vec<u8>,
     seq: u32,
     strict: bool,
-    /// Whether there is a quick question for what exists; `None`: not tried, and nothing has been read yet that is long.
+    /// Whether there is a quick way to ask what exists; `None`: not tried, and the socket has read nothing long yet.
     quick: Option<bool>,
 }
 
-/// Whether the ids of a peer can be asked for: a kernel that looks at the target refuses.
+/// Whether the ids of a peer can be listed: a kernel that reads the target refuses this one.
 pub(crate) fn try_target() -> io::Result<bool> {
-    match Channel::open()?.checked().list(Some(NOWHERE)) {
+    match RequestSocket::open()?.checked().list(Some(NOWHERE)) {
         Ok(_) => Ok(false),
-        Err(Refusal { errno: libc::EINVAL, .. }) => Ok(true),
-        // what is told where the kernel does not check strictly, not a shortage
-        Err(Refusal { errno: libc::EOPNOTSUPP, .. }) => Ok(false),
-        Err(Refusal { errno, .. }) => Err(io::Error::from_raw_os_error(errno)),
+        Err(NetlinkError { errno: libc::EINVAL, .. }) => Ok(true),
+        // the answer where the kernel does not check strictly, not a shortage
+        Err(NetlinkError { errno: libc::EOPNOTSUPP, .. }) => Ok(false),
+        Err(NetlinkError { errno, .. }) => Err(io::Error::from_raw_os_error(errno)),
     }
 }
 
-/// All ids, as far as they could be had.
+/// All ids, as far as the kernel lists them.
 #[derive(Debug)]
 pub(crate) struct Listing {
     /// In ascending order.
@@ -121,13 +121,13 @@ fn add(listed: &mut Vec<Listed>, one: Listed) {
     }
 }
 
-impl Channel {
-    /// Asks the namespace that the calling thread is in now. No more than one system call: a question costs four.
+impl RequestSocket {
+    /// Opens a socket in the namespace that the calling thread is in now. One system call: a whole request takes four.
     pub(crate) fn open() -> io::Result<Self> {
         Ok(Self { socket: sys::rtnetlink()?, buffer: vec![0; ANSWER], seq: 0, strict: false, quick: None })
     }
 
-    /// Has the kernel check what it is asked, and say what it does not like (Linux 4.12 and 4.20, tried).
+    /// Makes the kernel check requests strictly, and explain its errors (Linux 4.20 and 4.12, tried).
     pub(crate) fn checked(mut self) -> Self {
         let on = |option| sys::set_option(self.socket.as_fd(), libc::SOL_NETLINK, option, 1);
         // without it there is only the number of the error
@@ -137,27 +137,27 @@ impl Channel {
     }
 
     /// Which id the namespace has here.
-    pub(crate) fn get(&mut self, whose: Attributes) -> Result<Option<i32>, Refusal> {
-        let answer = self.ask(wire::RTM_GETNSID, 0, whose)?;
+    pub(crate) fn get(&mut self, whose: Attributes) -> Result<Option<i32>, NetlinkError> {
+        let answer = self.request(wire::RTM_GETNSID, 0, whose)?;
         Ok(answer.nsid.filter(|nsid| *nsid >= 0))
     }
 
     /// Whether a living namespace has the id here.
-    pub(crate) fn exists(&mut self, nsid: i32) -> Result<bool, Refusal> {
-        match self.get(self.whether(nsid)) {
+    pub(crate) fn exists(&mut self, nsid: i32) -> Result<bool, NetlinkError> {
+        match self.get(self.existence(nsid)) {
             Ok(found) => Ok(found.is_some()),
-            Err(refusal) => self.refused(refusal.errno).ok_or(refusal),
+            Err(error) => self.existence_by(error.errno).ok_or(error),
         }
     }
 
-    /// Asks whether a living namespace has the id here, as quickly as can be. To tell an id the kernel goes through
-    /// all; so it is asked to tell that in a namespace which cannot be, to which it comes when it has found the one.
-    fn whether(&self, nsid: i32) -> Attributes {
+    /// The request whether a living namespace has the id here. To return an id the kernel searches all of them. So the
+    /// quick request also names a target that cannot exist: the kernel refuses that once it has found the namespace.
+    fn existence(&self, nsid: i32) -> Attributes {
         Attributes { nsid: Some(nsid), target: self.is_quick().then_some(NOWHERE), ..Attributes::default() }
     }
 
-    /// What a refusal to answer [`whether`](Self::whether) says, if it is an answer.
-    fn refused(&self, errno: i32) -> Option<bool> {
+    /// The answer to [`existence`](Self::existence) that is an error number, if this one is.
+    fn existence_by(&self, errno: i32) -> Option<bool> {
         match errno {
             libc::ENOENT => Some(false),
             libc::EINVAL if self.is_quick() => Some(true),
@@ -169,22 +169,22 @@ impl Channel {
         self.quick == Some(true)
     }
 
-    /// The same of several, in their order: so many questions in a datagram, so many answers received at once.
-    pub(crate) fn exist(&mut self, nsids: &[i32]) -> Result<Vec<bool>, Refusal> {
+    /// The same of several, in their order: it sends many requests in a datagram, and receives many answers at once.
+    pub(crate) fn each_exists(&mut self, nsids: &[i32]) -> Result<Vec<bool>, NetlinkError> {
         let mut found = Vec::with_capacity(nsids.len());
         for some in nsids.chunks(sys::MANY) {
-            if some.len() < FEW {
+            if some.len() < MIN_BATCH {
                 for nsid in some {
                     found.push(self.exists(*nsid)?);
                 }
                 continue;
             }
             let first = self.seq.wrapping_add(1);
-            let mut questions = Vec::new();
+            let mut requests = Vec::new();
             for nsid in some {
-                questions.extend(self.question(wire::RTM_GETNSID, 0, &self.whether(*nsid)));
+                requests.extend(self.encode(wire::RTM_GETNSID, 0, &self.existence(*nsid)));
             }
-            sys::send_to_kernel(self.socket.as_fd(), &questions)?;
+            sys::send_to_kernel(self.socket.as_fd(), &requests)?;
             let mut answers: Vec<Option<Result<bool, i32>>> = vec![None; some.len()];
             let mut buffer = vec![0; ANSWER * sys::MANY];
             while answers.contains(&None) {
@@ -197,7 +197,7 @@ impl Channel {
                         if let Some(answer) = answers.get_mut(which) {
                             *answer = Some(match message.body {
                                 Body::Id(Attributes { nsid, .. }) => Ok(nsid.is_some_and(|nsid| nsid >= 0)),
-                                Body::Failed { errno, .. } => self.refused(errno).ok_or(errno),
+                                Body::Failed { errno, .. } => self.existence_by(errno).ok_or(errno),
                                 _ => Err(libc::EIO),
                             });
                         }
@@ -205,31 +205,32 @@ impl Channel {
                 })?;
             }
             for answer in answers.into_iter().flatten() {
-                found.push(answer.map_err(Refusal::new)?);
+                found.push(answer.map_err(NetlinkError::new)?);
             }
         }
         Ok(found)
     }
 
     /// Gives the namespace behind `fd` this id; -1: the lowest that is free.
-    pub(crate) fn assign(&mut self, fd: u32, nsid: i32) -> Result<(), Refusal> {
+    pub(crate) fn assign(&mut self, fd: u32, nsid: i32) -> Result<(), NetlinkError> {
         let attributes = Attributes { nsid: Some(nsid), fd: Some(fd), ..Attributes::default() };
-        self.ask(wire::RTM_NEWNSID, wire::NLM_F_ACK, attributes).map(drop)
+        self.request(wire::RTM_NEWNSID, wire::NLM_F_ACK, attributes).map(drop)
     }
 
-    fn question(&mut self, kind: u16, flags: u16, attributes: &Attributes) -> Vec<u8> {
+    /// The bytes of a request with a new sequence number.
+    fn encode(&mut self, kind: u16, flags: u16, attributes: &Attributes) -> Vec<u8> {
         self.seq = self.seq.wrapping_add(1);
         let header = Header { kind, flags: flags | wire::NLM_F_REQUEST, seq: self.seq, portid: 0 };
         wire::encode(header, attributes)
     }
 
     fn send(&mut self, kind: u16, flags: u16, attributes: &Attributes) -> io::Result<()> {
-        let question = self.question(kind, flags, attributes);
-        sys::send_to_kernel(self.socket.as_fd(), &question)
+        let request = self.encode(kind, flags, attributes);
+        sys::send_to_kernel(self.socket.as_fd(), &request)
     }
 
-    /// One answer to one question. The kernel answers before the question's `send` returns.
-    fn ask(&mut self, kind: u16, flags: u16, attributes: Attributes) -> Result<Attributes, Refusal> {
+    /// Sends one request and returns its answer. The kernel answers before `send` returns.
+    fn request(&mut self, kind: u16, flags: u16, attributes: Attributes) -> Result<Attributes, NetlinkError> {
         loop {
             self.send(kind, flags, &attributes)?;
             loop {
@@ -248,10 +249,10 @@ impl Channel {
                     Some(Ok(Message { body: Body::Failed { errno: 0, .. }, .. })) => return Ok(Attributes::default()),
                     Some(Ok(Message { body: Body::Failed { errno, text }, .. })) => {
                         let text = text.map(|text| String::from_utf8_lossy(text).into_owned());
-                        return Err(Refusal { errno, text });
+                        return Err(NetlinkError { errno, text });
                     }
-                    Some(_) => return Err(Refusal::new(libc::EIO)),
-                    // the answer to a question that was given up
+                    Some(_) => return Err(NetlinkError::new(libc::EIO)),
+                    // the answer to an abandoned request
                     None => {}
                 }
             }
@@ -260,46 +261,46 @@ impl Channel {
 
     /// All ids here; or in the peer `target`, with those that the same namespaces have here.
     ///
-    /// The kernel says of no dump that it is not whole, but it may not be, in two ways. It goes on with a dump by
-    /// *position*: if an id before it went in the meantime, it passes over one. So where the next part does not follow
-    /// on at once, the dump is asked for again, until two are the same. And newer kernels (6.18 is one) end it after
-    /// the first part, however much there is: at most 1158 ids, on a socket that has never read much only 134. So the
-    /// first read is a long one, and where the last part may have been full the ids after it are asked for.
-    pub(crate) fn list(&mut self, target: Option<i32>) -> Result<Listing, Refusal> {
+    /// A dump can lack ids in two ways, and the kernel reports neither. It continues a dump by *position*: if an id
+    /// before that went in the meantime, the dump lacks one. So where the next part does not start with the next number,
+    /// this requests the dump again, until two are the same. And newer kernels (6.18 is one) end a dump after its first
+    /// part: at most 1158 ids, or 134 on a socket that never read much. So the first read is a long one, and where the
+    /// last part may have been full this probes the ids after it.
+    pub(crate) fn list(&mut self, target: Option<i32>) -> Result<Listing, NetlinkError> {
         if target.is_some() && !self.strict {
-            // an older kernel would not look at the target, and list what is here
-            return Err(Refusal::new(libc::EOPNOTSUPP));
+            // an older kernel would ignore the target, and list the ids here
+            return Err(NetlinkError::new(libc::EOPNOTSUPP));
         }
         match self.list_part(target)? {
-            Listing { ids, until } if target.is_none() && until != i32::MAX => self.beyond(ids, until),
+            Listing { ids, until } if target.is_none() && until != i32::MAX => self.probe_after(ids, until),
             listing => Ok(listing),
         }
     }
 
     /// The same, as far as one dump reaches.
-    pub(crate) fn list_part(&mut self, target: Option<i32>) -> Result<Listing, Refusal> {
+    pub(crate) fn list_part(&mut self, target: Option<i32>) -> Result<Listing, NetlinkError> {
         self.buffer.resize(LONGEST, 0);
         if self.quick.is_none() {
-            // who finds what cannot be has another reason to refuse; and the kernel remembers the longest read, for
-            // which any answer will do, and none
+            // a kernel that finds this one refuses for another reason; and it remembers the longest read, for which any
+            // answer will do, and none
             self.quick = Some(self.strict);
             self.quick = Some(self.strict && matches!(self.exists(NOWHERE), Ok(false)));
         }
-        let agreed = self.agreed(target);
-        // not to be kept by each of a thousand watchers
+        let dumped = self.agreeing_dumps(target);
+        // a thousand watchers need not keep a thousand long buffers
         self.buffer.truncate(ANSWER);
         self.buffer.shrink_to_fit();
-        agreed.map(|(ids, end)| Listing { ids, until: end.unwrap_or(i32::MAX) })
+        dumped.map(|(ids, end)| Listing { ids, until: end.unwrap_or(i32::MAX) })
     }
 
-    /// What a dump lists, in ascending order; and the last id, if there may be more after it.
-    fn agreed(&mut self, target: Option<i32>) -> Result<(Vec<Listed>, Option<i32>), Refusal> {
+    /// The ids of a dump that lacks none, in ascending order; and the last one, if there may be more after it.
+    fn agreeing_dumps(&mut self, target: Option<i32>) -> Result<(Vec<Listed>, Option<i32>), NetlinkError> {
         let mut passes: Vec<Pass> = Vec::new();
-        for _ in 0..TRIES {
+        for _ in 0..MAX_DUMPS {
             let pass = match self.dump(target) {
-                // older kernels could not lock both namespaces just now; or a dump that was given up is not over
-                Err(Refusal { errno: libc::EAGAIN | libc::EBUSY, .. }) => {
-                    self.flush();
+                // older kernels could not lock both namespaces just now; or an abandoned dump is not over
+                Err(NetlinkError { errno: libc::EAGAIN | libc::EBUSY, .. }) => {
+                    self.discard();
                     continue;
                 }
                 pass => pass?,
@@ -312,11 +313,11 @@ impl Channel {
             }
             passes.push(pass);
         }
-        // it changes faster than it can be asked: what is there all the time is in one of two
-        let end = passes.last().ok_or_else(|| Refusal::new(libc::EAGAIN))?.end;
+        // the ids change faster than the kernel lists them: one that stays is in one of two dumps
+        let end = passes.last().ok_or_else(|| NetlinkError::new(libc::EAGAIN))?.end;
         let mut listed = Vec::new();
         for other in passes.into_iter().rev().take(2).flat_map(|pass| pass.listed) {
-            // what comes after the end is not known yet
+            // the ids after the end are not known yet
             if end.is_none_or(|end| other.nsid <= end) {
                 add(&mut listed, other);
             }
@@ -324,13 +325,13 @@ impl Channel {
         Ok((listed, end))
     }
 
-    /// The ids after the last one that was listed. The kernel gives the lowest that is free: they are close together.
-    fn beyond(&mut self, mut ids: Vec<Listed>, last: i32) -> Result<Listing, Refusal> {
+    /// Adds the ids after the last listed one. The kernel assigns the lowest that is free: they are close together.
+    fn probe_after(&mut self, mut ids: Vec<Listed>, last: i32) -> Result<Listing, NetlinkError> {
         let (mut until, mut end) = (last, last);
-        while until < end.saturating_add(GAP) {
+        while until < end.saturating_add(MAX_GAP) {
             let next: Vec<i32> = (until..i32::MAX).map(|nsid| nsid + 1).take(sys::MANY).collect();
             until = until.saturating_add(sys::MANY as i32);
-            for (nsid, exists) in next.iter().zip(self.exist(&next)?) {
+            for (nsid, exists) in next.iter().zip(self.each_exists(&next)?) {
                 if exists {
                     ids.push(Listed { nsid: *nsid, here: None });
                     end = *nsid;
@@ -340,7 +341,7 @@ impl Channel {
         Ok(Listing { ids, until })
     }
 
-    fn dump(&mut self, target: Option<i32>) -> Result<Pass, Refusal> {
+    fn dump(&mut self, target: Option<i32>) -> Result<Pass, NetlinkError> {
         self.send(wire::RTM_GETNSID, wire::NLM_F_DUMP, &Attributes { target, ..Attributes::default() })?;
         let mut pass = Pass::default();
         loop {
@@ -348,7 +349,7 @@ impl Channel {
                 Ok(received) if !received.from_kernel => continue,
                 Ok(received) => received,
                 Err(error) => {
-                    self.flush();
+                    self.discard();
                     return Err(error.into());
                 }
             };
@@ -377,7 +378,7 @@ impl Channel {
                         }
                         return Ok(pass);
                     }
-                    Body::Done { errno } | Body::Failed { errno, .. } => return Err(Refusal::new(errno)),
+                    Body::Done { errno } | Body::Failed { errno, .. } => return Err(NetlinkError::new(errno)),
                     Body::Overrun => pass.interrupted = true,
                     _ => {}
                 }
@@ -388,8 +389,8 @@ impl Channel {
         }
     }
 
-    /// Throws away what is left of questions that were given up.
-    fn flush(&mut self) {
+    /// Discards the answers to abandoned requests.
+    fn discard(&mut self) {
         while sys::receive(self.socket.as_fd(), &mut self.buffer).is_ok() {}
     }
 }

@@ -1,12 +1,12 @@
 //! The kernel that is simulated: what happens in it, and what it answers.
 
-use super::super::channel::Listed;
-use super::super::wire::{self, Attributes, Header};
 use super::*;
+use crate::nsid::request::Listed;
+use crate::nsid::wire::{self, Attributes, Header};
 
 /// The namespace that the watcher belongs to.
 pub(super) const OWN: u32 = 0;
-/// A peer that may not be looked into has an odd key; there are some only in some runs.
+/// An unreadable peer has an odd key; only some runs have such peers.
 pub(super) fn is_closed(peer: u32) -> bool {
     peer % 2 == 1
 }
@@ -73,9 +73,12 @@ pub(super) struct Simulation {
     pub(super) congested: bool,
     pub(super) error: bool,
     pub(super) drops: u64,
-    told_drops: u64,
+    taken_drops: u64,
     /// How often each id was assigned.
     pub(super) assigned: BTreeMap<Id, usize>,
+    /// How often the source listed a peer, and asked for the own id.
+    pub(super) peer_lists: usize,
+    pub(super) own_requests: usize,
 }
 
 impl Simulation {
@@ -97,8 +100,10 @@ impl Simulation {
             congested: false,
             error: false,
             drops: 0,
-            told_drops: 0,
+            taken_drops: 0,
             assigned: BTreeMap::new(),
+            peer_lists: 0,
+            own_requests: 0,
         }
     }
 
@@ -220,53 +225,54 @@ impl Simulation {
     }
 }
 
-impl Kernel for Simulation {
-    fn hear(&mut self, take: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Heard> {
+impl Rtnetlink for Simulation {
+    fn receive(&mut self, take: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Received> {
         if self.fails() {
             return Err(io::Error::from_raw_os_error(libc::EINTR));
         }
         if std::mem::take(&mut self.error) {
-            return Ok(Heard::Loss);
+            return Ok(Received::Loss);
         }
         // several at once, sometimes
         let many = 1 + self.queue.len() % 3;
         for n in 0..many {
             let Some((bytes, tag)) = self.queue.pop_front() else {
-                return Ok(if n == 0 { Heard::Nothing } else { Heard::Datagrams(n) });
+                return Ok(if n == 0 { Received::Nothing } else { Received::Datagrams(n) });
             };
             if self.queue.is_empty() {
                 self.congested = false;
             }
             take(&bytes, tag);
         }
-        Ok(Heard::Datagrams(many))
+        Ok(Received::Datagrams(many))
     }
 
-    fn lost(&mut self) -> u64 {
+    fn take_dropped(&mut self) -> u64 {
         self.run();
-        self.drops - std::mem::replace(&mut self.told_drops, self.drops)
+        self.drops - std::mem::replace(&mut self.taken_drops, self.drops)
     }
 
     fn capacity(&self) -> usize {
         self.capacity + 1
     }
 
-    fn exists(&mut self, nsid: i32) -> Result<bool, Refusal> {
+    fn exists(&mut self, nsid: i32) -> Result<bool, NetlinkError> {
         if self.fails() {
-            return Err(Refusal::new(libc::ENOMEM));
+            return Err(NetlinkError::new(libc::ENOMEM));
         }
         Ok(self.table.get(&nsid).is_some_and(|key| !self.dying.contains(key)))
     }
 
-    fn list(&mut self, target: Option<i32>) -> Result<Listing, Refusal> {
+    fn list(&mut self, target: Option<i32>) -> Result<Listing, NetlinkError> {
+        self.peer_lists += usize::from(target.is_some());
         if self.fails() {
-            return Err(Refusal::new(libc::ENOMEM));
+            return Err(NetlinkError::new(libc::ENOMEM));
         }
         let ids: Vec<i32> = match target {
             None => self.table.keys().copied().collect(),
             Some(peer) => match self.table.get(&peer).filter(|key| !self.dying.contains(key)) {
-                None => return Err(Refusal::new(libc::EINVAL)),
-                Some(key) if is_closed(*key) => return Err(Refusal::new(libc::EACCES)),
+                None => return Err(NetlinkError::new(libc::EINVAL)),
+                Some(key) if is_closed(*key) => return Err(NetlinkError::new(libc::EACCES)),
                 Some(&OWN) => self.table.keys().copied().collect(),
                 Some(key) => self.inside[key].iter().copied().collect(),
             },
@@ -275,9 +281,10 @@ impl Kernel for Simulation {
         Ok(Listing { ids: ids.into_iter().map(|nsid| Listed { nsid, here: None }).collect(), until: i32::MAX })
     }
 
-    fn own(&mut self) -> Result<Option<i32>, Refusal> {
+    fn own(&mut self) -> Result<Option<i32>, NetlinkError> {
+        self.own_requests += 1;
         if self.fails() {
-            return Err(Refusal::new(libc::ENOMEM));
+            return Err(NetlinkError::new(libc::ENOMEM));
         }
         Ok(self.table.iter().find(|(_, key)| **key == OWN).map(|(nsid, _)| *nsid))
     }

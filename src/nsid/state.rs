@@ -1,8 +1,8 @@
-//! The ids that are assigned, as far as it is known. Pure: it knows no descriptor and no clock.
+//! The ids that are assigned, as far as the source knows. Pure: it knows no descriptor and no clock.
 //!
-//! The roster is told what was seen and tells what that changed. Whatever it is told, in whatever order, what it
-//! tells keeps the grammar, `( NsidNew NsidDel )*` for each id, and adds up to its state. Whether a notification is
-//! still true is not for it to know: its owner asks the kernel.
+//! [`State`] takes facts and emits what they change. Whatever the facts and their order, the events keep the grammar,
+//! `( NsidNew NsidDel )*` for each id, and applying them yields the state. The source decides whether a notification is
+//! still true: it asks the kernel.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -40,7 +40,7 @@ impl fmt::Debug for Id {
     }
 }
 
-/// The ids in one namespace, as far as they could be seen.
+/// The ids in one namespace, as far as the kernel listed them.
 #[derive(Debug, Clone)]
 pub(crate) struct Ids {
     /// In ascending order.
@@ -54,7 +54,7 @@ impl Ids {
         Self { ids: Vec::new(), until: i32::MAX }
     }
 
-    /// Whether the id is there; `None`: it could not be seen.
+    /// Whether the id is among them; `None`: it is after the end of the list.
     pub(crate) fn has(&self, nsid: i32) -> Option<bool> {
         match self.ids.binary_search(&nsid) {
             Ok(_) => Some(true),
@@ -64,16 +64,16 @@ impl Ids {
     }
 }
 
-/// What a look at everything saw.
+/// All ids, as the kernel listed them.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub(crate) struct Snapshot {
     /// The ids in the watcher's own namespace, in ascending order.
     pub(crate) own: Vec<i32>,
-    /// The ids in each peer that could be looked at, in ascending order. What is believed of what was not seen is kept.
+    /// The ids in each peer that could be listed, in ascending order. The state of other peers stays as it is.
     pub(crate) peers: Vec<(i32, Ids)>,
 }
 
-impl Seen {
+impl Snapshot {
     /// The id is certain not to be there.
     fn lacks(&self, id: Id) -> bool {
         match id.origin() {
@@ -96,113 +96,113 @@ impl Seen {
     }
 }
 
-/// Every id that is assigned, as far as it is known.
+/// Every id that is assigned, as far as the source knows.
 #[derive(Debug, Default)]
-pub(crate) struct Roster {
-    /// Those that the consumer has been told of.
-    told: BTreeSet<Id>,
+pub(crate) struct State {
+    /// Those whose `NsidNew` was emitted.
+    reported: BTreeSet<Id>,
     /// The others: what existed when a watcher without replay was opened.
-    assumed: BTreeSet<Id>,
+    unreported: BTreeSet<Id>,
 }
 
-impl Roster {
+impl State {
     /// A namespace got the id. If another had it before, that one is gone.
-    pub(crate) fn assigned(&mut self, id: Id, portid: u32, tell: &mut dyn FnMut(EventKind)) {
-        if self.told.insert(id) {
-            self.forget_around(id, tell);
+    pub(crate) fn assigned(&mut self, id: Id, portid: u32, emit: &mut dyn FnMut(EventKind)) {
+        if self.reported.insert(id) {
+            self.forget(id, emit);
         } else {
-            self.gone(id, tell);
-            self.told.insert(id);
+            self.gone(id, emit);
+            self.reported.insert(id);
         }
-        tell(EventKind::NsidNew { nsid: id.nsid(), origin: id.origin(), portid });
+        emit(EventKind::NsidNew { nsid: id.nsid(), origin: id.origin(), portid });
     }
 
-    /// The id is not assigned any more. With a peer go the ids in it: nothing can be heard of them again.
-    pub(crate) fn gone(&mut self, id: Id, tell: &mut dyn FnMut(EventKind)) {
-        self.forget_around(id, tell);
-        if self.told.remove(&id) {
-            tell(EventKind::NsidDel { nsid: id.nsid(), origin: id.origin() });
+    /// The id is not assigned any more. With a peer go the ids in it: the kernel notifies nothing of them again.
+    pub(crate) fn gone(&mut self, id: Id, emit: &mut dyn FnMut(EventKind)) {
+        self.forget(id, emit);
+        if self.reported.remove(&id) {
+            emit(EventKind::NsidDel { nsid: id.nsid(), origin: id.origin() });
         }
     }
 
-    /// What was known of an id, and of those in the peer that had it, but for that it was told.
-    fn forget_around(&mut self, id: Id, tell: &mut dyn FnMut(EventKind)) {
+    /// Forgets an unreported id, and drops the ids in the peer that had this one.
+    fn forget(&mut self, id: Id, emit: &mut dyn FnMut(EventKind)) {
         if id.origin().is_none() {
-            self.unheard(id.nsid(), tell);
+            self.drop_peer(id.nsid(), emit);
         }
-        self.assumed.remove(&id);
+        self.unreported.remove(&id);
     }
 
-    /// Nothing can be heard any more of the ids in this peer.
-    pub(crate) fn unheard(&mut self, peer: i32, tell: &mut dyn FnMut(EventKind)) {
+    /// The kernel notifies nothing more of the ids in this peer.
+    pub(crate) fn drop_peer(&mut self, peer: i32, emit: &mut dyn FnMut(EventKind)) {
         // the ids in peers come last
-        if [&self.told, &self.assumed].iter().all(|ids| ids.last().is_none_or(|id| id.origin().is_none())) {
+        if [&self.reported, &self.unreported].iter().all(|ids| ids.last().is_none_or(|id| id.origin().is_none())) {
             return;
         }
         for id in self.after(Id::new(Some(peer), i32::MIN)) {
-            self.gone(id, tell);
+            self.gone(id, emit);
         }
     }
 
-    /// The id is assigned; told if it has not been.
-    pub(crate) fn present(&mut self, id: Id, tell: &mut dyn FnMut(EventKind)) {
-        self.assumed.remove(&id);
-        if self.told.insert(id) {
-            tell(EventKind::NsidNew { nsid: id.nsid(), origin: id.origin(), portid: 0 });
+    /// The id is assigned; emits it if it is not reported yet.
+    pub(crate) fn present(&mut self, id: Id, emit: &mut dyn FnMut(EventKind)) {
+        self.unreported.remove(&id);
+        if self.reported.insert(id) {
+            emit(EventKind::NsidNew { nsid: id.nsid(), origin: id.origin(), portid: 0 });
         }
     }
 
-    /// The id is assigned, but that is not told: not before a look tells it.
-    pub(crate) fn assume(&mut self, id: Id) {
-        if !self.told.contains(&id) {
-            self.assumed.insert(id);
+    /// The id is assigned; emits nothing. A later comparison can report it.
+    pub(crate) fn add_silently(&mut self, id: Id) {
+        if !self.reported.contains(&id) {
+            self.unreported.insert(id);
         }
     }
 
     fn ids(&self) -> impl Iterator<Item = Id> {
-        self.told.iter().chain(&self.assumed).copied()
+        self.reported.iter().chain(&self.unreported).copied()
     }
 
     /// The ids of the same origin that are not less than this one.
     fn after(&self, first: Id) -> Vec<Id> {
         let last = Id::new(first.origin(), i32::MAX);
         let mut after = Vec::new();
-        for ids in [&self.told, &self.assumed] {
+        for ids in [&self.reported, &self.unreported] {
             after.extend(ids.range(first..=last));
         }
         after
     }
 
-    /// Takes over what a look saw, except for the ids in `newer`, of which something newer is known. `silently`:
-    /// what is there is assumed.
+    /// Takes over a snapshot, except for the ids in `newer`, which were notified after it. `silently`: emits nothing of
+    /// what it adds.
     pub(crate) fn compare(
         &mut self,
-        seen: &Seen,
+        snapshot: &Snapshot,
         newer: &BTreeSet<Id>,
         silently: bool,
-        tell: &mut dyn FnMut(EventKind),
+        emit: &mut dyn FnMut(EventKind),
     ) {
         let is_newer =
             |id: &Id| newer.contains(id) || id.origin().is_some_and(|origin| newer.contains(&Id::own(origin)));
-        let gone: Vec<Id> = self.ids().filter(|id| seen.lacks(*id) && !is_newer(id)).collect();
+        let gone: Vec<Id> = self.ids().filter(|id| snapshot.lacks(*id) && !is_newer(id)).collect();
         for id in gone {
-            self.gone(id, tell);
+            self.gone(id, emit);
         }
-        for id in seen.ids().filter(|id| !is_newer(id)) {
-            if silently { self.assume(id) } else { self.present(id, tell) }
+        for id in snapshot.ids().filter(|id| !is_newer(id)) {
+            if silently { self.add_silently(id) } else { self.present(id, emit) }
         }
     }
 
-    /// Takes over what a look at one peer saw, except for the ids in `newer`.
-    pub(crate) fn compare_peer(&mut self, peer: i32, ids: &Ids, newer: &BTreeSet<Id>, tell: &mut dyn FnMut(EventKind)) {
+    /// Takes over the list of one peer, except for the ids in `newer`.
+    pub(crate) fn compare_peer(&mut self, peer: i32, ids: &Ids, newer: &BTreeSet<Id>, emit: &mut dyn FnMut(EventKind)) {
         let id = |nsid| Id::new(Some(peer), nsid);
         for id in self.after(id(i32::MIN)) {
             if ids.has(id.nsid()) == Some(false) && !newer.contains(&id) {
-                self.gone(id, tell);
+                self.gone(id, emit);
             }
         }
         for id in ids.ids.iter().map(|nsid| id(*nsid)).filter(|id| !newer.contains(id)) {
-            self.present(id, tell);
+            self.present(id, emit);
         }
     }
 
@@ -212,7 +212,7 @@ impl Roster {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.told.len() + self.assumed.len()
+        self.reported.len() + self.unreported.len()
     }
 }
 
@@ -226,9 +226,9 @@ mod tests {
         Assigned(Id),
         Gone(Id),
         Present(Id),
-        Assume(Id),
-        Unheard(i32),
-        Look(Vec<i32>, Vec<(i32, Vec<i32>, i32)>, Vec<Id>),
+        AddSilently(Id),
+        DropPeer(i32),
+        Compare(Vec<i32>, Vec<(i32, Vec<i32>, i32)>, Vec<Id>),
     }
 
     fn any_id() -> impl Strategy<Value = Id> {
@@ -241,10 +241,10 @@ mod tests {
             any_id().prop_map(Step::Assigned),
             any_id().prop_map(Step::Gone),
             any_id().prop_map(Step::Present),
-            any_id().prop_map(Step::Assume),
-            (0..3i32).prop_map(Step::Unheard),
+            any_id().prop_map(Step::AddSilently),
+            (0..3i32).prop_map(Step::DropPeer),
             (ids(), prop::collection::vec((0..3i32, ids(), 0..5i32), 0..3), prop::collection::vec(any_id(), 0..3))
-                .prop_map(|(own, peers, newer)| Step::Look(own, peers, newer)),
+                .prop_map(|(own, peers, newer)| Step::Compare(own, peers, newer)),
         ]
     }
 
@@ -261,11 +261,11 @@ mod tests {
 
         #[test]
         fn the_grammar_holds_and_the_events_add_up(steps in prop::collection::vec(any_step(), 0..60)) {
-            let mut roster = Roster::default();
+            let mut state = State::default();
             let mut believed = BTreeSet::new();
             let mut wrong = Vec::new();
             for step in steps {
-                let mut tell = |event| {
+                let mut emit = |event| {
                     let fine = match event {
                         EventKind::NsidNew { nsid, origin, .. } => believed.insert(Id::new(origin, nsid)),
                         EventKind::NsidDel { nsid, origin } => believed.remove(&Id::new(origin, nsid)),
@@ -276,12 +276,12 @@ mod tests {
                     }
                 };
                 match step {
-                    Step::Assigned(id) => roster.assigned(id, 1, &mut tell),
-                    Step::Gone(id) => roster.gone(id, &mut tell),
-                    Step::Present(id) => roster.present(id, &mut tell),
-                    Step::Assume(id) => roster.assume(id),
-                    Step::Unheard(peer) => roster.unheard(peer, &mut tell),
-                    Step::Look(own, peers, newer) => {
+                    Step::Assigned(id) => state.assigned(id, 1, &mut emit),
+                    Step::Gone(id) => state.gone(id, &mut emit),
+                    Step::Present(id) => state.present(id, &mut emit),
+                    Step::AddSilently(id) => state.add_silently(id),
+                    Step::DropPeer(peer) => state.drop_peer(peer, &mut emit),
+                    Step::Compare(own, peers, newer) => {
                         let ascending = |ids: Vec<i32>| ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
                         let own: Vec<i32> = ascending(own);
                         let peers: std::collections::BTreeMap<i32, Ids> = peers
@@ -289,42 +289,42 @@ mod tests {
                             .filter(|(peer, ..)| own.contains(peer))
                             .map(|(peer, ids, until)| (peer, Ids { ids: ascending(ids), until }))
                             .collect();
-                        let seen = Seen { own, peers: peers.into_iter().collect() };
+                        let snapshot = Snapshot { own, peers: peers.into_iter().collect() };
                         let newer: BTreeSet<Id> = newer.into_iter().collect();
-                        roster.compare(&seen, &newer, false, &mut tell);
+                        state.compare(&snapshot, &newer, false, &mut emit);
                         if newer.is_empty() {
-                            let known: BTreeSet<Id> = roster.ids().collect();
-                            prop_assert!(seen.ids().all(|id| known.contains(&id)));
-                            prop_assert!(!known.iter().any(|id| seen.lacks(*id)));
+                            let known: BTreeSet<Id> = state.ids().collect();
+                            prop_assert!(snapshot.ids().all(|id| known.contains(&id)));
+                            prop_assert!(!known.iter().any(|id| snapshot.lacks(*id)));
                         }
                     }
                 }
             }
             prop_assert_eq!(wrong, vec![]);
-            prop_assert_eq!(&believed, &roster.told);
-            prop_assert!(roster.told.is_disjoint(&roster.assumed));
+            prop_assert_eq!(&believed, &state.reported);
+            prop_assert!(state.reported.is_disjoint(&state.unreported));
         }
     }
 
     #[test]
-    fn what_was_not_told_is_not_told_as_gone() {
-        let mut roster = Roster::default();
-        let mut told = Vec::new();
-        roster.assume(Id::own(5));
-        roster.gone(Id::own(5), &mut |event| told.push(event));
-        assert_eq!(told, vec![]);
+    fn what_was_not_reported_is_not_reported_as_gone() {
+        let mut state = State::default();
+        let mut events = Vec::new();
+        state.add_silently(Id::own(5));
+        state.gone(Id::own(5), &mut |event| events.push(event));
+        assert_eq!(events, vec![]);
     }
 
     #[test]
-    fn an_id_given_again_is_told_as_gone_first() {
-        let mut roster = Roster::default();
-        let mut told = Vec::new();
+    fn a_reused_id_is_reported_as_gone_first() {
+        let mut state = State::default();
+        let mut events = Vec::new();
         let in_peer = Id::new(Some(5), 1);
-        roster.present(Id::own(5), &mut |event| told.push(event));
-        roster.present(in_peer, &mut |event| told.push(event));
-        roster.assigned(Id::own(5), 9, &mut |event| told.push(event));
+        state.present(Id::own(5), &mut |event| events.push(event));
+        state.present(in_peer, &mut |event| events.push(event));
+        state.assigned(Id::own(5), 9, &mut |event| events.push(event));
         let new = |nsid, origin, portid| EventKind::NsidNew { nsid, origin, portid };
         let del = |nsid, origin| EventKind::NsidDel { nsid, origin };
-        assert_eq!(told, [new(5, None, 0), new(1, Some(5), 0), del(1, Some(5)), del(5, None), new(5, None, 9)]);
+        assert_eq!(events, [new(5, None, 0), new(1, Some(5), 0), del(1, Some(5)), del(5, None), new(5, None, 9)]);
     }
 }

@@ -1,0 +1,220 @@
+//! The census: every network namespace that can be seen now, each once, and where it was seen.
+//!
+//! Three ways lead to a namespace: what is mounted in the mount namespace of the calling thread, what processes and
+//! their threads are in, and listns(2) where kernel and privileges permit it (Linux 6.19), which also gives those that
+//! only a descriptor keeps. What cannot be identified is left out.
+
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsString};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Doing, Result, errno_of, is_transient};
+use crate::netns::{Netns, Probe};
+use crate::sys::{self, CWD};
+
+const LIST: &str = "list the network namespaces";
+
+/// A network namespace that the census found, and where.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Sighting {
+    /// Which one.
+    pub netns: Netns,
+    /// Where it is mounted, in the mount namespace of the calling thread.
+    pub mounts: Vec<PathBuf>,
+    /// The processes that are in it, and of other processes the threads that are.
+    pub pids: Vec<i32>,
+}
+
+/// Every network namespace that can be seen now, each once: those that are mounted in the mount namespace of the calling
+/// thread, those of processes, and where listns(2) is permitted (Linux 6.19) all others.
+///
+/// Not seen are, without listns(2), namespaces that only a descriptor or a socket keeps; and those of processes of others
+/// without `CAP_SYS_PTRACE` over them. What comes or goes meanwhile may be in the list or not.
+///
+/// # Errors
+/// `EOPNOTSUPP`: /proc is not mounted, or not that of this process. `EMFILE`, `ENFILE`, `ENOMEM`: a limit was reached.
+///
+/// ```
+/// use nswatch::Netns;
+///
+/// let own = Netns::for_pid(std::process::id() as i32)?;
+/// let sighting = nswatch::census()?.into_iter().find(|sighting| sighting.netns.same(&own)).unwrap();
+/// assert!(sighting.pids.contains(&(std::process::id() as i32)));
+/// # Ok::<(), nswatch::Error>(())
+/// ```
+pub fn census() -> Result<Vec<Sighting>> {
+    let mut census = Census { probe: Probe::detect(), found: BTreeMap::new() };
+    if !sys::is_proc_ours() {
+        return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)).doing(LIST);
+    }
+    census.mounts().doing_on(LIST, MOUNTINFO)?;
+    census.processes().doing_on(LIST, "/proc")?;
+    census.listed().doing(LIST)?;
+    Ok(census.found.into_values().collect())
+}
+
+impl Sighting {
+    /// Opens the namespace by whatever way it was seen.
+    pub(crate) fn open(&self) -> Result<OwnedFd> {
+        let processes = self.pids.iter().map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
+        let opened = self.mounts.iter().cloned().chain(processes).find_map(|path| self.netns.open(Some(&path)).ok());
+        opened.map_or_else(|| self.netns.open(None), Ok)
+    }
+}
+
+const MOUNTINFO: &str = "/proc/thread-self/mountinfo";
+
+struct Census {
+    probe: Probe,
+    /// By cookie, and where there is none by inode number.
+    found: BTreeMap<(u64, u64), Sighting>,
+}
+
+impl Census {
+    fn entry(&mut self, netns: Netns) -> &mut Sighting {
+        let new = || Sighting { netns, mounts: Vec::new(), pids: Vec::new() };
+        let known = self
+            .found
+            .entry((netns.cookie().unwrap_or(0), if netns.cookie().is_some() { 0 } else { netns.ino() }))
+            .or_insert_with(new);
+        if !known.netns.same(&netns) {
+            // its inode number has another owner by now, so that it is dead
+            *known = new();
+        } else if known.netns.stamp().is_none() {
+            known.netns = netns;
+        }
+        known
+    }
+
+    fn mounts(&mut self) -> io::Result<()> {
+        let mountinfo = std::fs::read(MOUNTINFO).map_err(sys::proc_error)?;
+        for (ino, path) in mounted(&mountinfo) {
+            let Ok(terminated) = CString::new(path.as_os_str().as_bytes()) else { continue };
+            // what is mounted over it, or over the way to it, hides it
+            match self.probe.look(CWD, &terminated)? {
+                Some(found) if found.netns.ino() == ino => self.entry(found.netns).mounts.push(path),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn processes(&mut self) -> io::Result<()> {
+        for pid in numbers_in("/proc".as_ref())? {
+            let process = self.see(&format!("/proc/{pid}"), pid)?;
+            let Ok(threads) = numbers_in(format!("/proc/{pid}/task").as_ref()) else { continue };
+            for thread in threads.into_iter().filter(|thread| *thread != pid) {
+                let path = format!("/proc/{pid}/task/{thread}");
+                match self.look(&path)? {
+                    Some(netns) if Some(netns) != process => self.entry(netns).pids.push(thread),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn see(&mut self, path: &str, pid: i32) -> io::Result<Option<Netns>> {
+        let found = self.look(path)?;
+        if let Some(netns) = found {
+            self.entry(netns).pids.push(pid);
+        }
+        Ok(found)
+    }
+
+    fn look(&self, path: &str) -> io::Result<Option<Netns>> {
+        let path = CString::new(format!("{path}/ns/net"))?;
+        Ok(self.probe.look(CWD, &path)?.map(|found| found.netns))
+    }
+
+    /// What no mount and no process has shown. Where listns(2) is missing or forbidden that is nothing.
+    fn listed(&mut self) -> io::Result<()> {
+        let mut after = 0;
+        loop {
+            let cookies = match sys::list_namespaces(after) {
+                Ok(cookies) => cookies,
+                Err(error) if is_transient(&error) && errno_of(&error) != libc::EOPNOTSUPP => return Err(error),
+                Err(_) => return Ok(()),
+            };
+            let Some(last) = cookies.last() else { return Ok(()) };
+            after = *last;
+            for cookie in cookies {
+                if self.found.contains_key(&(cookie, 0)) {
+                    continue;
+                }
+                match sys::open_by_cookie(cookie, 0) {
+                    Ok(namespace) => {
+                        if let Ok(netns) = Netns::for_fd(namespace.as_fd()) {
+                            self.entry(netns);
+                        }
+                    }
+                    Err(error) if is_transient(&error) => return Err(error),
+                    // it has died, or is out of reach
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+}
+
+/// The entries of a directory that are numbers, as processes and threads are.
+fn numbers_in(dir: &Path) -> io::Result<Vec<i32>> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(sys::proc_error)? {
+        numbers.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
+    }
+    Ok(numbers)
+}
+
+/// The network namespaces in the text of mountinfo: inode number and mount point. Total: what is not as proc(5) has it is
+/// passed over.
+fn mounted(mountinfo: &[u8]) -> impl Iterator<Item = (u64, PathBuf)> {
+    mountinfo.split(|byte| *byte == b'\n').filter_map(|line| {
+        // id, parent, device, root, mount point, …
+        let mut fields = line.split(|byte| *byte == b' ').skip(3);
+        let (root, point) = (fields.next()?, fields.next()?);
+        let ino = std::str::from_utf8(root).ok()?.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()?;
+        Some((ino, PathBuf::from(unescaped(point))))
+    })
+}
+
+/// Bytes that would part fields or lines are written as `\ooo`.
+fn unescaped(field: &[u8]) -> OsString {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let [first, more @ ..] = rest {
+        let octal = more.first_chunk::<3>().filter(|_| *first == b'\\');
+        let byte = octal.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { more.get(3..).unwrap_or_default() } else { more };
+    }
+    OsString::from_vec(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn namespaces_are_found_among_other_mounts() {
+        let mountinfo = b"22 27 0:20 / /sys rw - sysfs sysfs rw\n\
+            200 27 0:4 net:[4026532177] /run/netns/a\\040b\\134 rw shared:1 - nsfs nsfs rw\n\
+            201 27 0:4 mnt:[4026532178] /run/snapd/ns/x rw - nsfs nsfs rw\n\
+            202 27 0:4 net:[4026532179 /run/netns/broken rw - nsfs nsfs rw\n";
+        let found: Vec<_> = mounted(mountinfo).collect();
+        assert_eq!(found, [(4026532177, PathBuf::from("/run/netns/a b\\"))]);
+    }
+
+    proptest! {
+        #[test]
+        fn anything_is_survived(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            mounted(&bytes).for_each(drop);
+            prop_assert!(unescaped(&bytes).len() <= bytes.len());
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! The kernel as it is now: the sockets of a watcher, and the answers that are worth remembering.
+//!
+//! [`Kernel`] reads notifications and answers questions about the present, whatever was notified. It emits nothing and
+//! does not know the state: its caller hands it what it needs of that.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use super::listener::{Change, Listener, Notification, Received, decode};
+use super::request::{Listing, NetlinkError, RequestSocket};
+use super::state::{Id, Ids, Snapshot};
+use super::wire::Attributes;
+use crate::error::{Doing, Result};
+use crate::sys::{self, CWD};
+
+const ASK: &str = "ask who has a namespace id";
+const LIST: &str = "list the namespace ids";
+
+/// One request costs as much as listing so many ids. (The simulation has few ids: no more than one.)
+const REQUEST_COST: usize = if cfg!(test) { 1 } else { 8 };
+
+/// How many ids after the end of a list are probed at most, besides the candidates themselves: a process that may assign
+/// ids can choose a high one, and must not make a snapshot slow.
+const MAX_WALK: i32 = 1 << 14;
+
+/// The system calls that the source needs; the tests simulate them.
+pub(crate) trait Rtnetlink: Send {
+    /// Reads some datagrams, and passes on each with the id of the peer that it is from, if it is from one.
+    fn receive(&mut self, take: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Received>;
+
+    /// How many messages were lost since the last call; 0 if the kernel does not count.
+    fn take_dropped(&mut self) -> u64;
+
+    /// The queue never holds more messages than this.
+    fn capacity(&self) -> usize;
+
+    /// Whether a living namespace has the id here.
+    fn exists(&mut self, nsid: i32) -> Result<bool, NetlinkError>;
+
+    /// The same of several, in their order.
+    fn each_exists(&mut self, nsids: &[i32]) -> Result<Vec<bool>, NetlinkError> {
+        nsids.iter().map(|nsid| self.exists(*nsid)).collect()
+    }
+
+    /// All ids here, or in a peer.
+    fn list(&mut self, target: Option<i32>) -> Result<Listing, NetlinkError>;
+
+    /// The ids here as far as one dump reaches: of living and of dying namespaces.
+    fn list_part(&mut self) -> Result<Listing, NetlinkError> {
+        self.list(None)
+    }
+
+    /// The id that the own namespace has in itself.
+    fn own(&mut self) -> Result<Option<i32>, NetlinkError>;
+}
+
+/// The two sockets of a watcher, and the namespace that they belong to: that of the thread that made them, wherever it
+/// goes later.
+///
+/// A socket that listens and asks would receive the notification of a request's effect before the answer.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    listener: Listener,
+    requests: RequestSocket,
+    /// Kept only where it is asked about. The sockets keep the namespace alive anyway.
+    namespace: Option<OwnedFd>,
+}
+
+impl Sockets {
+    fn open(receive_buffer: u32, all_nsid: bool) -> io::Result<Self> {
+        let listener = Listener::open(receive_buffer, all_nsid)?;
+        let own = || sys::open(CWD, c"/proc/thread-self/ns/net", libc::O_RDONLY);
+        let namespace = all_nsid.then(own).transpose()?;
+        Ok(Self { listener, requests: RequestSocket::open()?.checked(), namespace })
+    }
+}
+
+impl Rtnetlink for Sockets {
+    fn receive(&mut self, take: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Received> {
+        self.listener.receive(take)
+    }
+
+    fn take_dropped(&mut self) -> u64 {
+        self.listener.take_dropped()
+    }
+
+    fn capacity(&self) -> usize {
+        self.listener.capacity()
+    }
+
+    fn exists(&mut self, nsid: i32) -> Result<bool, NetlinkError> {
+        self.requests.exists(nsid)
+    }
+
+    fn each_exists(&mut self, nsids: &[i32]) -> Result<Vec<bool>, NetlinkError> {
+        self.requests.each_exists(nsids)
+    }
+
+    fn list(&mut self, target: Option<i32>) -> Result<Listing, NetlinkError> {
+        self.requests.list(target)
+    }
+
+    fn list_part(&mut self) -> Result<Listing, NetlinkError> {
+        self.requests.list_part(None)
+    }
+
+    fn own(&mut self) -> Result<Option<i32>, NetlinkError> {
+        let Some(namespace) = &self.namespace else { return Ok(None) };
+        let fd = Some(namespace.as_raw_fd().unsigned_abs());
+        self.requests.get(Attributes { fd, ..Attributes::default() })
+    }
+}
+
+/// What the kernel says of the ids here that a batch of notifications is about, after all of them.
+#[derive(Debug)]
+pub(super) struct Answers {
+    /// Living or dying, as far as a list was asked for.
+    listed: Ids,
+    /// Those that were asked about and live, in ascending order.
+    living: Vec<i32>,
+}
+
+/// What can be known of a peer.
+#[derive(Debug, Clone)]
+pub(super) enum Peer {
+    Ids(Ids),
+    /// The kernel refuses to list its ids: only its notifications say what it has.
+    Unreadable,
+    Gone,
+}
+
+impl From<Listing> for Ids {
+    fn from(listing: Listing) -> Self {
+        Self { ids: listing.ids.iter().map(|listed| listed.nsid).collect(), until: listing.until }
+    }
+}
+
+/// Returns the ids here, after the one given, that may be assigned: a list can end too soon, and the source has heard of
+/// ids after its end.
+pub(super) type Candidates<'a> = &'a dyn Fn(i32) -> BTreeSet<Id>;
+
+/// Owns the sockets, and what is remembered of their answers.
+#[derive(Debug)]
+pub(super) struct Kernel<R = Sockets> {
+    sockets: R,
+    /// Whether peers are listened to.
+    all_nsid: bool,
+    /// The id that the own namespace has in itself: events in it can then come tagged as if they were a peer's.
+    own: Option<i32>,
+    /// Whether `own` is right for all that was notified. Reading resets it.
+    own_is_current: bool,
+    /// The ids here, after all that was notified. Reading forgets it.
+    here: Option<Ids>,
+    /// The peers that were asked about, in ascending order, after all that was notified. Reading forgets them.
+    peers: Vec<(i32, Peer)>,
+}
+
+impl Kernel {
+    /// Listens from now on. `receive_buffer`: 0 is the library's choice. `all_nsid`: to peers too.
+    pub(super) fn open(receive_buffer: u32, all_nsid: bool) -> io::Result<Self> {
+        Ok(Self::new(Sockets::open(receive_buffer, all_nsid)?, all_nsid))
+    }
+}
+
+impl<R: Rtnetlink> Kernel<R> {
+    pub(super) fn new(sockets: R, all_nsid: bool) -> Self {
+        Self { sockets, all_nsid, own: None, own_is_current: false, here: None, peers: Vec::new() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn sockets(&mut self) -> &mut R {
+        &mut self.sockets
+    }
+
+    /// Puts about `limit` notifications into the inbox at most, and returns whether that was all there is. Sets `lost`
+    /// where the kernel dropped some, or sent what we do not understand.
+    pub(super) fn read(&mut self, limit: usize, inbox: &mut VecDeque<Notification>, lost: &mut bool) -> Result<bool> {
+        self.own_is_current = false;
+        self.here = None;
+        self.peers.clear();
+        let mut left = limit;
+        while left > 0 {
+            let received = self.sockets.receive(&mut |bytes, origin| *lost |= !decode(bytes, origin, inbox));
+            let read = match received.doing("read notifications of namespace ids")? {
+                Received::Nothing => return Ok(true),
+                Received::Loss => {
+                    *lost = true;
+                    1
+                }
+                Received::Datagrams(n) => n,
+            };
+            left = left.saturating_sub(read);
+        }
+        Ok(false)
+    }
+
+    /// The queue never holds more notifications than this.
+    pub(super) fn capacity(&self) -> usize {
+        self.sockets.capacity()
+    }
+
+    /// How many notifications were lost since the last call.
+    pub(super) fn take_dropped(&mut self) -> u64 {
+        self.sockets.take_dropped()
+    }
+
+    /// Everything that there is.
+    pub(super) fn snapshot(&mut self, candidates: Candidates<'_>) -> Result<Snapshot> {
+        let mut snapshot = Snapshot { own: self.list_here(candidates)?.ids, peers: Vec::new() };
+        if self.all_nsid {
+            for nsid in snapshot.own.clone() {
+                match self.list_peer(nsid)? {
+                    Peer::Ids(ids) => snapshot.peers.push((nsid, ids)),
+                    Peer::Gone => snapshot.peers.push((nsid, Ids::none())),
+                    Peer::Unreadable => {}
+                }
+            }
+        }
+        Ok(snapshot)
+    }
+
+    /// Whether the id is assigned after all that was notified, here also to a dying namespace, since its death is still to
+    /// be notified; `None`: the kernel does not say.
+    pub(super) fn is_assigned(&mut self, id: Id, candidates: Candidates<'_>) -> Result<Option<bool>> {
+        let nsid = id.nsid();
+        match id.origin() {
+            None => Ok(Some(self.lives(nsid)? || self.is_listed(nsid, candidates)?)),
+            Some(peer) => Ok(match self.peer(peer)? {
+                Peer::Ids(ids) => ids.has(nsid),
+                Peer::Gone => Some(false),
+                Peer::Unreadable => None,
+            }),
+        }
+    }
+
+    /// Asks about the ids here that the inbox names. `known` is how many ids a list would return, about.
+    pub(super) fn ask_about(&mut self, inbox: &VecDeque<Notification>, known: usize) -> Result<Answers> {
+        let mut listed = Ids { ids: Vec::new(), until: -1 };
+        if inbox.len() * REQUEST_COST > known {
+            listed = match self.sockets.list_part() {
+                // they change faster than they can be listed: then each is asked about
+                Err(NetlinkError { errno: libc::EAGAIN, .. }) => listed,
+                listing => listing.map_err(|error| error.doing(LIST))?.into(),
+            };
+        }
+        let mut open = BTreeSet::new();
+        for Notification { id, change } in inbox {
+            let id = self.resolve(*id)?;
+            // what is listed may be dying, what is not is gone
+            let is_open = |listed| listed && matches!(change, Change::Gone);
+            if id.origin().is_none() && listed.has(id.nsid()).is_none_or(is_open) {
+                open.insert(id);
+            }
+        }
+        let living = self.living(open.into_iter().map(Id::nsid).collect())?;
+        Ok(Answers { listed, living })
+    }
+
+    /// Whether the id here is assigned after it was notified. After `Gone` only a living namespace counts; after
+    /// `Assigned` a dying one does too, since its death is still to be notified.
+    pub(super) fn is_assigned_after(
+        &mut self,
+        change: Change,
+        nsid: i32,
+        answers: &Answers,
+        candidates: Candidates<'_>,
+    ) -> Result<bool> {
+        let lives = answers.living.binary_search(&nsid).is_ok();
+        match change {
+            Change::Gone => Ok(lives),
+            Change::Assigned { .. } => match answers.listed.has(nsid) {
+                Some(listed) => Ok(listed),
+                None => Ok(lives || self.is_listed(nsid, candidates)?),
+            },
+        }
+    }
+
+    /// What is known of a peer after all that was notified.
+    pub(super) fn peer(&mut self, peer: i32) -> Result<&Peer> {
+        let at = match self.peers.binary_search_by_key(&peer, |(peer, _)| *peer) {
+            Ok(at) => at,
+            Err(at) => {
+                let found = self.list_peer(peer)?;
+                self.peers.insert(at, (peer, found));
+                at
+            }
+        };
+        Ok(self.peers.get(at).map_or(&Peer::Unreadable, |(_, found)| found))
+    }
+
+    /// Which ids there are in a peer now.
+    pub(super) fn list_peer(&mut self, peer: i32) -> Result<Peer> {
+        if !self.lives(peer)? {
+            return Ok(Peer::Gone);
+        }
+        let listed = self.sockets.list(Some(peer));
+        // the own namespace is none of its peers, even if it has become so just now
+        if self.ask_own()? == Some(peer) {
+            return Ok(Peer::Gone);
+        }
+        match listed {
+            Ok(listing) => Ok(Peer::Ids(listing.into())),
+            Err(NetlinkError { errno: libc::EACCES | libc::EPERM | libc::EOPNOTSUPP, .. }) => Ok(Peer::Unreadable),
+            // it went in the meantime
+            Err(NetlinkError { errno: libc::EINVAL | libc::ENOENT, .. }) => Ok(Peer::Gone),
+            Err(error) => Err(error.doing("list the namespace ids of a peer")),
+        }
+    }
+
+    /// Whether the namespace that has this id here is a peer that is listened to.
+    pub(super) fn is_heard(&mut self, nsid: i32) -> Result<bool> {
+        Ok(self.all_nsid && !self.is_own(nsid)?)
+    }
+
+    /// An id with a tag that says "our own namespace" is one of our own.
+    #[inline]
+    pub(super) fn resolve(&mut self, id: Id) -> Result<Id> {
+        match id.origin() {
+            Some(origin) if self.is_own(origin)? => Ok(Id::own(id.nsid())),
+            _ => Ok(id),
+        }
+    }
+
+    /// Whether the own namespace has this id in itself, after all that was notified.
+    fn is_own(&mut self, nsid: i32) -> Result<bool> {
+        if !self.own_is_current {
+            self.ask_own()?;
+        }
+        Ok(self.own == Some(nsid))
+    }
+
+    /// The id that the own namespace has in itself now. Once it has one it keeps it.
+    fn ask_own(&mut self) -> Result<Option<i32>> {
+        if self.all_nsid && self.own.is_none() {
+            let answer = self.sockets.own();
+            self.own = answer.map_err(|error| error.doing("ask for the id of the own namespace"))?;
+        }
+        self.own_is_current = true;
+        Ok(self.own)
+    }
+
+    /// Whether a living namespace has the id here. A dying one still has it, but the kernel does not say so.
+    fn lives(&mut self, nsid: i32) -> Result<bool> {
+        self.sockets.exists(nsid).map_err(|error| error.doing(ASK))
+    }
+
+    /// Those of the ids that a living namespace has here.
+    fn living(&mut self, mut nsids: Vec<i32>) -> Result<Vec<i32>> {
+        let mut lives = self.sockets.each_exists(&nsids).map_err(|error| error.doing(ASK))?.into_iter();
+        nsids.retain(|_| lives.next() == Some(true));
+        Ok(nsids)
+    }
+
+    /// Whether the id is among those here after all that was notified.
+    fn is_listed(&mut self, nsid: i32, candidates: Candidates<'_>) -> Result<bool> {
+        if self.here.is_none() {
+            self.here = Some(self.list_here(candidates)?);
+        }
+        Ok(self.here.as_ref().and_then(|ids| ids.has(nsid)).unwrap_or(false))
+    }
+
+    /// Which ids there are here now.
+    fn list_here(&mut self, candidates: Candidates<'_>) -> Result<Ids> {
+        let mut here = self.sockets.list(None).map(Ids::from).map_err(|error| error.doing(LIST))?;
+        let candidates = candidates(here.until);
+        // where the list ended too soon: thousands that are dying, and listed, can hide those that live after them
+        let last = candidates.last().map_or(-1, |id| id.nsid()).min(here.until.saturating_add(MAX_WALK));
+        let walk = (here.until..last).map(|nsid| nsid + 1);
+        here.until = here.until.max(last);
+        let rest = candidates.into_iter().map(Id::nsid).filter(|nsid| *nsid > here.until);
+        here.ids.extend(self.living(walk.chain(rest).collect())?);
+        Ok(here)
+    }
+}
+
+impl AsFd for Kernel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.sockets.listener.as_fd()
+    }
+}
