@@ -1,23 +1,23 @@
-//! What a consumer believes who adds up events. Pure.
+//! What a consumer believes who applies the events. Pure.
 //!
-//! Two pictures, of what is and of what was told, give the events that lead from one to the other. That is how events
-//! that a queue had no room for are made good.
+//! Two such states, what the consumer has and what it should have, give the events that lead from one to the other. That
+//! is how the queue makes good the events that it had no room for.
 
 use std::collections::BTreeSet;
 
 use crate::event::{EventKind, Name};
-use crate::named::{Roster, State, Transition};
+use crate::named::{Names, State, Transition};
 use crate::nsid::Id;
 
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Picture {
-    /// `None`: nothing was told of it yet.
+pub(crate) struct ConsumerState {
+    /// `None`: nothing was reported of it yet.
     directory: Option<bool>,
-    names: Roster,
+    names: Names,
     nsids: BTreeSet<Id>,
 }
 
-impl Picture {
+impl ConsumerState {
     pub(crate) fn add(&mut self, event: &EventKind) {
         match event {
             EventKind::Created(name) | EventKind::Detached(name) => {
@@ -41,21 +41,21 @@ impl Picture {
         }
     }
 
-    /// The fewest events that lead from this picture to a later one, in an order that the grammar allows.
+    /// The fewest events that lead from this state to a later one, in an order that the grammar allows.
     pub(crate) fn lead_to(&self, other: &Self, event: &mut dyn FnMut(EventKind)) {
         let change = |name: &Name| {
-            let state = |picture: &Self| picture.names.state(name.as_c_str());
+            let state = |side: &Self| side.names.state(name.as_c_str());
             Transition { name: name.clone(), from: state(self), to: state(other) }
         };
-        self.names.names().for_each(|name| change(name).tell(event));
+        self.names.names().for_each(|name| change(name).emit(event));
         match other.directory {
             now if now == self.directory => {}
-            // that it went may be told although nobody was told that it was there: it ends the watch
+            // reported although it was never reported as there: it ends the watch
             Some(false) => event(EventKind::DirDeleted),
             Some(true) => event(EventKind::DirCreated),
             None => {}
         }
-        other.names.names().map(change).filter(|change| change.from == State::Absent).for_each(|new| new.tell(event));
+        other.names.names().map(change).filter(|change| change.from == State::Absent).for_each(|new| new.emit(event));
         for id in self.nsids.iter().filter(|id| !other.nsids.contains(id)) {
             event(EventKind::NsidDel { nsid: id.nsid(), origin: id.origin() });
         }
@@ -87,10 +87,10 @@ mod tests {
         ]
     }
 
-    fn picture(events: &[EventKind]) -> Picture {
-        let mut picture = Picture::default();
-        events.iter().for_each(|event| picture.add(event));
-        picture
+    fn state(events: &[EventKind]) -> ConsumerState {
+        let mut state = ConsumerState::default();
+        events.iter().for_each(|event| state.add(event));
+        state
     }
 
     proptest! {
@@ -99,13 +99,13 @@ mod tests {
             before in prop::collection::vec(event(), 0..20),
             after in prop::collection::vec(event(), 0..20),
         ) {
-            let mut told = picture(&before);
-            let truth = picture(&[before, after].concat());
+            let mut consumer = state(&before);
+            let truth = state(&[before, after].concat());
             let mut events = Vec::new();
-            told.lead_to(&truth, &mut |event| events.push(event));
-            events.iter().for_each(|event| told.add(event));
-            prop_assert_eq!(&told, &truth);
-            told.lead_to(&truth, &mut |event| panic!("needless {event:?}"));
+            consumer.lead_to(&truth, &mut |event| events.push(event));
+            events.iter().for_each(|event| consumer.add(event));
+            prop_assert_eq!(&consumer, &truth);
+            consumer.lead_to(&truth, &mut |event| panic!("needless {event:?}"));
         }
     }
 }

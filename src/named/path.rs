@@ -1,9 +1,9 @@
-//! Where the watched path leads at the moment, and which inotify watches will tell when it leads elsewhere.
+//! Where the watched path leads at the moment, and which inotify watches report when it leads elsewhere.
 //!
-//! The path is walked one component at a time, as the kernel would. Every directory on the way is watched *before*
-//! the next component is looked up in it, so no change can fall between. The walk ends on the directory itself, or
-//! on its nearest ancestor where a component is missing. Nothing but watches is kept: an open directory would keep
-//! its filesystem busy. It must not know what the names in the directory mean.
+//! The path is resolved one component at a time, as the kernel does. Every directory on the way is watched *before* the
+//! next component is opened in it, so no change can fall between. The way ends at the directory itself, or at its
+//! nearest ancestor where a component is missing. Nothing but watches is kept: an open directory would keep its
+//! filesystem busy. This part does not know what the names in the directory mean.
 
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString, OsStr, OsString};
@@ -13,23 +13,22 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
-
-use super::wire::Notice;
-use crate::error::{Doing, Error, Result, is_shortage};
+use super::inotify::{Inotify, Notice, ReadFlags, WatchFlags};
+use crate::error::{Doing, Error, Result, is_transient};
 use crate::event::Name;
 use crate::sys::{self, CWD};
 
-/// What can take a component away, or make it lead elsewhere. Creation is not among it: a directory above the
-/// watched one may be busy, and its business is not ours.
-const WAY: WatchMask = WatchMask::DELETE.union(WatchMask::MOVE).union(WatchMask::ATTRIB).union(WatchMask::MOVE_SELF);
+/// The narrow mask, of a step: what can take a component away, or make it lead elsewhere. Creation is not among it: a
+/// directory above the watched one may be busy, and its business is not ours.
+const WAY: WatchFlags =
+    WatchFlags::DELETE.union(WatchFlags::MOVE).union(WatchFlags::ATTRIB).union(WatchFlags::MOVE_SELF);
 
-/// What can happen in the directory itself, or make a missing component appear.
-const END: WatchMask = WAY.union(WatchMask::CREATE).union(WatchMask::DELETE_SELF);
+/// The mask of the end: what can happen in the directory itself, or make a missing component appear.
+const END: WatchFlags = WAY.union(WatchFlags::CREATE).union(WatchFlags::DELETE_SELF);
 
 /// Says that the watched object itself was moved, removed or unmounted, or that its watch ended.
-const SELF: EventMask =
-    EventMask::MOVE_SELF.union(EventMask::DELETE_SELF).union(EventMask::UNMOUNT).union(EventMask::IGNORED);
+const SELF: ReadFlags =
+    ReadFlags::MOVE_SELF.union(ReadFlags::DELETE_SELF).union(ReadFlags::UNMOUNT).union(ReadFlags::IGNORED);
 
 /// The longest path of a directory whose every name can be reached: with `/`, a name of 255 bytes and a NUL.
 const LONGEST: usize = libc::PATH_MAX as usize - 257;
@@ -37,31 +36,31 @@ const LONGEST: usize = libc::PATH_MAX as usize - 257;
 /// The most symbolic links in one path, as in the kernel.
 const MAX_LINKS: usize = 40;
 
-/// A directory on the way, and the component that is looked up in it.
+/// A directory on the way, and the component that follows in it.
 #[derive(Debug)]
 struct Step {
-    watch: WatchDescriptor,
+    watch: i32,
     /// `None` at the end of the way.
     next: Option<CString>,
 }
 
-/// What a walk came to.
+/// What the path was resolved to.
 #[derive(Debug)]
-pub(crate) enum Arrival {
-    /// At a directory, opened for reading; `same` if it is the one that was watched before; `for_less` if what is
-    /// queued about it may be from when it was watched as a step only, so that a name that went is told there, and that
-    /// it came again is not.
-    Directory { opened: OwnedFd, same: bool, for_less: bool },
-    /// Nowhere, for this reason.
+pub(crate) enum Resolution {
+    /// A directory, opened for reading; `same` if it is the one that was watched before; `narrow_mask` if what is queued
+    /// about it may be from when it was watched as a step only, so that the queue reports that a name went, and not that
+    /// it came again.
+    Directory { opened: OwnedFd, same: bool, narrow_mask: bool },
+    /// Nothing, for this reason.
     Nowhere(io::Error),
 }
 
 #[derive(Debug)]
-pub(crate) struct Location {
+pub(crate) struct WatchedPath {
     path: CString,
     steps: Vec<Step>,
     /// The watch of the directory itself, if the path leads to one.
-    directory: Option<WatchDescriptor>,
+    directory: Option<i32>,
     /// The directory and the mount that it is on, to notice that mounts have changed where the path leads.
     place: Option<Place>,
 }
@@ -69,7 +68,7 @@ pub(crate) struct Location {
 /// Device, inode, mount.
 type Place = (u64, u64, Option<u64>);
 
-impl Location {
+impl WatchedPath {
     pub(crate) fn new(path: &Path) -> Result<Self> {
         let path = CString::new(path.as_os_str().as_bytes())
             .map_err(|_| Error::invalid("watch", "the path has a NUL byte in it").on(path))?;
@@ -93,38 +92,37 @@ impl Location {
         CString::from_vec_with_nul([self.path.to_bytes(), b"/", name.to_bytes_with_nul()].concat()).unwrap_or_default()
     }
 
-    /// Whether there is something of this name in the directory, other than a directory.
+    /// Probes whether there is something of this name in the directory, other than a directory.
     pub(crate) fn has(&self, name: &Name) -> Result<bool> {
         match sys::stat(CWD, &self.path_of(name.as_c_str()), libc::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(!stat.is_directory),
-            Err(error) if is_shortage(&error) => Err(error).doing_on("look at", name),
+            Err(error) if is_transient(&error) => Err(error).doing_on("look at", name),
             Err(_) => Ok(false),
         }
     }
 
     /// Whether a notice is about a name in the directory.
     pub(crate) fn is_name(&self, notice: &Notice<'_>) -> bool {
-        !notice.name.is_empty() && self.directory.as_ref().is_some_and(|wd| id(wd) == notice.wd)
+        !notice.name.is_empty() && self.directory == Some(notice.watch)
     }
 
     /// Whether a notice is about the way to the directory: it may lead elsewhere now. A name can be a part of the way
     /// too, if it is a symbolic link that leads back to where it is.
     pub(crate) fn is_way(&self, notice: &Notice<'_>) -> bool {
-        let mask = EventMask::from_bits_truncate(notice.mask);
-        self.steps.iter().filter(|step| id(&step.watch) == notice.wd).any(|step| match &step.next {
-            _ if notice.name.is_empty() => mask.intersects(SELF.union(EventMask::ATTRIB)),
+        self.steps.iter().filter(|step| step.watch == notice.watch).any(|step| match &step.next {
+            _ if notice.name.is_empty() => notice.mask.intersects(SELF.union(ReadFlags::ATTRIB)),
             Some(next) => next.as_c_str() == notice.name,
             None => false,
         })
     }
 
-    /// Walks the path and replaces the watches by those of the way found. An error leaves the watches of before in
-    /// place, and perhaps more; the next walk puts that right.
-    pub(crate) fn walk(&mut self, inotify: &Inotify) -> Result<Arrival> {
+    /// Resolves the path and replaces the watches by those of the way found. An error leaves the watches of before in
+    /// place, and perhaps more; the next call puts that right.
+    pub(crate) fn resolve(&mut self, inotify: &Inotify) -> Result<Resolution> {
         let mut walk = Walk { inotify, steps: Vec::new() };
-        let arrival = match walk.walk_on(&self.path) {
-            Err(error) if is_shortage(&error) => {
-                // what it has watched so far is kept, for the next walk to take away what it does not need
+        let resolution = match walk.walk_on(&self.path) {
+            Err(error) if is_transient(&error) => {
+                // what it has watched so far is kept, for the next call to take away what it does not need
                 for step in walk.steps {
                     if !self.steps.iter().any(|known| known.watch == step.watch && known.next == step.next) {
                         self.steps.push(step);
@@ -132,35 +130,34 @@ impl Location {
                 }
                 return Err(error).doing_on("watch the way to", self.as_os_str());
             }
-            arrival => arrival,
+            resolution => resolution,
         };
         let steps = walk.steps;
-        let for_less = steps.split_last().is_some_and(|(end, way)| {
+        let narrow_mask = steps.split_last().is_some_and(|(end, way)| {
             let is_end = |step: &Step| step.watch == end.watch;
-            way.iter().any(is_end) || (self.directory.as_ref() != Some(&end.watch) && self.steps.iter().any(is_end))
+            way.iter().any(is_end) || (self.directory != Some(end.watch) && self.steps.iter().any(is_end))
         });
         for old in std::mem::take(&mut self.steps) {
             if !steps.iter().any(|step| step.watch == old.watch) {
-                // fails only if the kernel has ended the watch already, with the object that it was on
-                inotify.watches().remove(old.watch).ok();
+                inotify.unwatch(old.watch);
             }
         }
         let before = self.directory.take();
         self.steps = steps;
-        match arrival {
+        match resolution {
             Ok(opened) => {
-                self.directory = self.steps.last().map(|step| step.watch.clone());
+                self.directory = self.steps.last().map(|step| step.watch);
                 self.place = place(opened.as_fd(), c"");
-                Ok(Arrival::Directory { opened, same: before == self.directory, for_less })
+                Ok(Resolution::Directory { opened, same: before == self.directory, narrow_mask })
             }
             Err(why) => {
                 self.place = None;
-                Ok(Arrival::Nowhere(why))
+                Ok(Resolution::Nowhere(why))
             }
         }
     }
 
-    /// Whether the path leads where it led at the last walk, as far as mounts are concerned. A path that leads nowhere
+    /// Whether the path leads where it was last resolved to, as far as mounts are concerned. A path that leads nowhere
     /// may do so by other ancestors than before, which are to be watched.
     pub(crate) fn is_unmoved(&self) -> bool {
         self.place.is_some() && place(CWD, &self.path) == self.place
@@ -171,7 +168,7 @@ fn place(at: BorrowedFd<'_>, path: &CStr) -> Option<Place> {
     sys::stat(at, path, 0).ok().map(|stat| (stat.dev, stat.ino, stat.mount_id))
 }
 
-/// A walk in progress.
+/// A resolution in progress.
 struct Walk<'a> {
     inotify: &'a Inotify,
     steps: Vec<Step>,
@@ -185,7 +182,7 @@ impl Walk<'_> {
         let mut links = 0;
         let mut here = root()?;
         while let Some(next) = components.pop_front() {
-            let found = self.look_up(here.as_fd(), &next)?;
+            let found = self.step(here.as_fd(), &next)?;
             match sys::link_target(found.as_fd())? {
                 None => here = found,
                 Some(_) if links == MAX_LINKS => return Err(io::Error::from_raw_os_error(libc::ELOOP)),
@@ -210,28 +207,27 @@ impl Walk<'_> {
         sys::open(here.as_fd(), c".", libc::O_RDONLY | libc::O_DIRECTORY)
     }
 
-    /// Finds `next` in the directory `here`, having watched `here` first.
-    fn look_up(&mut self, here: BorrowedFd<'_>, next: &CStr) -> io::Result<OwnedFd> {
-        let find = || sys::open(here, next, libc::O_PATH | libc::O_NOFOLLOW);
+    /// Opens `next` in the directory `here`, having watched `here` first.
+    fn step(&mut self, here: BorrowedFd<'_>, next: &CStr) -> io::Result<OwnedFd> {
+        let open = || sys::open(here, next, libc::O_PATH | libc::O_NOFOLLOW);
         match self.watch(here, WAY, Some(next)) {
             // who may not read a directory cannot watch it, but can perhaps go through it
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return find().map_err(|_| error),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return open().map_err(|_| error),
             result => result?,
         }
-        match find() {
+        match open() {
             Err(_) => {
-                // it is missing or in the way; now look out for its coming too, and look again
+                // it is missing or in the way; now watch for its coming too, and try again
                 self.steps.pop();
                 self.watch(here, END, Some(next))?;
-                find()
+                open()
             }
             found => found,
         }
     }
 
-    fn watch(&mut self, directory: BorrowedFd<'_>, mask: WatchMask, next: Option<&CStr>) -> io::Result<()> {
-        let watch = self.inotify.watches().add(sys::proc_path(directory), mask | WatchMask::ONLYDIR);
-        let watch = watch.map_err(sys::proc_error)?;
+    fn watch(&mut self, directory: BorrowedFd<'_>, mask: WatchFlags, next: Option<&CStr>) -> io::Result<()> {
+        let watch = self.inotify.watch(directory, mask)?;
         self.steps.push(Step { watch, next: next.map(CStr::to_owned) });
         Ok(())
     }
@@ -248,8 +244,4 @@ fn split(path: &[u8]) -> VecDeque<CString> {
             _ => None,
         })
         .collect()
-}
-
-fn id(watch: &WatchDescriptor) -> i32 {
-    watch.get_watch_descriptor_id()
 }

@@ -1,10 +1,10 @@
-//! The side of the thread: it reads a watcher, and queues what that tells.
+//! The side of the thread: it reads a watcher, and queues its events.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Shared, State};
+use super::shared::{Shared, State};
 use crate::error::{Doing, Error};
 use crate::event::{Event, EventKind};
 use crate::options::Policy;
@@ -15,7 +15,7 @@ pub(super) struct Reader {
     pub(super) watcher: Watcher,
     pub(super) policy: Policy,
     pub(super) shared: Arc<Shared>,
-    /// Everything that exists has been told, or will be: not so without a replay, until a resync tells it.
+    /// Everything that exists has been reported, or will be: not so without a replay, until a resync reports it.
     pub(super) complete: bool,
     /// In the middle of what is replayed: at open, by a resync, or after an overflow.
     pub(super) replaying: bool,
@@ -45,7 +45,7 @@ impl Reader {
         let next = match resync {
             true => match self.watcher.resync() {
                 Ok(()) => Ok(None),
-                // what is known is told before the failure, which comes again if it still stands
+                // what is known comes before the failure, which comes again if it still stands
                 Err(_) => self.watcher.next_event(),
             },
             false => self.watcher.next_event(),
@@ -66,7 +66,7 @@ impl Reader {
                 self.pass(event, stats.queued == 0 && !self.replaying)
             }
             Ok(None) => match sys::poll_readable_either(self.watcher.as_fd(), self.shared.request.as_fd()) {
-                Ok(()) => self.shared.request.lower().map(|_| true),
+                Ok(()) => self.shared.request.clear().map(|_| true),
                 Err(error) => self.report(Err::<(), _>(error).doing("wait for an event").err()),
             },
             Err(failure) if failure.is_final() => {
@@ -81,13 +81,13 @@ impl Reader {
     fn report(&self, failure: Option<Error>) -> std::io::Result<bool> {
         let mut state = self.shared.state();
         state.failure = failure;
-        self.shared.readable.raise()?;
+        self.shared.readable.wake()?;
         Ok(!self.shared.wait(state, |state| state.failure.is_some()).stop)
     }
 
-    /// Queues an event; `false` when it is time to end. `settled`: after it the truth is that of the kernel. The flag
-    /// goes up under the lock, so that to the consumer, who takes it down under the lock, both are one step: it never
-    /// wakes for an event that it has already.
+    /// Queues an event; `false` when it is time to end. `settled`: after it the truth is that of the kernel. It wakes the
+    /// consumer under the lock, and the consumer clears the waker under the lock, so that both are one step: the consumer
+    /// never wakes for an event that it has already.
     fn pass(&mut self, event: Event, settled: bool) -> std::io::Result<bool> {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
@@ -104,7 +104,7 @@ impl Reader {
         };
         state.queued_max = state.queued_max.max(state.queue.len());
         if news {
-            shared.readable.raise()?;
+            shared.readable.wake()?;
         }
         Ok(true)
     }
@@ -125,7 +125,7 @@ impl Reader {
         }
         state.broken.get_or_insert_default().add(&event.kind);
         if !std::mem::replace(&mut self.complete, true) {
-            // the `Synced` to come is to be true of what was never told, too
+            // the `Synced` to come is to be true of what was never reported, too
             state.resync = true;
             state.settled = false;
             self.replaying = true;
@@ -139,6 +139,6 @@ impl Drop for Reader {
     fn drop(&mut self) {
         let mut state = self.shared.state();
         state.ended = true;
-        self.shared.readable.raise().ok();
+        self.shared.readable.wake().ok();
     }
 }

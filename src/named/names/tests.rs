@@ -1,4 +1,4 @@
-//! Random histories: whatever the roster is told, what it answers keeps the grammar and adds up to its state.
+//! Random histories: whatever `Names` takes, what it returns keeps the grammar and adds up to its state.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,16 @@ const NAMES: [&CStr; 4] = [c"blue", c"green", c"red", c"red "];
 
 type Seen = BTreeMap<&'static CStr, State>;
 
-/// What can be said to a roster.
+/// What can be done to `Names`.
 #[derive(Debug, Clone)]
-enum Word {
+enum Step {
     Observe(&'static CStr, State),
     Review(&'static CStr, State),
     Appear(&'static CStr),
-    /// A look at all there is.
-    Look(Seen),
+    /// A scan of the directory.
+    Scan(Seen),
     /// The same, for changes only.
-    LookAgain(Seen),
+    ScanAgain(Seen),
 }
 
 /// A consumer who adds up events, and objects to those that the grammar does not allow.
@@ -33,7 +33,7 @@ impl Consumer {
     fn hear(&mut self, transition: Option<Transition>) {
         let Some(transition) = transition else { return };
         let before = self.events;
-        transition.tell(&mut |event| {
+        transition.emit(&mut |event| {
             self.events += 1;
             let believed = event_name(&event).and_then(|name| self.believed.get(name)).copied();
             match (believed, event) {
@@ -49,7 +49,7 @@ impl Consumer {
                 (before, event) => panic!("{event:?} where {before:?} was believed"),
             };
         });
-        assert_ne!(self.events, before, "a transition that tells nothing");
+        assert_ne!(self.events, before, "a transition that emits nothing");
     }
 }
 
@@ -79,13 +79,13 @@ fn any_name() -> impl Strategy<Value = &'static CStr> {
     prop::sample::select(NAMES.to_vec())
 }
 
-fn any_word() -> impl Strategy<Value = Word> {
+fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (any_name(), any_state()).prop_map(|(name, state)| Word::Observe(name, state)),
-        4 => (any_name(), any_state()).prop_map(|(name, state)| Word::Review(name, state)),
-        2 => any_name().prop_map(Word::Appear),
-        1 => any_seen().prop_map(Word::Look),
-        1 => any_seen().prop_map(Word::LookAgain),
+        4 => (any_name(), any_state()).prop_map(|(name, state)| Step::Observe(name, state)),
+        4 => (any_name(), any_state()).prop_map(|(name, state)| Step::Review(name, state)),
+        2 => any_name().prop_map(Step::Appear),
+        1 => any_seen().prop_map(Step::Scan),
+        1 => any_seen().prop_map(Step::ScanAgain),
     ]
 }
 
@@ -101,65 +101,65 @@ fn happen(truth: &mut Truth, name: &'static CStr, to: State) {
 
 proptest! {
     #[test]
-    fn what_is_told_adds_up_to_what_is_known(
+    fn what_is_reported_adds_up_to_what_is_known(
         assumed in any_seen(),
-        history in prop::collection::vec(any_word(), 0..40),
+        history in prop::collection::vec(any_step(), 0..40),
     ) {
-        let mut roster = Roster::default();
+        let mut names = Names::default();
         let mut consumer = Consumer::default();
         for (name, state) in &assumed {
-            roster.assume(name, *state);
+            names.assume(name, *state);
         }
         let mut truth: Truth = assumed.into_iter().map(|(name, state)| (name, (state, false))).collect();
-        for word in history {
-            match word {
-                Word::Observe(name, to) => {
-                    consumer.hear(roster.observe(name, to));
+        for step in history {
+            match step {
+                Step::Observe(name, to) => {
+                    consumer.hear(names.observe(name, to));
                     happen(&mut truth, name, to);
                 }
-                Word::Review(name, to) => {
-                    consumer.hear(roster.review(name, to));
+                Step::Review(name, to) => {
+                    consumer.hear(names.review(name, to));
                     if truth.get(name).map_or(State::Absent, |known| known.0) != to {
                         happen(&mut truth, name, to);
                     }
                 }
-                Word::Appear(name) => {
-                    consumer.hear(roster.appear(name));
+                Step::Appear(name) => {
+                    consumer.hear(names.appear(name));
                     if !truth.contains_key(name) {
                         happen(&mut truth, name, State::Placeholder);
                     }
                 }
-                Word::LookAgain(seen) => {
-                    roster.begin_look();
+                Step::ScanAgain(seen) => {
+                    names.begin_scan();
                     for (name, state) in &seen {
-                        consumer.hear(roster.review(name, *state));
+                        consumer.hear(names.review(name, *state));
                     }
-                    for transition in roster.end_look() {
+                    for transition in names.end_scan() {
                         consumer.hear(Some(transition));
                     }
-                    let untold = |name, state| truth.get(name).is_some_and(|known| *known == (state, false));
-                    truth = seen.into_iter().map(|(name, state)| (name, (state, !untold(name, state)))).collect();
+                    let unreported = |name, state| truth.get(name).is_some_and(|known| *known == (state, false));
+                    truth = seen.into_iter().map(|(name, state)| (name, (state, !unreported(name, state)))).collect();
                 }
-                Word::Look(seen) => {
-                    roster.begin_look();
+                Step::Scan(seen) => {
+                    names.begin_scan();
                     for (name, state) in &seen {
-                        consumer.hear(roster.observe(name, *state));
+                        consumer.hear(names.observe(name, *state));
                     }
-                    for transition in roster.end_look() {
+                    for transition in names.end_scan() {
                         consumer.hear(Some(transition));
                     }
                     truth = seen.into_iter().map(|(name, state)| (name, (state, true))).collect();
                 }
             }
-            let told = truth.iter().filter(|(_, (_, told))| *told);
-            let told: BTreeMap<Name, State> = told.map(|(name, (state, _))| (Name::new(name), *state)).collect();
-            prop_assert_eq!(&consumer.believed, &told);
-            prop_assert_eq!(roster.len(), truth.len());
+            let reported = truth.iter().filter(|(_, (_, reported))| *reported);
+            let reported: BTreeMap<Name, State> = reported.map(|(name, (state, _))| (Name::new(name), *state)).collect();
+            prop_assert_eq!(&consumer.believed, &reported);
+            prop_assert_eq!(names.len(), truth.len());
             for name in NAMES {
-                prop_assert_eq!(roster.state(name), truth.get(name).map_or(State::Absent, |known| known.0));
+                prop_assert_eq!(names.state(name), truth.get(name).map_or(State::Absent, |known| known.0));
             }
-            let waiting = truth.iter().filter(|(_, (state, _))| *state == State::Placeholder);
-            prop_assert!(roster.waiting().map(Name::as_c_str).eq(waiting.map(|(name, _)| *name)));
+            let pending = truth.iter().filter(|(_, (state, _))| *state == State::Placeholder);
+            prop_assert!(names.pending().map(Name::as_c_str).eq(pending.map(|(name, _)| *name)));
         }
     }
 }

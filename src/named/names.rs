@@ -1,7 +1,7 @@
 //! The names that exist and what each refers to. Pure: it knows no descriptor and no clock.
 //!
-//! The roster is told what was seen and answers what that changed. Whatever it is told, in whatever order, the
-//! changes it answers keep the grammar of events and add up to its state.
+//! It takes what was seen and returns what that changed. Whatever it takes, in whatever order, the changes that it
+//! returns keep the grammar of events and add up to its state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
@@ -28,7 +28,7 @@ pub(crate) struct Transition {
 
 impl Transition {
     /// The fewest events that lead from one state to the other.
-    pub(crate) fn tell(self, event: &mut dyn FnMut(EventKind)) {
+    pub(crate) fn emit(self, event: &mut dyn FnMut(EventKind)) {
         use State::{Absent, Namespace, Placeholder};
         let Self { name, from, to } = self;
         match (from, to) {
@@ -52,34 +52,34 @@ impl Transition {
 /// watcher takes of memory.
 #[derive(Debug, PartialEq, Eq)]
 struct Entry {
-    /// Of a name that waits it means nothing.
+    /// Meaningless for a pending name.
     netns: Netns,
-    /// The look that saw it last.
-    look: u32,
-    /// The consumer has been told of it. Not so for what existed when a watcher without replay was opened.
-    told: bool,
+    /// The scan that found it last.
+    scan: u32,
+    /// The consumer has got it. Not so for what existed when a watcher without replay was opened.
+    reported: bool,
 }
 
-type Names = BTreeMap<Name, Entry>;
+type Entries = BTreeMap<Name, Entry>;
 
 const NO_NETNS: Netns = Netns::new(0, 0, 0, 0);
 
 /// Every name that exists, as far as it is known. Each is in one of the maps.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Roster {
-    namespaces: Names,
+pub(crate) struct Names {
+    namespaces: Entries,
     /// The placeholders.
-    waiting: Names,
-    look: u32,
+    pending: Entries,
+    scan: u32,
 }
 
-impl Roster {
-    /// Takes note of what was seen and is to be told; the change it makes to what the consumer believes, if any.
+impl Names {
+    /// Notes what was seen and is to be reported. Returns the change of what the consumer believes, if any.
     pub(crate) fn observe(&mut self, name: &CStr, to: State) -> Option<Transition> {
         self.set(name, to, true)
     }
 
-    /// Takes note that there is a name, whatever it is: the change, if it was not known. Costs one search.
+    /// Notes that a name exists, whatever it is. Returns the change, if it was not known. Costs one search.
     pub(crate) fn appear(&mut self, name: &CStr) -> Option<Transition> {
         if self.state(name) != State::Absent {
             return None;
@@ -89,20 +89,20 @@ impl Roster {
         Some(Transition { name, from: State::Absent, to: State::Placeholder })
     }
 
-    /// Takes note of what was seen, which is to be told only if it is a change: what was only assumed so far, and is
-    /// found as it was, stays untold.
+    /// Notes what was seen, which is to be reported only if it is a change: what was only assumed so far, and is found as
+    /// it was, stays unreported.
     pub(crate) fn review(&mut self, name: &CStr, to: State) -> Option<Transition> {
-        let look = self.look;
+        let scan = self.scan;
         match self.entry_in(name, to) {
             Some(entry) => {
-                entry.look = look;
+                entry.scan = scan;
                 None
             }
             None => self.observe(name, to),
         }
     }
 
-    /// Takes note of what is there, but does not tell it: it is told as new when it changes, or at the next look.
+    /// Notes what exists without reporting it: it is reported as new when it changes, or at the next scan.
     pub(crate) fn assume(&mut self, name: &CStr, state: State) {
         self.set(name, state, false);
     }
@@ -111,17 +111,17 @@ impl Roster {
     fn entry_in(&mut self, name: &CStr, state: State) -> Option<&mut Entry> {
         match state {
             State::Absent => None,
-            State::Placeholder => self.waiting.get_mut(name),
+            State::Placeholder => self.pending.get_mut(name),
             State::Namespace(netns) => self.namespaces.get_mut(name).filter(|entry| entry.netns == netns),
         }
     }
 
-    fn set(&mut self, name: &CStr, to: State, told: bool) -> Option<Transition> {
-        let look = self.look;
+    fn set(&mut self, name: &CStr, to: State, reported: bool) -> Option<Transition> {
+        let scan = self.scan;
         if let Some(entry) = self.entry_in(name, to) {
-            // what was told before need not be told again, and what is not to be told is not
-            if entry.told || !told {
-                (entry.look, entry.told) = (look, told);
+            // what was reported before need not be reported again, and what is not to be reported is not
+            if entry.reported || !reported {
+                (entry.scan, entry.reported) = (scan, reported);
                 return None;
             }
         }
@@ -134,69 +134,69 @@ impl Roster {
         if (from, to) == (State::Absent, State::Absent) {
             return None;
         }
-        self.insert(name.clone(), to, told);
+        self.insert(name.clone(), to, reported);
         Some(Transition { name, from, to })
     }
 
-    /// Takes note of what a name is, whatever it was.
+    /// Notes what a name is, whatever it was.
     pub(crate) fn put(&mut self, name: &Name, state: State) {
         self.remove(name.as_c_str());
         self.insert(name.clone(), state, true);
     }
 
-    fn insert(&mut self, name: Name, state: State, told: bool) {
-        let look = self.look;
+    fn insert(&mut self, name: Name, state: State, reported: bool) {
+        let scan = self.scan;
         match state {
             State::Absent => {}
-            State::Placeholder => drop(self.waiting.insert(name, Entry { netns: NO_NETNS, look, told })),
-            State::Namespace(netns) => drop(self.namespaces.insert(name, Entry { netns, look, told })),
+            State::Placeholder => drop(self.pending.insert(name, Entry { netns: NO_NETNS, scan, reported })),
+            State::Namespace(netns) => drop(self.namespaces.insert(name, Entry { netns, scan, reported })),
         }
     }
 
-    /// Takes a name out: whether it was told, and what it was.
+    /// Takes a name out. Returns whether it was reported, and what it was.
     fn remove(&mut self, name: &CStr) -> Option<(Name, bool, State)> {
-        match self.waiting.remove_entry(name) {
-            Some((name, entry)) => Some((name, entry.told, State::Placeholder)),
+        match self.pending.remove_entry(name) {
+            Some((name, entry)) => Some((name, entry.reported, State::Placeholder)),
             None => self
                 .namespaces
                 .remove_entry(name)
-                .map(|(name, entry)| (name, entry.told, State::Namespace(entry.netns))),
+                .map(|(name, entry)| (name, entry.reported, State::Namespace(entry.netns))),
         }
     }
 
-    /// Begins a look at everything that there is: what is not observed before [`Roster::end_look`] is gone.
-    pub(crate) fn begin_look(&mut self) {
-        self.look = self.look.wrapping_add(1);
+    /// Begins a scan of the directory: what is not observed before [`Names::end_scan`] is gone.
+    pub(crate) fn begin_scan(&mut self) {
+        self.scan = self.scan.wrapping_add(1);
     }
 
-    /// The names that the look did not see, as changes.
-    pub(crate) fn end_look(&mut self) -> Vec<Transition> {
-        let unseen = |(name, entry): (&Name, &Entry)| (entry.look != self.look).then(|| name.clone());
+    /// The names that the scan did not find, as changes.
+    pub(crate) fn end_scan(&mut self) -> Vec<Transition> {
+        let missing = |(name, entry): (&Name, &Entry)| (entry.scan != self.scan).then(|| name.clone());
         // in the order of their names
         let mut gone = BTreeSet::new();
-        gone.extend(self.namespaces.iter().chain(&self.waiting).filter_map(unseen));
+        gone.extend(self.namespaces.iter().chain(&self.pending).filter_map(missing));
         gone.iter().filter_map(|name| self.observe(name.as_c_str(), State::Absent)).collect()
     }
 
     pub(crate) fn state(&self, name: &CStr) -> State {
         match self.namespaces.get(name) {
             Some(entry) => State::Namespace(entry.netns),
-            None if self.waiting.contains_key(name) => State::Placeholder,
+            None if self.pending.contains_key(name) => State::Placeholder,
             None => State::Absent,
         }
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &Name> {
-        self.namespaces.keys().chain(self.waiting.keys())
+        self.namespaces.keys().chain(self.pending.keys())
     }
 
     /// The names that are placeholders.
-    pub(crate) fn waiting(&self) -> impl ExactSizeIterator<Item = &Name> {
-        self.waiting.keys()
+    pub(crate) fn pending(&self) -> impl ExactSizeIterator<Item = &Name> {
+        self.pending.keys()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.namespaces.len() + self.waiting.len()
+        self.namespaces.len() + self.pending.len()
     }
 }
 

@@ -1,13 +1,49 @@
-//! The bytes that inotify gives, as values. Pure and total: whatever the bytes are, it ends and does not panic.
+//! An inotify instance, and the bytes that it returns, as values. The parser is pure and total: whatever the bytes are,
+//! it ends and does not panic. That of rustix reads from descriptors only, so no fuzzer can feed it.
 
 use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::inotify;
+pub(crate) use rustix::fs::inotify::{ReadFlags, WatchFlags};
+
+use crate::sys;
+
+/// An inotify instance.
+#[derive(Debug)]
+pub(crate) struct Inotify(OwnedFd);
+
+impl Inotify {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self(inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?))
+    }
+
+    /// Watches an open directory; one that is watched already gets the mask in place of its own. Returns the watch
+    /// descriptor.
+    pub(crate) fn watch(&self, directory: BorrowedFd<'_>, mask: WatchFlags) -> io::Result<i32> {
+        let watch = inotify::add_watch(&self.0, sys::proc_path(directory), mask | WatchFlags::ONLYDIR);
+        watch.map_err(|error| sys::proc_error(error.into()))
+    }
+
+    /// Ends a watch, unless the kernel has ended it already, with the object that it was on.
+    pub(crate) fn unwatch(&self, watch: i32) {
+        inotify::remove_watch(&self.0, watch).ok();
+    }
+}
+
+impl AsFd for Inotify {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 /// One `struct inotify_event`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Notice<'a> {
     /// The watch descriptor; -1 for an overflow.
-    pub(crate) wd: i32,
-    pub(crate) mask: u32,
+    pub(crate) watch: i32,
+    pub(crate) mask: ReadFlags,
     /// Empty if it is about the watched object itself.
     pub(crate) name: &'a CStr,
 }
@@ -24,7 +60,8 @@ pub(crate) fn notices(mut bytes: &[u8]) -> impl Iterator<Item = Notice<'_>> {
         let name = bytes.get(HEADER..end)?;
         let name = if name.is_empty() { c"" } else { CStr::from_bytes_until_nul(name).ok()? };
         bytes = bytes.get(end..)?;
-        Some(Notice { wd: i32::from_ne_bytes([w0, w1, w2, w3]), mask: u32::from_ne_bytes([m0, m1, m2, m3]), name })
+        let mask = ReadFlags::from_bits_retain(u32::from_ne_bytes([m0, m1, m2, m3]));
+        Some(Notice { watch: i32::from_ne_bytes([w0, w1, w2, w3]), mask, name })
     })
 }
 
@@ -51,7 +88,7 @@ mod tests {
             events in prop::collection::vec((any::<i32>(), any::<u32>(), prop::collection::vec(1..=255u8, 0..255)), 0..20),
         ) {
             let bytes: Vec<u8> = events.iter().flat_map(|(wd, mask, name)| encode(*wd, *mask, name)).collect();
-            let read: Vec<_> = notices(&bytes).map(|n| (n.wd, n.mask, n.name.to_bytes().to_vec())).collect();
+            let read: Vec<_> = notices(&bytes).map(|n| (n.watch, n.mask.bits(), n.name.to_bytes().to_vec())).collect();
             prop_assert_eq!(read, events);
         }
 
@@ -62,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_event_is_not_told() {
+    fn a_truncated_event_is_not_returned() {
         let bytes = encode(3, 0x100, b"blue");
         assert_eq!(notices(&bytes[..bytes.len() - 1]).count(), 0);
         assert_eq!(notices(&bytes).count(), 1);
