@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import time
@@ -15,6 +16,7 @@ from contextlib import AbstractContextManager
 from nswatch import Netns
 
 from .support import (
+    BINDING,
     DEADLINE,
     EventType,
     TestCase,
@@ -24,6 +26,7 @@ from .support import (
     is_real_root,
     namespace_here,
     nswatch,
+    python,
     until,
 )
 
@@ -205,6 +208,30 @@ class Identified(TestCase):
             Netns.for_pidfd(pidfd)
         with self.assertRaises(ProcessLookupError):
             nswatch.nsid_for_pidfd(pidfd)
+
+
+class Documented(TestCase):
+    def test_the_example_of_the_readme(self) -> None:
+        if not HAS_COOKIE:
+            self.skipTest("SKIPPED: no cookie before Linux 6.18")
+        text = (BINDING / "README.md").read_text()
+        code, shown = re.findall(
+            r"```python\n(import socket.*?)```.*?```\n\$ python3 same.py (.*?)```", text, re.DOTALL
+        )[0]
+        arguments, *lines = shown.splitlines()
+        ip_netns("add", "blue")
+        ip_netns("attach", "own", str(os.getpid()))
+        out, errors = python("-c", code, *arguments.split()).communicate(timeout=DEADLINE)
+        self.assertEqual(errors, b"")
+        said = out.decode()
+        for name in ("blue", "own"):
+            self.assertIn(f"{Netns.for_name(name)} {name}", said)
+        # each machine has numbers and links of its own
+        numbers, links = r"net:\[\d+\]", r", '[^]]*"
+        self.assertEqual(
+            [re.sub(links, "", re.sub(numbers, "", line)) for line in said.splitlines()],
+            [re.sub(links, "", re.sub(numbers, "", line)) for line in lines],
+        )
 
 
 class Opened(TestCase):
