@@ -1,15 +1,21 @@
-# Everything that one does with nswatch, each a line or two: cargo and the scripts in tests/ do the work.
+# Everything that one does with nswatch, each a line or two: cargo and the scripts in ci/ do the work.
 #
-#     make watch      build, and print what happens to the network namespaces of this machine
-#     make test       install what the tests need, then run every test in every language
-#     make install    PREFIX=/usr/local DESTDIR= LIBDIR= INCLUDEDIR= BINDIR= MANDIR= BASHCOMPDIR= ZSHCOMPDIR= FISHCOMPDIR=
-#     make wheel      a wheel for pip that carries the library, in target/wheel
-#     make deb        packages for Debian and its like, in target/deb
-#     make chaos      SECONDS=60 SEED= TINY=: actors at random against beliefs, see docs/reliability.md
-#     make bench      what it costs beside the bare system calls and beside others: writes docs/benchmarks.md
-#     make test-kernels  the suites on older kernels, under emulation, beside the running one; see tests/kernels/run
-#     make sanitize   the C test program and the library under AddressSanitizer, the queue under ThreadSanitizer
-#     make lint       formatting, clippy, rustdoc, header drift, exported symbols, ABI, manual pages, versions
+#     make watch         build, and print what happens to the network namespaces of this machine
+#     make test          install what the tests need, then run every test in every language
+#     make install       PREFIX=/usr/local DESTDIR= LIBDIR= INCLUDEDIR= BINDIR= MANDIR=
+#                        BASHCOMPDIR= ZSHCOMPDIR= FISHCOMPDIR=
+#     make uninstall     takes away what install put there, with the same settings
+#     make wheel         a wheel for pip that carries the library, in target/wheel
+#     make deb           packages for Debian and its like, in target/deb
+#     make chaos         SECONDS=60 SEED= TINY=: actors at random against beliefs, see docs/reliability.md
+#     make bench         what it costs beside the bare system calls and beside others: writes docs/benchmarks.md
+#     make bench-nsid    what a question about an nsid costs beside its system calls
+#     make instructions  the instructions and the size of the library beside the figures in benches/guard
+#     make test-kernels  the suites on older kernels, under emulation, beside the running one; see ci/kernels/run
+#     make sanitize      the C test program and the library under AddressSanitizer, the queue under ThreadSanitizer
+#     make lint          formatting, clippy, rustdoc, header drift, exported symbols, ABI, manual pages, versions
+#     make header        include/nswatch.h anew, from src/capi
+#     make abi-baseline  records the ABI of a release: docs/abi.md
 
 CARGO ?= cargo
 INSTALL ?= install
@@ -30,7 +36,8 @@ COMMAND := $(TARGET)/nswatch
 COMPLETIONS := $(BASHCOMPDIR)/nswatch $(ZSHCOMPDIR)/_nswatch $(FISHCOMPDIR)/nswatch.fish
 SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 
-.PHONY: all watch test test-kernels chaos bench sanitize install uninstall wheel deb header abi-baseline lint clean
+.PHONY: all watch test test-kernels chaos bench bench-nsid instructions sanitize install uninstall wheel deb header
+.PHONY: abi-baseline lint clean
 
 all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc
 
@@ -38,7 +45,7 @@ watch: $(COMMAND)
 	exec $(COMMAND) watch $(ARGS)
 
 test:
-	tests/run
+	ci/run
 
 SECONDS ?= 60
 SEED ?=
@@ -48,19 +55,29 @@ chaos:
 	NSWATCH_SECONDS=$(SECONDS) NSWATCH_SEED=$(SEED) NSWATCH_TINY=$(TINY) $(CARGO) test --release --locked --features capi \
 		--config 'target."cfg(all())".runner="tests/sandbox"' --test chaos -- --nocapture
 
+bench bench-nsid: STAGE := $(abspath $(dir $(TARGET)))/stage
+
 # About ten minutes, as root, with nothing else running. What others need is installed on demand.
-bench: STAGE := $(abspath $(dir $(TARGET)))/stage
 bench: all
 	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) DESTDIR= > /dev/null
 	benches/peers/install
 	$(CARGO) bench --locked --features fuzzing --bench parts
 	tests/sandbox $(dir $(TARGET))peers/venv/bin/python benches/peers/run $(LOADS)
 
+bench-nsid: all
+	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) DESTDIR= > /dev/null
+	$(CC) -O2 benches/nsid_query.c -o $(dir $(TARGET))nsid_query \
+		-I$(STAGE)/include -L$(STAGE)/lib -Wl,-rpath,$(STAGE)/lib -lnswatch
+	$(dir $(TARGET))nsid_query
+
+instructions:
+	ci/instructions
+
 test-kernels:
-	tests/kernels/run
+	ci/kernels/run
 
 sanitize:
-	tests/sanitize
+	ci/sanitize
 
 # One build makes both libraries and tells what a static link needs besides. Of libgcc_s there is no static one, and every
 # compiler adds what it has in its place.
@@ -126,10 +143,10 @@ header:
 
 # For a release, and for a function that is new before the first one: docs/abi.md.
 abi-baseline:
-	tests/abi/check baseline
+	ci/abi/check baseline
 
 lint:
-	tests/lint
+	ci/lint
 
 clean:
 	$(CARGO) clean

@@ -19,7 +19,8 @@ mod header {
         println!("cargo::rerun-if-changed=src/capi");
         println!("cargo::rerun-if-changed=cbindgen.toml");
         let config = cbindgen::Config::from_file(format!("{root}/cbindgen.toml")).unwrap();
-        let mut header = config.header.clone().unwrap().trim_start().to_owned();
+        let conventions = fs::read_to_string(format!("{root}/src/capi/mod.rs")).unwrap();
+        let mut header = head(&conventions) + config.header.as_deref().unwrap();
         for chapter in CHAPTERS {
             let path = format!("{root}/src/capi/{chapter}.rs");
             let source = fs::read_to_string(&path).unwrap();
@@ -33,9 +34,33 @@ mod header {
         fs::write(format!("{root}/include/nswatch.h"), header).unwrap();
     }
 
-    /// The first documentation of a source file, as a comment of C.
+    /// The first documentation of a source file, line by line.
+    fn documentation(source: &str) -> impl Iterator<Item = &str> {
+        source.lines().map_while(|line| line.strip_prefix("//!"))
+    }
+
+    /// The head of the header, as a comment of C: the conventions and the grammar.
+    fn head(source: &str) -> String {
+        let mut lines = documentation(source);
+        let mut comment = format!(
+            "/*\n *{}\n *\n * SPDX-License-Identifier: MIT OR Apache-2.0\n *\n\
+             \x20* Generated from src/capi by `make header`; edit there.\n",
+            lines.next().unwrap()
+        );
+        let mut is_code = false;
+        for line in lines {
+            match line.trim_start().starts_with("```") {
+                true => is_code = !is_code,
+                false if is_code && !line.is_empty() => writeln!(comment, " *    {line}").unwrap(),
+                false => writeln!(comment, " *{line}").unwrap(),
+            }
+        }
+        comment + " */\n\n"
+    }
+
+    /// The first documentation of a source file, as a comment of C under its title.
     fn heading(source: &str) -> String {
-        let mut lines = source.lines().map_while(|line| line.strip_prefix("//!"));
+        let mut lines = documentation(source);
         let title = lines.next().unwrap().trim();
         let mut comment = format!("\n/*\n * {title}\n * {}\n", "=".repeat(title.len()));
         lines.for_each(|line| writeln!(comment, " *{line}").unwrap());

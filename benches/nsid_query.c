@@ -2,7 +2,7 @@
  * What does nsid_get_for_pid() cost beside the system calls that it cannot do without? Both are timed in turns, in one
  * run: socket, send, recv, close by hand; the library's function. Prints the median of each and the ratio.
  *
- *     cc -O2 benches/nsid_query.c $(pkg-config --cflags --libs nswatch) -o nsid_query && ./nsid_query
+ *     make bench-nsid
  */
 #define _GNU_SOURCE
 #include <linux/net_namespace.h>

@@ -459,7 +459,7 @@ typedef struct nsw_netns {
    */
   uint64_t dev;
   /**
-   * st_ino of the namespace's file, the number in "net:[4026531840]". The kernel recycles these numbers.
+   * st_ino of the namespace's file, the number in `net:[4026531840]`. The kernel recycles these numbers.
    */
   uint64_t ino;
   /**

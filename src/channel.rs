@@ -1,7 +1,7 @@
 //! A watcher at the far end of a channel, for programs that wait for channels.
 //!
 //! A thread takes one event at a time from the watcher and puts it into the channel when there is room, which is for
-//! one. So there is no queue here, and no policy: those are the kernel's, and the relay's if one was asked for. The
+//! one. So there is no queue here, and no policy: those are the kernel's, and of queue/ if the options ask for it. The
 //! thread never holds an event for which there is no room, and so never has to give one up but for the one in the
 //! channel when the channel is dropped.
 
@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Select, Sender, bounded};
 
 use crate::error::{Doing, Error, Result};
 use crate::event::Event;
-use crate::sys::{self, Epoll, Flag};
+use crate::sys::{self, Epoll, Waker};
 use crate::watcher::{Stats, Watcher};
 
 /// A watcher whose events come out of a [`crossbeam_channel`], to be waited for beside other channels. Made by
@@ -62,7 +62,7 @@ use crate::watcher::{Stats, Watcher};
 pub struct EventChannel {
     events: Receiver<Result<Event>>,
     watcher: Arc<Mutex<Watcher>>,
-    stop: Arc<Flag>,
+    stop: Arc<Waker>,
     /// Dropped to end the thread while it waits for room.
     running: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -78,7 +78,7 @@ impl Watcher {
     /// `EMFILE`, `ENFILE`, `ENOMEM`: a limit was reached. `EAGAIN`: one thread too many (`RLIMIT_NPROC`).
     pub fn into_channel(self) -> Result<EventChannel> {
         let readable = self.pollable();
-        let stop = Arc::new(Flag::new().doing("make an event descriptor")?);
+        let stop = Arc::new(Waker::new().doing("make an event descriptor")?);
         let watcher = Arc::new(Mutex::new(self));
         let (sender, events) = bounded(1);
         let (running, stopped) = bounded(0);
@@ -142,9 +142,9 @@ impl Drop for EventChannel {
             return;
         }
         self.running = None;
-        let asked = self.stop.raise();
+        let asked = self.stop.wake();
         if let (Some(thread), Ok(())) = (self.thread.take(), asked) {
-            // if it panicked, the consumer was told ENOTRECOVERABLE
+            // if it panicked, the consumer got ENOTRECOVERABLE
             thread.join().ok();
         }
     }
@@ -158,8 +158,8 @@ struct Feeder {
     events: Sender<Result<Event>>,
     /// Disconnected when the channel is dropped.
     stopped: Receiver<()>,
-    /// Raised when the channel is dropped.
-    stop: Arc<Flag>,
+    /// Wakes the thread when the channel is dropped.
+    stop: Arc<Waker>,
 }
 
 impl Feeder {

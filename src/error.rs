@@ -97,7 +97,7 @@ impl Error {
 
 /// Whether an error says nothing about the object asked for, only that a limit or a signal was in the way just now, or
 /// that /proc is not there.
-pub(crate) fn is_shortage(error: &io::Error) -> bool {
+pub(crate) fn is_transient(error: &io::Error) -> bool {
     matches!(
         errno_of(error),
         libc::EOPNOTSUPP

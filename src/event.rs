@@ -150,18 +150,41 @@ impl EventKind {
     /// The name of this kind of event, the same in every language and in the `nswatch` command: `"created"`,
     /// `"dir_deleted"`, `"nsid_new"`.
     pub fn type_name(&self) -> &'static str {
+        type_name(self.number()).to_str().unwrap_or_default()
+    }
+
+    /// The number of this kind of event in C.
+    pub(crate) fn number(&self) -> u32 {
         match self {
-            Self::Created(_) => "created",
-            Self::Ready(..) => "ready",
-            Self::Detached(_) => "detached",
-            Self::Deleted(_) => "deleted",
-            Self::DirCreated => "dir_created",
-            Self::DirDeleted => "dir_deleted",
-            Self::NsidNew { .. } => "nsid_new",
-            Self::NsidDel { .. } => "nsid_del",
-            Self::Synced => "synced",
-            Self::Overflow { .. } => "overflow",
+            Self::Created(_) => 1,
+            Self::Ready(..) => 2,
+            Self::Detached(_) => 3,
+            Self::Deleted(_) => 4,
+            Self::DirCreated => 5,
+            Self::DirDeleted => 6,
+            Self::NsidNew { .. } => 7,
+            Self::NsidDel { .. } => 8,
+            Self::Synced => 9,
+            Self::Overflow { .. } => 10,
         }
+    }
+}
+
+/// The name of a kind of event by its number in C. The constants of the header and the values that the command takes are
+/// checked against it.
+pub(crate) fn type_name(number: u32) -> &'static CStr {
+    match number {
+        1 => c"created",
+        2 => c"ready",
+        3 => c"detached",
+        4 => c"deleted",
+        5 => c"dir_created",
+        6 => c"dir_deleted",
+        7 => c"nsid_new",
+        8 => c"nsid_del",
+        9 => c"synced",
+        10 => c"overflow",
+        _ => c"unknown",
     }
 }
 

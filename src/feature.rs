@@ -1,12 +1,12 @@
-//! What this kernel and these privileges have that not all have, found out by trying.
+//! Optional features of this kernel and these privileges, probed at run time.
 //!
-//! Each trial is a call of the very code that a watcher uses, so what is told is what would be used. It leaves nothing
-//! behind.
+//! Each trial is a call of the very code that a watcher uses, so the answer is what a watcher would use. It leaves
+//! nothing behind.
 
 use std::fmt;
 
-use crate::error::{Doing, Result, is_shortage};
-use crate::{named, netns, nsid};
+use crate::error::{Doing, Result, is_transient};
+use crate::{mounts, netns, nsid};
 
 /// Something that makes watchers better where it is there, and that they do without where it is not.
 ///
@@ -68,32 +68,48 @@ impl Feature {
     /// `ENOSPC`, `EAGAIN`), or `EOPNOTSUPP`: /proc is not mounted.
     pub fn is_available(self) -> Result<bool> {
         let tried = match self {
-            Self::MountEvents => named::mounts::try_events(),
-            Self::MountPoll => named::mounts::try_poll(),
+            Self::MountEvents => mounts::try_events(),
+            Self::MountPoll => mounts::try_poll(),
             Self::Cookie => netns::try_own().map(|own| own.has_cookie),
             Self::MountId => netns::try_own().map(|own| own.has_mount_id),
             Self::NsHandles => netns::try_own().map(|own| own.by_handle),
-            Self::Statmount => named::mounts::try_statmount(),
+            Self::Statmount => mounts::try_statmount(),
             Self::TargetNsid => nsid::request::try_target(),
             Self::AllNsid => nsid::listener::try_all(),
         };
         match tried {
-            Err(error) if !is_shortage(&error) => Ok(false),
+            Err(error) if !is_transient(&error) => Ok(false),
             tried => tried.doing_on("try the feature", self.name()),
         }
     }
 
     /// The name by which the command and C call it, such as `mount_events`.
     pub fn name(self) -> &'static str {
+        self.texts().0
+    }
+
+    /// What it is good for and what it requires, in a line, as `nswatch features` prints it.
+    pub fn purpose(self) -> &'static str {
+        self.texts().1
+    }
+
+    /// The table of both.
+    fn texts(self) -> (&'static str, &'static str) {
         match self {
-            Self::MountEvents => "mount_events",
-            Self::MountPoll => "mount_poll",
-            Self::Cookie => "cookie",
-            Self::MountId => "mount_id",
-            Self::NsHandles => "ns_handles",
-            Self::Statmount => "statmount",
-            Self::TargetNsid => "target_nsid",
-            Self::AllNsid => "all_nsid",
+            Self::MountEvents => {
+                ("mount_events", "mounts told by fanotify: Linux 6.15, CAP_SYS_ADMIN over the mount namespace")
+            }
+            Self::MountPoll => {
+                ("mount_poll", "mounts told by a kernel AIO poll of mountinfo: Linux 4.18, no filter on AIO")
+            }
+            Self::Cookie => ("cookie", "namespaces identified by a cookie: Linux 6.18"),
+            Self::MountId => {
+                ("mount_id", "successors behind symbolic links told by the never-reused id of a mount: Linux 6.8")
+            }
+            Self::NsHandles => ("ns_handles", "one system call a name, none is opened: Linux 6.18"),
+            Self::Statmount => ("statmount", "a new mount traced to the names it concerns: Linux 6.8"),
+            Self::TargetNsid => ("target_nsid", "ids of a peer asked for: Linux 5.0, CAP_NET_ADMIN over the peer"),
+            Self::AllNsid => ("all_nsid", "peers listened to: Linux 4.2, CAP_NET_BROADCAST"),
         }
     }
 }

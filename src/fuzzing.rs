@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::event::{EventKind, Name};
-use crate::named::{Named, Roster, State};
+use crate::named::{self, Named, State};
 use crate::netns::Netns;
 use crate::nsid::wire::{self, Attributes, Body, Header};
 use crate::options::Options;
@@ -19,9 +19,9 @@ use crate::outbox::Outbox;
 use crate::source::Source;
 use crate::sys::Epoll;
 
-/// A roster of names.
+/// The names that a source of names knows.
 #[derive(Debug, Default)]
-pub struct Names(Roster);
+pub struct Names(named::Names);
 
 impl Names {
     /// Each becomes a namespace. How many changes that makes.
@@ -50,7 +50,7 @@ pub fn notification(nsid: i32) -> Vec<u8> {
 /// What inotify gives.
 pub fn inotify(bytes: &[u8]) {
     let count =
-        crate::named::wire::notices(bytes).inspect(|notice| assert!(notice.name.count_bytes() < bytes.len())).count();
+        named::inotify::notices(bytes).inspect(|notice| assert!(notice.name.count_bytes() < bytes.len())).count();
     assert!(count <= bytes.len() / 16, "an event has at least a header");
 }
 

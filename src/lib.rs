@@ -147,13 +147,14 @@ mod channel;
 mod error;
 mod event;
 mod feature;
+mod mounts;
 mod named;
 mod netns;
 pub mod nsid;
+mod open;
 mod options;
 mod outbox;
-mod picture;
-mod relay;
+mod queue;
 mod source;
 #[cfg(feature = "tokio")]
 mod stream;

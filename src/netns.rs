@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 use std::time::Duration;
 
-use crate::error::{Doing, Error, Result, errno_of, is_shortage};
+use crate::error::{Doing, Error, Result, errno_of, is_transient};
 use crate::options::DEFAULT_DIR;
 use crate::sys::{self, CWD};
 
@@ -172,7 +172,7 @@ impl Netns {
         match opened {
             Ok((netns, namespace)) if self.same(&netns) => Ok(namespace),
             Ok(_) => Err(Error::new(libc::ESTALE, OPEN).on(path)),
-            Err(error) if is_shortage(&error) || error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(error) if is_transient(&error) || error.kind() == io::ErrorKind::PermissionDenied => {
                 Err(error).doing_on(OPEN, path)
             }
             Err(_) => Err(Error::new(libc::ENOENT, OPEN).on(path)),
@@ -317,7 +317,7 @@ fn identify(fd: BorrowedFd<'_>) -> io::Result<Found> {
 fn identify_open(namespace: BorrowedFd<'_>) -> io::Result<Found> {
     let stat = sys::stat(namespace, c"", 0)?;
     let cookie = match sys::cookie(namespace) {
-        Err(error) if is_shortage(&error) => return Err(error),
+        Err(error) if is_transient(&error) => return Err(error),
         cookie => cookie.unwrap_or(0),
     };
     // The inode was made after the last one of the same number had gone. That says something only while a mount pins it:
@@ -382,7 +382,7 @@ impl Probe {
             Self::Opens => open_path(at, path).and_then(|namespace| identify_open(namespace.as_fd())).map(Some),
         };
         match answer {
-            Err(error) if is_shortage(&error) => Err(error),
+            Err(error) if is_transient(&error) => Err(error),
             // it leads nowhere, or not for us
             Err(_) => Ok(None),
             found => found,

@@ -60,12 +60,12 @@ impl Outbox {
                 self.counters.dropped += dropped;
                 if std::mem::replace(&mut self.overflown, true) {
                     // more was lost before the first loss was made good: the one `Synced` to come serves both
-                    let told = self.queue.iter_mut().rev().find_map(|event| match &mut event.kind {
+                    let emitted = self.queue.iter_mut().rev().find_map(|event| match &mut event.kind {
                         EventKind::Overflow { dropped } => Some(dropped),
                         _ => None,
                     });
-                    if let Some(told) = told {
-                        *told = if *told == 0 || dropped == 0 { 0 } else { *told + dropped };
+                    if let Some(emitted) = emitted {
+                        *emitted = if *emitted == 0 || dropped == 0 { 0 } else { *emitted + dropped };
                     }
                     return;
                 }

@@ -2,8 +2,8 @@
 //!
 //! The stream owns a watcher and its registration with the runtime's reactor, and nothing else: no thread, no timer, no
 //! queue. What it must get right is the one thing in which the reactor differs from `poll(2)`: it remembers that a
-//! descriptor was readable until it is told otherwise, and learns of edges. So it is told otherwise only when the
-//! watcher has said that there is nothing.
+//! descriptor was readable until the stream clears that, and waits for edges. So the stream clears it only when the
+//! watcher has returned `None`.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -58,7 +58,7 @@ use crate::watcher::Watcher;
 pub struct EventStream {
     reactor: Registration,
     watcher: Watcher,
-    /// The error that is the end has been told.
+    /// The error that is the end has been returned.
     over: bool,
 }
 

@@ -1,7 +1,7 @@
 //! The front: one descriptor to poll, one call to ask for the next event.
 //!
 //! The watcher owns a source and an outbox and keeps the one promise that neither can: its descriptor polls readable
-//! while there is something to be had. It must not know what its source listens to.
+//! while there is an event to return. It knows the trait only, not what its source listens to.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -9,13 +9,9 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Doing, Error, Result};
 use crate::event::Event;
-use crate::named::Named;
-use crate::nsid::Nsid;
-use crate::options::Options;
 use crate::outbox::Outbox;
-use crate::relay::Relay;
-use crate::source::{Drained, Source};
-use crate::sys::{self, Epoll, Flag};
+use crate::source::{Progress, Source};
+use crate::sys::{self, Epoll, Waker};
 
 /// What a watcher has counted since it was opened, and what it holds now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,110 +63,56 @@ pub struct Watcher {
     out: Outbox,
     /// The source has work left that none of its descriptors shows.
     unfinished: bool,
-    level: Level,
+    readable: Readable,
     epoll: Arc<Epoll>,
-    /// An iteration has told the error that is the end.
+    /// An iteration has returned the error that is the end.
     over: bool,
 }
 
 /// Keeps the descriptor readable while there is something that the kernel's own descriptors do not show.
 #[derive(Debug)]
-struct Level {
-    flag: Flag,
-    up: bool,
+struct Readable {
+    waker: Waker,
+    awake: bool,
 }
 
-impl Level {
-    fn raise(&mut self) -> Result<()> {
-        if self.up { Ok(()) } else { self.nudge() }
+impl Readable {
+    fn wake(&mut self) -> Result<()> {
+        if self.awake { Ok(()) } else { self.wake_again() }
     }
 
-    /// Raised again, the flag is an edge to those who poll for edges and were told that there is nothing now.
-    fn nudge(&mut self) -> Result<()> {
-        self.flag.raise().doing("mark the watcher as readable")?;
-        self.up = true;
+    /// A new edge for those who poll for edges and got `None` just now.
+    fn wake_again(&mut self) -> Result<()> {
+        self.waker.wake().doing("mark the watcher as readable")?;
+        self.awake = true;
         Ok(())
     }
 
-    fn lower(&mut self) -> Result<()> {
-        if self.up {
-            self.flag.lower().doing("mark the watcher as read")?;
-            self.up = false;
+    fn clear(&mut self) -> Result<()> {
+        if self.awake {
+            self.waker.clear().doing("mark the watcher as read")?;
+            self.awake = false;
         }
         Ok(())
     }
 }
 
 impl Watcher {
-    /// Watches the names in a directory, `/run/netns` by default.
-    ///
-    /// # Errors
-    /// `ENOTDIR`: a part of the path is not a directory. `EACCES`: the directory may not be read or searched.
-    /// `ENOENT`: it is missing, with [`Options::parent`] switched off. `ELOOP`, `ENAMETOOLONG`: as in `open(2)`.
-    /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit was reached; the error's text says which to raise.
-    pub fn named(options: &Options) -> Result<Self> {
-        let epoll = Arc::new(Epoll::new().doing("make an epoll descriptor")?);
-        let mut out = Outbox::default();
-        let source = Named::open(options, Arc::clone(&epoll), &mut out)?;
-        Self::new(Box::new(source), out, epoll)?.relayed(options)
-    }
-
-    /// Puts a reader thread and a queue in front of the watcher, if that was asked for.
-    fn relayed(self, options: &Options) -> Result<Self> {
-        let Some((capacity, policy)) = options.queue else { return Ok(self) };
-        let epoll = Arc::new(Epoll::new().doing("make an epoll descriptor")?);
-        let mut out = Outbox::default();
-        out.dir.clone_from(&self.out.dir);
-        let relay = Relay::start(self, options, capacity, policy, &epoll)?;
-        Self::new(Box::new(relay), out, epoll)
-    }
-
     /// What [`AsFd`] lends, to be kept.
     pub(crate) fn pollable(&self) -> Arc<Epoll> {
         Arc::clone(&self.epoll)
     }
 
-    /// Watches the ids that the kernel assigns to peers of the network namespace that the calling thread is in.
-    ///
-    /// The watcher goes on about that namespace wherever the thread goes. Only by [`Options::all_nsid`] does it take
-    /// privilege.
-    ///
-    /// ```
-    /// use nswatch::{EventKind, Options, Watcher};
-    ///
-    /// for event in Watcher::nsid(&Options::new())? {
-    ///     match event?.kind() {
-    ///         EventKind::NsidNew { nsid, .. } => println!("a peer is {nsid} here"),
-    ///         EventKind::NsidDel { nsid, .. } => println!("{nsid} is gone"),
-    ///         EventKind::Synced => break, // all that exist have been told
-    ///         _ => {}
-    ///     }
-    /// }
-    /// # Ok::<(), nswatch::Error>(())
-    /// ```
-    ///
-    /// After an [`Overflow`](crate::EventKind::Overflow) an id that was there and is there may by now be
-    /// that of another namespace, which the kernel gives no means to find out.
-    ///
-    /// # Errors
-    /// `EPERM`: `CAP_NET_BROADCAST` is missing, for [`Options::all_nsid`]. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a
-    /// limit was reached. `EAGAIN`: the kernel was interrupted time and again.
-    pub fn nsid(options: &Options) -> Result<Self> {
-        let epoll = Arc::new(Epoll::new().doing("make an epoll descriptor")?);
-        let mut out = Outbox::default();
-        let source = Nsid::open(options, &epoll, &mut out)?;
-        Self::new(Box::new(source), out, epoll)?.relayed(options)
-    }
-
-    fn new(source: Box<dyn Source>, out: Outbox, epoll: Arc<Epoll>) -> Result<Self> {
-        let flag = Flag::new().doing("make an event descriptor")?;
-        epoll.add(flag.as_fd()).doing("listen to an event descriptor")?;
-        let mut level = Level { flag, up: false };
+    /// `epoll` has the descriptors of the source in it, `out` what opening the source found.
+    pub(crate) fn new(source: Box<dyn Source>, out: Outbox, epoll: Arc<Epoll>) -> Result<Self> {
+        let waker = Waker::new().doing("make an event descriptor")?;
+        epoll.add(waker.as_fd()).doing("listen to an event descriptor")?;
+        let mut readable = Readable { waker, awake: false };
         let unfinished = source.unfinished();
         if !out.is_empty() || unfinished {
-            level.raise()?;
+            readable.wake()?;
         }
-        Ok(Self { source, out, unfinished, level, epoll, over: false })
+        Ok(Self { source, out, unfinished, readable, epoll, over: false })
     }
 
     /// The next event, or `None` if there is none now. Never blocks.
@@ -180,20 +122,20 @@ impl Watcher {
     /// # Errors
     /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit kept the watcher from looking. Nothing is lost: the
     /// descriptor stays readable, and the next call goes on where this one stopped.
-    /// `ENOENT`: the directory is gone and [`Options::parent`] was switched off.
+    /// `ENOENT`: the directory is gone and [`Options::parent`](crate::Options::parent) was switched off.
     pub fn next_event(&mut self) -> Result<Option<Event>> {
         let mut failure = None;
         if self.out.is_empty() {
-            let drained = self.source.drain(&mut self.out);
-            self.unfinished = !matches!(drained, Ok(Drained::All));
-            failure = drained.err();
+            let progress = self.source.drain(&mut self.out);
+            self.unfinished = !matches!(progress, Ok(Progress::Done));
+            failure = progress.err();
         }
         match (self.out.len(), self.unfinished) {
-            (0, true) => self.level.nudge()?,
-            (0 | 1, false) => self.level.lower()?,
-            _ => self.level.raise()?,
+            (0, true) => self.readable.wake_again()?,
+            (0 | 1, false) => self.readable.clear()?,
+            _ => self.readable.wake()?,
         }
-        // what was learned before a failure is told before the failure, which comes again if it still stands
+        // what was learned before a failure comes before the failure, which comes again if it still stands
         match (self.out.pop(), failure) {
             (None, Some(error)) => Err(error),
             (event, _) => Ok(event),
@@ -247,10 +189,10 @@ impl Watcher {
     /// ```
     pub fn resync(&mut self) -> Result<()> {
         let done = self.source.resync(&mut self.out);
-        // what an error kept from being done is done by the next call that can: somebody must be told to make it
+        // the next call does what an error kept from being done: the consumer must be woken to make it
         self.unfinished |= done.is_err() || self.source.unfinished();
         if self.unfinished || !self.out.is_empty() {
-            self.level.raise()?;
+            self.readable.wake()?;
         }
         done
     }

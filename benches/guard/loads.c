@@ -1,5 +1,5 @@
 /*
- * Three fixed loads for tests/instructions, which counts the instructions of the library in measured():
+ * Three fixed loads for ci/instructions, which counts the instructions of the library in measured():
  *
  *     tests/sandbox loads names|replay|ids
  */

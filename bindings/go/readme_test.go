@@ -9,7 +9,7 @@ import (
 	nswatch "github.com/nswatch/nswatch/bindings/go"
 )
 
-// What README.md of the project shows, word for word: tests/test_examples.py compares.
+// What README.md of the project shows, word for word: tests/examples/test_examples.py compares.
 func untilDone(ctx context.Context) error {
 	watcher, err := nswatch.Open()
 	if err != nil {

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Doing, Result, errno_of, is_shortage};
+use crate::error::{Doing, Result, errno_of, is_transient};
 use crate::netns::{Netns, Probe};
 use crate::sys::{self, CWD};
 
@@ -137,7 +137,7 @@ impl Census {
         loop {
             let cookies = match sys::list_namespaces(after) {
                 Ok(cookies) => cookies,
-                Err(error) if is_shortage(&error) && errno_of(&error) != libc::EOPNOTSUPP => return Err(error),
+                Err(error) if is_transient(&error) && errno_of(&error) != libc::EOPNOTSUPP => return Err(error),
                 Err(_) => return Ok(()),
             };
             let Some(last) = cookies.last() else { return Ok(()) };
@@ -152,7 +152,7 @@ impl Census {
                             self.entry(netns);
                         }
                     }
-                    Err(error) if is_shortage(&error) => return Err(error),
+                    Err(error) if is_transient(&error) => return Err(error),
                     // it has died, or is out of reach
                     Err(_) => {}
                 }

@@ -4,11 +4,11 @@
 //! nsw_next_event(), nsw_wait_event() or nsw_close() on that watcher. Its accessors take NULL, never fail, and answer
 //! with the stated value where the event has no such part. They may be called from several threads at once.
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CString, c_char};
 use std::os::unix::ffi::OsStringExt;
 use std::sync::OnceLock;
 
-use crate::event::{Event, EventKind};
+use crate::event::{self, Event, EventKind};
 
 /// A name appeared; it may not be a namespace yet. Since: 0.1
 pub const NSW_EVENT_CREATED: u32 = 1;
@@ -71,22 +71,8 @@ unsafe fn get<T>(e: *const nsw_event, part: impl FnOnce(&Event) -> Option<T>) ->
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_event_type(e: *const nsw_event) -> u32 {
-    let number = |e: &Event| {
-        Some(match e.kind() {
-            EventKind::Created(_) => NSW_EVENT_CREATED,
-            EventKind::Ready(..) => NSW_EVENT_READY,
-            EventKind::Detached(_) => NSW_EVENT_DETACHED,
-            EventKind::Deleted(_) => NSW_EVENT_DELETED,
-            EventKind::DirCreated => NSW_EVENT_DIR_CREATED,
-            EventKind::DirDeleted => NSW_EVENT_DIR_DELETED,
-            EventKind::NsidNew { .. } => NSW_EVENT_NSID_NEW,
-            EventKind::NsidDel { .. } => NSW_EVENT_NSID_DEL,
-            EventKind::Synced => NSW_EVENT_SYNCED,
-            EventKind::Overflow { .. } => NSW_EVENT_OVERFLOW,
-        })
-    };
     // SAFETY: as the chapter demands.
-    unsafe { get(e, number) }.unwrap_or(0)
+    unsafe { get(e, |e| Some(e.kind().number())) }.unwrap_or(0)
 }
 
 /// Returns the name of a type of event, as "created" for NSW_EVENT_CREATED; "unknown" for a number that is none.
@@ -95,20 +81,7 @@ pub unsafe extern "C" fn nsw_event_type(e: *const nsw_event) -> u32 {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn nsw_event_type_name(r#type: u32) -> *const c_char {
-    let name: &CStr = match r#type {
-        NSW_EVENT_CREATED => c"created",
-        NSW_EVENT_READY => c"ready",
-        NSW_EVENT_DETACHED => c"detached",
-        NSW_EVENT_DELETED => c"deleted",
-        NSW_EVENT_DIR_CREATED => c"dir_created",
-        NSW_EVENT_DIR_DELETED => c"dir_deleted",
-        NSW_EVENT_NSID_NEW => c"nsid_new",
-        NSW_EVENT_NSID_DEL => c"nsid_del",
-        NSW_EVENT_SYNCED => c"synced",
-        NSW_EVENT_OVERFLOW => c"overflow",
-        _ => c"unknown",
-    };
-    name.as_ptr()
+    event::type_name(r#type).as_ptr()
 }
 
 /// Returns bits: NSW_EVENT_REPLAYED; 0 for NULL.
@@ -240,4 +213,19 @@ pub unsafe extern "C" fn nsw_event_dropped(e: *const nsw_event) -> u64 {
     };
     // SAFETY: as the chapter demands.
     unsafe { get(e, dropped) }.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::capi::tests::constants;
+    use crate::event::type_name;
+
+    #[test]
+    fn the_constants_are_those_of_the_table() {
+        let types = constants(include_str!("event.rs"), "NSW_EVENT_", "REPLAYED");
+        for (name, number) in &types {
+            assert_eq!(type_name(*number).to_str(), Ok(name.as_str()));
+        }
+        assert_eq!(type_name(types.len() as u32 + 1), c"unknown");
+    }
 }

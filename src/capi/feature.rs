@@ -53,3 +53,15 @@ pub extern "C" fn nsw_feature(which: u32) -> c_int {
         feature.is_available().map(c_int::from)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::capi::tests::constants;
+    use crate::feature::Feature;
+
+    #[test]
+    fn the_constants_are_those_of_the_table() {
+        let table = Feature::ALL.map(|feature| (feature.name().to_owned(), feature as u32));
+        assert_eq!(constants(include_str!("feature.rs"), "NSW_FEATURE_", ""), table);
+    }
+}

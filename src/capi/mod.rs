@@ -1,11 +1,66 @@
-//! The C ABI of `nswatch.h` and nothing else: pointers in, numbers out.
+//! nswatch.h - watch Linux network namespaces come, become usable and go
 //!
-//! Each function is one expression over the Rust API. What is special about C is dealt with here, once: a NULL, a
-//! panic that must not leave the library, an error that becomes a negative errno. `include/nswatch.h` is generated
-//! from the files of this module, one chapter from each.
+//! This is the whole of using it:
+//!
+//! ```c
+//! #include <nswatch.h>
+//! #include <stdio.h>
+//!
+//! int main(void)
+//! {
+//!     nsw_watcher *watcher;
+//!     const nsw_event *event;
+//!     int rc = nsw_open(NSW_SOURCE_NAMED, NULL, &watcher);
+//!
+//!     if (rc == 0) {
+//!         while ((rc = nsw_wait_event(watcher, -1, &event)) > 0) {
+//!             const char *name = nsw_event_name(event);
+//!             printf("%s %s\n", nsw_event_type_name(nsw_event_type(event)), name ? name : "");
+//!         }
+//!         nsw_close(watcher);
+//!     }
+//!     fprintf(stderr, "%s\n", nsw_strerror(rc));
+//!     return 1;
+//! }
+//! ```
+//!
+//! In a program that has an event loop, poll nsw_fd() for POLLIN and call nsw_next_event() until it returns 0.
+//!
+//! Conventions
+//! ===========
+//!
+//! - Functions of type int return 0, a count or a flag on success, and a negative errno on failure. What they store
+//!   through pointers they store on success only.
+//! - 1: here is an event; 0: nothing now; negative: an error. The same wherever events are given out.
+//! - Every pointer argument may be NULL: that is -EINVAL, or nothing happens in nsw_close() and nsw_options_free().
+//! - Strings given out end in NUL and are owned by what gave them. Nothing but handles is ever freed by the caller.
+//! - A watcher may move between threads and must be used by one at a time; different watchers are independent.
+//! - An internal error never leaves the library: the call returns -ENOTRECOVERABLE, and so does every later call that
+//!   asks that watcher for something to be done.
+//! - All file descriptors are close-on-exec. The library starts no thread, installs no signal handler, keeps no global
+//!   state and prints nothing, unless asked for. (The message of an internal error goes to standard error.)
+//!
+//! The grammar of events
+//! =====================
+//!
+//! For every sequence of events that a watcher ever gives out, whatever happened underneath:
+//!
+//! - per name: ( CREATED ( READY DETACHED? )* DELETED )*; a READY right after a READY of the same name means that
+//!   another namespace took its place;
+//! - DIR_DELETED comes only after DELETED for every known name;
+//! - per id, and namespace that it is relative to: ( NSID_NEW NSID_DEL )*;
+//! - OVERFLOW is followed by SYNCED;
+//! - after SYNCED, what the consumer believes by adding up the events equals what the kernel has, if nothing changes
+//!   any more.
+
+// The C ABI of `nswatch.h` and nothing else: pointers in, numbers out. build.rs makes the head of the header from the
+// documentation above, and one chapter from each file of this module.
+//
+// Each function is one expression over the Rust API. What is special about C is dealt with here, once: a NULL, a panic
+// that must not leave the library, an error that becomes a negative errno.
 
 #![allow(unsafe_code, non_camel_case_types)]
-// what each function demands of its caller is told once a chapter, in the words of C
+// what each function demands of its caller is said once a chapter, in the words of C
 #![allow(clippy::missing_safety_doc)]
 
 pub mod about;
@@ -29,7 +84,7 @@ fn guard(body: impl FnOnce() -> Result<c_int>) -> c_int {
     answer(catch_unwind(AssertUnwindSafe(body)))
 }
 
-/// What C is answered. Not in [`guard`], of which there is a copy for each function.
+/// What C gets. Not in [`guard`], of which there is a copy for each function.
 fn answer(result: std::thread::Result<Result<c_int>>) -> c_int {
     match result {
         Ok(Ok(value)) => value,
@@ -103,4 +158,19 @@ unsafe fn descriptor<'a>(fd: c_int) -> Result<BorrowedFd<'a>> {
 unsafe fn borrow_mut<'a, T>(pointer: *mut T) -> Result<&'a mut T> {
     // SAFETY: the caller's promise.
     unsafe { pointer.as_mut() }.ok_or_else(invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    /// The constants in a chapter whose names begin with `prefix`, but for one: their names without it, as the other
+    /// languages write them, and their numbers.
+    pub(super) fn constants(chapter: &str, prefix: &str, except: &str) -> Vec<(String, u32)> {
+        let constants = chapter.lines().filter_map(|line| line.strip_prefix("pub const ")?.strip_prefix(prefix));
+        let constants = constants.filter_map(|line| line.strip_suffix(';')?.split_once(": u32 = "));
+        let constants = constants.filter(|(name, _)| *name != except);
+        let constants: Vec<_> =
+            constants.map(|(name, number)| (name.to_lowercase(), number.parse().unwrap())).collect();
+        assert!(!constants.is_empty());
+        constants
+    }
 }

@@ -30,7 +30,7 @@ use crate::netns::Netns;
 pub struct nsw_netns {
     /// st_dev of the namespace's file.
     pub dev: u64,
-    /// st_ino of the namespace's file, the number in "net:[4026531840]". The kernel recycles these numbers.
+    /// st_ino of the namespace's file, the number in `net:[4026531840]`. The kernel recycles these numbers.
     pub ino: u64,
     /// The number that the kernel never reuses (SO_NETNS_COOKIE, NS_GET_ID), from Linux 6.18 on; 0 before.
     pub cookie: u64,

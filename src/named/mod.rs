@@ -1,17 +1,16 @@
 //! The source that watches the names in a directory.
 //!
-//! It owns an inotify instance and wires the parts together: notices about the way go to the [`Location`], notices
-//! about names to the [`Ledger`], which tells them, and new names to [`Readiness`]. There is one way to
-//! find out the whole truth, [`Named::look`], and it serves the replay at open, the recovery from an overflow, a
-//! directory that came, and `resync` alike.
+//! It owns an inotify instance and wires the parts together: notices about the way go to the [`WatchedPath`], notices
+//! about names to [`Debounce`], which emits the events, and new names to [`Pending`]. One function finds out the whole
+//! truth, [`Named::scan`]: it serves the replay at open, the recovery from an overflow, a directory that came, and
+//! `resync` alike.
 
-mod ledger;
-mod location;
+mod debounce;
+pub(crate) mod inotify;
 mod mounted;
-pub(crate) mod mounts;
-mod readiness;
-mod roster;
-pub(crate) mod wire;
+mod names;
+mod path;
+mod pending;
 
 use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr};
@@ -20,20 +19,18 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
-use inotify::{EventMask, Inotify};
-
-use crate::error::{Doing, Error, Result, is_shortage};
+use crate::error::{Doing, Error, Result, is_transient};
 use crate::event::{EventKind, Name};
 use crate::netns::Probe;
 use crate::options::Options;
 use crate::outbox::Outbox;
-use crate::source::{Drained, Source};
+use crate::source::{Progress, Source};
 use crate::sys::{self, Epoll};
-use ledger::Ledger;
-use location::{Arrival, Location};
-use readiness::{Readiness, Tidings};
-pub(crate) use roster::{Roster, State, Transition};
-use wire::Notice;
+use debounce::Debounce;
+use inotify::{Inotify, Notice, ReadFlags};
+pub(crate) use names::{Names, State, Transition};
+use path::{Resolution, WatchedPath};
+use pending::{MountImpact, Pending};
 
 /// Room for what one read returns: some 500 notices of short names.
 const BUFFER: usize = 16 * 1024;
@@ -48,13 +45,13 @@ const READS_OF_A_QUEUE: usize = 16384 * 272 / BUFFER;
 pub(crate) struct Named {
     inotify: Inotify,
     buffer: Box<[u8]>,
-    location: Location,
+    path: WatchedPath,
     /// The directory is there, as far as it is known.
     present: bool,
-    /// That it is has been told.
-    told: bool,
-    ledger: Ledger,
-    readiness: Readiness,
+    /// The consumer knows that it is there.
+    reported: bool,
+    debounce: Debounce,
+    pending: Pending,
     probe: Probe,
     due: Due,
     dir_events: bool,
@@ -66,27 +63,27 @@ pub(crate) struct Named {
 /// Work that is left to do. It stays due until it is done: an error on the way loses nothing.
 #[derive(Debug, Default)]
 struct Due {
-    /// The way may have changed.
-    walk: bool,
-    /// The names are to be compared with the directory, and the differences told in this manner.
-    look: Option<Telling>,
-    /// When all that is done, `Synced` is to be told.
+    /// The path may lead elsewhere.
+    resolve: bool,
+    /// The names are to be compared with the directory, and the differences emitted in this mode.
+    scan: Option<EmitMode>,
+    /// When all that is done, `Synced` is to be emitted.
     synced: bool,
-    /// Until the queue has been read to its end, that a name went may be the half of it.
-    doubt: bool,
-    /// Names that something was moved away from. Whether something else is there now is to be seen: when two names
-    /// change places, each is told as the target of one move and then as the source of the other.
+    /// Until the queue has been read to its end, a name that it reports as deleted may exist again.
+    stale_deletes: bool,
+    /// Names that something was moved away from, to be probed for something else: when two names change places, inotify
+    /// reports each as the target of one move and then as the source of the other.
     vacated: BTreeSet<Name>,
 }
 
-/// How what a look finds is told.
+/// How the differences that a scan finds are emitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Telling {
+enum EmitMode {
     /// As existing state.
     Replayed,
     /// As news: the directory has just come.
     News,
-    /// As news, and only what has changed: what was not to be told is not told now.
+    /// As news, and only what has changed: what was not to be reported is not reported now.
     Changes,
     /// Not at all.
     Silent,
@@ -94,43 +91,43 @@ enum Telling {
 
 impl Named {
     pub(crate) fn open(options: &Options, epoll: Arc<Epoll>, out: &mut Outbox) -> Result<Self> {
-        let inotify = Inotify::init().doing("make an inotify instance")?;
+        let inotify = Inotify::new().doing("make an inotify instance")?;
         epoll.add(inotify.as_fd()).doing("listen to an inotify instance")?;
         let mut this = Self {
             inotify,
             buffer: vec![0; BUFFER].into_boxed_slice(),
-            location: Location::new(&options.dir)?,
+            path: WatchedPath::new(&options.dir)?,
             present: false,
-            told: false,
-            ledger: Ledger::new(options.settle, &epoll)?,
-            readiness: Readiness::new(epoll, options.mount_events),
+            reported: false,
+            debounce: Debounce::new(options.settle, &epoll)?,
+            pending: Pending::new(epoll, options.mount_events),
             probe: Probe::detect(),
             due: Due { synced: options.replay, ..Due::default() },
             dir_events: options.dir_events,
             parent: options.parent,
             ended: false,
         };
-        out.dir = Some(this.location.shared_path());
-        this.readiness.start()?;
+        out.dir = Some(this.path.shared_path());
+        this.pending.start()?;
         out.learned_now();
-        let telling = if options.replay { Telling::Replayed } else { Telling::Silent };
-        match this.location.walk(&this.inotify)? {
-            Arrival::Nowhere(why) if !this.parent || why.kind() != io::ErrorKind::NotFound => {
+        let mode = if options.replay { EmitMode::Replayed } else { EmitMode::Silent };
+        match this.path.resolve(&this.inotify)? {
+            Resolution::Nowhere(why) if !this.parent || why.kind() != io::ErrorKind::NotFound => {
                 return Err(why).doing_on("watch", &options.dir);
             }
-            arrival => this.arrive(arrival, telling, out)?,
+            resolution => this.arrive(resolution, mode, out)?,
         }
         this.catch_up(out)?;
         Ok(this)
     }
 
-    /// Reads until there is nothing more, something to tell, or enough was done; `false` if there may be more.
+    /// Reads until there is nothing more, an event to emit, or enough was done; `false` if there may be more.
     fn read(&mut self, out: &mut Outbox) -> Result<bool> {
         for reads in 1.. {
             let n = match sys::read(self.inotify.as_fd(), &mut self.buffer) {
                 Ok(n) => n,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.due.doubt = false;
+                    self.due.stale_deletes = false;
                     return Ok(true);
                 }
                 Err(error) => return Err(error).doing("read inotify events"),
@@ -139,8 +136,8 @@ impl Named {
             let buffer = std::mem::take(&mut self.buffer);
             self.take_in(buffer.get(..n).unwrap_or_default(), out);
             self.buffer = buffer;
-            let enough = match self.due.look {
-                // what is in the queue now is older than the look to come
+            let enough = match self.due.scan {
+                // what is in the queue now is older than the scan to come
                 Some(_) => READS_OF_A_QUEUE,
                 None if out.is_empty() => READS,
                 None => break,
@@ -154,7 +151,7 @@ impl Named {
 
     /// Takes in what one read returned.
     fn take_in(&mut self, bytes: &[u8], out: &mut Outbox) {
-        for notice in wire::notices(bytes) {
+        for notice in inotify::notices(bytes) {
             self.notice(&notice, out);
         }
     }
@@ -167,34 +164,40 @@ impl Named {
     }
 
     fn notice(&mut self, notice: &Notice<'_>, out: &mut Outbox) {
-        let mask = EventMask::from_bits_truncate(notice.mask);
-        if mask.contains(EventMask::Q_OVERFLOW) {
+        let mask = notice.mask;
+        if mask.contains(ReadFlags::QUEUE_OVERFLOW) {
             return self.lost(out);
         }
         #[cfg(feature = "panic-on-demand")]
         assert!(notice.name != c"nswatch-panic", "on demand");
-        self.due.walk |= self.location.is_way(notice);
-        if !self.location.is_name(notice) || mask.contains(EventMask::ISDIR) {
+        self.due.resolve |= self.path.is_way(notice);
+        if !self.path.is_name(notice) || mask.contains(ReadFlags::ISDIR) {
             return;
         }
-        if mask.intersects(EventMask::CREATE | EventMask::MOVED_TO) {
-            self.ledger.appear(notice.name, out);
-            self.readiness.consider(notice.name);
-        } else if mask.intersects(EventMask::DELETE | EventMask::MOVED_FROM) {
-            self.ledger.observe(notice.name, State::Absent, out);
-            self.readiness.forget(notice.name);
-            if mask.contains(EventMask::MOVED_FROM) || self.due.doubt {
+        if mask.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) {
+            self.debounce.appear(notice.name, out);
+            self.pending.consider(notice.name);
+        } else if mask.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
+            self.debounce.observe(notice.name, State::Absent, out);
+            self.pending.forget(notice.name);
+            if mask.contains(ReadFlags::MOVED_FROM) || self.due.stale_deletes {
                 self.due.vacated.insert(Name::new(notice.name));
             }
         }
     }
 
-    /// The kernel has lost notices, nobody knows how many: a look is due.
+    /// The kernel has lost notices, nobody knows how many: a scan is due.
     fn lost(&mut self, out: &mut Outbox) {
-        self.ledger.flush(out);
+        self.debounce.flush(out);
         out.push(EventKind::Overflow { dropped: 0 }, false);
         let vacated = std::mem::take(&mut self.due.vacated);
-        self.due = Due { walk: true, look: Some(Telling::Replayed), synced: true, vacated, doubt: self.due.doubt };
+        self.due = Due {
+            resolve: true,
+            scan: Some(EmitMode::Replayed),
+            synced: true,
+            vacated,
+            stale_deletes: self.due.stale_deletes,
+        };
     }
 
     /// Does what is due.
@@ -202,41 +205,41 @@ impl Named {
         // it may be a mount or the clock that woke us, of which nothing was read
         out.learned_now();
         // first, as what follows can fail
-        self.ledger.tell_settled(out)?;
-        let tidings = self.readiness.hear(&self.location).inspect_err(|_| {
-            // that it was the way may have been in what could not be told
-            self.due.walk = true;
+        self.debounce.emit_settled(out)?;
+        let impact = self.pending.read_mounts(&self.path).inspect_err(|_| {
+            // a mount on the way may have been in what could not be read
+            self.due.resolve = true;
         })?;
-        match tidings {
-            Tidings::Lost => self.lost(out),
-            Tidings::Way => self.due.walk = true,
-            Tidings::Names => {}
+        match impact {
+            MountImpact::Lost => self.lost(out),
+            MountImpact::Path => self.due.resolve = true,
+            MountImpact::Names => {}
         }
-        if self.is_to_walk() {
-            let arrival = self.location.walk(&self.inotify)?;
-            self.due.walk = false;
-            // what a comparison finds out about the directory is no more news than what it finds out about the names
-            self.arrive(arrival, self.due.look.unwrap_or(Telling::News), out)?;
+        if self.is_to_resolve() {
+            let resolution = self.path.resolve(&self.inotify)?;
+            self.due.resolve = false;
+            // what a scan finds out about the directory is no more news than what it finds out about the names
+            self.arrive(resolution, self.due.scan.unwrap_or(EmitMode::News), out)?;
         }
         self.catch_up_with_names(out)
     }
 
-    /// Whether it is to be found out where the path leads, or what is there.
-    fn is_to_walk(&self) -> bool {
-        self.due.walk || self.due.look.is_some()
+    /// Whether to find out where the path leads, or what is there.
+    fn is_to_resolve(&self) -> bool {
+        self.due.resolve || self.due.scan.is_some()
     }
 
-    /// Does what is due but for that.
+    /// Does what else is due.
     fn catch_up_with_names(&mut self, out: &mut Outbox) -> Result<()> {
         while let Some(name) = self.due.vacated.first() {
-            if self.ledger.roster().state(name.as_c_str()) == State::Absent && self.location.has(name)? {
-                self.ledger.observe(name.as_c_str(), State::Placeholder, out);
-                self.readiness.consider(name.as_c_str());
+            if self.debounce.names().state(name.as_c_str()) == State::Absent && self.path.has(name)? {
+                self.debounce.observe(name.as_c_str(), State::Placeholder, out);
+                self.pending.consider(name.as_c_str());
             }
             self.due.vacated.pop_first();
         }
-        self.readiness.check(&mut self.ledger, self.probe, &self.location, out)?;
-        self.ledger.tell_settled(out)?;
+        self.pending.check(&mut self.debounce, self.probe, &self.path, out)?;
+        self.debounce.emit_settled(out)?;
         if self.due.synced {
             self.due.synced = false;
             out.push(EventKind::Synced, false);
@@ -244,26 +247,26 @@ impl Named {
         Ok(())
     }
 
-    /// Takes note of where the path leads now. `coming`: how to tell of a directory that was not there before.
-    fn arrive(&mut self, arrival: Arrival, coming: Telling, out: &mut Outbox) -> Result<()> {
-        self.due.doubt |= matches!(arrival, Arrival::Directory { for_less: true, .. });
-        let directory = match arrival {
-            Arrival::Directory { opened, same: true, .. } => {
-                // it may have been away, and names were looked up in what was in its place; or it is a step on its own
-                // way too, by a link or `..`, and was watched for less while it was walked through
-                if *self.due.look.get_or_insert(Telling::Changes) == Telling::Replayed {
-                    self.tell_directory(true, out);
+    /// Notes where the path leads now. `coming`: how to report a directory that was not there before.
+    fn arrive(&mut self, resolution: Resolution, coming: EmitMode, out: &mut Outbox) -> Result<()> {
+        self.due.stale_deletes |= matches!(resolution, Resolution::Directory { narrow_mask: true, .. });
+        let directory = match resolution {
+            Resolution::Directory { opened, same: true, .. } => {
+                // it may have been away, and names were probed in what was in its place; or it is a step on its own way
+                // too, by a link or `..`, and had a narrow mask while the path was resolved
+                if *self.due.scan.get_or_insert(EmitMode::Changes) == EmitMode::Replayed {
+                    self.report_directory(true, out);
                 }
                 Some(opened)
             }
             other => {
-                self.leave(coming == Telling::Replayed, out);
+                self.leave(coming == EmitMode::Replayed, out);
                 match other {
-                    Arrival::Directory { opened, .. } if !self.ended => {
+                    Resolution::Directory { opened, .. } if !self.ended => {
                         self.present = true;
-                        self.due.look = Some(coming);
-                        if coming != Telling::Silent {
-                            self.tell_directory(coming == Telling::Replayed, out);
+                        self.due.scan = Some(coming);
+                        if coming != EmitMode::Silent {
+                            self.report_directory(coming == EmitMode::Replayed, out);
                         }
                         Some(opened)
                     }
@@ -271,31 +274,31 @@ impl Named {
                 }
             }
         };
-        if let (Some(directory), Some(telling)) = (directory, self.due.look) {
-            self.look(&directory, telling, out)?;
+        if let (Some(directory), Some(mode)) = (directory, self.due.scan) {
+            self.scan(&directory, mode, out)?;
         }
-        self.due.look = None;
+        self.due.scan = None;
         Ok(())
     }
 
-    /// Tells that the directory is there, unless that has been told, or is not to be.
-    fn tell_directory(&mut self, replayed: bool, out: &mut Outbox) {
-        if self.dir_events && !std::mem::replace(&mut self.told, true) {
+    /// Reports that the directory is there, unless the consumer knows, or does not want to.
+    fn report_directory(&mut self, replayed: bool, out: &mut Outbox) {
+        if self.dir_events && !std::mem::replace(&mut self.reported, true) {
             out.push(EventKind::DirCreated, replayed);
         }
     }
 
-    /// Tells that the directory is gone, if it was there.
+    /// Reports that the directory is gone, if it was there.
     fn leave(&mut self, replayed: bool, out: &mut Outbox) {
         if !self.present {
             return;
         }
-        (self.present, self.told) = (false, false);
-        // names of a directory that is gone: a look covers whatever comes next
+        (self.present, self.reported) = (false, false);
+        // names of a directory that is gone: a scan covers whatever comes next
         self.due.vacated.clear();
-        self.ledger.begin_look(out);
-        self.ledger.end_look(replayed, out);
-        self.readiness.forget_all();
+        self.debounce.begin_scan(out);
+        self.debounce.end_scan(replayed, out);
+        self.pending.forget_all();
         self.ended = !self.parent;
         if self.dir_events || self.ended {
             out.push(EventKind::DirDeleted, replayed);
@@ -306,17 +309,17 @@ impl Named {
         }
     }
 
-    /// Compares the roster with the directory.
-    fn look(&mut self, directory: &OwnedFd, telling: Telling, out: &mut Outbox) -> Result<()> {
+    /// Compares the names with the directory.
+    fn scan(&mut self, directory: &OwnedFd, mode: EmitMode, out: &mut Outbox) -> Result<()> {
         let doing = "read the directory";
-        let replayed = telling == Telling::Replayed;
-        self.ledger.begin_look(out);
+        let replayed = mode == EmitMode::Replayed;
+        self.debounce.begin_scan(out);
         let entries = std::fs::read_dir(sys::proc_path(directory.as_fd())).map_err(sys::proc_error);
-        for entry in entries.doing_on(doing, self.location.as_os_str())? {
+        for entry in entries.doing_on(doing, self.path.as_os_str())? {
             let entry = match entry {
                 Ok(entry) if entry.file_type().is_ok_and(|kind| kind.is_dir()) => continue,
                 Ok(entry) => entry,
-                Err(error) if is_shortage(&error) => return Err(error).doing_on(doing, self.location.as_os_str()),
+                Err(error) if is_transient(&error) => return Err(error).doing_on(doing, self.path.as_os_str()),
                 // what was removed while it is read, or cannot be read at all, holds no names
                 Err(_) => break,
             };
@@ -324,57 +327,57 @@ impl Named {
             let found = self.probe.look(directory.as_fd(), &name);
             let found = found.doing_on("look at", OsStr::from_bytes(name.to_bytes()))?;
             let state = found.map_or(State::Placeholder, |found| State::Namespace(found.netns));
-            match telling {
-                Telling::Silent => self.ledger.assume(&name, state),
-                Telling::Changes => self.ledger.review(&name, state, out),
-                _ => self.ledger.look_saw(&name, state, replayed, out),
+            match mode {
+                EmitMode::Silent => self.debounce.assume(&name, state),
+                EmitMode::Changes => self.debounce.review(&name, state, out),
+                _ => self.debounce.scan_found(&name, state, replayed, out),
             }
-            self.readiness.note(&name, found);
+            self.pending.note(&name, found);
         }
-        self.ledger.end_look(replayed, out);
+        self.debounce.end_scan(replayed, out);
         Ok(())
     }
 }
 
 impl Source for Named {
-    fn drain(&mut self, out: &mut Outbox) -> Result<Drained> {
+    fn drain(&mut self, out: &mut Outbox) -> Result<Progress> {
         self.check_ended()?;
         let mut all = self.read(out)?;
-        let walks = self.is_to_walk();
+        let resolves = self.is_to_resolve();
         self.catch_up(out)?;
-        if all && walks && out.is_empty() {
-            // the watches that a walk gives up say so in the queue, and would wake the consumer for nothing
+        if all && resolves && out.is_empty() {
+            // the watches that resolving gives up say so in the queue, and would wake the consumer for nothing
             all = self.read(out)?;
-            if self.is_to_walk() {
-                // one comparison is enough for one call
-                return Ok(Drained::More);
+            if self.is_to_resolve() {
+                // one scan is enough for one call
+                return Ok(Progress::More);
             }
             self.catch_up_with_names(out)?;
         }
-        Ok(if all || !out.is_empty() { Drained::All } else { Drained::More })
+        Ok(if all || !out.is_empty() { Progress::Done } else { Progress::More })
     }
 
     fn resync(&mut self, out: &mut Outbox) -> Result<()> {
         self.check_ended()?;
-        self.due.look = Some(Telling::Replayed);
+        self.due.scan = Some(EmitMode::Replayed);
         self.due.synced = true;
         self.read(out)?;
         self.catch_up(out)
     }
 
     fn known(&self) -> u64 {
-        self.ledger.roster().len() as u64
+        self.debounce.names().len() as u64
     }
 
     fn pending(&self) -> u64 {
-        self.ledger.roster().waiting().len() as u64
+        self.debounce.names().pending().len() as u64
     }
 }
 
 impl Named {
     fn check_ended(&self) -> Result<()> {
         match self.ended {
-            true => Err(Error::new(libc::ENOENT, "go on watching").on(self.location.as_os_str()).last()),
+            true => Err(Error::new(libc::ENOENT, "go on watching").on(self.path.as_os_str()).last()),
             false => Ok(()),
         }
     }

@@ -1,6 +1,6 @@
 //! Which names end on which mount, so that a mount that goes can be traced to its names. Pure.
 //!
-//! It may name too many: that a name ends elsewhere by now is not taken note of. Whoever asks looks at each anyway.
+//! It may name too many: it does not note that a name ends elsewhere by now. The caller probes each anyway.
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
@@ -14,7 +14,7 @@ const SLACK: usize = 64;
 pub(crate) struct Mounted(BTreeSet<(u64, Name)>);
 
 impl Mounted {
-    /// Takes note of the mount that a name ends on now.
+    /// Notes the mount that a name ends on now.
     pub(crate) fn note(&mut self, name: &CStr, mount_id: u64) {
         self.0.insert((mount_id, Name::new(name)));
     }
@@ -25,7 +25,7 @@ impl Mounted {
         self.0.range(first..).take_while(|(id, _)| *id == mount_id).map(|(_, name)| name.clone()).collect()
     }
 
-    /// Forgets what was on a mount that was taken away: those names are to be looked at, and taken note of anew.
+    /// Forgets what was on a mount that was taken away: those names are to be probed, and noted anew.
     pub(crate) fn gone(&mut self, mount_id: u64) -> Vec<Name> {
         let names = self.names_on(mount_id);
         for name in &names {

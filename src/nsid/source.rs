@@ -16,7 +16,7 @@ use crate::error::{Doing, Result};
 use crate::event::EventKind;
 use crate::options::Options;
 use crate::outbox::Outbox;
-use crate::source::{Drained, Source};
+use crate::source::{Progress, Source};
 use crate::sys::Epoll;
 
 /// How many notifications one drain reads before it processes them.
@@ -294,12 +294,12 @@ fn candidates(inbox: &VecDeque<Notification>, state: &State, after: i32) -> BTre
 }
 
 impl<R: Rtnetlink> Source for Nsid<R> {
-    fn drain(&mut self, out: &mut Outbox) -> Result<Drained> {
+    fn drain(&mut self, out: &mut Outbox) -> Result<Progress> {
         // first the notifications that an error left
         let all = self.inbox.is_empty() && self.read(BATCH)?;
         out.learned_now();
         self.catch_up(out)?;
-        Ok(if all && !self.unfinished() { Drained::All } else { Drained::More })
+        Ok(if all && !self.unfinished() { Progress::Done } else { Progress::More })
     }
 
     fn resync(&mut self, out: &mut Outbox) -> Result<()> {

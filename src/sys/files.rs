@@ -1,53 +1,40 @@
-//! Paths and what they lead to.
+//! Paths and what they lead to, by rustix.
 
 use std::ffi::{CStr, OsString};
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 
-use super::{check, owned};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxAttributes, StatxFlags};
+use rustix::io::Errno;
 
 /// `AT_FDCWD`: where relative paths start.
-// SAFETY: not -1; the kernel takes it for the working directory, nothing closes it.
-pub(crate) const CWD: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) };
+pub(crate) use rustix::fs::CWD;
 
 /// `openat(2)`, always close-on-exec.
 pub(crate) fn open(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::Result<OwnedFd> {
-    // SAFETY: `path` is NUL-terminated and outlives the call.
-    owned(unsafe { libc::openat(at.as_raw_fd(), path.as_ptr(), flags | libc::O_CLOEXEC) })
+    let flags = OFlags::from_bits_retain(flags as u32) | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(at, path, flags, Mode::empty())?)
 }
 
 /// What a symbolic link opened with `O_PATH | O_NOFOLLOW` says; `None` if `fd` is not a symbolic link.
 pub(crate) fn link_target(fd: BorrowedFd<'_>) -> io::Result<Option<OsString>> {
-    let mut target = vec![0u8; libc::PATH_MAX as usize];
-    // SAFETY: the empty path means `fd` itself; at most `target.len()` bytes are written.
-    let n = unsafe { libc::readlinkat(fd.as_raw_fd(), c"".as_ptr(), target.as_mut_ptr().cast(), target.len()) };
-    match usize::try_from(n) {
-        Ok(n) => {
-            target.truncate(n);
-            Ok(Some(OsString::from_vec(target)))
-        }
-        Err(_) => match io::Error::last_os_error() {
-            // what readlinkat(2) answers for an empty path when the descriptor is no link
-            error if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINVAL)) => Ok(None),
-            error => Err(error),
-        },
+    // the empty path means `fd` itself
+    match rustix::fs::readlinkat(fd, c"", Vec::new()) {
+        Ok(target) => Ok(Some(OsString::from_vec(target.into_bytes()))),
+        // what readlinkat(2) returns for an empty path when the descriptor is no link
+        Err(Errno::NOENT | Errno::INVAL) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
 /// `f_type` of the filesystem that `fd` is on.
 pub(crate) fn filesystem_of(fd: BorrowedFd<'_>) -> io::Result<i64> {
-    let mut out = MaybeUninit::<libc::statfs>::uninit();
-    // SAFETY: `out` is large enough for what is written.
-    check(unsafe { libc::fstatfs(fd.as_raw_fd(), out.as_mut_ptr()) })?;
-    // SAFETY: the call succeeded, so `out` is filled in.
-    let out = unsafe { out.assume_init() };
     #[allow(clippy::unnecessary_cast)] // the type of f_type differs between architectures
-    Ok(out.f_type as i64)
+    Ok(rustix::fs::fstatfs(fd)?.f_type as i64)
 }
 
-/// The parts of `statx(2)` that tell one object from another.
+/// The parts of `statx(2)` that distinguish one object from another.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stat {
     pub(crate) dev: u64,
@@ -60,30 +47,26 @@ pub(crate) struct Stat {
     pub(crate) mount_id: Option<u64>,
 }
 
+/// Which rustix 1.1 has no name for.
 const STATX_MNT_ID_UNIQUE: u32 = 0x4000;
-const STATX_ATTR_MOUNT_ROOT: u64 = 0x2000;
 
 /// `statx(2)` of `path` below `at`; an empty `path` is `at` itself.
 pub(crate) fn stat(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::Result<Stat> {
-    let mut out = MaybeUninit::<libc::statx>::uninit();
-    let flags = flags | libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC | libc::AT_NO_AUTOMOUNT;
-    let mask = libc::STATX_BASIC_STATS | STATX_MNT_ID_UNIQUE;
-    // SAFETY: `path` is NUL-terminated; `out` is large enough for what is written.
-    check(unsafe { libc::statx(at.as_raw_fd(), path.as_ptr(), flags, mask, out.as_mut_ptr()) })?;
-    // SAFETY: statx succeeded, so `out` is filled in.
-    let out = unsafe { out.assume_init() };
-    let unique = out.stx_mask & STATX_MNT_ID_UNIQUE != 0;
+    let flags = AtFlags::from_bits_retain(flags as u32)
+        | AtFlags::EMPTY_PATH
+        | AtFlags::STATX_DONT_SYNC
+        | AtFlags::NO_AUTOMOUNT;
+    let mask = StatxFlags::BASIC_STATS | StatxFlags::from_bits_retain(STATX_MNT_ID_UNIQUE);
+    let stat = rustix::fs::statx(at, path, flags, mask)?;
+    let unique = stat.stx_mask & STATX_MNT_ID_UNIQUE != 0;
     Ok(Stat {
-        dev: libc::makedev(out.stx_dev_major, out.stx_dev_minor),
-        ino: out.stx_ino,
-        is_directory: u32::from(out.stx_mode) & libc::S_IFMT == libc::S_IFDIR,
-        is_mount_root: out.stx_attributes & STATX_ATTR_MOUNT_ROOT != 0,
-        ctime_ns: out
-            .stx_ctime
-            .tv_sec
-            .unsigned_abs()
+        dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
+        ino: stat.stx_ino,
+        is_directory: FileType::from_raw_mode(stat.stx_mode.into()) == FileType::Directory,
+        is_mount_root: stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
+        ctime_ns: (stat.stx_ctime.tv_sec.unsigned_abs())
             .wrapping_mul(1_000_000_000)
-            .wrapping_add(out.stx_ctime.tv_nsec.into()),
-        mount_id: unique.then_some(out.stx_mnt_id),
+            .wrapping_add(stat.stx_ctime.tv_nsec.into()),
+        mount_id: unique.then_some(stat.stx_mnt_id),
     })
 }

@@ -1,4 +1,5 @@
-//! Netlink sockets of the rtnetlink family.
+//! Netlink sockets of the rtnetlink family. rustix has neither recvmmsg(2) nor the control message of
+//! `NETLINK_LISTEN_ALL_NSID`, and a second way to make the same socket would be no gain.
 
 use std::io;
 use std::mem::MaybeUninit;

@@ -520,10 +520,10 @@ pub fn raw(fd: OwnedFd) -> RawFd {
 macro_rules! both {
     ($($(#[$attribute:meta])* $name:ident)*) => {
         mod rust {
-            $($(#[$attribute])* #[test] fn $name() { super::$name::<super::support::api::Rust>() })*
+            $($(#[$attribute])* #[test] fn $name() { super::$name::<$crate::support::api::Rust>() })*
         }
         mod c {
-            $($(#[$attribute])* #[test] fn $name() { super::$name::<super::support::api::C>() })*
+            $($(#[$attribute])* #[test] fn $name() { super::$name::<$crate::support::api::C>() })*
         }
     };
 }

@@ -9,6 +9,9 @@ pub mod kernel;
 pub mod nsid;
 pub mod thread;
 
+#[allow(unused_imports)] // as above
+pub use crate::both;
+
 use std::ffi::{CString, OsStr};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;

@@ -60,7 +60,7 @@ fn carry_out(args: &ExecArgs, record: &Record) {
         Ok(status) => status.to_string(),
         Err(error) => format!("cannot be run: {error}"),
     };
-    let subject = [record.kind().name().into(), text::safe(name)].join(" ");
+    let subject = [record.event.kind().type_name().into(), text::safe(name)].join(" ");
     complain(format!("{} for {}: {outcome}", text::safe(program), subject.trim_end()));
 }
 

@@ -55,6 +55,11 @@ impl Kind {
         }
     }
 
+    /// The name as the command line takes it.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
     /// Whether the source has such events.
     pub(crate) fn comes_from(self, source: Source) -> bool {
         match self {
@@ -63,22 +68,6 @@ impl Kind {
             }
             Self::NsidNew | Self::NsidDel => source == Source::Nsid,
             Self::Synced | Self::Overflow | Self::Unknown => true,
-        }
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Ready => "ready",
-            Self::Detached => "detached",
-            Self::Deleted => "deleted",
-            Self::DirCreated => "dir_created",
-            Self::DirDeleted => "dir_deleted",
-            Self::NsidNew => "nsid_new",
-            Self::NsidDel => "nsid_del",
-            Self::Synced => "synced",
-            Self::Overflow => "overflow",
-            Self::Unknown => "unknown",
         }
     }
 }
@@ -123,7 +112,7 @@ impl Record {
     /// The fields that apply to the event, in the order in which they are written.
     pub(crate) fn fields(&self) -> Vec<Field<'_>> {
         let Self { event, name } = self;
-        let mut fields = vec![("type", Value::Word(self.kind().name()))];
+        let mut fields = vec![("type", Value::Word(event.kind().type_name()))];
         fields.extend(name.as_ref().map(|name| ("name", Value::Name(name))));
         if let Some(netns) = event.netns() {
             fields.extend([("dev", netns.dev().into()), ("ino", netns.ino().into())]);
@@ -172,11 +161,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_names_for_the_command_line_are_those_of_the_events() {
-        for kind in Kind::value_variants() {
-            if let Some(value) = kind.to_possible_value() {
-                assert_eq!(value.get_name(), kind.name());
-            }
-        }
+    fn the_names_for_the_command_line_are_those_of_the_header() {
+        let header = include_str!("../../../include/nswatch.h").lines();
+        let constants = header.filter_map(|line| line.strip_prefix("#define NSW_EVENT_")?.split_once(' '));
+        let names = constants.map(|(name, _)| name.to_lowercase()).filter(|name| name != "replayed");
+        assert!(names.eq(Kind::value_variants().iter().map(|kind| kind.name()).filter(|name| !name.is_empty())));
     }
 }

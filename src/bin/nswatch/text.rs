@@ -48,7 +48,7 @@ impl Painter {
         let (event, kind) = (&record.event, record.kind());
         let time = self.paint("2", &self.clock.wall(event.time()));
         // padded before it is painted: escape sequences have no width
-        let word = self.paint(colour(kind), &format!("{:<11}", kind.name()));
+        let word = self.paint(colour(kind), &format!("{:<11}", event.kind().type_name()));
         let name = record.name.as_ref().map(safe).unwrap_or_default();
         let detail = [detail(event.kind()), if event.is_replayed() { "replayed".into() } else { String::new() }];
         let detail = detail.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ");

@@ -118,7 +118,7 @@ fn check(run: Run) -> Result<(), TestCaseError> {
         if resync {
             // after an error it is still due, as after one of a drain
             source.resync(&mut out).ok();
-        } else if source.drain(&mut out).is_ok_and(|drained| drained == Drained::All) {
+        } else if source.drain(&mut out).is_ok_and(|progress| progress == Progress::Done) {
             let due = &source.due;
             prop_assert!(!due.overflow && due.compare.is_none() && due.peers.is_empty() && source.inbox.is_empty());
         }
@@ -139,7 +139,7 @@ fn check(run: Run) -> Result<(), TestCaseError> {
         }
         let drained = source.drain(&mut out);
         consumer.take(&mut out);
-        if drained.is_ok_and(|drained| drained == Drained::All)
+        if drained.is_ok_and(|progress| progress == Progress::Done)
             && source.kernel.sockets().queue.is_empty()
             && !source.kernel.sockets().error
         {
@@ -272,7 +272,7 @@ fn a_storm_does_not_ask_for_the_own_id_for_each_notification() {
     let kernel = source.kernel.sockets();
     kernel.own_requests = 0;
     (0..500).for_each(|nsid| kernel.step(Step::AssignIn(0, nsid)));
-    while source.drain(&mut out).unwrap() == Drained::More {}
+    while source.drain(&mut out).unwrap() == Progress::More {}
     consumer.take(&mut out);
     assert_eq!(consumer.wrong, []);
     assert_eq!(consumer.believed, source.kernel.sockets().truth());
@@ -318,7 +318,7 @@ fn one_call_reads_no_more_than_one_queue_beyond_the_first_batch() {
     let mut out = Outbox::default();
     let mut source = Nsid::start(Kernel::new(Lossy { heard: 0 }, false), true, &mut out).unwrap();
     let before = source.kernel.sockets().heard;
-    assert_eq!(source.drain(&mut out).unwrap(), Drained::More);
+    assert_eq!(source.drain(&mut out).unwrap(), Progress::More);
     assert!(
         source.kernel.sockets().heard - before <= BATCH + source.kernel.sockets().capacity(),
         "{}",

@@ -1,0 +1,83 @@
+//! A kernel AIO poll of mountinfo, for everybody: some mount changed, not which (Linux 4.18, no privilege).
+//!
+//! Whoever polls mountinfo first consumes its readiness, so it cannot be in a set that others poll. A kernel AIO poll
+//! polls it once, on our behalf, and leaves the result in an eventfd that stays readable.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::backend::{Backend, Changes};
+use super::mountinfo;
+use crate::error::{Doing, Result};
+use crate::sys::{AioContext, Waker};
+
+/// How many completions one call takes, when mounts change faster than it can submit.
+const COMPLETIONS: usize = 4;
+
+/// One poll of mountinfo, in flight or completed.
+#[derive(Debug)]
+pub(super) struct MountPoll {
+    // first, so that it is dropped before the descriptors that its request refers to
+    context: AioContext,
+    mountinfo: File,
+    done: Waker,
+    in_flight: bool,
+}
+
+impl MountPoll {
+    /// Fails with `ENOSYS` or `EPERM` where AIO is missing or forbidden, `EAGAIN` beyond `fs.aio-max-nr`.
+    pub(super) fn open() -> io::Result<Self> {
+        let mut poll =
+            Self { context: AioContext::new()?, mountinfo: mountinfo::open()?, done: Waker::new()?, in_flight: false };
+        poll.submit()?;
+        Ok(poll)
+    }
+
+    /// Submits the next poll if the last one has completed; whether it had, that is, whether mounts have changed.
+    ///
+    /// A poll submitted after a second change completes at once. That result is older than what the caller does next,
+    /// so it is taken too, lest it wakes somebody for nothing.
+    fn renew(&mut self) -> io::Result<bool> {
+        let mut changed = false;
+        for _ in 0..COMPLETIONS {
+            if self.done.clear()? {
+                changed = true;
+                self.in_flight = false;
+                // makes room in the ring; what it says is known from the eventfd already
+                self.context.reap()?;
+            }
+            if self.in_flight {
+                break;
+            }
+            self.submit()?;
+        }
+        Ok(changed)
+    }
+
+    fn submit(&mut self) -> io::Result<()> {
+        self.context.submit_poll(self.mountinfo.as_fd(), libc::POLLPRI, self.done.as_fd())?;
+        self.in_flight = true;
+        Ok(())
+    }
+}
+
+impl Backend for MountPoll {
+    /// While stopped, the poll in flight stays, unseen: it serves when started again.
+    fn start(&mut self) -> io::Result<()> {
+        self.renew().map(drop)
+    }
+
+    fn read(&mut self) -> Result<Changes> {
+        match self.renew().doing("poll mountinfo")? {
+            true => Ok(Changes::Unknown),
+            false => Ok(Changes::none()),
+        }
+    }
+}
+
+impl AsFd for MountPoll {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.done.as_fd()
+    }
+}

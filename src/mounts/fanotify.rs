@@ -1,0 +1,134 @@
+//! fanotify mount events: which mount came or went (Linux 6.15, `CAP_SYS_ADMIN` over the mount namespace).
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::backend::{Backend, Change, Changes};
+use crate::error::{Doing, Result};
+use crate::sys;
+
+const FAN_REPORT_MNT: libc::c_uint = 0x4000;
+const FAN_MARK_MNTNS: libc::c_uint = 0x110;
+const FAN_MNT_ATTACH: u64 = 0x0100_0000;
+const FAN_MNT_DETACH: u64 = 0x0200_0000;
+const FAN_EVENT_INFO_TYPE_MNT: u8 = 7;
+
+/// The mount namespace in which the kernel resolves the paths of this very thread.
+const NAMESPACE: &CStr = c"/proc/thread-self/ns/mnt";
+
+/// Beyond so many changes, one look at all that matters is cheaper than one at each of them.
+const MANY: usize = 1000;
+
+/// How many reads empty a queue of the default length: some hundred events each.
+const READS_OF_A_QUEUE: usize = 256;
+
+/// A fanotify group.
+#[derive(Debug)]
+pub(super) struct MountGroup(OwnedFd);
+
+impl MountGroup {
+    /// Fails with `EINVAL` before Linux 6.15, with `EPERM` or `ENOSYS` where it is forbidden.
+    pub(super) fn open() -> io::Result<Self> {
+        let mut group = Self(sys::fanotify_init(FAN_REPORT_MNT)?);
+        group.start()?;
+        Ok(group)
+    }
+
+    fn mark(&self, action: libc::c_uint, mask: u64) -> io::Result<()> {
+        sys::fanotify_mark(self.0.as_fd(), action | FAN_MARK_MNTNS, mask, NAMESPACE).map_err(sys::proc_error)
+    }
+
+    /// Reads at most one buffer of changes; `false`: the queue is empty.
+    fn read_once(&self, queued: &mut Queued) -> io::Result<bool> {
+        let mut buffer = [0u8; 4096];
+        match sys::read(self.0.as_fd(), &mut buffer) {
+            Ok(n) => {
+                parse(buffer.get(..n).unwrap_or_default(), queued);
+                Ok(n > 0)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Backend for MountGroup {
+    fn start(&mut self) -> io::Result<()> {
+        self.mark(libc::FAN_MARK_ADD, FAN_MNT_ATTACH | FAN_MNT_DETACH)
+    }
+
+    /// Takes away all marks, whichever thread made them and whatever mount namespace this thread is in.
+    fn stop(&mut self) -> io::Result<()> {
+        self.mark(libc::FAN_MARK_FLUSH, 0)
+    }
+
+    fn read(&mut self) -> Result<Changes> {
+        let mut queued = Queued::default();
+        let mut many = false;
+        for reads in 0..READS_OF_A_QUEUE {
+            match self.read_once(&mut queued) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) if reads == 0 => return Err(error).doing("read mount events"),
+                // the next call meets it again; what was read before it must not be lost
+                Err(_) => break,
+            }
+            if queued.changes.len() > MANY {
+                queued.changes.clear();
+                many = true;
+            }
+        }
+        Ok(match (queued.overflow, many) {
+            (true, _) => Changes::Lost,
+            (_, true) => Changes::Unknown,
+            _ => Changes::Known(queued.changes),
+        })
+    }
+}
+
+impl AsFd for MountGroup {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// What the queue of the group held.
+#[derive(Debug, Default)]
+struct Queued {
+    changes: Vec<Change>,
+    /// The queue was full, and the kernel dropped events.
+    overflow: bool,
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..)?.first_chunk().copied().map(u64::from_ne_bytes)
+}
+
+/// `struct fanotify_event_metadata` (24 bytes: length, version, -, metadata length, mask, fd, pid), each followed by
+/// information records of type (1), padding (1), length (2) and, for a mount, its id (8, aligned).
+fn parse(mut bytes: &[u8], queued: &mut Queued) {
+    while let Some(length) = bytes.first_chunk().copied().map(u32::from_ne_bytes) {
+        let length = length as usize;
+        let (Some(event), true) = (bytes.get(..length), length >= 24) else { return };
+        let mask = u64_at(event, 8).unwrap_or(0);
+        queued.overflow |= mask & libc::FAN_Q_OVERFLOW != 0;
+        let mut records = event.get(24..).unwrap_or_default();
+        while let [kind, _, low, high, ..] = *records {
+            let length = usize::from(u16::from_ne_bytes([low, high]));
+            if let (FAN_EVENT_INFO_TYPE_MNT, Some(id)) = (kind, u64_at(records, 8)) {
+                if mask & FAN_MNT_ATTACH != 0 {
+                    queued.changes.push(Change::Attached(id));
+                }
+                if mask & FAN_MNT_DETACH != 0 {
+                    queued.changes.push(Change::Detached(id));
+                }
+            }
+            records = match records.get(length..) {
+                Some(rest) if length > 0 => rest,
+                _ => break,
+            };
+        }
+        bytes = bytes.get(length..).unwrap_or_default();
+    }
+}

@@ -1,0 +1,204 @@
+//! The names that exist and what each refers to. Pure: it knows no descriptor and no clock.
+//!
+//! It takes what was seen and returns what that changed. Whatever it takes, in whatever order, the changes that it
+//! returns keep the grammar of events and add up to its state.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CStr;
+
+use crate::event::{EventKind, Name};
+use crate::netns::Netns;
+
+/// What a name is at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Absent,
+    /// There, but not a network namespace that can be opened.
+    Placeholder,
+    Namespace(Netns),
+}
+
+/// A change of one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Transition {
+    pub(crate) name: Name,
+    pub(crate) from: State,
+    pub(crate) to: State,
+}
+
+impl Transition {
+    /// The fewest events that lead from one state to the other.
+    pub(crate) fn emit(self, event: &mut dyn FnMut(EventKind)) {
+        use State::{Absent, Namespace, Placeholder};
+        let Self { name, from, to } = self;
+        match (from, to) {
+            (Absent, Absent) | (Placeholder, Placeholder) => {}
+            (_, Absent) => event(EventKind::Deleted(name)),
+            (Absent, Placeholder) => event(EventKind::Created(name)),
+            (Namespace(_), Placeholder) => event(EventKind::Detached(name)),
+            (Namespace(old), Namespace(new)) if old == new => {}
+            (Absent, Namespace(netns)) => {
+                event(EventKind::Created(name.clone()));
+                event(EventKind::Ready(name, netns));
+            }
+            (_, Namespace(netns)) => event(EventKind::Ready(name, netns)),
+        }
+    }
+}
+
+/// What is known of one name.
+///
+/// The state is kept without a tag, by which of two maps the entry is in: with thousands of names this is what a
+/// watcher takes of memory.
+#[derive(Debug, PartialEq, Eq)]
+struct Entry {
+    /// Meaningless for a pending name.
+    netns: Netns,
+    /// The scan that found it last.
+    scan: u32,
+    /// The consumer has got it. Not so for what existed when a watcher without replay was opened.
+    reported: bool,
+}
+
+type Entries = BTreeMap<Name, Entry>;
+
+const NO_NETNS: Netns = Netns::new(0, 0, 0, 0);
+
+/// Every name that exists, as far as it is known. Each is in one of the maps.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    namespaces: Entries,
+    /// The placeholders.
+    pending: Entries,
+    scan: u32,
+}
+
+impl Names {
+    /// Notes what was seen and is to be reported. Returns the change of what the consumer believes, if any.
+    pub(crate) fn observe(&mut self, name: &CStr, to: State) -> Option<Transition> {
+        self.set(name, to, true)
+    }
+
+    /// Notes that a name exists, whatever it is. Returns the change, if it was not known. Costs one search.
+    pub(crate) fn appear(&mut self, name: &CStr) -> Option<Transition> {
+        if self.state(name) != State::Absent {
+            return None;
+        }
+        let name = Name::new(name);
+        self.insert(name.clone(), State::Placeholder, true);
+        Some(Transition { name, from: State::Absent, to: State::Placeholder })
+    }
+
+    /// Notes what was seen, which is to be reported only if it is a change: what was only assumed so far, and is found as
+    /// it was, stays unreported.
+    pub(crate) fn review(&mut self, name: &CStr, to: State) -> Option<Transition> {
+        let scan = self.scan;
+        match self.entry_in(name, to) {
+            Some(entry) => {
+                entry.scan = scan;
+                None
+            }
+            None => self.observe(name, to),
+        }
+    }
+
+    /// Notes what exists without reporting it: it is reported as new when it changes, or at the next scan.
+    pub(crate) fn assume(&mut self, name: &CStr, state: State) {
+        self.set(name, state, false);
+    }
+
+    /// The entry of a name that is in this state.
+    fn entry_in(&mut self, name: &CStr, state: State) -> Option<&mut Entry> {
+        match state {
+            State::Absent => None,
+            State::Placeholder => self.pending.get_mut(name),
+            State::Namespace(netns) => self.namespaces.get_mut(name).filter(|entry| entry.netns == netns),
+        }
+    }
+
+    fn set(&mut self, name: &CStr, to: State, reported: bool) -> Option<Transition> {
+        let scan = self.scan;
+        if let Some(entry) = self.entry_in(name, to) {
+            // what was reported before need not be reported again, and what is not to be reported is not
+            if entry.reported || !reported {
+                (entry.scan, entry.reported) = (scan, reported);
+                return None;
+            }
+        }
+        let (name, from) = match self.remove(name) {
+            Some((name, true, state)) => (name, state),
+            Some((name, false, _)) => (name, State::Absent),
+            None if to == State::Absent => return None,
+            None => (Name::new(name), State::Absent),
+        };
+        if (from, to) == (State::Absent, State::Absent) {
+            return None;
+        }
+        self.insert(name.clone(), to, reported);
+        Some(Transition { name, from, to })
+    }
+
+    /// Notes what a name is, whatever it was.
+    pub(crate) fn put(&mut self, name: &Name, state: State) {
+        self.remove(name.as_c_str());
+        self.insert(name.clone(), state, true);
+    }
+
+    fn insert(&mut self, name: Name, state: State, reported: bool) {
+        let scan = self.scan;
+        match state {
+            State::Absent => {}
+            State::Placeholder => drop(self.pending.insert(name, Entry { netns: NO_NETNS, scan, reported })),
+            State::Namespace(netns) => drop(self.namespaces.insert(name, Entry { netns, scan, reported })),
+        }
+    }
+
+    /// Takes a name out. Returns whether it was reported, and what it was.
+    fn remove(&mut self, name: &CStr) -> Option<(Name, bool, State)> {
+        match self.pending.remove_entry(name) {
+            Some((name, entry)) => Some((name, entry.reported, State::Placeholder)),
+            None => self
+                .namespaces
+                .remove_entry(name)
+                .map(|(name, entry)| (name, entry.reported, State::Namespace(entry.netns))),
+        }
+    }
+
+    /// Begins a scan of the directory: what is not observed before [`Names::end_scan`] is gone.
+    pub(crate) fn begin_scan(&mut self) {
+        self.scan = self.scan.wrapping_add(1);
+    }
+
+    /// The names that the scan did not find, as changes.
+    pub(crate) fn end_scan(&mut self) -> Vec<Transition> {
+        let missing = |(name, entry): (&Name, &Entry)| (entry.scan != self.scan).then(|| name.clone());
+        // in the order of their names
+        let mut gone = BTreeSet::new();
+        gone.extend(self.namespaces.iter().chain(&self.pending).filter_map(missing));
+        gone.iter().filter_map(|name| self.observe(name.as_c_str(), State::Absent)).collect()
+    }
+
+    pub(crate) fn state(&self, name: &CStr) -> State {
+        match self.namespaces.get(name) {
+            Some(entry) => State::Namespace(entry.netns),
+            None if self.pending.contains_key(name) => State::Placeholder,
+            None => State::Absent,
+        }
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Name> {
+        self.namespaces.keys().chain(self.pending.keys())
+    }
+
+    /// The names that are placeholders.
+    pub(crate) fn pending(&self) -> impl ExactSizeIterator<Item = &Name> {
+        self.pending.keys()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.namespaces.len() + self.pending.len()
+    }
+}
+
+#[cfg(test)]
+mod tests;

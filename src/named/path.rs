@@ -1,0 +1,247 @@
+//! Where the watched path leads at the moment, and which inotify watches report when it leads elsewhere.
+//!
+//! The path is resolved one component at a time, as the kernel does. Every directory on the way is watched *before* the
+//! next component is opened in it, so no change can fall between. The way ends at the directory itself, or at its
+//! nearest ancestor where a component is missing. Nothing but watches is kept: an open directory would keep its
+//! filesystem busy. This part does not know what the names in the directory mean.
+
+use std::collections::VecDeque;
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path};
+use std::sync::Arc;
+
+use super::inotify::{Inotify, Notice, ReadFlags, WatchFlags};
+use crate::error::{Doing, Error, Result, is_transient};
+use crate::event::Name;
+use crate::sys::{self, CWD};
+
+/// The narrow mask, of a step: what can take a component away, or make it lead elsewhere. Creation is not among it: a
+/// directory above the watched one may be busy, and its business is not ours.
+const WAY: WatchFlags =
+    WatchFlags::DELETE.union(WatchFlags::MOVE).union(WatchFlags::ATTRIB).union(WatchFlags::MOVE_SELF);
+
+/// The mask of the end: what can happen in the directory itself, or make a missing component appear.
+const END: WatchFlags = WAY.union(WatchFlags::CREATE).union(WatchFlags::DELETE_SELF);
+
+/// Says that the watched object itself was moved, removed or unmounted, or that its watch ended.
+const SELF: ReadFlags =
+    ReadFlags::MOVE_SELF.union(ReadFlags::DELETE_SELF).union(ReadFlags::UNMOUNT).union(ReadFlags::IGNORED);
+
+/// The longest path of a directory whose every name can be reached: with `/`, a name of 255 bytes and a NUL.
+const LONGEST: usize = libc::PATH_MAX as usize - 257;
+
+/// The most symbolic links in one path, as in the kernel.
+const MAX_LINKS: usize = 40;
+
+/// A directory on the way, and the component that follows in it.
+#[derive(Debug)]
+struct Step {
+    watch: i32,
+    /// `None` at the end of the way.
+    next: Option<CString>,
+}
+
+/// What the path was resolved to.
+#[derive(Debug)]
+pub(crate) enum Resolution {
+    /// A directory, opened for reading; `same` if it is the one that was watched before; `narrow_mask` if what is queued
+    /// about it may be from when it was watched as a step only, so that the queue reports that a name went, and not that
+    /// it came again.
+    Directory { opened: OwnedFd, same: bool, narrow_mask: bool },
+    /// Nothing, for this reason.
+    Nowhere(io::Error),
+}
+
+#[derive(Debug)]
+pub(crate) struct WatchedPath {
+    path: CString,
+    steps: Vec<Step>,
+    /// The watch of the directory itself, if the path leads to one.
+    directory: Option<i32>,
+    /// The directory and the mount that it is on, to notice that mounts have changed where the path leads.
+    place: Option<Place>,
+}
+
+/// Device, inode, mount.
+type Place = (u64, u64, Option<u64>);
+
+impl WatchedPath {
+    pub(crate) fn new(path: &Path) -> Result<Self> {
+        let path = CString::new(path.as_os_str().as_bytes())
+            .map_err(|_| Error::invalid("watch", "the path has a NUL byte in it").on(path))?;
+        if path.count_bytes() > LONGEST {
+            return Err(Error::new(libc::ENAMETOOLONG, "watch").on(OsStr::from_bytes(path.to_bytes())));
+        }
+        Ok(Self { path, steps: Vec::new(), directory: None, place: None })
+    }
+
+    pub(crate) fn as_os_str(&self) -> &OsStr {
+        OsStr::from_bytes(self.path.to_bytes())
+    }
+
+    pub(crate) fn shared_path(&self) -> Arc<CStr> {
+        Arc::from(self.path.as_c_str())
+    }
+
+    /// The path of a name in the directory.
+    pub(crate) fn path_of(&self, name: &CStr) -> CString {
+        // neither part contains a NUL
+        CString::from_vec_with_nul([self.path.to_bytes(), b"/", name.to_bytes_with_nul()].concat()).unwrap_or_default()
+    }
+
+    /// Probes whether there is something of this name in the directory, other than a directory.
+    pub(crate) fn has(&self, name: &Name) -> Result<bool> {
+        match sys::stat(CWD, &self.path_of(name.as_c_str()), libc::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(!stat.is_directory),
+            Err(error) if is_transient(&error) => Err(error).doing_on("look at", name),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Whether a notice is about a name in the directory.
+    pub(crate) fn is_name(&self, notice: &Notice<'_>) -> bool {
+        !notice.name.is_empty() && self.directory == Some(notice.watch)
+    }
+
+    /// Whether a notice is about the way to the directory: it may lead elsewhere now. A name can be a part of the way
+    /// too, if it is a symbolic link that leads back to where it is.
+    pub(crate) fn is_way(&self, notice: &Notice<'_>) -> bool {
+        self.steps.iter().filter(|step| step.watch == notice.watch).any(|step| match &step.next {
+            _ if notice.name.is_empty() => notice.mask.intersects(SELF.union(ReadFlags::ATTRIB)),
+            Some(next) => next.as_c_str() == notice.name,
+            None => false,
+        })
+    }
+
+    /// Resolves the path and replaces the watches by those of the way found. An error leaves the watches of before in
+    /// place, and perhaps more; the next call puts that right.
+    pub(crate) fn resolve(&mut self, inotify: &Inotify) -> Result<Resolution> {
+        let mut walk = Walk { inotify, steps: Vec::new() };
+        let resolution = match walk.walk_on(&self.path) {
+            Err(error) if is_transient(&error) => {
+                // what it has watched so far is kept, for the next call to take away what it does not need
+                for step in walk.steps {
+                    if !self.steps.iter().any(|known| known.watch == step.watch && known.next == step.next) {
+                        self.steps.push(step);
+                    }
+                }
+                return Err(error).doing_on("watch the way to", self.as_os_str());
+            }
+            resolution => resolution,
+        };
+        let steps = walk.steps;
+        let narrow_mask = steps.split_last().is_some_and(|(end, way)| {
+            let is_end = |step: &Step| step.watch == end.watch;
+            way.iter().any(is_end) || (self.directory != Some(end.watch) && self.steps.iter().any(is_end))
+        });
+        for old in std::mem::take(&mut self.steps) {
+            if !steps.iter().any(|step| step.watch == old.watch) {
+                inotify.unwatch(old.watch);
+            }
+        }
+        let before = self.directory.take();
+        self.steps = steps;
+        match resolution {
+            Ok(opened) => {
+                self.directory = self.steps.last().map(|step| step.watch);
+                self.place = place(opened.as_fd(), c"");
+                Ok(Resolution::Directory { opened, same: before == self.directory, narrow_mask })
+            }
+            Err(why) => {
+                self.place = None;
+                Ok(Resolution::Nowhere(why))
+            }
+        }
+    }
+
+    /// Whether the path leads where it was last resolved to, as far as mounts are concerned. A path that leads nowhere
+    /// may do so by other ancestors than before, which are to be watched.
+    pub(crate) fn is_unmoved(&self) -> bool {
+        self.place.is_some() && place(CWD, &self.path) == self.place
+    }
+}
+
+fn place(at: BorrowedFd<'_>, path: &CStr) -> Option<Place> {
+    sys::stat(at, path, 0).ok().map(|stat| (stat.dev, stat.ino, stat.mount_id))
+}
+
+/// A resolution in progress.
+struct Walk<'a> {
+    inotify: &'a Inotify,
+    steps: Vec<Step>,
+}
+
+impl Walk<'_> {
+    /// The directory, opened for reading.
+    fn walk_on(&mut self, path: &CStr) -> io::Result<OwnedFd> {
+        let root = || sys::open(CWD, c"/", libc::O_PATH | libc::O_DIRECTORY);
+        let mut components = split(path.to_bytes());
+        let mut links = 0;
+        let mut here = root()?;
+        while let Some(next) = components.pop_front() {
+            let found = self.step(here.as_fd(), &next)?;
+            match sys::link_target(found.as_fd())? {
+                None => here = found,
+                Some(_) if links == MAX_LINKS => return Err(io::Error::from_raw_os_error(libc::ELOOP)),
+                Some(target) => {
+                    links += 1;
+                    if sys::filesystem_of(found.as_fd())? == libc::PROC_SUPER_MAGIC {
+                        // the text of /proc/PID/root and its like is not where they lead
+                        here = sys::open(here.as_fd(), &next, libc::O_PATH | libc::O_DIRECTORY)?;
+                        continue;
+                    }
+                    if target.as_bytes().starts_with(b"/") {
+                        here = root()?;
+                    }
+                    let mut target = split(target.as_bytes());
+                    target.append(&mut components);
+                    components = target;
+                }
+            }
+        }
+        self.watch(here.as_fd(), END, None)?;
+        // "." of a directory can be opened by who may both read and search it
+        sys::open(here.as_fd(), c".", libc::O_RDONLY | libc::O_DIRECTORY)
+    }
+
+    /// Opens `next` in the directory `here`, having watched `here` first.
+    fn step(&mut self, here: BorrowedFd<'_>, next: &CStr) -> io::Result<OwnedFd> {
+        let open = || sys::open(here, next, libc::O_PATH | libc::O_NOFOLLOW);
+        match self.watch(here, WAY, Some(next)) {
+            // who may not read a directory cannot watch it, but can perhaps go through it
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return open().map_err(|_| error),
+            result => result?,
+        }
+        match open() {
+            Err(_) => {
+                // it is missing or in the way; now watch for its coming too, and try again
+                self.steps.pop();
+                self.watch(here, END, Some(next))?;
+                open()
+            }
+            found => found,
+        }
+    }
+
+    fn watch(&mut self, directory: BorrowedFd<'_>, mask: WatchFlags, next: Option<&CStr>) -> io::Result<()> {
+        let watch = self.inotify.watch(directory, mask)?;
+        self.steps.push(Step { watch, next: next.map(CStr::to_owned) });
+        Ok(())
+    }
+}
+
+/// Components without those that lead nowhere else. `..` is one to be walked: it depends on where one is.
+fn split(path: &[u8]) -> VecDeque<CString> {
+    let path = OsString::from_vec(path.to_vec());
+    Path::new(&path)
+        .components()
+        .filter_map(|component| match component {
+            Component::Normal(name) => CString::new(name.as_bytes()).ok(),
+            Component::ParentDir => Some(c"..".to_owned()),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,76 @@
+//! Opening a watcher: which source it gets, and whether a queue stands in front of it.
+//!
+//! This is the only file that knows all sources.
+
+use std::sync::Arc;
+
+use crate::error::{Doing, Result};
+use crate::named::Named;
+use crate::nsid::Nsid;
+use crate::options::Options;
+use crate::outbox::Outbox;
+use crate::queue::Queue;
+use crate::source::Source;
+use crate::sys::Epoll;
+use crate::watcher::Watcher;
+
+impl Watcher {
+    /// Watches the names in a directory, `/run/netns` by default.
+    ///
+    /// # Errors
+    /// `ENOTDIR`: a part of the path is not a directory. `EACCES`: the directory may not be read or searched.
+    /// `ENOENT`: it is missing, with [`Options::parent`] switched off. `ELOOP`, `ENAMETOOLONG`: as in `open(2)`.
+    /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit was reached; the error's text says which to raise.
+    pub fn named(options: &Options) -> Result<Self> {
+        let (epoll, mut out) = front()?;
+        let source = Named::open(options, Arc::clone(&epoll), &mut out)?;
+        finish(Box::new(source), out, epoll, options)
+    }
+
+    /// Watches the ids that the kernel assigns to peers of the network namespace that the calling thread is in.
+    ///
+    /// The watcher goes on about that namespace wherever the thread goes. Only by [`Options::all_nsid`] does it take
+    /// privilege.
+    ///
+    /// ```
+    /// use nswatch::{EventKind, Options, Watcher};
+    ///
+    /// for event in Watcher::nsid(&Options::new())? {
+    ///     match event?.kind() {
+    ///         EventKind::NsidNew { nsid, .. } => println!("a peer is {nsid} here"),
+    ///         EventKind::NsidDel { nsid, .. } => println!("{nsid} is gone"),
+    ///         EventKind::Synced => break, // all that exist have been told
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok::<(), nswatch::Error>(())
+    /// ```
+    ///
+    /// After an [`Overflow`](crate::EventKind::Overflow) an id that was there and is there may by now be
+    /// that of another namespace, which the kernel gives no means to find out.
+    ///
+    /// # Errors
+    /// `EPERM`: `CAP_NET_BROADCAST` is missing, for [`Options::all_nsid`]. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a
+    /// limit was reached. `EAGAIN`: the kernel was interrupted time and again.
+    pub fn nsid(options: &Options) -> Result<Self> {
+        let (epoll, mut out) = front()?;
+        let source = Nsid::open(options, &epoll, &mut out)?;
+        finish(Box::new(source), out, epoll, options)
+    }
+}
+
+/// What a watcher has besides its source.
+fn front() -> Result<(Arc<Epoll>, Outbox)> {
+    Ok((Arc::new(Epoll::new().doing("make an epoll descriptor")?), Outbox::default()))
+}
+
+/// Makes the watcher, and puts a reader thread and a queue in front of it if the options ask for that.
+fn finish(source: Box<dyn Source>, out: Outbox, epoll: Arc<Epoll>, options: &Options) -> Result<Watcher> {
+    let dir = out.dir.clone();
+    let watcher = Watcher::new(source, out, epoll)?;
+    let Some((capacity, policy)) = options.queue else { return Ok(watcher) };
+    let (epoll, mut out) = front()?;
+    out.dir = dir;
+    let queue = Queue::start(watcher, options, capacity, policy, &epoll)?;
+    Watcher::new(Box::new(queue), out, epoll)
+}

@@ -1,0 +1,190 @@
+//! A reader thread with a bounded queue, where the options ask for one.
+//!
+//! The queue is a source that has a whole watcher behind it, in a thread of its own. While there is room, events pass
+//! through as they are. An event without room breaks the queue: from there on the thread passes nothing and only keeps
+//! what the kernel has, until the consumer has come to the break. The consumer then gets how much was dropped, and what
+//! leads from its state to that of the kernel: `Overflow`, the differences, `Synced`. So the grammar holds, and memory
+//! is bounded, whatever the policy.
+
+mod consumer;
+mod reader;
+mod shared;
+
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+
+use crate::error::{Doing, Result};
+use crate::event::EventKind;
+use crate::options::{Options, Policy};
+use crate::outbox::Outbox;
+use crate::source::{Progress, Source};
+use crate::sys::{self, Epoll, Waker};
+use crate::watcher::Watcher;
+use consumer::ConsumerState;
+use reader::Reader;
+use shared::{Shared, State};
+
+#[derive(Debug)]
+pub(crate) struct Queue {
+    shared: Arc<Shared>,
+    policy: Policy,
+    /// What the consumer believes. Kept only if events may be dropped.
+    consumer: ConsumerState,
+    thread: Option<JoinHandle<()>>,
+    /// Where the thread lives: a child of fork(2) has none to wait for, and locks that nobody will open.
+    process: u32,
+}
+
+impl Queue {
+    pub(crate) fn start(
+        watcher: Watcher,
+        options: &Options,
+        capacity: u32,
+        policy: Policy,
+        epoll: &Epoll,
+    ) -> Result<Self> {
+        let shared = Arc::new(Shared {
+            capacity: capacity as usize,
+            state: Mutex::default(),
+            readable: Waker::new().doing("make an event descriptor")?,
+            request: Waker::new().doing("make an event descriptor")?,
+            turn: Condvar::new(),
+            known: AtomicU64::new(0),
+            pending: AtomicU64::new(0),
+        });
+        epoll.add(shared.readable.as_fd()).doing("listen to an event descriptor")?;
+        let reader = Reader {
+            watcher,
+            policy,
+            shared: Arc::clone(&shared),
+            complete: options.replay,
+            replaying: options.replay,
+        };
+        let thread =
+            sys::without_signals(|| std::thread::Builder::new().name("nswatch".into()).spawn(move || reader.run()));
+        Ok(Self {
+            shared,
+            policy,
+            consumer: ConsumerState::default(),
+            thread: Some(thread.doing("start a thread")?),
+            process: std::process::id(),
+        })
+    }
+
+    /// Deals with what comes after the last event in the queue.
+    fn at_the_end(&mut self, state: &mut State, out: &mut Outbox) -> Result<()> {
+        if state.can_recover() {
+            self.recover(state, out);
+            if state.failure.is_some() || state.ended {
+                self.shared.readable.wake().doing("raise an event descriptor")?;
+            }
+            return Ok(());
+        }
+        if state.ended {
+            return Err(state.why_ended());
+        }
+        if let Some(failure) = state.failure.take() {
+            // now that it is known, the thread may try again
+            self.shared.turn.notify_one();
+            return Err(failure);
+        }
+        Ok(())
+    }
+
+    /// Emits what the dropped events did.
+    fn recover(&mut self, state: &mut State, out: &mut Outbox) {
+        let loss = state.broken.take().unwrap_or_default();
+        // not now: an event that the thread learned of before now may still come to the queue
+        out.learned_at(state.learned);
+        if loss.more {
+            out.counters.dropped += loss.counted;
+            out.push(EventKind::Overflow { dropped: 0 }, false);
+        } else {
+            out.push(EventKind::Overflow { dropped: loss.counted }, false);
+        }
+        let mut differences = Vec::new();
+        self.consumer.lead_to(&state.truth, &mut |event| differences.push(event));
+        for event in differences {
+            self.consumer.add(&event);
+            out.push(event, true);
+        }
+        out.push(EventKind::Synced, false);
+    }
+}
+
+impl Source for Queue {
+    fn drain(&mut self, out: &mut Outbox) -> Result<Progress> {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state();
+        if self.policy == Policy::DropOldest && state.broken.is_some() {
+            if !state.can_recover() {
+                // the thread wakes the consumer when what it keeps is complete again
+                shared.readable.clear().doing("read an event descriptor")?;
+                return self.at_the_end(&mut state, out).map(|()| Progress::Done);
+            }
+            let older = std::mem::take(&mut state.queue);
+            let loss = state.broken.get_or_insert_default();
+            older.iter().for_each(|event| loss.add(&event.kind));
+        }
+        let full = state.queue.len() >= shared.capacity;
+        match state.queue.pop_front() {
+            Some(event) => {
+                match self.policy {
+                    Policy::Block if full => shared.turn.notify_one(),
+                    Policy::Block => {}
+                    _ => self.consumer.add(&event.kind),
+                }
+                out.forward(event);
+            }
+            None => {
+                // a storm must not be paid for ever after
+                state.queue.shrink_to(64);
+                // what is queued from here on wakes the consumer again
+                shared.readable.clear().doing("read an event descriptor")?;
+                self.at_the_end(&mut state, out)?;
+            }
+        }
+        Ok(Progress::Done)
+    }
+
+    fn resync(&mut self, _out: &mut Outbox) -> Result<()> {
+        let mut state = self.shared.state();
+        if state.ended {
+            return Err(state.why_ended());
+        }
+        state.resync = true;
+        drop(state);
+        self.shared.request.wake().doing("raise an event descriptor")
+    }
+
+    fn known(&self) -> u64 {
+        self.shared.known.load(Ordering::Relaxed)
+    }
+
+    fn pending(&self) -> u64 {
+        self.shared.pending.load(Ordering::Relaxed)
+    }
+
+    fn queued(&self) -> (u64, u64) {
+        let state = self.shared.state();
+        (state.queue.len() as u64, state.queued_max as u64)
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        if std::process::id() != self.process {
+            std::mem::forget(self.thread.take());
+            return;
+        }
+        self.shared.state().stop = true;
+        self.shared.turn.notify_one();
+        let asked = self.shared.request.wake();
+        if let (Some(thread), Ok(())) = (self.thread.take(), asked) {
+            // if it panicked, the consumer got ENOTRECOVERABLE
+            thread.join().ok();
+        }
+    }
+}

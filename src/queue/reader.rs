@@ -1,0 +1,144 @@
+//! The side of the thread: it reads a watcher, and queues its events.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::shared::{Shared, State};
+use crate::error::{Doing, Error};
+use crate::event::{Event, EventKind};
+use crate::options::Policy;
+use crate::sys;
+use crate::watcher::Watcher;
+
+pub(super) struct Reader {
+    pub(super) watcher: Watcher,
+    pub(super) policy: Policy,
+    pub(super) shared: Arc<Shared>,
+    /// Everything that exists has been reported, or will be: not so without a replay, until a resync reports it.
+    pub(super) complete: bool,
+    /// In the middle of what is replayed: at open, by a resync, or after an overflow.
+    pub(super) replaying: bool,
+}
+
+impl Reader {
+    pub(super) fn run(mut self) {
+        let failure = loop {
+            match self.step() {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => break error,
+            }
+        };
+        self.shared.state().failure = Err::<(), _>(failure).doing("run the reader thread").err();
+    }
+
+    /// Takes one event, request or failure on; `false` when it is time to end.
+    fn step(&mut self) -> std::io::Result<bool> {
+        let resync = {
+            let mut state = self.shared.state();
+            if state.stop {
+                return Ok(false);
+            }
+            std::mem::take(&mut state.resync)
+        };
+        let next = match resync {
+            true => match self.watcher.resync() {
+                Ok(()) => Ok(None),
+                // what is known comes before the failure, which comes again if it still stands
+                Err(_) => self.watcher.next_event(),
+            },
+            false => self.watcher.next_event(),
+        };
+        let stats = self.watcher.stats();
+        self.shared.known.store(stats.known, Ordering::Relaxed);
+        self.shared.pending.store(stats.pending, Ordering::Relaxed);
+        match next {
+            Ok(Some(event)) => {
+                match event.kind {
+                    EventKind::Synced => {
+                        self.replaying = false;
+                        self.complete = true;
+                    }
+                    EventKind::Overflow { .. } => self.replaying = true,
+                    _ => self.replaying |= event.replayed,
+                }
+                self.pass(event, stats.queued == 0 && !self.replaying)
+            }
+            Ok(None) => match sys::poll_readable_either(self.watcher.as_fd(), self.shared.request.as_fd()) {
+                Ok(()) => self.shared.request.clear().map(|_| true),
+                Err(error) => self.report(Err::<(), _>(error).doing("wait for an event").err()),
+            },
+            Err(failure) if failure.is_final() => {
+                self.shared.state().failure = Some(failure);
+                Ok(false)
+            }
+            Err(failure) => self.report(Some(failure)),
+        }
+    }
+
+    /// Waits until the consumer knows what could not be done; `false` when it is time to end.
+    fn report(&self, failure: Option<Error>) -> std::io::Result<bool> {
+        let mut state = self.shared.state();
+        state.failure = failure;
+        self.shared.readable.wake()?;
+        Ok(!self.shared.wait(state, |state| state.failure.is_some()).stop)
+    }
+
+    /// Queues an event; `false` when it is time to end. `settled`: after it the truth is that of the kernel. It wakes the
+    /// consumer under the lock, and the consumer clears the waker under the lock, so that both are one step: the consumer
+    /// never wakes for an event that it has already.
+    fn pass(&mut self, event: Event, settled: bool) -> std::io::Result<bool> {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state();
+        let news = match self.policy {
+            Policy::Block => {
+                state = shared.wait(state, |state| state.queue.len() >= shared.capacity);
+                if state.stop {
+                    return Ok(false);
+                }
+                state.queue.push_back(event);
+                true
+            }
+            _ => self.queue_or_drop(&mut state, event, settled),
+        };
+        state.queued_max = state.queued_max.max(state.queue.len());
+        if news {
+            shared.readable.wake()?;
+        }
+        Ok(true)
+    }
+
+    /// Whether there is something for the consumer now.
+    fn queue_or_drop(&mut self, state: &mut State, event: Event, settled: bool) -> bool {
+        state.truth.add(&event.kind);
+        state.learned = event.time;
+        state.settled = settled;
+        if let Some(loss) = &mut state.broken {
+            loss.add(&event.kind);
+            // the consumer may have come to the break before, and waits
+            return settled;
+        }
+        if state.queue.len() < self.shared.capacity {
+            state.queue.push_back(event);
+            return true;
+        }
+        state.broken.get_or_insert_default().add(&event.kind);
+        if !std::mem::replace(&mut self.complete, true) {
+            // the `Synced` to come is to be true of what was never reported, too
+            state.resync = true;
+            state.settled = false;
+            self.replaying = true;
+        }
+        true
+    }
+}
+
+impl Drop for Reader {
+    /// Runs after a panic too: the consumer must not wait for a thread that is no more.
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        state.ended = true;
+        self.shared.readable.wake().ok();
+    }
+}

@@ -1,0 +1,113 @@
+//! What the reader thread and the consumer share.
+
+use std::collections::VecDeque;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::consumer::ConsumerState;
+use crate::error::Error;
+use crate::event::{Event, EventKind};
+use crate::sys::Waker;
+
+/// What the two sides share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// How many events there is room for.
+    pub(super) capacity: usize,
+    pub(super) state: Mutex<State>,
+    /// Wakes the consumer.
+    pub(super) readable: Waker,
+    /// Wakes the thread for a request.
+    pub(super) request: Waker,
+    /// The consumer has made room, taken note of a failure, or wants no more.
+    pub(super) turn: Condvar,
+    pub(super) known: AtomicU64,
+    pub(super) pending: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) queue: VecDeque<Event>,
+    /// The most that was ever in it.
+    pub(super) queued_max: usize,
+    /// What the consumer is to believe in the end. Kept only if events may be dropped.
+    pub(super) truth: ConsumerState,
+    /// When the thread learned the last of it.
+    pub(super) learned: Duration,
+    /// The truth is that of the kernel, not half of a replay.
+    pub(super) settled: bool,
+    /// What was dropped since the queue broke; `None`: it is whole.
+    pub(super) broken: Option<Loss>,
+    /// What the thread could not do. It waits until the consumer knows.
+    pub(super) failure: Option<Error>,
+    pub(super) resync: bool,
+    pub(super) stop: bool,
+    /// The thread has ended, whatever the reason.
+    pub(super) ended: bool,
+}
+
+/// How many events were lost.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Loss {
+    pub(super) counted: u64,
+    /// And more, nobody knows how many.
+    pub(super) more: bool,
+}
+
+impl Loss {
+    pub(super) fn add(&mut self, event: &EventKind) {
+        match event {
+            EventKind::Overflow { dropped: 0 } => self.more = true,
+            EventKind::Overflow { dropped } => self.counted += dropped,
+            _ => self.counted += 1,
+        }
+    }
+}
+
+impl State {
+    /// The last failure of the thread; none: it panicked.
+    pub(super) fn why_ended(&self) -> Error {
+        let panicked = || Error::new(libc::ENOTRECOVERABLE, "go on without the reader thread");
+        self.failure.clone().unwrap_or_else(panicked).last()
+    }
+
+    pub(super) fn can_recover(&self) -> bool {
+        // of a thread that has ended there is no more to be had
+        self.broken.is_some() && (self.settled || self.ended)
+    }
+}
+
+impl Shared {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        // a panic while it was held left numbers and sets, which are whole at any time
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The thread waits for the consumer as long as this holds, and the consumer wants more.
+    pub(super) fn wait<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        holds: impl Fn(&State) -> bool,
+    ) -> MutexGuard<'a, State> {
+        while !state.stop && holds(&state) {
+            state = self.turn.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_counted_makes_the_sum_unknown() {
+        let mut loss = Loss::default();
+        loss.add(&EventKind::Synced);
+        loss.add(&EventKind::Overflow { dropped: 5 });
+        assert_eq!((loss.counted, loss.more), (6, false));
+        loss.add(&EventKind::Overflow { dropped: 0 });
+        assert_eq!((loss.counted, loss.more), (6, true));
+    }
+}

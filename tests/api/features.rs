@@ -1,0 +1,230 @@
+//! What this kernel must have is told as there and is what watchers use; what is taken away is told as missing.
+
+use std::ffi::CStr;
+
+use crate::support::api::{Api, How, Kind::*, Observer, Rust};
+use crate::support::nsid::anonymous;
+use crate::support::thread::{Restriction, elsewhere};
+use crate::support::*;
+use nswatch::Feature::{self, *};
+use nswatch::capi::feature::{NSW_FEATURE_ALL_NSID, nsw_feature};
+use nswatch::capi::options::NSW_ALL_NSID;
+use nswatch::nsid;
+
+/// What is told, the same by the Rust API and by C: 1, 0 or a negative errno.
+fn told(feature: Feature) -> i32 {
+    let told = feature.is_available().map_or_else(|error| -error.errno(), i32::from);
+    assert_eq!(nsw_feature(feature as u32), told, "{feature}");
+    told
+}
+
+fn all() -> Vec<(Feature, i32)> {
+    Feature::ALL.into_iter().map(|feature| (feature, told(feature))).collect()
+}
+
+/// The version of the kernel that has it first.
+fn since(feature: Feature) -> (u32, u32) {
+    match feature {
+        MountEvents => (6, 15),
+        MountPoll => (4, 18),
+        Cookie | NsHandles => (6, 18),
+        MountId | Statmount => (6, 8),
+        TargetNsid => (5, 0),
+        AllNsid => (4, 2),
+        other => panic!("unknown to the tests: {other}"),
+    }
+}
+
+fn running() -> (u32, u32) {
+    // SAFETY: all zeroes is a valid `utsname`, and uname fills it in; the release is NUL-terminated.
+    let release = unsafe {
+        let mut name: libc::utsname = std::mem::zeroed();
+        assert_eq!(libc::uname(&mut name), 0);
+        CStr::from_ptr(name.release.as_ptr()).to_str().unwrap().to_owned()
+    };
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
+/// The library never asks for the version. This test does: with all privileges, which a sandbox gives, a kernel has
+/// what its version has, and to do without on it is a mistake.
+#[test]
+fn no_fallback_is_taken_on_a_kernel_that_needs_none() {
+    sandbox();
+    for feature in Feature::ALL {
+        if running() >= since(feature) {
+            assert_eq!(told(feature), 1, "{feature}: Linux has had it since {:?}", since(feature));
+        }
+    }
+}
+
+/// What the watcher of a thread with these rights listens to while a name waits for its namespace.
+fn means(rights: &Restriction) -> Vec<String> {
+    make_dir(RUN_NETNS);
+    placeholder("/run/netns/waits");
+    let o = elsewhere(rights, || Observer::<Rust>::open_synced(&How::default()));
+    std::fs::remove_file("/run/netns/waits").unwrap();
+    kernel::listens_to(o.api.fd())
+}
+
+#[test]
+fn mounts_are_noticed_as_told() {
+    sandbox();
+    let no_aio = || Restriction::none().failing(libc::SYS_io_setup, libc::EPERM);
+    let rights = [
+        Restriction::none(),
+        Restriction::without_sys_admin(),
+        no_aio(),
+        no_aio().failing(libc::SYS_fanotify_init, libc::EPERM),
+    ];
+    for rights in rights {
+        let (events, poll) = elsewhere(&rights, || (told(MountEvents), told(MountPoll)));
+        let listens = means(&rights);
+        let shows = |what: &str| listens.iter().filter(|fd| fd.ends_with(what)).count();
+        // one eventfd is the watcher's own
+        let expected = match (events, poll) {
+            (1, _) => (1, 1, 0),
+            (0, 1) => (0, 2, 0),
+            (0, 0) => (0, 1, 1),
+            other => panic!("{other:?}"),
+        };
+        let found = (shows("anon_inode:[fanotify]"), shows("anon_inode:[eventfd]"), shows("/mountinfo"));
+        assert_eq!(found, expected, "{rights:?}: {listens:?}");
+    }
+}
+
+#[test]
+fn namespaces_have_ids_as_told() {
+    sandbox();
+    ip_netns(&["add", "blue"]);
+    let ready = Observer::<Rust>::open(&How::default()).until(Ready, "blue");
+    assert_eq!(told(Cookie) == 1, kernel::has_cookie());
+    assert_eq!(told(Cookie) == 1, ready.cookie != 0);
+}
+
+/// Of a name that is a mount a successor is told on every kernel; of one that leads to a mount it takes an id.
+#[test]
+fn successors_are_told_apart_as_told() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    placeholder("/run/blue");
+    mount_new_netns("/run/blue");
+    symlink("/run/blue", "/run/netns/link");
+    ip_netns(&["add", "blue"]);
+    let mut o = Observer::<Rust>::open_synced(&How::default());
+    for (path, known) in [("/run/netns/blue", true), ("/run/blue", told(Cookie) == 1 || told(MountId) == 1)] {
+        let (_, ino, _) = kernel::netns(path).unwrap();
+        unmount(path);
+        let another = mount_successor(path, ino) != ino;
+        let kinds: Vec<_> = o.resync().iter().map(|event| event.kind).collect();
+        assert_eq!(kinds == [Ready], known || another, "{path}: {kinds:?}");
+    }
+}
+
+#[test]
+fn names_are_opened_or_not_as_told() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    let mut o = Observer::<Rust>::open_synced(&How::default());
+    placeholder("/run/netns/blue");
+    o.expect(&[(Created, "blue")]);
+    mount_new_netns("/run/netns/blue");
+    // where names must be opened, one that may not be opened leads nowhere
+    let rights = Restriction::none().failing(libc::SYS_openat, libc::EACCES);
+    let (expected, found) = elsewhere(&rights, || (told(NsHandles), o.api.wait(Some(DEADLINE / 20))));
+    assert_eq!(found.unwrap().is_some(), expected == 1);
+}
+
+#[test]
+fn peers_are_asked_and_heard_as_told() {
+    sandbox();
+    let peer = anonymous();
+    nsid::assign(&peer, Some(5)).unwrap();
+    let asks = |rights: &Restriction| {
+        elsewhere(rights, || {
+            let translated = nsid::translate(0, 5).map_err(|error| error.errno());
+            assert_ne!(translated, Ok(None));
+            (told(TargetNsid), translated == Err(libc::ENOENT))
+        })
+    };
+    for rights in [Restriction::none(), Restriction::powerless()] {
+        let opens = elsewhere(&rights, || Rust::open(&How::nsid().flags(NSW_ALL_NSID)).is_ok());
+        assert_eq!(elsewhere(&rights, || told(AllNsid) == 1), opens, "{rights:?}");
+    }
+    let (target, answers) = asks(&Restriction::none());
+    assert_eq!(target == 1, answers);
+    let deaf = Restriction::none().failing(libc::SYS_setsockopt, libc::ENOPROTOOPT);
+    assert_eq!(asks(&deaf), (0, false));
+}
+
+/// Each with what takes it away, or makes it impossible to say.
+#[test]
+fn what_is_taken_away_is_told_as_missing() {
+    sandbox();
+    let fails = |call, errno| Restriction::none().failing(call, errno);
+    let by_handle = || fails(libc::SYS_name_to_handle_at, libc::EPERM);
+    let cases = [
+        (MountEvents, Restriction::without_sys_admin(), 0),
+        (MountEvents, fails(libc::SYS_fanotify_init, libc::ENOSYS), 0),
+        (MountEvents, fails(libc::SYS_fanotify_mark, libc::EINVAL), 0),
+        (MountPoll, fails(libc::SYS_io_setup, libc::ENOSYS), 0),
+        (MountPoll, fails(libc::SYS_io_submit, libc::EINVAL), 0),
+        (MountPoll, fails(libc::SYS_io_setup, libc::EAGAIN), -libc::EAGAIN),
+        (MountPoll, fails(libc::SYS_eventfd2, libc::EMFILE), -libc::EMFILE),
+        (NsHandles, by_handle(), 0),
+        (Cookie, by_handle().failing_ioctl(0x8008_b70d, libc::ENOTTY), 0),
+        (Cookie, by_handle().failing(libc::SYS_openat, libc::EMFILE), -libc::EMFILE),
+        (Statmount, fails(457, libc::ENOSYS), 0),
+        (TargetNsid, fails(libc::SYS_socket, libc::ENFILE), -libc::ENFILE),
+        (TargetNsid, fails(libc::SYS_setsockopt, libc::ENOPROTOOPT), 0),
+        (AllNsid, Restriction::powerless(), 0),
+    ];
+    for (feature, rights, expected) in cases {
+        assert_eq!(elsewhere(&rights, || told(feature)), expected, "{feature} {rights:?}");
+    }
+    if told(MountEvents) == 1 {
+        let full = fails(libc::SYS_fanotify_init, libc::EMFILE);
+        assert_eq!(elsewhere(&full, || told(MountEvents)), -libc::EMFILE);
+    }
+}
+
+#[test]
+fn without_proc_nobody_can_say() {
+    sandbox();
+    let before = all();
+    mount("nothing", "/proc", Some("tmpfs"), 0);
+    for (feature, with_proc) in before {
+        let expected = match feature {
+            TargetNsid | AllNsid => with_proc,
+            // older kernels do not come so far
+            MountEvents if with_proc == 0 => 0,
+            _ => -libc::EOPNOTSUPP,
+        };
+        assert_eq!(told(feature), expected, "{feature}");
+    }
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    sandbox();
+    // descriptors that are this thread's alone
+    // SAFETY: no pointers.
+    assert_eq!(unsafe { libc::unshare(libc::CLONE_FILES) }, 0);
+    let fds = kernel::open_fds();
+    let first = all();
+    assert_eq!(kernel::open_fds(), fds);
+    assert_eq!(all(), first);
+}
+
+#[test]
+fn numbers_and_names() {
+    // 7 was a feature that every supported kernel has
+    for (number, feature) in (1..).filter(|number| *number != 7).zip(Feature::ALL) {
+        assert_eq!(feature as u32, number);
+        assert_eq!(feature.to_string(), feature.name());
+    }
+    assert_eq!(Feature::ALL.last().map(|last| *last as u32), Some(NSW_FEATURE_ALL_NSID));
+    for unknown in [0, 7, NSW_FEATURE_ALL_NSID + 1, u32::MAX] {
+        assert_eq!(nsw_feature(unknown), -libc::EINVAL);
+    }
+}

@@ -1,0 +1,15 @@
+//! What holds for every source: the ways to take events, features, limits, and what the fuzzers have found.
+
+#![allow(missing_docs, unreachable_pub)]
+
+mod channel;
+mod corpus;
+mod features;
+mod iteration;
+mod queue;
+#[path = "../docs/readme.rs"]
+mod readme;
+mod resources;
+mod stream;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,397 @@
+//! Descriptors, threads, and the limits of both. What is counted or limited here belongs to a whole process, so each
+//! test is run by a process of its own: the ignored ones are what those run.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::api::{Api, C, How, Kind::*, Observer, Rust, readable};
+use crate::support::thread::{Restriction, elsewhere};
+use crate::support::*;
+use nswatch::capi::options::{NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST};
+
+/// Runs an ignored test of this file in a process of its own, by way of another command if it is to be prepared.
+fn alone(test: &str, by: &[&str]) {
+    let this = std::env::current_exe().unwrap();
+    let test = &format!("resources::{test}");
+    let mut words: Vec<_> = by.iter().map(std::ffi::OsString::from).collect();
+    words.push(this.into());
+    words.extend(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"].map(Into::into));
+    let output = Command::new(&words[0]).args(&words[1..]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    eprintln!("{text}");
+    assert!(output.status.success() && text.contains("1 passed"), "{test}: {}", output.status);
+}
+
+/// Some 20 ms each, in which the kernel waits for all its processors to forget an inotify instance: side by side.
+#[test]
+fn a_thousand_watchers_leave_nothing_behind() {
+    std::thread::scope(|scope| {
+        for test in ["alone_rust_by_fanotify", "alone_rust_by_aio", "alone_c_by_fanotify", "alone_c_by_aio"] {
+            scope.spawn(|| alone(test, &[]));
+        }
+    });
+}
+
+#[test]
+fn failures_at_open_leave_nothing_behind() {
+    alone("alone_failures_at_open", &[]);
+}
+
+#[test]
+fn files_run_out() {
+    alone("alone_files_run_out", &[]);
+}
+
+#[test]
+fn a_queue_lacks_its_thread_and_its_thread_lacks_files() {
+    alone("alone_queues", &[]);
+}
+
+#[test]
+fn inotify_instances_run_out() {
+    let limit = "echo 4 > /proc/sys/user/max_inotify_instances && exec \"$@\"";
+    let userns = ["unshare", "--user", "--map-root-user", "--mount", "--net"];
+    if !Command::new(userns[0]).args(&userns[1..]).arg("true").status().unwrap().success() {
+        return skipped("a limit of inotify instances of one's own takes a user namespace");
+    }
+    alone("alone_inotify_instances_run_out", &[&userns[..], &["sh", "-c", limit, "sh"]].concat());
+}
+
+#[test]
+fn links_to_one_mount_leave_nothing_behind() {
+    alone("alone_links", &[]);
+}
+
+/// Descriptors, threads, and AIO contexts, of which a process sees the rings.
+fn resources() -> (usize, usize, usize) {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    (kernel::open_fds(), kernel::threads(), maps.matches("/[aio]").count())
+}
+
+/// A directory with a namespace and a name that waits, so that each watcher listens to mounts too.
+fn names() {
+    let before = resources();
+    sandbox();
+    make_dir(RUN_NETNS);
+    placeholder("/run/netns/half");
+    placeholder("/run/netns/blue");
+    mount_new_netns("/run/netns/blue");
+    expect_resources(before, "after a thread of the test");
+}
+
+/// Asserts that all is as it was. A thread that was joined may still be about to leave the kernel.
+fn expect_resources(before: (usize, usize, usize), when: &str) {
+    let end = std::time::Instant::now() + DEADLINE;
+    while resources() != before {
+        assert!(std::time::Instant::now() < end, "{when}: {:?}, not {before:?}", resources());
+        std::thread::yield_now();
+    }
+}
+
+fn open_and_close<A: Api>(restriction: Restriction) {
+    names();
+    let before = resources();
+    elsewhere(&restriction, || {
+        let inside = resources();
+        for n in 0..250 {
+            let how = if n % 10 == 9 { How::dir("/run/a/b/missing") } else { How::default() };
+            let mut o = Observer::<A>::open(&how);
+            // closed with and without events left
+            if n % 2 == 0 {
+                o.until(Synced, "");
+                o.expect_nothing();
+            }
+            // while it lives: no thread, and few descriptors
+            let (fds, threads, rings) = resources();
+            assert_eq!(threads, inside.1);
+            assert!(rings <= 1);
+            assert!(fds <= inside.0 + 6, "{} descriptors", fds - inside.0);
+        }
+        assert_eq!(resources(), inside);
+    });
+    expect_resources(before, "after all watchers");
+}
+
+#[test]
+#[ignore = "run by a_thousand_watchers_leave_nothing_behind"]
+fn alone_rust_by_fanotify() {
+    open_and_close::<Rust>(Restriction::none());
+}
+
+#[test]
+#[ignore = "run by a_thousand_watchers_leave_nothing_behind"]
+fn alone_rust_by_aio() {
+    open_and_close::<Rust>(Restriction::without_sys_admin());
+}
+
+#[test]
+#[ignore = "run by a_thousand_watchers_leave_nothing_behind"]
+fn alone_c_by_fanotify() {
+    open_and_close::<C>(Restriction::none());
+}
+
+#[test]
+#[ignore = "run by a_thousand_watchers_leave_nothing_behind"]
+fn alone_c_by_aio() {
+    open_and_close::<C>(Restriction::without_sys_admin());
+}
+
+#[test]
+fn channels_leave_nothing_behind() {
+    alone("alone_channels", &[]);
+}
+
+#[test]
+#[ignore = "run by channels_leave_nothing_behind"]
+fn alone_channels() {
+    use nswatch::{Options, Policy, Watcher};
+    names();
+    let before = resources();
+    for options in [Options::new(), Options::new().queue(2, Policy::DropOldest).unwrap()] {
+        for n in 0..50 {
+            let channel = Watcher::named(&options).unwrap().into_channel().unwrap();
+            // dropped in whatever it is doing, and while it waits
+            for _ in 0..n % 7 {
+                channel.receiver().recv_timeout(Duration::from_millis(10)).ok();
+            }
+            drop(channel);
+            assert_eq!(resources(), before);
+        }
+    }
+}
+
+/// With mount events it is kept which names were on a mount: for ever new names to one that stays, not all of them.
+#[test]
+#[ignore = "run by links_to_one_mount_leave_nothing_behind"]
+fn alone_links() {
+    use nswatch::{EventKind, Options, Watcher};
+    sandbox();
+    make_dir(RUN_NETNS);
+    placeholder("/run/stays");
+    mount_new_netns("/run/stays");
+    let mut watcher = Watcher::named(&Options::new().mount_events(true)).unwrap();
+    let mut come_and_go = |names: std::ops::Range<u32>| {
+        for n in names {
+            let link = format!("/run/netns/link-{n}");
+            symlink("/run/stays", &link);
+            let mut until = |wanted: fn(&EventKind) -> bool| {
+                while !wanted(watcher.wait(Some(DEADLINE)).unwrap().expect("an event").kind()) {}
+            };
+            until(|kind| matches!(kind, EventKind::Ready(..)));
+            std::fs::remove_file(&link).unwrap();
+            until(|kind| matches!(kind, EventKind::Deleted(..)));
+        }
+        // SAFETY: no pointers.
+        unsafe { libc::mallinfo2() }.uordblks
+    };
+    let before = come_and_go(0..500);
+    let after = come_and_go(500..4500);
+    assert!(after < before + 32 * 1024, "{} bytes more", after - before);
+}
+
+#[test]
+#[cfg(feature = "tokio")]
+fn streams_leave_nothing_behind() {
+    alone("alone_streams", &[]);
+}
+
+#[test]
+#[cfg(feature = "tokio")]
+#[ignore = "run by streams_leave_nothing_behind"]
+fn alone_streams() {
+    use nswatch::{Options, Watcher};
+    names();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let before = resources();
+        for n in 0..100 {
+            let mut stream = Watcher::named(&Options::new()).unwrap().into_stream().unwrap();
+            assert_eq!(resources().1, before.1, "a thread");
+            for _ in 0..n % 7 {
+                // after the fifth there is none
+                tokio::select! {
+                    biased;
+                    event = stream.next() => drop(event.unwrap().unwrap()),
+                    () = tokio::task::yield_now() => {}
+                }
+            }
+            if n % 2 == 0 {
+                drop(stream)
+            } else {
+                drop(stream.into_inner())
+            }
+            assert_eq!(resources(), before);
+        }
+    });
+}
+
+#[test]
+#[ignore = "run by failures_at_open_leave_nothing_behind"]
+fn alone_failures_at_open() {
+    names();
+    let before = resources();
+    let calls = [
+        libc::SYS_inotify_init1,
+        libc::SYS_epoll_create1,
+        libc::SYS_eventfd2,
+        libc::SYS_epoll_ctl,
+        libc::SYS_inotify_add_watch,
+        libc::SYS_openat,
+        libc::SYS_getdents64,
+    ];
+    for call in calls {
+        elsewhere(&Restriction::none().failing(call, libc::ENOMEM), || {
+            for _ in 0..5 {
+                assert_eq!(Rust::open(&How::default()).err(), Some(libc::ENOMEM), "{call}");
+                assert_eq!(C::open(&How::default()).err(), Some(libc::ENOMEM), "{call}");
+            }
+        });
+        expect_resources(before, &format!("after {call} had failed"));
+    }
+}
+
+#[test]
+#[ignore = "run by a_queue_lacks_its_thread_and_its_thread_lacks_files"]
+fn alone_queues() {
+    sandbox();
+    for policy in [NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST] {
+        make_dir(RUN_NETNS);
+        placeholder("/run/netns/old");
+        let how = How { queue: Some((1, policy)), ..How::default() };
+        let before = resources();
+        let no_thread =
+            Restriction::none().failing(libc::SYS_clone3, libc::EAGAIN).failing(libc::SYS_clone, libc::EAGAIN);
+        assert_eq!(elsewhere(&no_thread, || Rust::open(&how).err()), Some(libc::EAGAIN));
+        assert_eq!(elsewhere(&no_thread, || C::open(&how).err()), Some(libc::EAGAIN));
+        assert_eq!(resources(), before, "after there was no thread to be had");
+
+        let mut o = Observer::<Rust>::open_synced(&how);
+        make_dir("/run/new");
+        placeholder("/run/new/half");
+        let most = limit_files(no_more_files());
+        exchange("/run/new", RUN_NETNS);
+        for _ in 0..3 {
+            // each time that it is told the thread tries again
+            while let Ok(event) = o.try_now().inspect_err(|errno| assert_eq!(*errno, libc::EMFILE)) {
+                assert!(event.is_some() || readable(o.api.fd(), DEADLINE), "the failure is not told");
+            }
+        }
+        limit_files(most);
+        while o.checker.believed() != kernel::names(RUN_NETNS) || o.checker.open_overflows > 0 {
+            // once more it may have failed before
+            if o.try_now().unwrap_or_else(|errno| (errno != libc::EMFILE).then(|| panic!("{errno}"))).is_none() {
+                assert!(readable(o.api.fd(), DEADLINE), "believed: {:?}", o.checker.believed());
+            }
+        }
+        drop(o);
+        assert_eq!(resources(), before);
+        std::fs::remove_dir_all(RUN_NETNS).unwrap();
+        std::fs::remove_dir_all("/run/new").unwrap();
+    }
+}
+
+/// Sets how many descriptors this process may have; how many it might before.
+fn limit_files(limit: libc::rlim_t) -> libc::rlim_t {
+    let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure is ours and lives until the calls return.
+    unsafe {
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limits), 0);
+        let before = limits.rlim_cur;
+        limits.rlim_cur = limit;
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limits), 0);
+        before
+    }
+}
+
+/// The lowest number that a new descriptor would have: as a limit, it lets there be none.
+fn no_more_files() -> libc::rlim_t {
+    use std::os::fd::AsRawFd;
+    let next = std::fs::File::open("/dev/null").unwrap();
+    next.as_raw_fd() as libc::rlim_t
+}
+
+#[test]
+#[ignore = "run by files_run_out"]
+fn alone_files_run_out() {
+    fn run_out<A: Api>() {
+        names();
+        // at open, at each step of it
+        let fds = kernel::open_fds();
+        let mut opened = false;
+        for more in 0..20 {
+            let usual = limit_files(no_more_files() + more);
+            let result = A::open(&How::default());
+            limit_files(usual);
+            match result {
+                Ok(watcher) => {
+                    drop(watcher);
+                    opened = true;
+                }
+                Err(errno) => assert_eq!((errno, opened), (libc::EMFILE, false), "with {more} descriptors"),
+            }
+            assert_eq!(kernel::open_fds(), fds);
+        }
+        assert!(opened);
+        // while running
+        std::fs::remove_file("/run/netns/half").unwrap();
+        let mut o = Observer::<A>::open_synced(&How::default());
+        for more in 0..8 {
+            o.expect_truth(RUN_NETNS);
+            let usual = limit_files(no_more_files() + more);
+            placeholder_without_files("/run/netns/half");
+            std::fs::rename("/run/netns", "/run/away").unwrap();
+            std::fs::rename("/run/away", "/run/netns").unwrap();
+            let mut failed = false;
+            for _ in 0..50 {
+                match o.try_now() {
+                    Ok(_) => {}
+                    Err(errno) => {
+                        assert_eq!(errno, libc::EMFILE);
+                        assert!(readable(o.api.fd(), DEADLINE));
+                        failed = true;
+                    }
+                }
+            }
+            assert!(failed || more > 0, "it needs no descriptor at all?");
+            limit_files(usual);
+            o.drain();
+            o.expect_nothing();
+            o.expect_truth(RUN_NETNS);
+            mount_new_netns("/run/netns/half");
+            o.expect(&[(Ready, "half")]);
+            unmount("/run/netns/half");
+            std::fs::remove_file("/run/netns/half").unwrap();
+            o.expect(&[(Deleted, "half")]);
+        }
+    }
+    run_out::<Rust>();
+    run_out::<C>();
+}
+
+/// Makes a file where none can be opened.
+fn placeholder_without_files(path: &str) {
+    let path = std::ffi::CString::new(path).unwrap();
+    // SAFETY: the string is NUL-terminated and outlives the call.
+    assert_eq!(unsafe { libc::mknod(path.as_ptr(), libc::S_IFREG, 0) }, 0);
+}
+
+#[test]
+#[ignore = "run by inotify_instances_run_out"]
+fn alone_inotify_instances_run_out() {
+    fn run_out<A: Api>() {
+        let mut open = Vec::new();
+        let errno = loop {
+            match A::open(&How::default()) {
+                Ok(watcher) => open.push(watcher),
+                Err(errno) => break errno,
+            }
+            assert!(open.len() <= 4, "the limit is not one");
+        };
+        assert_eq!((errno, open.len()), (libc::EMFILE, 4));
+        open.pop();
+        A::open(&How::default()).map(drop).unwrap();
+    }
+    names();
+    run_out::<Rust>();
+    run_out::<C>();
+}

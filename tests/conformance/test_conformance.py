@@ -1,0 +1,378 @@
+"""Plays the scenarios of tests/conformance against the drivers of all languages. Started by ci/run, in a sandbox.
+
+tests/conformance/README.md says what a scenario is and what a driver does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import difflib
+import errno
+import fcntl
+import itertools
+import multiprocessing
+import os
+import re
+import string
+import struct
+import subprocess
+import sys
+import time
+import unittest
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from programs import BUILD, DEADLINE, ROOT, Program
+
+CONFORMANCE = ROOT / "tests/conformance"
+DRIVERS = {
+    "c": [f"{BUILD}/driver"],
+    "python": [sys.executable, str(CONFORMANCE / "driver.py")],
+    "go": [f"{BUILD}/driver-go"],
+    "rust": [f"{BUILD}/rust/conformance"],
+}
+LANGUAGES = os.environ.get("NSWATCH_DRIVERS", " ".join(DRIVERS)).split()
+WITHOUT_CAPABILITIES = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"]
+EXISTING = " (existing)"
+
+CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
+NS_GET_NSTYPE, NS_GET_ID = 0xB703, 0x8008B70D
+
+Identity = tuple[int, int, int]
+
+
+@dataclass
+class Block:
+    """A step, a command or something for the player, and what is expected after it."""
+
+    action: str
+    expected: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Scenario:
+    title: str
+    blocks: list[Block] = field(default_factory=list)
+
+
+def scenarios() -> list[Scenario]:
+    found: list[Scenario] = []
+    for path in sorted(CONFORMANCE.glob("*.txt")):
+        for line in filter(None, path.read_text().splitlines()):
+            if line.startswith("# "):
+                found.append(Scenario(line[2:]))
+            elif line[0] in "$>!":
+                found[-1].blocks.append(Block(line))
+            else:
+                found[-1].blocks[-1].expected.append(line)
+    return found
+
+
+def tidy(lines: list[str]) -> list[str]:
+    """With the names that are replayed together in an order of their own."""
+    result: list[str] = []
+    for replayed, run in itertools.groupby(lines, key=lambda line: line.endswith(EXISTING)):
+        told = list(run)
+        result += sorted(told, key=lambda line: line.split()[1]) if replayed else told
+    return result
+
+
+class Stage:
+    """A sandbox for one play, as `tests/sandbox` is for a whole suite."""
+
+    def __enter__(self) -> None:
+        self.libc = ctypes.CDLL(None, use_errno=True)
+        self.home = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("mnt", "net")]
+        self.directory = os.getcwd()
+        self.call(self.libc.unshare, CLONE_NEWNS | CLONE_NEWNET)
+        for command in ("mount --make-rprivate /", "mount -t tmpfs nswatch-play /run", "ip link set lo up"):
+            subprocess.run(command.split(), check=True)
+
+    def __exit__(self, *_: object) -> None:
+        for namespace in self.home:
+            self.call(self.libc.setns, namespace, 0)
+            os.close(namespace)
+        os.chdir(self.directory)
+
+    def call(self, function: object, *arguments: int) -> None:
+        if function(*arguments):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def identity(path: bytes) -> tuple[Identity, int] | None:
+    """Which network namespace a path leads to, asked of the kernel directly; and when its inode was made."""
+    try:
+        if os.stat(path).st_dev != os.stat("/proc/self/ns/net").st_dev:
+            return None
+    except FileNotFoundError:
+        return None
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        if fcntl.ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET:
+            return None
+        try:
+            (number,) = struct.unpack("Q", fcntl.ioctl(fd, NS_GET_ID, bytes(8)))
+        except OSError:  # before Linux 6.18
+            number = 0
+        status = os.fstat(fd)
+        return (status.st_dev, status.st_ino, number), status.st_ctime_ns
+    finally:
+        os.close(fd)
+
+
+class Truth:
+    """The names in a directory, and a letter for each network namespace that one was seen to refer to."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Identity, int]] = []
+
+    def letter(self, told: Identity) -> str:
+        """Of the one that was seen last, where the kernel has nothing but recycled numbers."""
+        for index, (known, _) in reversed(list(enumerate(self.seen))):
+            if known == told:
+                return string.ascii_uppercase[index]
+        return f"{told}, which was never seen"
+
+    def look(self, directory: str) -> dict[str, str | None]:
+        names: dict[str, str | None] = {}
+        for entry in sorted(os.scandir(os.fsencode(directory)), key=lambda entry: entry.name):
+            if entry.is_dir(follow_symlinks=False):
+                continue
+            found = identity(entry.path)
+            if found and found not in self.seen:
+                self.seen.append(found)
+            names[readable(entry.name)] = self.letter(found[0]) if found else None
+        return names
+
+
+def readable(name: bytes) -> str:
+    return name.decode(errors="backslashreplace")
+
+
+class Believer:
+    """Adds up what is told, by the grammar."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str | None] = {}
+        self.ids: set[str] = set()
+        self.time = 0
+
+    def hear(self, kind: str, subject: str, letter: str, time_ns: int) -> None:
+        require(self.time <= time_ns <= time.monotonic_ns(), f"{kind} {subject}: its time is wrong: {time_ns}")
+        self.time = time_ns
+        if kind == "created":
+            require(subject not in self.names, f"{subject} is created twice")
+            self.names[subject] = None
+        elif kind == "ready":
+            require(self.names.get(subject, letter) != letter, f"{subject} is not there, or is {letter} already")
+            self.names[subject] = letter
+        elif kind == "detached":
+            require(self.names.get(subject) is not None, f"{subject} is detached from nothing")
+            self.names[subject] = None
+        elif kind == "deleted":
+            require(subject in self.names, f"{subject} is deleted and was not there")
+            del self.names[subject]
+        elif kind == "dir_deleted":
+            require(not self.names, f"the directory is gone and {self.names} are not")
+        elif kind == "nsid_new":
+            require(subject not in self.ids, f"id {subject} is new twice")
+            self.ids.add(subject)
+        elif kind == "nsid_del":
+            require(subject in self.ids, f"id {subject} is gone and was not there")
+            self.ids.remove(subject)
+
+
+def require(truth: bool, otherwise: str) -> None:
+    if not truth:
+        raise AssertionError(otherwise)
+
+
+class Play:
+    """One scenario with one driver. The log is the scenario as it went."""
+
+    def __init__(self, driver: list[str]) -> None:
+        self.command = driver
+        self.driver: Program | None = None
+        self.truth = Truth()
+        self.believer = Believer()
+        self.directory = "/run/netns"
+        self.opened = False
+        self.watching = ""  # the source, while there may be events
+        self.log: list[str] = []
+
+    def play(self, scenario: Scenario) -> list[str]:
+        with Stage():
+            try:
+                for block in scenario.blocks:
+                    self.log.append(block.action)
+                    told = list(self.perform(block))
+                    self.log += tidy(told)
+                    if tidy(told) != tidy(block.expected):
+                        return [*self.log, "… and here it was stopped"]
+                self.finish()
+                return self.log
+            except AssertionError as failure:
+                return [*self.log, f"{failure}"]
+            finally:
+                self.kill()
+
+    def perform(self, block: Block) -> Iterator[str]:
+        sign, words = block.action[0], block.action[2:]
+        if sign == "$":
+            shell = ["sh", "-euc", f". {CONFORMANCE}/steps.sh; {words}"]
+            subprocess.run(shell, check=True, timeout=DEADLINE, stdin=subprocess.DEVNULL)
+            if os.path.isdir(self.directory):
+                self.truth.look(self.directory)
+        elif sign == ">":
+            yield from self.answered(words)
+        elif words == "unprivileged":
+            self.command = [*WITHOUT_CAPABILITIES, *self.command]
+        elif words == "recovers":
+            self.until("overflow")
+            told = self.until("synced")
+            # which ones depends on how much there was room for, if the scenario does not say
+            yield from told if block.expected else []
+            return
+        else:
+            self.until_known(words.split()[1])
+        answers = sum(line.startswith("= ") for line in block.expected)
+        for _ in range(len(block.expected) - answers):
+            yield self.event(self.ask("wait"))
+
+    def answered(self, command: str) -> Iterator[str]:
+        """What is answered to a command, if it is worth a line."""
+        word, *options = command.split()
+        if word == "open":
+            self.directory = next((each[4:] for each in options if each.startswith("dir=")), self.directory)
+        answer = self.ask(re.sub(r"@(/run/\w+)", lambda match: Path(match[1]).read_text().strip(), command))
+        kind, *values = answer.split()
+        if kind == "error":
+            yield f"= {errno.errorcode[int(values[0])]}"
+        elif kind == "netns":
+            dev, ino = map(int, values)
+            ids = [known[2] for known, _ in self.truth.seen if known[:2] == (dev, ino)]
+            yield f"= {self.truth.letter((dev, ino, ids[-1] if ids else 0))}"
+        elif kind != "ok":
+            yield "= " + (" ".join(values) if values not in ([], ["-1"]) else "none")
+        elif word == "open":
+            self.opened, self.watching = True, options[0]
+        if word == "wait":
+            self.watching = ""  # a scenario has this command only where the watch is over
+
+    def event(self, answer: str) -> str:
+        """The line that the driver tells as it stands in a scenario."""
+        word, *values = answer.split()
+        if word != "event":
+            return answer
+        kind, replayed, raw, *more = values
+        dev, ino, cookie, nsid, origin, portid, dropped, time_ns = map(int, more)
+        subject, letter = "" if raw == "-" else readable(bytes.fromhex(raw)), ""
+        if kind in ("nsid_new", "nsid_del"):
+            subject = f"{nsid}" if origin == -1 else f"{nsid} in {origin}"
+            nsid = origin = -1
+        text = f"{kind} {subject}".strip()
+        if kind == "ready":
+            letter = self.truth.letter((dev, ino, cookie))
+            text += f" {letter}"
+            dev = ino = cookie = 0
+        if kind == "nsid_new" and portid:
+            text += " asked"
+            portid = 0
+        if kind == "overflow" and dropped:
+            text += f" {dropped}"
+            dropped = 0
+        nothing = (dev, ino, cookie, nsid, origin, portid, dropped) == (0, 0, 0, -1, -1, 0, 0)
+        require(nothing, f"{answer}: it has what a {kind} does not have")
+        self.believer.hear(kind, subject, letter, time_ns)
+        return text + (EXISTING if replayed == "1" else "")
+
+    def until(self, kind: str) -> list[str]:
+        told = [self.event(self.ask(f"until {kind}"))]
+        while told[-1].split()[0] != kind:
+            require(told[-1] != "nothing", f"no {kind} is told, the last that came is {told[-2:]}")
+            told.append(self.event(self.driver.line()))
+        return told
+
+    def until_known(self, number: str) -> None:
+        """The reader thread works though nobody asks for events; what it has done shows in nothing but a counter."""
+        end = time.monotonic() + DEADLINE
+        while self.ask("stat known") != f"stat {number}" or not self.is_asleep():
+            require(time.monotonic() < end, f"the thread does not know {number} names in time")
+
+    def is_asleep(self) -> bool:
+        tasks = Path(f"/proc/{self.driver.process.pid}/task").iterdir()
+        threads = ((task / "stat").read_text() for task in tasks if (task / "comm").read_text() == "nswatch\n")
+        return all(stat.rpartition(") ")[2].startswith("S") for stat in threads)
+
+    def finish(self) -> None:
+        """In the end there is no more to be told, and what was told is what the kernel has."""
+        if self.watching:
+            require(self.ask("resync") == "ok", "it cannot resync")
+            told = self.event(self.ask("wait"))
+            require(told == "synced", f"it had more to tell, or a resync had: {told}")
+        if self.watching == "named":
+            names = self.truth.look(self.directory) if os.path.isdir(self.directory) else {}
+            require(names == self.believer.names, f"{self.believer.names} is believed, {names} is true")
+        if self.watching == "nsid":
+            listed = subprocess.run(["ip", "netns", "list-id"], check=True, capture_output=True, text=True).stdout
+            ids = set(re.findall(r"^nsid (\d+)", listed, flags=re.MULTILINE))
+            believed = {each for each in self.believer.ids if " in " not in each}
+            require(ids == believed, f"{believed} are believed, {ids} are true")
+        if self.opened:
+            require(self.ask("close") == "ok", "it cannot close")
+        ended = self.driver.end()
+        require(ended == (0, ""), f"it ended with {ended}")
+
+    def ask(self, command: str) -> str:
+        if self.driver is None:
+            self.driver = Program(*self.command)
+        self.driver.write(command)
+        return self.driver.line()
+
+    def kill(self) -> None:
+        if self.driver is not None:
+            self.driver.kill()
+        for file in Path("/run").glob("pid*"):
+            subprocess.run(["kill", file.read_text().strip()], check=False, stderr=subprocess.DEVNULL)
+
+
+def play(language: str, scenario: Scenario) -> list[str]:
+    return Play(DRIVERS[language]).play(scenario)
+
+
+class Conformance(unittest.TestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        # a play takes its process to a sandbox and back; most of its time it waits for the kernel
+        cls.processes = multiprocessing.get_context("fork").Pool(len(LANGUAGES))
+        cls.addClassCleanup(cls.processes.terminate)
+
+    def check(self, scenario: Scenario) -> None:
+        written = [line for block in scenario.blocks for line in (block.action, *tidy(block.expected))]
+        plays = self.processes.starmap(play, ((language, scenario) for language in LANGUAGES))
+        logs = {"the scenario": written, **dict(zip(LANGUAGES, plays, strict=True))}
+        for (one, this), (other, that) in itertools.combinations(logs.items(), 2):
+            if this != that:
+                self.fail(f"{other} differs:\n" + "\n".join(difflib.unified_diff(this, that, one, other, lineterm="")))
+
+
+def add(scenario: Scenario) -> None:
+    def test(self: Conformance) -> None:
+        self.check(scenario)
+
+    name = "test_" + re.sub(r"\W+", "_", scenario.title)
+    require(not hasattr(Conformance, name), f"two scenarios are called {scenario.title!r}")
+    setattr(Conformance, name, test)
+
+
+for each in scenarios():
+    add(each)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,199 @@
+"""Makes docs/tour.md anew, after `make test`, which builds and stages what it shows:
+
+    tests/sandbox python3 tests/docs/tour.py > docs/tour.md
+
+All that stands in the page's terminals was run; the sentences between them stand here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from programs import BUILD, ENVIRONMENT, ROOT, TARGET, Program
+
+ELSEWHERE = " " * 40 + "# "
+ENVIRONMENT["PATH"] = f"{TARGET}/stage/bin:{ENVIRONMENT['PATH']}"
+SLOW = """\
+import subprocess, sys, time
+import nswatch
+
+with nswatch.Watcher(queue=3, queue_policy=sys.argv[1]) as watcher:
+    next(event for event in watcher if event.type is nswatch.EventType.SYNCED)
+    for n in range(9):
+        subprocess.run(["ip", "netns", "add", f"n{n}"], check=True)
+    time.sleep(1)  # has other things to do
+    for event in watcher:
+        print(event.type.name, event.name or "", event.dropped or "", "(replayed)" if event.replayed else "")
+        if event.type is nswatch.EventType.SYNCED:
+            break
+"""
+
+
+def say(text: str) -> None:
+    print(text.strip() + "\n")
+
+
+class Terminal:
+    """What stands between two lines of backticks."""
+
+    def __enter__(self) -> Terminal:
+        print("```")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        print("```\n", flush=True)
+
+    def run(self, command: str, shown: str | None = None) -> None:
+        print(f"$ {shown or command}", flush=True)
+        done = subprocess.run(
+            ["bash", "-c", command], check=False, env=ENVIRONMENT, capture_output=True, text=True, cwd=ROOT
+        )
+        print(re.sub(r" +\n", "\n", done.stdout + done.stderr), end="")
+
+    def watch(self, command: list[str], shown: str, *steps: tuple[str, str]) -> None:
+        """A program that goes on; and for each step what is done elsewhere, and the line that comes of it."""
+        print(f"$ {shown}")
+        program = Program(*command)
+        try:
+            for act, last in [("", "synced"), *steps]:
+                if act:
+                    print(ELSEWHERE + act, flush=True)
+                    subprocess.run(["bash", "-c", act], env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
+                while last:
+                    line = program.line()
+                    print(line)
+                    if last in line:
+                        break
+        finally:
+            program.kill()
+
+
+def command(*words: str) -> list[str]:
+    return [f"{TARGET}/stage/bin/nswatch", *words]
+
+
+def names() -> None:
+    say("## Names come, become usable, and go")
+    subprocess.run(["ip", "netns", "add", "old"], check=True)
+    with Terminal() as terminal:
+        terminal.watch(
+            command("watch", "--mount-events"),
+            "nswatch watch --mount-events",
+            ("ip netns add blue", "ready        blue"),
+            ("ip netns del blue", "deleted      blue"),
+            ("touch /run/netns/green", "created      green"),
+            ("mount --bind /proc/self/ns/net /run/netns/green", "ready        green"),
+            ("mount --bind /run/netns/old /run/netns/green", "ready        green"),
+            ("umount /run/netns/green", "ready        green"),
+            ("umount /run/netns/green", "detached     green"),
+            ("rm /run/netns/green", "deleted      green"),
+        )
+    say(
+        "`created` is a file; `ready` is a namespace that can be opened, and which; a second `ready`: another one has\n"
+        "taken its place; `detached`: the name is there, the namespace is not. The same for programs:"
+    )
+    with Terminal() as terminal:
+        terminal.watch(
+            command("watch", "--json"),
+            "nswatch watch --json",
+            ("ip netns add red", '"ready","name":"red"'),
+            ("ip netns del red", '"deleted","name":"red"'),
+        )
+        terminal.run("nswatch list")
+
+
+def features() -> None:
+    say("## What this kernel has, and what is left without privilege")
+    with Terminal() as terminal:
+        terminal.run("nswatch features")
+        terminal.run(
+            "setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin nswatch features | head -n 3",
+        )
+
+
+def overflow() -> None:
+    say(
+        "## More than there is room for\n\n"
+        "A queue for three events, and a reader that comes back when nine namespaces have been made. What was dropped\n"
+        "is counted and made good; at `SYNCED` both know all nine."
+    )
+    with open("/run/slow.py", "w") as file:
+        file.write(SLOW)
+    for policy in ("drop-newest", "drop-oldest"):
+        with Terminal() as terminal:
+            if policy == "drop-newest":
+                terminal.run("cat /run/slow.py", "cat slow.py")
+            terminal.run(f"{sys.executable} /run/slow.py {policy}", f"python3 slow.py {policy}")
+        for n in range(9):
+            subprocess.run(["ip", "netns", "del", f"n{n}"], check=True)
+
+
+def ids() -> None:
+    say("## Ids\n\nThe kernel's own number for a namespace here. Who has one is missed when it dies:")
+    with Terminal() as terminal:
+        terminal.run("ip netns add lab")
+        terminal.run("nswatch id --name lab")
+        terminal.run("nswatch id --assign lab --want 7")
+        terminal.watch(
+            command("watch", "--source", "nsid"),
+            "nswatch watch --source nsid",
+            ("ip link add v0 type veth peer name v1 netns old", "nsid_new"),
+            ("ip netns del lab", "nsid_del"),
+        )
+        terminal.run("ip link del v0")
+
+
+def commands() -> None:
+    say("## A command for each namespace")
+    script = 'ip netns exec "$NSWATCH_NAME" ip link set lo up; echo "lo is up in $NSWATCH_NAME"'
+    with Terminal() as terminal:
+        print(f"$ nswatch exec --on ready -- sh -c '{script}'")
+        program = Program(*command("exec", "--on", "ready", "--", "sh", "-c", script))
+        try:
+            print(program.line())
+            print(ELSEWHERE + "ip netns add lab", flush=True)
+            subprocess.run(["ip", "netns", "add", "lab"], check=True)
+            print(program.line())
+        finally:
+            program.kill()
+        terminal.run("ip -n lab -brief link show lo")
+        terminal.run("ip netns del lab")
+
+
+def languages() -> None:
+    say("## The same program in four languages")
+    for shown, words in {
+        "./monitor                                # C": [f"{BUILD}/monitor"],
+        "python3 examples/python/monitor.py       # Python": [sys.executable, f"{ROOT}/examples/python/monitor.py"],
+        "go run ./monitor                         # Go": [f"{BUILD}/go/monitor"],
+        "cargo run --example monitor              # Rust": [f"{BUILD}/rust/monitor"],
+    }.items():
+        with Terminal() as terminal:
+            terminal.watch(words, shown, ("ip netns add blue", "ready blue"), ("ip netns del blue", "deleted blue"))
+
+
+def main() -> None:
+    release = os.uname().release.split("-")[0]
+    say(f"# A tour\n\nWhat one sees, on Linux {release}. It was run by [tests/docs/tour.py](../tests/docs/tour.py).")
+    names()
+    features()
+    overflow()
+    ids()
+    commands()
+    languages()
+    say(
+        "## And around it\n\n"
+        "Programs in event loops, a daemon with a socket in each namespace: [examples](../examples). Metrics, a\n"
+        "service, a fleet of hosts: [exporter](../examples/python/exporter.py), [systemd](../examples/systemd),\n"
+        "[fleet](../examples/fleet). What can go wrong and what is told then: [events.md](events.md)."
+    )
+
+
+if __name__ == "__main__":
+    main()

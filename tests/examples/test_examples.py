@@ -1,0 +1,376 @@
+"""Runs each example against real namespaces and reads what it prints. Started by ci/run, in a sandbox.
+
+The examples have the same names in each language and print the same lines, so each test here is one for all of them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+import unittest
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from programs import BUILD, DEADLINE, ENVIRONMENT, ROOT, TARGET, Program, remove_names, require_sandbox, start
+
+VALGRIND = ["valgrind", "-q", "--leak-check=full", "--show-leak-kinds=all", "--error-exitcode=9"]
+# it does not know the requests of namespaces, and what a child does until it is another program is not of interest
+VALGRIND += ["--sim-hints=lax-ioctls", "--child-silent-after-fork=yes"]
+# how an example is run
+LANGUAGES = {
+    "c": [*VALGRIND, BUILD + "/{}"],
+    "python": [sys.executable, str(ROOT) + "/examples/python/{}.py"],
+    "go": [BUILD + "/go/{}"],
+    "rust": [BUILD + "/rust/{}"],
+}
+
+
+def ip_netns(*arguments: str | bytes) -> None:
+    subprocess.run(["ip", "netns", *arguments], check=True)
+
+
+def ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True)
+
+
+def inode(name: str | bytes) -> int:
+    return os.stat(os.path.join(os.fsencode("/run/netns"), os.fsencode(name))).st_ino
+
+
+class ExampleTest(unittest.TestCase):
+    """Has namespaces of its own, no ids that another test has left behind, and programs that end with it."""
+
+    def setUp(self) -> None:
+        require_sandbox(self)
+        clone_newnet = 0x40000000
+        home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        self.addCleanup(os.close, home)
+        self.assertEqual(ctypes.CDLL(None).unshare(clone_newnet), 0)
+        self.addCleanup(ctypes.CDLL(None).setns, home, clone_newnet)
+        self.addCleanup(remove_names)
+
+    def start(self, *command: str) -> Program:
+        return start(self, *command)
+
+    def expect(self, program: Program, *lines: str) -> None:
+        self.assertEqual([program.line() for _ in lines], list(lines))
+
+    def ends(self, program: Program, number: int | None = None) -> None:
+        status, errors = program.end(number)
+        # of system calls that are newer than valgrind, which then answers ENOSYS
+        errors = re.sub(r"^--\d+-- .*\n", "", errors, flags=re.MULTILINE)
+        self.assertEqual((status, errors), (0, ""))
+
+    def refusal(self, status: int, text: str, *command: str) -> None:
+        said = self.start(*command).end()
+        self.assertEqual(said[0], status)
+        self.assertRegex(said[1], text)
+
+    def monitor(self, command: list[str]) -> None:
+        ip_netns("add", "before")
+        before = inode("before")
+        program = self.start(*command)
+        self.expect(program, "created before (existing)", f"ready before net:[{before}] (existing)", "synced")
+        ip_netns("add", "blue")
+        self.expect(program, "created blue", f"ready blue net:[{inode('blue')}]")
+        ip_netns("del", "blue")
+        ip_netns("del", "before")
+        self.expect(program, "deleted blue", "deleted before")
+        raw = b"caf\xe9"
+        ip_netns("add", raw)
+        self.expect(program, os.fsdecode(b"created " + raw), os.fsdecode(b"ready %s net:[%d]" % (raw, inode(raw))))
+        self.ends(program, signal.SIGINT)
+        self.refusal(1, r": .*not a directory.*\n$", *command, "/dev/null")
+
+
+class Examples(ExampleTest):
+    """What the examples do in every language."""
+
+    def asynchronous(self, command: list[str]) -> None:
+        program = self.start(*command)
+        self.expect(program, "synced -")
+        ip_netns("add", "blue")
+        self.expect(program, "created blue", "ready blue", "opened blue")
+        program.write("resync")
+        self.expect(program, "synced -")
+        ip_netns("del", "blue")
+        self.expect(program, "deleted blue")
+        self.ends(program)
+        program = self.start(*command)
+        self.expect(program, "synced -")
+        self.ends(program, signal.SIGINT)
+        self.refusal(1, r"^async: .*not a directory.*\n$", *command, "/dev/null")
+
+    def listing(self, command: list[str]) -> None:
+        self.ends(self.start(*command, "/run/missing"))
+        ip_netns("add", "red")
+        ip_netns("add", "blue")
+        Path("/run/netns/placeholder").touch()
+        program = self.start(*command)
+        self.expect(program, f"blue net:[{inode('blue')}]", "placeholder -", f"red net:[{inode('red')}]")
+        self.ends(program)
+        self.refusal(1, r"^list: .*not a directory.*\n$", *command, "/dev/null")
+
+    def nsid(self, command: list[str]) -> None:
+        # a namespace that has no name: it lives as long as the process
+        other = self.start("unshare", "--net", "sh", "-c", "echo; read line")
+        other.line()
+        pid = other.process.pid
+        program = self.start(*command, str(pid))
+        self.expect(program, f"process {pid} is in a namespace without an id")
+        number = program.line()
+        self.assertRegex(number, r"^now it is \d+$")
+        nsid = number.split()[-1]
+        again = self.start(*command, str(pid))
+        self.expect(again, f"process {pid} is in the namespace that is {nsid} here")
+        other.end()
+        for each in (program, again):
+            self.expect(each, f"{nsid} is gone")
+            self.ends(each)
+        self.refusal(1, r"^nsid: .*invalid argument.*\n$", *command, "0")
+
+    def enter(self, command: list[str]) -> None:
+        ip_netns("add", "before")
+        program = self.start(*command, "readlink", "/proc/self/ns/net")
+        self.expect(program, "in before:", f"net:[{inode('before')}]")
+        ip_netns("add", "blue")
+        self.expect(program, "in blue:", f"net:[{inode('blue')}]")
+        self.ends(program, signal.SIGINT)
+        # goes on after a command that failed
+        program = self.start(*command, "false")
+        self.assertEqual(sorted(program.line() for _ in range(2)), ["in before:", "in blue:"])
+        ip_netns("add", "red")
+        self.expect(program, "in red:")
+        status, errors = program.end(signal.SIGINT)
+        self.assertEqual(status, 0)
+        self.assertRegex(errors, "enter: blue: ")
+        self.refusal(2, "^usage: ", *command)
+
+
+def add(language: str, name: str, test: Callable[[Examples, list[str]], None]) -> None:
+    command = [word.format(name) for word in LANGUAGES[language]]
+    setattr(Examples, f"test_{name}_{language}", lambda self: test(self, command))
+
+
+for language in LANGUAGES:
+    add(language, "monitor", Examples.monitor)
+    add(language, "async", Examples.asynchronous)
+    add(language, "list", Examples.listing)
+    add(language, "nsid", Examples.nsid)
+    add(language, "enter", Examples.enter)
+
+
+class Libuv(ExampleTest):
+    """The monitor in a loop of libuv."""
+
+    def test_libuv(self) -> None:
+        self.monitor([*VALGRIND, f"{BUILD}/libuv"])
+
+
+class Router(ExampleTest):
+    """The daemon that keeps a netlink socket in each namespace."""
+
+    def sockets(self, program: Program) -> list[int]:
+        found = os.scandir(f"/proc/{program.process.pid}/fd")
+        return [int(entry.name) for entry in found if os.readlink(entry).startswith("socket:")]
+
+    def test_links(self) -> None:
+        ip_netns("add", "before")
+        router = self.start(*VALGRIND, f"{BUILD}/router")
+        self.expect(router, "before: opened", "before: link lo down")
+        ip_netns("add", "blue")
+        self.expect(router, "blue: opened", "blue: link lo down")
+        ip("link", "add", "v0", "type", "veth", "peer", "name", "v1", "netns", "blue")
+        self.expect(router, "blue: link v1 down")
+        ip("-n", "blue", "link", "set", "v1", "up")
+        self.expect(router, "blue: link v1 up")
+        ip("-n", "blue", "link", "del", "v1")
+        self.expect(router, "blue: link v1 down", "blue: link v1 gone")
+        # it is unmounted, though the name stays; another one takes its place
+        ip_netns("add", "red")
+        self.expect(router, "red: opened", "red: link lo down")
+        ip("-n", "red", "link", "set", "lo", "up")
+        self.expect(router, "red: link lo up")
+        subprocess.run(["umount", "/run/netns/blue"], check=True)
+        self.expect(router, "blue: closed")
+        subprocess.run(["mount", "--bind", "/run/netns/before", "/run/netns/blue"], check=True)
+        self.expect(router, "blue: opened", "blue: link lo down")
+        router.process.send_signal(signal.SIGSTOP)
+        subprocess.run(["umount", "/run/netns/blue"], check=True)
+        subprocess.run(["mount", "--bind", "/run/netns/red", "/run/netns/blue"], check=True)
+        router.process.send_signal(signal.SIGCONT)
+        self.expect(router, "blue: closed", "blue: opened", "blue: link lo up")
+        self.assertEqual(os.stat(f"/proc/{router.process.pid}/ns/net"), os.stat("/proc/self/ns/net"))
+        self.ends(router, signal.SIGTERM)
+        self.refusal(1, r"^router: .*not a directory.*\n$", f"{BUILD}/router", "/dev/null")
+
+    def test_a_namespace_dies_when_its_name_is_gone(self) -> None:
+        ids = self.start(f"{BUILD}/driver")
+        for command, answer in (("open nsid", "ok"), ("wait", "event synced ")):
+            ids.write(command)
+            self.assertIn(answer, ids.line())
+        ip_netns("add", "blue")
+        number = inode("blue")
+        ip_netns("set", "blue", "5")
+        router = self.start(f"{BUILD}/router")
+        self.expect(router, "blue: opened", "blue: link lo down")
+        # as long as the router does not look, its socket keeps the namespace alive
+        router.process.send_signal(signal.SIGSTOP)
+        ip_netns("del", "blue")
+        (socket,) = self.sockets(router)
+        self.assertEqual(inode_of_socket(router.process.pid, socket), number)
+        router.process.send_signal(signal.SIGCONT)
+        self.expect(router, "blue: closed")
+        self.assertEqual(self.sockets(router), [])
+        for kind in ("nsid_new", "nsid_del"):
+            ids.write("wait")
+            self.assertRegex(ids.line(), rf"^event {kind} 0 - 0 0 0 5 ")
+        self.ends(router, signal.SIGTERM)
+
+    def test_nothing_is_left_open(self) -> None:
+        router = self.start(f"{BUILD}/router")
+        counts = []
+        for _ in range(20):
+            ip_netns("add", "blue")
+            self.expect(router, "blue: opened", "blue: link lo down")
+            self.assertEqual(len(self.sockets(router)), 1)
+            ip_netns("del", "blue")
+            self.expect(router, "blue: closed")
+            counts.append(len(os.listdir(f"/proc/{router.process.pid}/fd")))
+        self.assertEqual(counts, counts[:1] * 20)
+        namespaces = [link for link in links_of(router.process.pid) if link.startswith("net:")]
+        self.assertEqual(namespaces, [os.readlink("/proc/self/ns/net")], "but for the one to come back to")
+        self.ends(router, signal.SIGTERM)
+
+    def test_an_overflow_of_the_watcher_is_nothing_to_care_for(self) -> None:
+        ip_netns("add", "goes")
+        router = self.start(f"{BUILD}/router")
+        self.expect(router, "goes: opened", "goes: link lo down")
+        router.process.send_signal(signal.SIGSTOP)
+        room = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+        for _ in range(room // 2 + 50):
+            os.mknod("/run/netns/storm")
+            os.unlink("/run/netns/storm")
+        ip_netns("del", "goes")
+        ip_netns("add", "comes")
+        router.process.send_signal(signal.SIGCONT)
+        told = sorted(router.line() for _ in range(3))
+        self.assertEqual(told, ["comes: link lo down", "comes: opened", "goes: closed"])
+        self.assertEqual(len(self.sockets(router)), 1)
+        self.ends(router, signal.SIGTERM)
+
+    def test_lost_notifications_are_made_good(self) -> None:
+        ip_netns("add", "blue")
+        ip("-n", "blue", "link", "add", "first", "type", "veth", "peer", "name", "firstpeer")
+        router = self.start(f"{BUILD}/router")
+        self.assertEqual(router.line(), "blue: opened")
+        told = sorted(router.line() for _ in range(3))
+        self.assertEqual(told, [f"blue: link {name} down" for name in ("first", "firstpeer", "lo")])
+        router.process.send_signal(signal.SIGSTOP)
+        storm = "".join(f"link add s{n} type veth peer name p{n}\nlink del s{n}\n" for n in range(100))
+        batch = f"{storm}link del first\nlink add last type veth peer name lastpeer\n"
+        subprocess.run(["ip", "-n", "blue", "-batch", "-"], input=batch.encode(), check=True)
+        look = ["ip", "netns", "exec", "blue", "cat", "/proc/net/netlink"]
+        table = subprocess.run(look, check=True, capture_output=True).stdout
+        drops = [int(row.split()[8]) for row in table.splitlines()[1:]]
+        self.assertGreater(max(drops), 0, "nothing was lost, so nothing is tested")
+        router.process.send_signal(signal.SIGCONT)
+        links = {"first", "firstpeer", "lo"}
+        while links != {"last", "lastpeer", "lo"}:
+            _, _, link, state = router.line().split()
+            (links.discard if state == "gone" else links.add)(link)
+        self.ends(router, signal.SIGTERM)
+
+
+def links_of(pid: int) -> list[str]:
+    return [os.readlink(entry) for entry in os.scandir(f"/proc/{pid}/fd")]
+
+
+def inode_of_socket(pid: int, fd: int) -> int:
+    """Of the network namespace that a socket of another process is in."""
+    pidfd_getfd, get_namespace = 438, 0x894C
+    with open(os.pidfd_open(pid)) as process:
+        copy = ctypes.CDLL(None, use_errno=True).syscall(pidfd_getfd, process.fileno(), fd, 0)
+        if copy < 0:
+            raise OSError(ctypes.get_errno(), "pidfd_getfd")
+    with open(copy) as socket, open(fcntl.ioctl(socket, get_namespace)) as namespace:
+        return os.stat(namespace.fileno()).st_ino
+
+
+class Readme(ExampleTest):
+    """What README.md shows is what runs."""
+
+    def blocks(self, language: str) -> list[str]:
+        blocks = re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+        self.assertNotEqual(blocks, [], f"README.md shows nothing in {language}")
+        return blocks
+
+    def code(self, language: str) -> str:
+        (block,) = self.blocks(language)
+        return block
+
+    def file(self, name: str, text: str) -> str:
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory)
+        path = Path(directory, name)
+        path.write_text(text)
+        return str(path)
+
+    def test_c(self) -> None:
+        source = self.file("prog.c", self.code("c"))
+        build = f"cc -Wall -Wextra -Werror {source} -o {source}.out $(pkg-config --cflags --libs nswatch)"
+        subprocess.run(build, shell=True, check=True, env=ENVIRONMENT)
+        program = self.start("stdbuf", "-oL", f"{source}.out")
+        ip_netns("add", "blue")
+        self.expect(program, f"blue can be opened: net:[{inode('blue')}]")
+
+    def test_python(self) -> None:
+        program = self.start(sys.executable, "-u", self.file("prog.py", self.code("python")))
+        self.expect(program, "synced None")
+        ip_netns("add", "blue")
+        self.expect(program, "created b'blue'", "ready b'blue'")
+
+    def test_rust_and_go(self) -> None:
+        """Pieces of programs, which are compiled and run as parts of tests."""
+        for language, indent, test in (
+            ("rust", "    ", "tests/docs/readme.rs"),
+            ("go", "\t", "bindings/go/readme_test.go"),
+        ):
+            for block in self.blocks(language):
+                self.assertIn(textwrap.indent(block, indent), (ROOT / test).read_text())
+
+    def test_shell(self) -> None:
+        (block,) = (block for block in self.blocks("sh") if block.startswith("nswatch "))
+        first, links, last = block.splitlines()
+        # jq keeps what it writes until it ends, unless it writes to a terminal
+        names = self.shell(first.replace("jq -r", "jq --unbuffered -r"))
+        self.shell(links)
+        ip_netns("add", "blue")
+        self.expect(names, "blue")
+        deadline = time.monotonic() + DEADLINE
+        while b"UP" not in subprocess.check_output(["ip", "-n", "blue", "link", "show", "lo"]).split(b">")[0]:
+            self.assertLess(time.monotonic(), deadline, "lo is not up")
+        ids = self.shell(last)
+        self.assertEqual(ids.line(), "blue 0")
+        self.assertRegex(ids.line(), "nsid_new +blue +nsid 0 +replayed")
+
+    def shell(self, line: str) -> Program:
+        program = self.start("setsid", "bash", "-c", f"PATH={TARGET}/stage/bin:$PATH; {line}")
+        # all that is in the line
+        self.addCleanup(os.killpg, program.process.pid, signal.SIGTERM)
+        return program
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,289 @@
+"""Three hosts that are namespaces, whose agents, server and collector are killed, cut off or robbed of messages."""
+
+import asyncio
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import unittest
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+try:
+    import nats
+    from nats.js import JetStreamContext
+except ImportError:
+    raise unittest.SkipTest("SKIPPED: the fleet: there is no nats-py") from None
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from hosts import ADDRESS, FLEET, TestCase
+from programs import DEADLINE, ENVIRONMENT, Program, overflow, run
+
+BEGAN, LOST = " named began", " named lost"
+
+
+def said(collector: Program, *endings: str) -> list[str]:
+    """The lines that end so of a collector, sorted; it is killed, so that all it said is read."""
+    collector.kill()
+    return sorted(line for line in collector.lines if line.endswith(endings))
+
+
+def with_stream(do: Callable[[JetStreamContext], Awaitable[Any]]) -> Any:
+    """Does something to the stream, beside the collector."""
+
+    async def work() -> Any:
+        client = await nats.connect(
+            f"nats://collector:change-it@{ADDRESS}", inbox_prefix="_INBOX.collector.admin", allow_reconnect=False
+        )
+        try:
+            return await do(client.jetstream())
+        finally:
+            await client.close()
+
+    return asyncio.run(asyncio.wait_for(work(), DEADLINE))
+
+
+def wait_for_message(host: str, kind: str, name: str | None, times: int = 1) -> None:
+    """Waits until the stream has this message, so many times."""
+
+    async def read(stream: JetStreamContext) -> None:
+        told = await stream.pull_subscribe(f"nswatch.events.{host}.named", stream="NSWATCH")
+        seen = 0
+        while seen < times:
+            for message in await told.fetch(1, DEADLINE):
+                event = json.loads(message.data)
+                seen += (event["type"], event.get("name")) == (kind, name)
+
+    with_stream(read)
+
+
+@unittest.skipUnless(shutil.which("nats-server"), "SKIPPED: the fleet: there is no nats-server")
+class Fleet(TestCase):
+    def test_the_picture_is_that_of_the_hosts(self) -> None:
+        a, b, c = self.hosts
+        a.ip_netns("add", "early")
+        collector = self.start_collector()
+        for host in self.hosts:
+            host.start("--nsids")
+        self.converge(collector)
+        for host in self.hosts:
+            for name in ("blue", "red", "green"):
+                host.ip_netns("add", name)
+        a.ip_netns("add", b"caf\xe9")
+        a.ip_netns("add", "two words")
+        b.ip_netns("del", "red")
+        b.ip_netns("add", "red")
+        with open(f"{c.netns}/placeholder", "x"):
+            pass
+        c.ip_netns("del", "green")
+        self.converge(collector)
+        # a cable into blue gives it an id, as the cable to the bridge gave one to the namespace at its other end
+        c.inside("ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1", "netns", "blue")
+        self.wait_for(collector, lambda: [each["nsid"] for each in self.things("c", "nsid")] == [0, 1])
+        c.ip_netns("del", "blue")
+        self.wait_for(collector, lambda: [each["nsid"] for each in self.things("c", "nsid")] == [0])
+        self.converge(collector)
+        shown = subprocess.run(self.collector("show"), check=True, capture_output=True, text=True, env=ENVIRONMENT)
+        self.assertIn("    'two words'      ready     net:[", shown.stdout)
+        self.assertRegex(shown.stdout, r"\n    caf\\xe9 +ready +net:\[\d+\]")
+        self.assertRegex(shown.stdout, r"\n    placeholder +created\n")
+        for host in self.hosts:
+            assert host.agent is not None
+            self.assertEqual(host.agent.kill(signal.SIGTERM), 0)
+        self.assertEqual(collector.kill(signal.SIGTERM), 0)
+        self.assertEqual(said(collector, LOST), [])
+
+    def things(self, host: str, source: str) -> list[dict[str, Any]]:
+        (feed,) = (each for each in self.feeds() if (each["host"], each["source"]) == (host, source))
+        things: list[dict[str, Any]] = feed["things"]
+        return things
+
+    def start_all(self, *options: str) -> Any:
+        """Starts a collector and the agents, and waits until each host has two names in the picture."""
+        collector = self.start_collector()
+        for host in self.hosts:
+            host.ip_netns("add", "one")
+            host.ip_netns("add", "two")
+            host.start(*options)
+        self.converge(collector)
+        return collector
+
+    def change(self, turn: str) -> None:
+        """One name goes, one is replaced, one comes, on each host."""
+        for host in self.hosts:
+            host.ip_netns("del", "one")
+            host.ip_netns("add", "one")
+            host.ip_netns("add", turn)
+            host.ip_netns("del", turn)
+            host.ip_netns("add", f"{turn}-stays")
+
+    def collecting(self) -> bool:
+        """Whether `show` says that a collector is running."""
+        show = self.collector("show", "--json")
+        done = subprocess.run(show, check=True, capture_output=True, env=ENVIRONMENT, timeout=DEADLINE)
+        collecting: bool = json.loads(done.stdout)["collecting"]
+        return collecting
+
+    def test_a_collector_that_is_killed(self) -> None:
+        collector = self.start_all()
+        for turn in ("first", "second"):
+            self.change(turn)
+            collector.kill()
+            self.assertFalse(self.collecting())
+            self.change(f"{turn}-while-away")
+            collector = self.start_collector()
+            self.converge(collector)
+            self.assertTrue(self.collecting())
+            self.assertEqual(said(collector, LOST), [])
+
+    def test_an_agent_that_is_killed(self) -> None:
+        collector = self.start_all()
+        b = self.hosts[1]
+        assert b.agent is not None
+        b.agent.kill()
+        self.change("unseen")
+        b.ip_netns("del", "two")
+        collector.until("b named silent")
+        self.assertNotIn("b", self.believed())
+        # what it said last is still shown, as of one that is silent
+        self.assertEqual([each["name"] for each in self.things("b", "named")], ["one", "two"])
+        b.start()
+        self.converge(collector)
+        self.assertEqual(said(collector, BEGAN), ["a named began", "b named began", "b named began", "c named began"])
+        self.assertEqual(said(collector, LOST), [])
+
+    def test_a_server_that_is_killed(self) -> None:
+        collector = self.start_all()
+        # what is sent meanwhile is on the way for ever
+        self.server.process.send_signal(signal.SIGSTOP)
+        self.change("swallowed")
+        collector.until(*(f"{host.name} named silent" for host in self.hosts))
+        self.server.kill()
+        self.change("unseen")
+        collector.until("cannot connect")
+        self.start_server()
+        self.converge(collector)
+        # nothing began anew: what waited was sent, in order
+        self.assertEqual(said(collector, BEGAN, LOST), ["a named began", "b named began", "c named began"])
+
+    def test_a_host_that_is_cut_off(self) -> None:
+        collector = self.start_all()
+        b = self.hosts[1]
+        run("ip", "link", "set", b.cable, "down")
+        self.change("unseen")
+        collector.until("b named silent", "a named ready unseen-stays")
+        run("ip", "link", "set", b.cable, "up")
+        self.converge(collector)
+        self.assertEqual(said(collector, BEGAN, LOST), ["a named began", "b named began", "c named began"])
+
+    def test_more_happens_than_is_kept_while_the_server_is_away(self) -> None:
+        collector = self.start_all("--keep", "4")
+        self.server.kill()
+        a = self.hosts[0]
+        overflow(a.netns)
+        self.change("unseen")
+        self.start_server()
+        collector.until("a named overflow", "a named current")
+        self.converge(collector)
+        self.assertEqual(said(collector, LOST), [])
+
+    def fatal(self, where: str) -> list[str]:
+        """A collector that is killed in the middle of handling messages."""
+        patch = f"import os, signal, sys; sys.path.insert(0, {str(FLEET)!r}); import nats.aio.msg, picture"
+        patch += f"; {where} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
+        script = FLEET / "collector.py"
+        return [sys.executable, "-c", f"{patch}; import runpy; runpy.run_path({str(script)!r}, run_name='__main__')"]
+
+    def test_messages_that_are_delivered_again(self) -> None:
+        collector = self.start_all()
+        collector.kill()
+        for where in ("picture.Picture.add", "nats.aio.msg.Msg.ack"):
+            self.change(where.rpartition(".")[2])
+            before = self.feeds()
+            self.assertEqual(self.start_collector(program=self.fatal(where)).ended(), -signal.SIGKILL)
+            # it was killed before anything was in the database, or after that and before the server knew
+            persisted = where == "nats.aio.msg.Msg.ack"
+            self.assertEqual(self.feeds() != before, persisted)
+            info = with_stream(lambda stream: stream.consumer_info("NSWATCH", "collector"))
+            self.assertGreater(info.num_ack_pending, 0)
+            collector = self.start_collector()
+            self.converge(collector)
+            self.assertEqual(said(collector, LOST), [])
+
+    def test_a_stream_that_is_purged(self) -> None:
+        collector = self.start_all()
+        collector.kill()
+        self.change("purged")
+        # this one begins another incarnation, a shorter one, of which nothing will be left
+        c = self.hosts[2]
+        for name in ("one", "two"):
+            c.ip_netns("del", name)
+        assert c.agent is not None
+        c.agent.kill()
+        c.start()
+        wait_for_message("c", "synced", None, 2)
+        c.ip_netns("add", "one")
+        wait_for_message("c", "ready", "one", 3)
+        for host in "abc":
+            wait_for_message(host, "ready", "purged-stays")
+        with_stream(lambda stream: stream.purge_stream("NSWATCH"))
+        # no message comes after those that are gone: the signs of life tell
+        collector = self.start_collector()
+        self.converge(collector)
+        self.assertEqual(said(collector, LOST), ["a named lost", "b named lost", "c named lost"])
+        self.change("again")
+        for host in "abc":
+            wait_for_message(host, "ready", "again-stays")
+        with_stream(lambda stream: stream.purge_stream("NSWATCH"))
+        # here one comes, of one host
+        self.hosts[0].ip_netns("del", "two")
+        wait_for_message("a", "deleted", "two")
+        collector = self.start_collector()
+        self.converge(collector)
+        self.assertEqual(said(collector, LOST), ["a named lost", "b named lost", "c named lost"])
+        # and now to one that knows nothing
+        with_stream(lambda stream: stream.purge_stream("NSWATCH"))
+        self.database = self.directory / "another.db"
+        collector = self.start_collector()
+        self.converge(collector)
+        self.assertEqual(said(collector, LOST), ["a named lost", "b named lost", "c named lost"])
+
+    def test_a_stream_that_is_deleted(self) -> None:
+        collector = self.start_all()
+        with_stream(lambda stream: stream.delete_stream("NSWATCH"))
+        self.change("after")
+        self.converge(collector)
+
+    def test_an_agent_may_speak_for_its_own_host_only(self) -> None:
+        collector = self.start_all()
+        a = self.hosts[0]
+        impostor = a.start("--host", "b")
+        impostor.until("nats: permissions violation for publish to", ".b.named")
+        self.converge(collector)
+
+    def test_refusals(self) -> None:
+        def refused(*command: str) -> str:
+            done = subprocess.run(
+                command, check=False, capture_output=True, text=True, env=ENVIRONMENT, timeout=DEADLINE
+            )
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            return done.stderr
+
+        self.assertIn("there is no such database", refused(*self.collector("show")))
+        collector = self.start_all()
+        self.assertIn("another collector has it", refused(*self.collector("run")))
+        self.assertIn("nowhere: not known", refused(*self.collector("forget", "nowhere")))
+        c = self.hosts.pop()
+        assert c.agent is not None
+        c.agent.kill()
+        run(*self.collector("forget", "c"))
+        self.converge(collector)
+        agent = c.command(sys.executable, str(FLEET / "agent.py"))
+        self.assertIn("not a directory", refused(*agent, "--dir=/dev/null"))
+
+
+if __name__ == "__main__":
+    unittest.main()

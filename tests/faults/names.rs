@@ -1,0 +1,213 @@
+//! Every system call that the library makes, made to fail, by every errno that matters, at open and while running:
+//! the answer is an errno or another way, no descriptor is lost, and when the fault is over beliefs equal the truth.
+//!
+//! What exactly each failure does is in `tests/named/faults.rs`; this is the matrix that leaves none out.
+
+use std::time::Instant;
+
+use crate::alone;
+use crate::support::api::{Api, C, Ev, How, Rust, readable};
+use crate::support::grammar::Checker;
+use crate::support::thread::{Restriction, elsewhere};
+use crate::support::*;
+use libc::c_long;
+use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS};
+
+const SYS_STATMOUNT: c_long = 457;
+
+/// What strace shows of a watcher's life, but for what only the allocator, the C library and threads need, and
+/// close(2), whose failure nobody could make good.
+const CALLS: [(c_long, &str); 25] = [
+    (libc::SYS_openat, "openat"),
+    (libc::SYS_read, "read"),
+    (libc::SYS_write, "write"),
+    (libc::SYS_statx, "statx"),
+    (libc::SYS_statfs, "statfs"),
+    (libc::SYS_fstatfs, "fstatfs"),
+    (libc::SYS_readlinkat, "readlinkat"),
+    (libc::SYS_getdents64, "getdents64"),
+    (libc::SYS_ioctl, "ioctl"),
+    (libc::SYS_fcntl, "fcntl"),
+    (libc::SYS_ppoll, "ppoll"),
+    (libc::SYS_epoll_create1, "epoll_create1"),
+    (libc::SYS_epoll_ctl, "epoll_ctl"),
+    (libc::SYS_eventfd2, "eventfd2"),
+    (libc::SYS_timerfd_create, "timerfd_create"),
+    (libc::SYS_timerfd_settime, "timerfd_settime"),
+    (libc::SYS_inotify_init1, "inotify_init1"),
+    (libc::SYS_inotify_add_watch, "inotify_add_watch"),
+    (libc::SYS_inotify_rm_watch, "inotify_rm_watch"),
+    (libc::SYS_name_to_handle_at, "name_to_handle_at"),
+    (libc::SYS_fanotify_init, "fanotify_init"),
+    (libc::SYS_fanotify_mark, "fanotify_mark"),
+    (libc::SYS_io_submit, "io_submit"),
+    (libc::SYS_io_getevents, "io_getevents"),
+    (SYS_STATMOUNT, "statmount"),
+];
+
+/// A limit or a signal: it says nothing about what was asked for, so nothing may be lost by it.
+const SHORTAGES: [i32; 5] = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOSPC, libc::EINTR];
+/// An answer, which counts as long as it is given.
+const ANSWERS: [i32; 3] = [libc::EACCES, libc::EPERM, libc::ENOSYS];
+
+/// The means by which mounts are noticed.
+fn fanotify() -> Restriction {
+    Restriction::none()
+}
+
+fn aio() -> Restriction {
+    Restriction::without_sys_admin()
+}
+
+fn bare() -> Restriction {
+    Restriction::without_sys_admin().failing(libc::SYS_io_setup, libc::ENOSYS)
+}
+
+#[test]
+fn with_fanotify() {
+    matrix::<Rust>(fanotify, &[SHORTAGES.as_slice(), &ANSWERS].concat());
+}
+
+#[test]
+fn with_aio() {
+    matrix::<C>(aio, &[libc::ENOMEM, libc::EINTR, libc::EPERM]);
+}
+
+#[test]
+fn with_bare_mountinfo() {
+    matrix::<Rust>(bare, &[libc::ENOMEM, libc::EINTR, libc::EPERM]);
+}
+
+/// Before Linux 6.18 a name has to be opened to see what it is.
+#[test]
+fn with_names_that_are_opened() {
+    matrix::<C>(|| aio().failing(libc::SYS_name_to_handle_at, libc::EOPNOTSUPP), &[libc::ENOMEM, libc::EINTR]);
+}
+
+fn matrix<A: Api>(means: fn() -> Restriction, errnos: &[i32]) {
+    let _alone = alone();
+    sandbox();
+    for (call, name) in CALLS {
+        for &errno in errnos {
+            if (call, errno) == (libc::SYS_openat, libc::EINTR) {
+                // the standard library tries again until the signals end, which these never do
+                continue;
+            }
+            let what = format!("{name} fails with {errno}");
+            at_open::<A>(means().failing(call, errno), &what);
+            running::<A>(means, call, errno, &what);
+        }
+    }
+}
+
+/// A directory with one namespace and one name that waits.
+fn stage() -> How {
+    std::fs::create_dir_all(RUN_NETNS).unwrap();
+    for name in ["old", "gone"] {
+        placeholder(format!("{RUN_NETNS}/{name}"));
+        mount_new_netns(format!("{RUN_NETNS}/{name}"));
+    }
+    placeholder("/run/netns/waits");
+    How { settle_ms: 1, ..How::default().flags(NSW_MOUNT_EVENTS | NSW_DIR_EVENTS) }
+}
+
+fn clear() {
+    for entry in std::fs::read_dir(RUN_NETNS).unwrap().flatten() {
+        if kernel::netns(entry.path()).is_some() {
+            unmount(entry.path());
+        }
+        std::fs::remove_file(entry.path()).unwrap();
+    }
+    std::fs::remove_dir(RUN_NETNS).unwrap();
+}
+
+fn at_open<A: Api>(restriction: Restriction, what: &str) {
+    let how = stage();
+    let fds = kernel::open_fds();
+    match elsewhere(&restriction, || A::open(&how)) {
+        Ok(mut api) => {
+            let mut checker = Checker::default();
+            converge(&mut api, &mut checker, true, what);
+        }
+        Err(errno) => assert!(errno > 0, "{what} at open: {errno}"),
+    }
+    assert_eq!(kernel::open_fds(), fds, "{what} at open: descriptors are left open");
+    clear();
+}
+
+fn running<A: Api>(means: fn() -> Restriction, call: c_long, errno: i32, what: &str) {
+    let how = stage();
+    let fds = kernel::open_fds();
+    let mut checker = Checker::default();
+    // what is opened with few rights goes on with the same means
+    let mut api = elsewhere(&means(), || A::open(&how)).unwrap();
+    elsewhere(&means(), || converge(&mut api, &mut checker, false, "before the fault"));
+    let held = kernel::open_fds();
+    placeholder("/run/netns/new");
+    mount_new_netns("/run/netns/new");
+    mount_new_netns("/run/netns/waits");
+    unmount("/run/netns/old");
+    unmount("/run/netns/gone");
+    std::fs::remove_file("/run/netns/gone").unwrap();
+    // a look puts right what must not become wrong: most do without
+    let looks = errno == libc::ENOMEM || ANSWERS.contains(&errno);
+    elsewhere(&means().failing(call, errno), || {
+        let mut failed = false;
+        for turn in 0..20 {
+            let told = match turn % 3 {
+                0 => api.wait(Some(std::time::Duration::ZERO)),
+                1 if turn == 10 && looks => api.resync().map(|()| None),
+                _ => api.next(),
+            };
+            failed |= told.is_err();
+            match told {
+                Ok(told) => told.iter().for_each(|event| take(&api, &mut checker, event)),
+                Err(told) => assert!(told == errno, "{what}: told as {told}"),
+            }
+        }
+        failed
+    });
+    // an answer was believed while it was given; that it is another now takes a look
+    let ask = ANSWERS.contains(&errno);
+    elsewhere(&means(), || converge(&mut api, &mut checker, ask, what));
+    // as alive as before
+    placeholder("/run/netns/after");
+    mount_new_netns("/run/netns/after");
+    elsewhere(&means(), || converge(&mut api, &mut checker, false, what));
+    // mounts may be listened to in another way by now, which takes no more than two more
+    assert!(kernel::open_fds() <= held + 2, "{what}: descriptors are left open");
+    drop(api);
+    assert_eq!(kernel::open_fds(), fds, "{what}: descriptors are left open at the end");
+    clear();
+}
+
+fn take<A: Api>(api: &A, checker: &mut Checker, event: &Ev) {
+    checker.feed(event);
+    // whatever it answers, it must not take what it opens for something else
+    if let Ok(fd) = api.open_netns() {
+        assert_eq!(kernel::netns_of(&fd.into()), Some((event.dev, event.ino, event.cookie)));
+    }
+}
+
+/// Reads until beliefs equal the truth, and there is nothing more.
+fn converge<A: Api>(api: &mut A, checker: &mut Checker, ask: bool, what: &str) {
+    let end = Instant::now() + DEADLINE;
+    let mut asked = !ask;
+    loop {
+        if let Some(event) =
+            api.wait(Some(std::time::Duration::from_millis(2))).unwrap_or_else(|e| panic!("{what}: {e}"))
+        {
+            checker.feed(&event);
+        } else if !asked {
+            api.resync().unwrap();
+            asked = true;
+        } else if checker.believed() == kernel::names(RUN_NETNS)
+            && checker.open_overflows == 0
+            && !readable(api.fd(), std::time::Duration::ZERO)
+        {
+            return;
+        }
+        let believed = checker.believed();
+        assert!(Instant::now() < end, "{what}: believed {believed:?} where there is {:?}", kernel::names(RUN_NETNS));
+    }
+}

@@ -1,0 +1,18 @@
+//! Watching names: what the library reports of a directory of names.
+
+#![allow(missing_docs, unreachable_pub)]
+
+mod directory;
+mod errors;
+mod faults;
+mod fd;
+mod kinds;
+mod lifecycle;
+mod mounts;
+mod open;
+mod overflow;
+mod paths;
+mod renames;
+mod settle;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,9 @@
+//! Ids: asking for them, assigning them and watching them.
+
+#![allow(missing_docs, unreachable_pub)]
+
+mod query;
+mod storm;
+#[path = "../support/mod.rs"]
+mod support;
+mod watch;
