@@ -328,20 +328,20 @@ fn a_hostile_command() {
     sandbox();
     let name = b"\xff a\n\x1b[2J";
     let path = PathBuf::from("/run").join(OsStr::from_bytes(name));
-    let copied = Command::new("cp").arg("/bin/cat").arg(&path).status().unwrap();
+    // a program that runs by whatever name
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_nswatch")).arg(&path).status().unwrap();
     assert!(copied.success());
     let mut command = Command::new(&path);
+    command.arg("watch").stdout(Stdio::piped());
     // SAFETY: unshare may be called between fork and exec; the closure allocates nothing.
     unsafe {
         command.pre_exec(|| unshare(libc::CLONE_NEWNET));
     }
-    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-    let what = format!("pid:{}", child.id());
+    let running = Running::start(command);
+    let what = format!("pid:{}", running.child.id());
     let shown = show(&what);
     assert_eq!(shown["command_hex"], "ff20610a1b5b324a");
     let lines = lines(ends(["show", &what]));
     assert!(lines.iter().all(|line| is_harmless(line)), "{lines:#?}");
     assert_eq!(lines.last().unwrap(), r"command    \xff\x20a\n\u{1b}[2J");
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
