@@ -23,6 +23,9 @@ func NSIDForPID(pid int) (int, error) {
 // EINVAL if it is not a network namespace. The file must stay open during the call.
 func NSIDForFD(fd int) (int, error) {
 	op := fmt.Sprintf("ask for the nsid of file descriptor %d", fd)
+	if !fits(fd) {
+		return NotAssigned, &Error{Op: op, Errno: syscall.EBADF}
+	}
 	return ask(op, "", func(nsid *int32) int { return capi.NSIDGetForFD(fd, nsid) })
 }
 
@@ -69,6 +72,9 @@ func AssignNSID(fd, wanted int) (int, error) {
 	const op = "assign an nsid"
 	if !fits(wanted) {
 		return NotAssigned, &Error{Op: op, Errno: syscall.EINVAL}
+	}
+	if !fits(fd) {
+		return NotAssigned, &Error{Op: op, Errno: syscall.EBADF}
 	}
 	return ask(op, "", func(nsid *int32) int { return capi.NSIDAssign(fd, int32(wanted), nsid) })
 }
