@@ -283,15 +283,10 @@ func TestANamespaceWithoutANameDies(t *testing.T) {
 	if is(t, err, byCookie(t, nil)); alive != (err == nil) {
 		t.Errorf("a process is in it: %v", alive)
 	}
+	killed := time.Now()
 	end(process)
-	ended := time.Now()
-	for alive {
-		if time.Since(ended) > patience {
-			t.Fatal("it does not die")
-		}
-		alive, err = netns.IsAlive()
-	}
-	t.Log("known to be dead", time.Since(ended), "after the end of its last process")
+	until(t, "its death", func() bool { alive, err = netns.IsAlive(); return !alive })
+	t.Log("no longer alive", time.Since(killed), "after the kill of its last process")
 	if is(t, err, forSure(t, nil)); alive {
 		t.Error("it lives again")
 	}

@@ -273,7 +273,7 @@ func TestNSIDs(t *testing.T) {
 	refused("no process", syscall.EINVAL)(nswatch.NSIDForPID(-1 << 40))
 	refused("no process", syscall.EINVAL)(nswatch.NSIDForPID(1<<40 + 1))
 	refused("no descriptor", syscall.EBADF)(nswatch.NSIDForFD(-1))
-	refused("no descriptor", syscall.EBADF)(nswatch.NSIDForFD(1<<32+fd))
+	refused("no descriptor", syscall.EBADF)(nswatch.NSIDForFD(1<<32 + fd))
 	refused("no descriptor", syscall.EBADF)(nswatch.AssignNSID(1<<32+fd, 8))
 	refused("no pidfd", syscall.EBADF)(nswatch.NSIDForPIDFD(fd))
 	refused("no pidfd", syscall.EBADF)(nswatch.NSIDForPIDFD(1<<32 + behind))
