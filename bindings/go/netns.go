@@ -115,7 +115,7 @@ func (n Netns) IsAlive() (bool, error) {
 	raw := capi.Netns(n)
 	rc := capi.NetnsIsAlive(&raw)
 	if rc < 0 {
-		return false, check("find out whether it lives:", n.String(), rc)
+		return false, check("look for the namespace", n.String(), rc)
 	}
 	return rc == 1, nil
 }

@@ -264,7 +264,7 @@ func (w *Watcher) take() (Event, bool, error) {
 	return copied(borrowed), true, nil
 }
 
-// copied copies what C lends. Each call of C has its price: none is made for what most types do not have.
+// copied copies what C lends. Each call of C has its price: only an event that has a namespace is asked for it.
 func copied(e *capi.Event) Event {
 	// the path ends in the name: one string for both
 	path := capi.EventPath(e)
