@@ -80,8 +80,8 @@ func line(e nswatch.Event) string {
 	if e.Name != "" {
 		name = fmt.Sprintf("%x", e.Name)
 	}
-	return fmt.Sprintln("event", e.Type, replayed, name, e.Dev, e.Ino, e.Cookie, e.NSID, e.Origin, e.PortID, e.Dropped,
-		e.Monotonic.Nanoseconds())
+	return fmt.Sprintln("event", e.Type, replayed, name, e.Netns.Dev, e.Netns.Ino, e.Netns.Cookie, e.NSID, e.Origin, e.PortID,
+		e.Dropped, e.Monotonic.Nanoseconds())
 }
 
 // until tells events until one of this type, or the first one if there is none to look for.
