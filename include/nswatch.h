@@ -93,7 +93,7 @@ typedef struct nsw_event nsw_event;
 
 /**
  * Ids that the kernel assigns to peers of the network namespace that the calling thread is in (rtnetlink). The watcher
- * goes on about that namespace wherever the thread goes. Since: 0.1
+ * goes on about that namespace wherever the thread goes, and keeps it alive until it is closed. Since: 0.1
  */
 #define NSW_SOURCE_NSID 2
 

@@ -19,8 +19,8 @@
 //! # Ok::<(), nswatch::Error>(())
 //! ```
 //!
-//! It needs no privilege, starts no thread unless asked to, wakes up for nothing, and keeps no descriptor that would
-//! keep a namespace alive. What exists is told first, as [replayed](Event::is_replayed) events that end with
+//! It needs no privilege, starts no thread unless asked to, wakes up for nothing, and keeps no descriptor of a namespace
+//! that it reports. (A watcher of nsids has sockets, which keep the namespace alive that they were made in.) What exists is told first, as [replayed](Event::is_replayed) events that end with
 //! [`Synced`](EventKind::Synced):
 //!
 //! ```

@@ -299,9 +299,10 @@ pub(crate) fn open_for_pidfd(pidfd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 pub(crate) fn of_process(error: io::Error) -> Error {
     let refused = |errno, why| Error::new(errno, IDENTIFY).because(why);
     match errno_of(&error) {
-        libc::EACCES | libc::EPERM => {
-            refused(libc::EACCES, "the process belongs to somebody else, and CAP_SYS_PTRACE over it is missing")
-        }
+        libc::EACCES | libc::EPERM => refused(
+            libc::EACCES,
+            "no ptrace access to the process: that takes its user or CAP_SYS_PTRACE over it, and no security module against it",
+        ),
         libc::EBADF => refused(libc::EBADF, "the descriptor is not open, or no pidfd"),
         libc::EINVAL => refused(libc::EINVAL, "a pid is a positive number"),
         errno => Error::new(errno, IDENTIFY),

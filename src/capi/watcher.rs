@@ -19,7 +19,7 @@ use std::time::Duration;
 /// Names in a directory, as `ip netns` makes them (inotify). Since: 0.1
 pub const NSW_SOURCE_NAMED: u32 = 1;
 /// Ids that the kernel assigns to peers of the network namespace that the calling thread is in (rtnetlink). The watcher
-/// goes on about that namespace wherever the thread goes. Since: 0.1
+/// goes on about that namespace wherever the thread goes, and keeps it alive until it is closed. Since: 0.1
 pub const NSW_SOURCE_NSID: u32 = 2;
 
 /// nsw_stat(): events handed out. Since: 0.1

@@ -267,7 +267,7 @@ fn others_see_what_they_may() {
     }
     (expected["processes"], expected["pids"]) = (0.into(), json!([]));
     assert_eq!(shown, expected);
-    assert_fails(nobody(&format!("pid:{}", blue.process.pid())), &["somebody else", "CAP_SYS_PTRACE"]);
+    assert_fails(nobody(&format!("pid:{}", blue.process.pid())), &["no ptrace access", "CAP_SYS_PTRACE"]);
     let hidden = Sleeper::new();
     let (_, ino, cookie) = kernel::netns(hidden.namespace("net")).unwrap();
     assert_eq!(show(format!("ino:{ino}"))["pid"], hidden.pid());

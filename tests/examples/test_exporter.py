@@ -1,5 +1,6 @@
 """Runs the exporter for Prometheus on real namespaces and asks it over HTTP."""
 
+import os
 import re
 import shutil
 import signal

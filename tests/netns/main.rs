@@ -641,6 +641,25 @@ fn an_event_carries_identity_and_path() {
     assert_eq!(kinds, 4);
 }
 
+/// Its sockets do, as all sockets. An agent has to know: it gets no notice of the death of a namespace that it watches from
+/// inside.
+#[test]
+fn a_watcher_of_nsids_keeps_its_own_namespace_alive() {
+    sandbox();
+    let kept = anonymous();
+    let netns = Netns::for_fd(&kept).unwrap();
+    nsid::assign(&kept, Some(5)).unwrap();
+    let mut here = Watcher::nsid(&Options::new()).unwrap();
+    while *here.wait(Some(DEADLINE)).unwrap().unwrap().kind() != EventKind::Synced {}
+    let inside = inside(&kept, || Watcher::nsid(&Options::new()).unwrap());
+    drop(kept);
+    assert_eq!(given(netns.is_alive()), by_cookie(Ok(true)));
+    drop(inside);
+    let gone = here.wait(Some(DEADLINE)).unwrap().expect("it dies with the watcher");
+    assert_eq!(*gone.kind(), EventKind::NsidDel { nsid: 5, origin: None });
+    assert_eq!(given(netns.is_alive()), for_sure(Ok(false)));
+}
+
 #[test]
 fn null_is_refused() {
     let own = to_c(&Netns::for_pid(std::process::id() as i32).unwrap());
