@@ -950,15 +950,15 @@ int nsid_list(int32_t *nsids,
 #define NSW_FEATURE_MOUNT_POLL 2
 
 /**
- * Namespaces have a cookie, which tells one from its successor: Linux 6.18. Without, by
- * the change time of its inode, or where a name is a symbolic link by NSW_FEATURE_MOUNT_ID; and nsw_event_cookie()
- * is 0. Since: 0.1
+ * Namespaces have a cookie, which tells one from its successor: Linux 6.18. Without it, the change time of its inode does
+ * while the namespace is mounted, nothing does behind a symbolic link to /proc/PID/ns/net, and nsw_event_cookie() is 0.
+ * Since: 0.1
  */
 #define NSW_FEATURE_COOKIE 3
 
 /**
- * Mounts have an id that is never used again: Linux 6.8. Without both this and NSW_FEATURE_COOKIE a successor behind a
- * symbolic link may pass for what was there before. Since: 0.1
+ * Mounts have an id that is never used again: Linux 6.8. A mount that goes is traced to its names by it;
+ * without, with NSW_MOUNT_EVENTS, each change of a mount costs a look at every known name. Since: 0.1
  */
 #define NSW_FEATURE_MOUNT_ID 4
 

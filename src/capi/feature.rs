@@ -15,12 +15,12 @@ pub const NSW_FEATURE_MOUNT_EVENTS: u32 = 1;
 /// NSW_FEATURE_MOUNT_EVENTS the readiness of nsw_fd() for what a mount did is gone once polled: ask for events after
 /// every wake-up. Since: 0.1
 pub const NSW_FEATURE_MOUNT_POLL: u32 = 2;
-/// Namespaces have a cookie, which tells one from its successor: Linux 6.18. Without, by
-/// the change time of its inode, or where a name is a symbolic link by NSW_FEATURE_MOUNT_ID; and nsw_event_cookie()
-/// is 0. Since: 0.1
+/// Namespaces have a cookie, which tells one from its successor: Linux 6.18. Without it, the change time of its inode does
+/// while the namespace is mounted, nothing does behind a symbolic link to /proc/PID/ns/net, and nsw_event_cookie() is 0.
+/// Since: 0.1
 pub const NSW_FEATURE_COOKIE: u32 = 3;
-/// Mounts have an id that is never used again: Linux 6.8. Without both this and NSW_FEATURE_COOKIE a successor behind a
-/// symbolic link may pass for what was there before. Since: 0.1
+/// Mounts have an id that is never used again: Linux 6.8. A mount that goes is traced to its names by it;
+/// without, with NSW_MOUNT_EVENTS, each change of a mount costs a look at every known name. Since: 0.1
 pub const NSW_FEATURE_MOUNT_ID: u32 = 4;
 /// A file handle says in one system call which namespace a name leads to: Linux 6.18. Without, names are opened.
 /// Since: 0.1
