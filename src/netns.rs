@@ -275,6 +275,8 @@ pub(crate) fn open_for_pid(pid: i32) -> io::Result<OwnedFd> {
         // a mount option of /proc hides it, or there is none
         Some(libc::ENOENT) if sys::is_process_of_others(pid) => io::Error::from_raw_os_error(libc::EACCES),
         Some(libc::ENOENT) => io::Error::from_raw_os_error(libc::ESRCH),
+        // Linux 5.10: without ptrace access, O_PATH opens the directory that the link is in
+        Some(libc::ENODEV) => io::Error::from_raw_os_error(libc::EACCES),
         _ => error,
     })
 }
