@@ -188,6 +188,10 @@ impl Netns {
         match sys::open_by_cookie(cookie, ino) {
             Ok(namespace) => Ok(namespace),
             Err(error) => match errno_of(&error) {
+                // Linux 6.18 takes no cookie without the inode number, not even that of the own namespace
+                libc::ESTALE if ino == 0 && !opens_by_cookie_alone() => {
+                    refused(libc::EOPNOTSUPP, "opening by the cookie without the inode number needs Linux 6.19")
+                }
                 // the kernel says so of a dead one, and of one that is out of our reach
                 libc::ESTALE if sys::sees_all_namespaces() => refused(libc::ENOENT, "it is dead"),
                 libc::ESTALE | libc::EPERM => refused(
@@ -343,6 +347,11 @@ pub(crate) enum Probe {
 pub(crate) fn of_calling_thread() -> io::Result<Netns> {
     let namespace = open_path(CWD, OWN).map_err(sys::proc_error)?;
     Ok(identify_open(namespace.as_fd())?.netns)
+}
+
+/// Whether this kernel opens a namespace by its cookie without the inode number, tried with the own one.
+fn opens_by_cookie_alone() -> bool {
+    of_calling_thread().is_ok_and(|own| sys::open_by_cookie(own.cookie, 0).is_ok())
 }
 
 /// The namespace that the calling thread is in.
