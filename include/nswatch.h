@@ -510,8 +510,9 @@ int nsw_netns_for_fd(int fd, struct nsw_netns *netns);
  *
  * Returns 0, or
  * -EINVAL: @pid is not positive, or @netns is NULL;
- * -ESRCH: there is no such process, or it has ended;
- * -EACCES: the process belongs to somebody else, and CAP_SYS_PTRACE over it is missing (PTRACE_MODE_READ_FSCREDS);
+ * -ESRCH: there is no such process or thread, or it has ended. (Where the first thread has ended and others have not, ask
+ * by the number of one of these.);
+ * -EACCES: no ptrace access to the process (PTRACE_MODE_READ_FSCREDS): that takes its user, or CAP_SYS_PTRACE over it;
  * -EOPNOTSUPP: /proc is not mounted, or not that of this process;
  * -EMFILE, -ENFILE, -ENOMEM: a limit is reached.
  *
@@ -533,7 +534,7 @@ int nsw_netns_for_pid(int32_t pid,
  * -EINVAL: @netns is NULL;
  * -EBADF: @pidfd is negative, not open, or no pidfd;
  * -ESRCH: the process has ended;
- * -EACCES: the process belongs to somebody else, and CAP_SYS_PTRACE over it is missing; or it is in a pid namespace
+ * -EACCES: no ptrace access to the process: that takes its user, or CAP_SYS_PTRACE over it; or it is in a pid namespace
  * that cannot be seen from here;
  * -EOPNOTSUPP: before Linux 6.11, /proc is not mounted, or not that of this process;
  * -EMFILE, -ENFILE, -ENOMEM: a limit is reached.
@@ -584,7 +585,7 @@ int nsw_netns_for_nsid(int32_t nsid,
 /**
  * Opens exactly this namespace, for setns(2) and its like.
  *
- * @netns: the identity.
+ * @netns: the identity, as it was obtained: its cookie and its inode number belong together.
  * @path: where the namespace may be found, as nsw_event_path(); NULL: by its cookie alone, wherever it is.
  *
  * Returns a file descriptor, close-on-exec, owned by the caller, who closes it with close(2); or
@@ -611,7 +612,8 @@ int nsw_netns_open(const struct nsw_netns *netns,
  * Returns 1: the same namespace; 0: different ones; or -EINVAL: an argument is NULL.
  *
  * Before Linux 6.18, where one of the two has no stamp, a namespace can pass for an earlier one that had its inode
- * number.
+ * number; and one that was mounted, left every mount and was mounted again has another stamp, so that it passes for
+ * another one.
  *
  * Since: 0.1
  */
@@ -621,13 +623,13 @@ int nsw_netns_same(const struct nsw_netns *a,
 /**
  * Asks whether a network namespace lives: a process, a mount, a descriptor or a socket keeps it.
  *
- * @netns: the identity.
+ * @netns: the identity, as it was obtained: its cookie and its inode number belong together.
  *
  * Returns 1: it lives; 0: it is dead, for certain; or
  * -EINVAL: @netns is NULL;
  * -EPERM: it cannot be known here: CAP_SYS_ADMIN in the initial user and pid namespaces is missing;
- * -EOPNOTSUPP: it cannot be known here: it has no cookie (before Linux 6.18), or a filter forbids
- * open_by_handle_at(2);
+ * -EOPNOTSUPP: it cannot be known here: it has no cookie (before Linux 6.18), no inode number (before Linux 6.19), or a
+ * filter forbids open_by_handle_at(2);
  * -EMFILE, -ENFILE, -ENOMEM: a limit is reached.
  *
  * From Linux 7.0 on the kernel does not find a namespace that only sockets keep: 0.
@@ -782,8 +784,9 @@ int nsw_options_set_rcvbuf(nsw_options *o,
  * other, and nowhere else. Most namespaces have none: one is assigned when a link is put across two namespaces, or
  * when somebody asks for it. When a namespace dies its ids become free and are soon used again.
  *
- * These functions ask and assign in the network namespace that the calling thread is in. They keep nothing between
- * calls and may be called from any thread. Asking takes no privilege.
+ * These functions ask and assign in the network namespace that the calling thread is in, but for nsid_get_as_seen_from().
+ * They keep nothing between calls and may be called from any thread. To ask by a pid, a descriptor or a name takes no
+ * privilege.
  */
 
 /**
@@ -852,8 +855,8 @@ int nsid_get_for_pidfd(int pidfd, int32_t *nsid);
  * @nsid: where the id is stored; NSID_NOT_ASSIGNED if it has none there.
  *
  * Returns 0, or
- * -EINVAL: @nsid is NULL, or a descriptor is not of a namespace;
- * -EBADF: a descriptor is negative or not open;
+ * -EINVAL: @nsid is NULL, @where_fd is not of a namespace, or @fd is not of a network namespace;
+ * -EBADF: a descriptor is negative or not open, or @fd is opened by O_PATH;
  * -EPROTOTYPE: @where_fd is of a namespace of another kind;
  * -EPERM: @where_fd is another namespace than that of the calling thread, and the privilege to ask there is missing:
  * CAP_NET_ADMIN over it if it has an id here, else CAP_SYS_ADMIN here and over it;

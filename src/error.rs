@@ -158,7 +158,7 @@ pub fn explain(errno: i32) -> &'static CStr {
         libc::EBADF => c"bad file descriptor: it is negative or not open",
         libc::EAGAIN => c"resource temporarily unavailable: call again",
         libc::ENOMEM => c"out of memory: the kernel or this process has none to spare",
-        libc::EACCES => c"permission denied: a directory must be readable and all above it searchable; nsids of a peer require CAP_NET_ADMIN over it, the namespace of another user's process CAP_SYS_PTRACE",
+        libc::EACCES => c"permission denied: a directory must be readable and all above it searchable; nsids of a peer require CAP_NET_ADMIN over it, the namespace of a process ptrace access to it",
         libc::EBUSY => c"device or resource busy: call again",
         libc::EEXIST => c"already there: the namespace has an nsid, or the wanted nsid belongs to another namespace",
         libc::ENODEV => c"not a network namespace: a file on which none is mounted (yet)",

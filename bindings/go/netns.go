@@ -29,7 +29,7 @@ func NetnsForFD(fd int) (Netns, error) {
 }
 
 // NetnsForPID identifies the network namespace of a process or thread. The error is ESRCH if there is no such process or
-// it has ended, EACCES if it belongs to somebody else and CAP_SYS_PTRACE over it is missing, EINVAL if pid is not
+// it has ended, EACCES without ptrace access to it (that takes its user, or CAP_SYS_PTRACE over it), EINVAL if pid is not
 // positive; otherwise as for NetnsForFD. A pid can be reused before this call: NetnsForPIDFD excludes that.
 func NetnsForPID(pid int) (Netns, error) {
 	return identify("process", pid, syscall.EINVAL, func(n *capi.Netns) int { return capi.NetnsForPID(int32(pid), n) })

@@ -110,8 +110,9 @@ pub unsafe extern "C" fn nsw_netns_for_fd(fd: c_int, netns: *mut nsw_netns) -> c
 ///
 /// Returns 0, or
 /// -EINVAL: @pid is not positive, or @netns is NULL;
-/// -ESRCH: there is no such process, or it has ended;
-/// -EACCES: the process belongs to somebody else, and CAP_SYS_PTRACE over it is missing (PTRACE_MODE_READ_FSCREDS);
+/// -ESRCH: there is no such process or thread, or it has ended. (Where the first thread has ended and others have not, ask
+/// by the number of one of these.);
+/// -EACCES: no ptrace access to the process (PTRACE_MODE_READ_FSCREDS): that takes its user, or CAP_SYS_PTRACE over it;
 /// -EOPNOTSUPP: /proc is not mounted, or not that of this process;
 /// -EMFILE, -ENFILE, -ENOMEM: a limit is reached.
 ///
@@ -134,7 +135,7 @@ pub unsafe extern "C" fn nsw_netns_for_pid(pid: i32, netns: *mut nsw_netns) -> c
 /// -EINVAL: @netns is NULL;
 /// -EBADF: @pidfd is negative, not open, or no pidfd;
 /// -ESRCH: the process has ended;
-/// -EACCES: the process belongs to somebody else, and CAP_SYS_PTRACE over it is missing; or it is in a pid namespace
+/// -EACCES: no ptrace access to the process: that takes its user, or CAP_SYS_PTRACE over it; or it is in a pid namespace
 /// that cannot be seen from here;
 /// -EOPNOTSUPP: before Linux 6.11, /proc is not mounted, or not that of this process;
 /// -EMFILE, -ENFILE, -ENOMEM: a limit is reached.
@@ -189,7 +190,7 @@ pub unsafe extern "C" fn nsw_netns_for_nsid(nsid: i32, netns: *mut nsw_netns) ->
 
 /// Opens exactly this namespace, for setns(2) and its like.
 ///
-/// @netns: the identity.
+/// @netns: the identity, as it was obtained: its cookie and its inode number belong together.
 /// @path: where the namespace may be found, as nsw_event_path(); NULL: by its cookie alone, wherever it is.
 ///
 /// Returns a file descriptor, close-on-exec, owned by the caller, who closes it with close(2); or
@@ -225,7 +226,8 @@ pub unsafe extern "C" fn nsw_netns_open(netns: *const nsw_netns, path: *const c_
 /// Returns 1: the same namespace; 0: different ones; or -EINVAL: an argument is NULL.
 ///
 /// Before Linux 6.18, where one of the two has no stamp, a namespace can pass for an earlier one that had its inode
-/// number.
+/// number; and one that was mounted, left every mount and was mounted again has another stamp, so that it passes for
+/// another one.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -239,13 +241,13 @@ pub unsafe extern "C" fn nsw_netns_same(a: *const nsw_netns, b: *const nsw_netns
 
 /// Asks whether a network namespace lives: a process, a mount, a descriptor or a socket keeps it.
 ///
-/// @netns: the identity.
+/// @netns: the identity, as it was obtained: its cookie and its inode number belong together.
 ///
 /// Returns 1: it lives; 0: it is dead, for certain; or
 /// -EINVAL: @netns is NULL;
 /// -EPERM: it cannot be known here: CAP_SYS_ADMIN in the initial user and pid namespaces is missing;
-/// -EOPNOTSUPP: it cannot be known here: it has no cookie (before Linux 6.18), or a filter forbids
-/// open_by_handle_at(2);
+/// -EOPNOTSUPP: it cannot be known here: it has no cookie (before Linux 6.18), no inode number (before Linux 6.19), or a
+/// filter forbids open_by_handle_at(2);
 /// -EMFILE, -ENFILE, -ENOMEM: a limit is reached.
 ///
 /// From Linux 7.0 on the kernel does not find a namespace that only sockets keep: 0.

@@ -4,8 +4,9 @@
 //! other, and nowhere else. Most namespaces have none: one is assigned when a link is put across two namespaces, or
 //! when somebody asks for it. When a namespace dies its ids become free and are soon used again.
 //!
-//! These functions ask and assign in the network namespace that the calling thread is in. They keep nothing between
-//! calls and may be called from any thread. Asking takes no privilege.
+//! These functions ask and assign in the network namespace that the calling thread is in, but for nsid_get_as_seen_from().
+//! They keep nothing between calls and may be called from any thread. To ask by a pid, a descriptor or a name takes no
+//! privilege.
 
 use std::ffi::{OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
@@ -103,8 +104,8 @@ pub unsafe extern "C" fn nsid_get_for_pidfd(pidfd: c_int, nsid: *mut i32) -> c_i
 /// @nsid: where the id is stored; NSID_NOT_ASSIGNED if it has none there.
 ///
 /// Returns 0, or
-/// -EINVAL: @nsid is NULL, or a descriptor is not of a namespace;
-/// -EBADF: a descriptor is negative or not open;
+/// -EINVAL: @nsid is NULL, @where_fd is not of a namespace, or @fd is not of a network namespace;
+/// -EBADF: a descriptor is negative or not open, or @fd is opened by O_PATH;
 /// -EPROTOTYPE: @where_fd is of a namespace of another kind;
 /// -EPERM: @where_fd is another namespace than that of the calling thread, and the privilege to ask there is missing:
 /// CAP_NET_ADMIN over it if it has an id here, else CAP_SYS_ADMIN here and over it;

@@ -3,9 +3,9 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use rustix::thread::{CapabilitySet, capabilities};
+use rustix::thread::{CapabilitySet, capabilities, gettid};
 
-use super::{CWD, check, proc_error, stat};
+use super::{CWD, check, proc_error, stat, without_signals};
 
 /// The inode numbers of the initial user and pid namespaces, which the kernel fixes.
 const INITIAL: [(&std::ffi::CStr, u64); 2] =
@@ -29,11 +29,32 @@ pub(crate) fn enter_net_namespace(namespace: BorrowedFd<'_>) -> io::Result<()> {
     check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }).map(drop)
 }
 
-/// Whether there is a process of this number that this one may not even signal.
-pub(crate) fn is_process_of_others(pid: i32) -> bool {
+/// Whether there is a process, or a thread, of this number.
+pub(crate) fn process_exists(pid: i32) -> bool {
     // SAFETY: no pointers; signal 0 is never sent.
     let rc = unsafe { libc::kill(pid, 0) };
-    rc < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+    rc == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+}
+
+/// Runs `body` in a thread of its own, all signals blocked, and waits until the kernel has forgotten the thread: a process
+/// in which a second one is still being taken apart may not unshare(CLONE_NEWUSER), for one.
+pub(crate) fn in_own_thread<T: Send>(body: impl FnOnce() -> T + Send) -> io::Result<std::thread::Result<T>> {
+    let mut tid = None;
+    let result = std::thread::scope(|scope| {
+        let run = || {
+            tid = Some(gettid());
+            body()
+        };
+        let thread = without_signals(|| std::thread::Builder::new().name("nswatch".into()).spawn_scoped(scope, run));
+        thread.map(|thread| thread.join())
+    });
+    if let Some(tid) = tid {
+        // SAFETY: no pointers; signal 0 is never sent.
+        while unsafe { libc::syscall(libc::SYS_tgkill, std::process::id(), tid.as_raw_nonzero().get(), 0) } == 0 {
+            std::thread::yield_now();
+        }
+    }
+    result
 }
 
 /// The pid of the process that a pidfd refers to. `None`: the descriptor is no pidfd. `ESRCH`: the process has ended;

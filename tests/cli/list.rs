@@ -19,18 +19,20 @@ fn make_unusable(dir: &str) {
     symlink("nowhere", dir.join("dangling"));
     symlink("file/below", dir.join("below"));
     symlink("loop", dir.join("loop"));
+    symlink("a".repeat(300), dir.join("long"));
     symlink("/proc/self/ns/uts", dir.join("uts"));
     symlink("file", dir.join("link"));
     placeholder(dir.join("other"));
     bind("/proc/self/ns/uts", dir.join("other"));
 }
 
-const WORDS: [(&str, &str); 8] = [
+const WORDS: [(&str, &str); 9] = [
     ("below", "dangling_link"),
     ("dangling", "dangling_link"),
     ("fifo", "not_mounted"),
     ("file", "not_mounted"),
     ("link", "not_mounted"),
+    ("long", "dangling_link"),
     ("loop", "link_loop"),
     ("other", "other_kind"),
     ("uts", "other_kind"),
@@ -76,6 +78,7 @@ fn the_reason_for_people() {
         "fifo      nothing mounted (yet)      -",
         "file      nothing mounted (yet)      -",
         "link      nothing mounted (yet)      -",
+        "long      dangling link              -",
         "loop      loop of links              -",
         "other     namespace of another kind  -",
         "uts       namespace of another kind  -",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from typing import Protocol
 
@@ -16,7 +17,11 @@ AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
 def as_fd(name: str, fd: int | HasFileno) -> int:
-    return as_i32(name, fd if isinstance(fd, int) else fd.fileno())
+    if not isinstance(fd, int):
+        if not hasattr(fd, "fileno"):
+            raise TypeError(f"{name} must be a file descriptor or have one, not {type(fd).__name__}")
+        fd = fd.fileno()
+    return as_i32(name, fd)
 
 
 def as_i32(name: str, number: int) -> int:
@@ -36,6 +41,8 @@ def as_bytes(path: AnyPath) -> bytes:
 
 
 def _within(name: str, number: int, first: int, end: int) -> int:
+    # neither a float nor a string passes for one
+    number = operator.index(number)
     if not first <= number < end:
         raise OverflowError(f"{name} is out of range: {number}")
     return number

@@ -71,9 +71,9 @@ class Netns:
         pid: a process, or a thread, of the caller's pid namespace. A pid can be reused between the moment that you
         learned it and this call: for_pidfd() excludes that.
 
-        Raises nswatch.Error: EINVAL: pid is not positive; ESRCH: there is no such process, or it has ended; EACCES: the
-        process belongs to somebody else, and CAP_SYS_PTRACE over it is missing; EOPNOTSUPP, EMFILE, ENFILE, ENOMEM: as
-        for_fd().
+        Raises nswatch.Error: EINVAL: pid is not positive; ESRCH: there is no such process, or it has ended; EACCES: no
+        ptrace access to the process: that takes its user, or CAP_SYS_PTRACE over it; EOPNOTSUPP, EMFILE, ENFILE, ENOMEM:
+        as for_fd().
         """
         number = as_i32("pid", pid)
         return cls._found(lib.nsw_netns_for_pid, number, what=f"process {number}")
@@ -82,9 +82,9 @@ class Netns:
     def for_pidfd(cls, pidfd: int | HasFileno) -> Netns:
         """Identifies the network namespace of the process that a pidfd refers to, see os.pidfd_open().
 
-        Raises nswatch.Error: EBADF: it is negative, not open, or no pidfd; ESRCH: the process has ended; EACCES: the
-        process belongs to somebody else, and CAP_SYS_PTRACE over it is missing; or it is in a pid namespace that cannot
-        be seen from here; EOPNOTSUPP, EMFILE, ENFILE, ENOMEM: as for_fd().
+        Raises nswatch.Error: EBADF: it is negative, not open, or no pidfd; ESRCH: the process has ended; EACCES: no
+        ptrace access to the process: that takes its user, or CAP_SYS_PTRACE over it; or it is in a pid namespace that
+        cannot be seen from here; EOPNOTSUPP, EMFILE, ENFILE, ENOMEM: as for_fd().
         """
         number = as_fd("pidfd", pidfd)
         return cls._found(lib.nsw_netns_for_pidfd, number, what=f"pidfd {number}")

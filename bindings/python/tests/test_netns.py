@@ -71,6 +71,13 @@ class Values(TestCase):
             self.assertEqual(same, netns)
             self.assertEqual(hash(same), hash(netns))
 
+    def test_what_is_no_number(self) -> None:
+        for number in (1.0, "1", None):
+            with self.assertRaises(TypeError):
+                Netns(1, number)  # type: ignore[arg-type]
+            with self.assertRaises(TypeError):
+                Netns.for_fd(number)  # type: ignore[arg-type]
+
     def test_numbers_that_c_could_not_hold(self) -> None:
         for numbers in ((-1, 2), (1, 1 << 64), (1, 2, -1), (1, 2, 0, 1 << 64)):
             with self.assertRaisesRegex(OverflowError, "is out of range"):

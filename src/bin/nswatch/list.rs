@@ -22,7 +22,10 @@ pub(crate) fn run(args: &ListArgs) -> Result<(), Ending> {
     for (name, event) in names {
         let reason = match event.netns() {
             Some(_) => None,
-            None => Some(reason(&dir, &name)?),
+            None => match reason(&dir, &name)? {
+                None => continue,
+                reason => reason,
+            },
         };
         rows.push((name, event, reason));
     }
@@ -54,20 +57,25 @@ struct Reason {
     phrase: &'static str,
 }
 
-fn reason(dir: &Path, name: &Name) -> Result<Reason, Ending> {
-    let (word, phrase) = match Netns::for_name(dir.join(name)) {
+/// Asks why a name is not usable. `None`: it has gone meanwhile.
+fn reason(dir: &Path, name: &Name) -> Result<Option<Reason>, Ending> {
+    let path = dir.join(name);
+    let (word, phrase) = match Netns::for_name(&path) {
         // its namespace has come since
         Ok(_) => ("not_mounted", "nothing mounted (yet)"),
         Err(error) => match Errno::from_raw_os_error(error.errno()) {
             Errno::NODEV => ("not_mounted", "nothing mounted (yet)"),
-            Errno::NOENT | Errno::NOTDIR => ("dangling_link", "dangling link"),
+            Errno::NOENT if path.symlink_metadata().is_err() => return Ok(None),
+            Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => ("dangling_link", "dangling link"),
             Errno::PROTOTYPE => ("other_kind", "namespace of another kind"),
             Errno::ACCESS => ("no_permission", "no permission"),
             Errno::LOOP => ("link_loop", "loop of links"),
-            _ => return Err(error.into()),
+            Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::OPNOTSUPP => return Err(error.into()),
+            // of a filesystem that is out of order, behind a link
+            _ => ("error", "cannot be looked at"),
         },
     };
-    Ok(Reason { word, phrase })
+    Ok(Some(Reason { word, phrase }))
 }
 
 fn line(event: Event, reason: Option<Reason>) -> String {

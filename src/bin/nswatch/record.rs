@@ -95,12 +95,15 @@ pub(crate) type Field<'a> = (&'static str, Value<'a>);
 pub(crate) struct Record {
     pub(crate) event: Event,
     pub(crate) name: Option<OsString>,
+    /// By which the namespace can be opened that the event is about.
+    pub(crate) path: Option<OsString>,
 }
 
 impl From<Event> for Record {
     fn from(event: Event) -> Self {
         let name = event.name().map(|name| name.as_os_str().to_owned());
-        Self { event, name }
+        let path = event.netns().and_then(|_| event.path()).map(Into::into);
+        Self { event, name, path }
     }
 }
 
@@ -111,12 +114,14 @@ impl Record {
 
     /// The fields that apply to the event, in the order in which they are written.
     pub(crate) fn fields(&self) -> Vec<Field<'_>> {
-        let Self { event, name } = self;
+        let Self { event, name, path } = self;
         let mut fields = vec![("type", Value::Word(event.kind().type_name()))];
         fields.extend(name.as_ref().map(|name| ("name", Value::Name(name))));
         if let Some(netns) = event.netns() {
             fields.extend([("dev", netns.dev().into()), ("ino", netns.ino().into())]);
             fields.extend(netns.cookie().map(|cookie| ("cookie", cookie.into())));
+            fields.extend(netns.stamp().map(|stamp| ("stamp", stamp.into())));
+            fields.extend(path.as_ref().map(|path| ("path", Value::Name(path))));
         }
         match *event.kind() {
             EventKind::NsidNew { nsid, origin, portid } => {
