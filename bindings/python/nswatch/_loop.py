@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from ._wait import is_green
+
 if TYPE_CHECKING:
     from ._watcher import Watcher
 
@@ -46,8 +48,12 @@ class Reader:
             watcher._free_if_unused()
 
 
-def running() -> asyncio.AbstractEventLoop | None:
+def inside(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether the caller is called by the loop, and not by another thread or green thread while the loop waits."""
     try:
-        return asyncio.get_running_loop()
+        if asyncio.get_running_loop() is not loop:
+            return False
     except RuntimeError:
-        return None
+        return False
+    # asyncio takes all green threads of a thread for one
+    return not is_green() or asyncio.current_task() is not None

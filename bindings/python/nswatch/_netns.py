@@ -214,7 +214,7 @@ _HERE = "/proc/thread-self/ns/net"
 @contextmanager
 def entered(fd: int) -> Iterator[None]:
     """Runs a block with the calling thread in an open network namespace."""
-    thread = threading.get_ident()
+    thread = threading.get_native_id()
     try:
         before = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as failure:
@@ -224,7 +224,7 @@ def entered(fd: int) -> Iterator[None]:
             _enter(fd, "enter a network namespace")
             yield
         finally:
-            if threading.get_ident() != thread:
+            if threading.get_native_id() != thread:
                 raise RuntimeError("a block that is in another network namespace was left by another thread")
             # whatever a signal handler raised, and wherever: the way back depends on where the thread is by now
             if not os.path.samestat(os.stat(_HERE), os.fstat(before)):

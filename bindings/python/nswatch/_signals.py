@@ -1,5 +1,7 @@
 """Waiting in the main thread without missing a signal that comes just before the wait begins."""
 
+from __future__ import annotations
+
 import os
 import select
 import signal
@@ -36,10 +38,12 @@ def noticed(poller: select.poll) -> Iterator[Callable[[], None]]:
 
         def pass_on() -> None:
             """Hands over to who had Python write to a descriptor before, as asyncio does."""
+            numbers = bytearray(select.PIPE_BUF)
             with suppress(OSError):  # there is nothing, or no room: as it would be without us
-                numbers = os.read(out, select.PIPE_BUF)
+                # eventlet replaces os.read() and os.write() by functions that wait whatever the descriptor
+                del numbers[os.readv(out, [numbers]) :]
                 if other != -1:
-                    os.write(other, numbers)
+                    os.writev(other, [numbers])
 
         poller.register(out, select.POLLIN)
         try:

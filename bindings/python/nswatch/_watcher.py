@@ -6,10 +6,9 @@ import asyncio
 import errno
 import math
 import os
-import select
-import threading
 import time
 import warnings
+from _thread import RLock
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ctypes import byref
@@ -17,12 +16,13 @@ from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import Literal
 
-from . import _event, _signals
+from . import _event
 from ._arguments import AnyPath, as_bytes
 from ._errors import check, error, in_our_terms
 from ._event import Event
 from ._ffi import CONSTANTS, handle, lib
-from ._loop import Reader, running
+from ._loop import Reader, inside
+from ._wait import is_green, waiting
 
 _SOURCES = {"named": CONSTANTS["NSW_SOURCE_NAMED"], "nsid": CONSTANTS["NSW_SOURCE_NSID"]}
 _POLICIES = {
@@ -132,8 +132,9 @@ class Watcher:
         self._handle: int | None = None
         self._closed = True
         self._process = os.getpid()
-        # one thread at a time in the library; a signal handler that interrupts it is the same thread
-        self._lock = threading.RLock()
+        # one thread at a time in the library; a signal handler that interrupts it is the same thread. Green threads do not
+        # switch in there, and their RLock is neither for signal handlers nor, in eventlet, for other threads
+        self._lock = RLock()
         self._taking = False
         # the handle is freed when it is closed and nobody uses it: a thread that waits, one in the library, a loop
         self._users = 0
@@ -224,7 +225,7 @@ class Watcher:
             return
         with self._lock:
             for loop, reader in list(self._loops.items()):
-                if loop.is_running() and loop is not running():
+                if loop.is_running() and not inside(loop):
                     try:
                         loop.call_soon_threadsafe(reader.stop)
                         continue
@@ -260,19 +261,26 @@ class Watcher:
         """
         if timeout is not None and not timeout >= 0:
             raise ValueError("timeout must not be negative")
-        event = self._take()
-        if event is not None or timeout == 0:
-            return event
+        if timeout == 0:
+            return self._take()
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self._waiting() as (poller, woken):
+        self._burst += 1
+        if self._burst > _BURST:
+            self._burst = 0
+            if is_green():
+                time.sleep(0)
+        event = self._take()
+        if event is not None:
+            return event
+        self._burst = 0
+        with self._waiting() as wait:
             while event is None:
                 left = _LONGEST_WAIT
                 if deadline is not None:
                     left = min(left, deadline - time.monotonic())
                     if left <= 0:
                         return None
-                poller.poll(math.ceil(left * 1000))
-                woken()
+                wait(left)
                 event = self._take()
         return event
 
@@ -395,8 +403,8 @@ class Watcher:
                 self._taking = False
 
     @contextmanager
-    def _waiting(self) -> Iterator[tuple[select.poll, Callable[[], None]]]:
-        """What to wait on for an event, a signal, or close() by another thread; and what to call after a wake-up."""
+    def _waiting(self) -> Iterator[Callable[[float], object]]:
+        """Yields a function that waits for an event, a signal, or close(), for at most so many seconds."""
         with self._lock:
             self._users += 1
         try:
@@ -404,11 +412,8 @@ class Watcher:
                 if self._wake is None:
                     with in_our_terms():
                         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-            poller = select.poll()
-            poller.register(self._fd, select.POLLIN)
-            poller.register(self._wake, select.POLLIN)
-            with _signals.noticed(poller) as woken:
-                yield poller, woken
+            with waiting(self._fd, self._wake) as wait:
+                yield wait
         finally:
             with self._lock:
                 self._users -= 1
