@@ -188,6 +188,8 @@ fn bytes_of_a_directory_that_are_not_utf_8() {
     let mut command = with_dirs(&["watch", "--json"]);
     command.arg("--dir").arg(dir);
     let watch = Running::start(command);
-    let last: Value = (0..3).map(|_| serde_json::from_str(&watch.out.next()).unwrap()).last().unwrap();
+    watch.out.next();
+    watch.out.next();
+    let last: Value = serde_json::from_str(&watch.out.next()).unwrap();
     assert_eq!((last["dir"].as_str(), last["dir_hex"].as_str()), (Some("/run/\u{fffd}"), Some("2f72756e2fff")));
 }

@@ -68,7 +68,7 @@ impl Commands {
             }
             late = true;
             // it has not been waited for: the number is still that of its group
-            killpg(Pid::from_raw(child.id().cast_signed()), signal)?;
+            killpg(Pid::from_raw(child.id() as i32), signal)?;
         }
         Ok(Outcome { status: child.wait()?, late })
     }
@@ -85,7 +85,7 @@ impl Commands {
             if left.is_zero() {
                 return Ok(None);
             }
-            let left = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+            let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
             match poll(&mut [PollFd::new(&self.ended, PollFlags::IN)], Some(&left)) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
