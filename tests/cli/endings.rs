@@ -64,7 +64,7 @@ fn no_inotify_instance_left() {
 
 #[test]
 fn wrong_usage() {
-    let wrong: [&[&str]; 35] = [
+    let wrong: [&[&str]; 40] = [
         &[],
         &["wash"],
         &["watch", "--source", "magic"],
@@ -83,6 +83,12 @@ fn wrong_usage() {
         &["exec", "--source", "nsid", "--settle", "0", "--on", "synced", "--", "true"],
         &["exec", "--source", "nsid", "--on", "nsid_new,ready", "--", "true"],
         &["exec", "--on", "synced,nsid_del", "--", "true"],
+        // no event with a namespace
+        &["exec", "--on", "created,deleted", "--", "nsenter", "--net={fd}", "true"],
+        &["exec", "--on", "ready", "--timeout", "0", "--", "true"],
+        &["exec", "--on", "ready", "--timeout", "-1", "--", "true"],
+        &["exec", "--on", "ready", "--timeout", "NaN", "--", "true"],
+        &["exec", "--on", "ready", "--timeout", "soon", "--", "true"],
         &["watch", "--queue", "0"],
         &["watch", "--queue", "1048577"],
         &["watch", "--queue", "9,drop"],

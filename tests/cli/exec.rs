@@ -3,9 +3,11 @@
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
 use crate::running::{Running, nswatch};
+use crate::support::thread::{Restriction, elsewhere};
 use crate::support::*;
 
 fn exec(on: &str, command: &[&str]) -> Running {
@@ -119,4 +121,212 @@ fn a_signal_waits_for_the_command_and_begins_no_other() {
         assert!(err[0].ends_with(": exit status: 5"), "{err:?}");
         assert!(err.len() == 2 && err[1].contains("delivered="), "{err:?}");
     }
+}
+
+/// Started with signals ignored or blocked.
+fn exec_with(ignored: &'static [i32], blocked: &'static [i32], mut command: std::process::Command) -> Running {
+    let set_up = move || {
+        // SAFETY: both structures are ours; signal dispositions and masks may be changed between fork and exec.
+        unsafe {
+            let mut set = std::mem::zeroed();
+            libc::sigemptyset(&mut set);
+            for &signal in blocked {
+                libc::sigaddset(&mut set, signal);
+            }
+            libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+            for &signal in ignored {
+                libc::signal(signal, libc::SIG_IGN);
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: the closure makes nothing but these system calls.
+    unsafe {
+        command.pre_exec(set_up);
+    }
+    Running::start(command)
+}
+
+/// Prints which signals are blocked and ignored in it. Not by a shell: some unblock all.
+const SIGNALS: [&str; 4] = ["--", "grep", "^Sig[BI]", "/proc/self/status"];
+
+/// What that prints, of the signals up to 31.
+fn blocked_and_ignored(running: &Running) -> [u64; 2] {
+    let set = |label: &str| u64::from_str_radix(running.out.next().strip_prefix(label).unwrap(), 16).unwrap();
+    ["SigBlk:\t", "SigIgn:\t"].map(|label| set(label) & 0x7fff_ffff)
+}
+
+#[test]
+fn exit_statuses_under_an_ignored_sigchld() {
+    sandbox();
+    let fails = nswatch(["exec", "--on", "ready", "--", "sh", "-c", "echo ran; exit 3"]);
+    let running = exec_with(&[libc::SIGCHLD], &[], fails);
+    ip_netns(&["add", "blue"]);
+    assert_eq!(running.out.next(), "ran");
+    assert_eq!(running.err.next(), "nswatch: sh for ready blue: exit status: 3");
+    assert_eq!(running.end_by(libc::SIGTERM), (Some(0), vec![], vec![]));
+    let succeeds = nswatch([&["exec", "--on", "ready"], &SIGNALS[..]].concat());
+    let running = exec_with(&[libc::SIGCHLD], &[], succeeds);
+    // the command, too, can learn how its children end
+    assert_eq!(blocked_and_ignored(&running), [0, 0]);
+    assert_eq!(running.end_by(libc::SIGTERM), (Some(0), vec![], vec![]));
+}
+
+#[test]
+fn signals_that_were_blocked_end_it() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    placeholder("/run/netns/x");
+    const BLOCKED: &[i32] = &[libc::SIGTERM, libc::SIGINT, libc::SIGUSR1, libc::SIGCHLD, libc::SIGUSR2];
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        let mut running = exec_with(&[], BLOCKED, nswatch(["watch", "--json"]));
+        running.until("synced");
+        running.counter_becomes("delivered", |n| n == 2);
+        assert_eq!(running.end_by(signal), (Some(0), vec![], vec![]));
+
+        let command = nswatch([&["exec", "--on", "created", "--timeout", "60"], &SIGNALS[..]].concat());
+        let running = exec_with(&[], BLOCKED, command);
+        let all = BLOCKED.iter().map(|signal| 1 << (signal - 1)).sum();
+        assert_eq!(blocked_and_ignored(&running), [all, 0]);
+        assert_eq!(running.end_by(signal), (Some(0), vec![], vec![]));
+    }
+}
+
+#[test]
+fn a_command_that_cannot_be_waited_for_was_run() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    placeholder("/run/netns/x");
+    let forbidden = Restriction::none().failing(libc::SYS_wait4, libc::EPERM).failing(libc::SYS_waitid, libc::EPERM);
+    let running = elsewhere(&forbidden, || exec("created", &["echo", "ran"]));
+    assert_eq!(running.out.next(), "ran");
+    let expected = "nswatch: echo for created x: cannot be waited for: Operation not permitted (os error 1)";
+    assert_eq!(running.err.next(), expected);
+    assert_eq!(running.end_by(libc::SIGTERM), (Some(0), vec![], vec![]));
+}
+
+#[test]
+fn the_descriptor_is_of_the_announced_namespace_whatever_becomes_of_the_name() {
+    sandbox();
+    let deceive = "
+        umount -l /run/netns/$NSWATCH_NAME && rm /run/netns/$NSWATCH_NAME && mkfifo /run/netns/$NSWATCH_NAME
+        echo $1
+        nsenter --net=$1 stat -Lc %i /proc/self/ns/net
+        stat -Lc %i /proc/self/fd/$NSWATCH_FD
+        echo $NSWATCH_COOKIE";
+    let running = exec("ready", &["sh", "-c", deceive, "sh", "{fd}"]);
+    for name in ["blue", "red"] {
+        placeholder(make_dir(RUN_NETNS).join(name));
+        // the namespace has this name and nothing else
+        mount_new_netns(format!("/run/netns/{name}"));
+        let path = running.out.next();
+        assert!(path.strip_prefix("/proc/self/fd/").is_some_and(|fd| fd.parse::<u8>().unwrap() > 2), "{path}");
+        let ino = running.out.next();
+        assert_ne!(ino, kernel::netns("/proc/self/ns/net").unwrap().1.to_string());
+        assert_eq!(running.out.next(), ino);
+        assert_eq!(running.out.next().is_empty(), kernel::netns("/proc/self/ns/net").unwrap().2 == 0);
+    }
+    assert_eq!(running.end_by(libc::SIGTERM), (Some(0), vec![], vec![]));
+}
+
+#[test]
+fn no_command_for_a_namespace_that_is_gone_or_replaced() {
+    sandbox();
+    ip_netns(&["add", "blue"]);
+    ip_netns(&["add", "red"]);
+    // whichever is first takes both names away, or changes both
+    let running = exec("ready", &["sh", "-c", "echo $NSWATCH_NAME; ip netns del blue; ip netns del red", "{name}"]);
+    let first = running.out.next();
+    let other = if first == "blue" { "red" } else { "blue" };
+    let line = running.err.next();
+    let begin = format!(
+        "nswatch: sh for ready {other}: not run: cannot open the network namespace /run/netns/{other}: no such file"
+    );
+    assert!(line.starts_with(&begin), "{line}");
+    assert_eq!(running.end_by(libc::SIGTERM), (Some(0), vec![], vec![]));
+
+    ip_netns(&["add", "blue"]);
+    ip_netns(&["add", "red"]);
+    let swap = "echo $NSWATCH_NAME
+        for name in blue red; do umount -l /run/netns/$name; mount --bind /proc/self/ns/net /run/netns/$name; done";
+    let running = exec("ready", &["sh", "-c", swap, "{fd}"]);
+    let first = running.out.next();
+    let other = if first == "blue" { "red" } else { "blue" };
+    let line = running.err.next();
+    assert!(line.contains(&format!("{other}: not run: ")) && line.contains("another network namespace"), "{line}");
+    let (code, _, _) = running.end_by(libc::SIGTERM);
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn no_other_command_has_the_descriptor() {
+    sandbox();
+    let running = exec(
+        "ready,deleted",
+        &["sh", "-c", "echo \"${NSWATCH_FD-none} <{fd}>\"; stat -Lfc %T /proc/$$/fd/*; echo end"],
+    );
+    for _ in 0..2 {
+        ip_netns(&["add", "blue"]);
+        let [line, fds] = lines_to_end(&running);
+        let number: u8 = line.split(' ').next().unwrap().parse().unwrap();
+        assert_eq!(line, format!("{number} </proc/self/fd/{number}>"));
+        assert_eq!(fds.matches("nsfs").count(), 1, "{fds}");
+        ip_netns(&["del", "blue"]);
+        let [line, fds] = lines_to_end(&running);
+        assert_eq!(line, "none <>");
+        assert_eq!(fds.matches("nsfs").count(), 0, "{fds}");
+    }
+}
+
+/// The first line, and those that follow as one, up to a line `end`.
+fn lines_to_end(running: &Running) -> [String; 2] {
+    let first = running.out.next();
+    let mut rest = vec![];
+    loop {
+        match running.out.next() {
+            line if line == "end" => return [first, rest.join(" ")],
+            line => rest.push(line),
+        }
+    }
+}
+
+#[test]
+fn a_command_that_takes_too_long_is_ended() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    for name in ["x", "y"] {
+        placeholder(format!("/run/netns/{name}"));
+    }
+    let exec = |script: &str| {
+        let options = ["exec", "--on", "created", "--timeout", "0.3", "--", "sh", "-c", script];
+        Running::start(nswatch(options))
+    };
+    // its child holds standard output open, and ends with it
+    let running = exec("echo $NSWATCH_NAME; sleep 1000 & wait");
+    for _ in 0..2 {
+        let name = running.out.next();
+        assert_eq!(running.err.next(), format!("nswatch: sh for created {name}: timed out: signal: 15 (SIGTERM)"));
+    }
+    assert_eq!(running.end_by(libc::SIGTERM), (Some(0), vec![], vec![]));
+    std::fs::remove_file("/run/netns/y").unwrap();
+    // what ends well at last was still too late
+    let running = exec("trap 'exit 0' TERM; sleep 1000 & wait");
+    assert_eq!(running.err.next(), "nswatch: sh for created x: timed out: exit status: 0");
+    assert_eq!(running.end_by(libc::SIGTERM), (Some(0), vec![], vec![]));
+    let running = exec("trap '' TERM; sleep 1000");
+    assert_eq!(running.err.next(), "nswatch: sh for created x: timed out: signal: 9 (SIGKILL)");
+    assert_eq!(running.end_by(libc::SIGTERM), (Some(0), vec![], vec![]));
+}
+
+#[test]
+fn a_command_in_time_is_not_ended() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    placeholder("/run/netns/x");
+    let run = |script: &str| nswatch(["exec", "--on", "created,synced", "--timeout", "60", "--", "sh", "-c", script]);
+    let running = exec_with(&[libc::SIGCHLD], &[], run("echo $NSWATCH_EVENT; [ $NSWATCH_EVENT = synced ]"));
+    assert_eq!(running.out.next(), "created");
+    assert_eq!(running.err.next(), "nswatch: sh for created x: exit status: 1");
+    assert_eq!(running.out.next(), "synced");
+    assert_eq!(running.end_by(libc::SIGTERM), (Some(0), vec![], vec![]));
 }

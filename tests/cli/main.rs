@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod directories;
 mod endings;
 mod exec;
 mod features;

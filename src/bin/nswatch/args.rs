@@ -1,6 +1,7 @@
 //! What can be said on the command line. The texts here are the help; the manual page says the same at length.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,21 +22,24 @@ Examples:
   nswatch list                           what there is now
   nswatch show pid:4711                  all that is known of the namespace of a process
   nswatch id --pid 4711                  the nsid that the namespace of a process has here
-  nswatch exec --on ready -- ip -n {name} link set lo up
+  nswatch exec --on ready -- nsenter --net={fd} ip link set lo up
                                          a command for each namespace, as soon as it can be used
 
 Exit status: 0 when ended by SIGINT or SIGTERM, 1 on an error, 2 on wrong usage.";
 
 const EXEC_HELP: &str = "\
 Examples:
-  nswatch exec --on ready -- ip -n {name} link set lo up
+  nswatch exec --on ready -- nsenter --net={fd} ip link set lo up
+  nswatch exec --on ready --timeout 10 --dir /run/netns --dir /run/docker/netns -- /usr/local/sbin/setup-netns {fd}
   nswatch exec --on ready,deleted --no-replay -- logger -t netns -- {name}
   nswatch exec --on ready -- sh -c 'echo \"$NSWATCH_EVENT $NSWATCH_NAME $NSWATCH_INO\"'
   nswatch exec --source nsid --on nsid_del -- sh -c 'echo \"$NSWATCH_NSID is gone\"'
 
 The command is run directly, not by a shell, one at a time and in the order of the events. \
-In its environment, as far as they apply: NSWATCH_EVENT, NSWATCH_NAME, NSWATCH_DIR, NSWATCH_DEV, NSWATCH_INO, \
-NSWATCH_COOKIE, NSWATCH_STAMP, NSWATCH_PATH, NSWATCH_NSID, NSWATCH_ORIGIN, NSWATCH_PORTID, NSWATCH_DROPPED, NSWATCH_REPLAYED (1 or 0), NSWATCH_TIME_NS.";
+{fd} becomes /proc/self/fd/N, an open descriptor of the very namespace that the event announced, whatever its name \
+leads to by then; if that namespace is gone or replaced, the command is not run for the event. \
+In its environment, as far as they apply: NSWATCH_EVENT, NSWATCH_NAME, NSWATCH_DIR, NSWATCH_FD (the N), NSWATCH_DEV, \
+NSWATCH_INO, NSWATCH_COOKIE, NSWATCH_STAMP, NSWATCH_PATH, NSWATCH_NSID, NSWATCH_ORIGIN, NSWATCH_PORTID, NSWATCH_DROPPED, NSWATCH_REPLAYED (1 or 0), NSWATCH_TIME_NS.";
 
 const SHOW_HELP: &str = "\
 WHAT is one of:
@@ -108,9 +112,9 @@ pub(crate) struct WatchArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// The directory whose entries are the names, an absolute path [default: /run/netns]
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath)]
-    pub(crate) dir: Option<PathBuf>,
+    /// The directory whose entries are the names, an absolute path; may be repeated [default: /run/netns]
+    #[arg(long = "dir", value_name = "PATH", value_hint = ValueHint::DirPath)]
+    pub(crate) dirs: Vec<PathBuf>,
 
     /// One JSON object a line, for programs
     #[arg(long)]
@@ -175,9 +179,22 @@ pub(crate) struct ExecArgs {
     #[command(flatten)]
     pub(crate) what: What,
 
-    /// The command and its arguments; {name} becomes the name that the event is about
+    /// End a command that runs longer: SIGTERM to it and its children, SIGKILL 5 seconds later
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// The command and its arguments; {name} becomes the name that the event is about, {fd} a path to its namespace
     #[arg(last = true, required = true, value_name = "CMD", value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
+}
+
+impl ExecArgs {
+    /// `{fd}` where no event has a namespace.
+    fn without_namespace(&self) -> Option<String> {
+        let asked = self.command.iter().any(|word| word.as_bytes().windows(4).any(|part| part == b"{fd}"));
+        (asked && !self.on.contains(&Kind::Ready))
+            .then(|| "'{fd}' is the namespace of a 'ready': add it to '--on'".into())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -219,9 +236,10 @@ pub(crate) struct What {
     #[arg(long, value_name = "N[,POLICY]", value_parser = queue)]
     queue: Option<Queue>,
 
-    /// The directory whose entries are the names, an absolute path; it need not exist yet [default: /run/netns]
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath, help_heading = NAMED)]
-    dir: Option<PathBuf>,
+    /// The directory whose entries are the names, an absolute path; it need not exist yet; may be repeated [default:
+    /// /run/netns]
+    #[arg(long = "dir", value_name = "PATH", value_hint = ValueHint::DirPath, help_heading = NAMED)]
+    dirs: Vec<PathBuf>,
 
     /// Also notice unmounts and new mounts of known names as they happen
     #[arg(long, help_heading = NAMED)]
@@ -237,19 +255,23 @@ pub(crate) struct What {
 }
 
 impl What {
-    /// The directory whose entries are the names, if names are watched.
-    pub(crate) fn dir(&self) -> Option<&Path> {
-        (self.source == Source::Named).then(|| self.dir.as_deref().unwrap_or(DEFAULT_DIR.as_ref()))
+    /// What each watcher is for: a directory, or nsids.
+    pub(crate) fn subjects(&self) -> Vec<Option<&Path>> {
+        match self.source {
+            Source::Named => directories(&self.dirs).map(Some).collect(),
+            Source::Nsid => vec![None],
+        }
     }
 
-    pub(crate) fn open(&self, dir_events: bool) -> nswatch::Result<Watcher> {
+    /// Opens the watcher of one of the [`subjects`](Self::subjects).
+    pub(crate) fn open(&self, dir: Option<&Path>, dir_events: bool) -> nswatch::Result<Watcher> {
         let mut options = Options::new()
             .replay(!self.no_replay)
             .dir_events(dir_events)
             .mount_events(self.mount_events)
             .settle(Duration::from_millis(self.settle.unwrap_or(0).into()))
             .all_nsid(self.all_nsid);
-        if let Some(dir) = self.dir() {
+        if let Some(dir) = dir {
             options = options.dir(dir)?;
         }
         if let Some(Queue { capacity, policy }) = self.queue {
@@ -268,7 +290,7 @@ impl What {
             Source::Nsid => (
                 "nsid",
                 &[
-                    (self.dir.is_some(), "--dir"),
+                    (!self.dirs.is_empty(), "--dir"),
                     (self.mount_events, "--mount-events"),
                     (self.settle.is_some(), "--settle"),
                 ],
@@ -278,6 +300,19 @@ impl What {
         let (_, option) = own.chain(others).find(|(given, _)| *given)?;
         Some(format!("the argument '{option}' cannot be used with '--source {source}'"))
     }
+}
+
+/// The directories that were given, or the one where `ip netns` keeps its names.
+pub(crate) fn directories(given: &[PathBuf]) -> impl Iterator<Item = &Path> {
+    let default = given.is_empty().then_some(Path::new(DEFAULT_DIR));
+    given.iter().map(PathBuf::as_path).chain(default)
+}
+
+/// `SECONDS`, with a fraction if need be.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let duration = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let duration = duration.filter(|duration| !duration.is_zero() && duration.as_secs() < u64::from(u32::MAX));
+    duration.ok_or_else(|| "SECONDS is a positive number".into())
 }
 
 /// `N[,POLICY]`
@@ -308,7 +343,7 @@ impl Cli {
             Command::Exec(args) => {
                 let on =
                     args.on.iter().map(|kind| (!kind.comes_from(args.what.source), format!("--on {}", kind.name())));
-                ("exec", args.what.misplaced(on))
+                ("exec", args.what.misplaced(on).or_else(|| args.without_namespace()))
             }
             _ => return cli,
         };

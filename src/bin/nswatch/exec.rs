@@ -5,23 +5,27 @@
 //! tells the difference afterwards.
 
 use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::{Command, Stdio};
 
+use rustix::io::{FdFlags, fcntl_setfd};
+
 use crate::args::ExecArgs;
+use crate::commands::{Commands, Outcome};
 use crate::ending::Ending;
 use crate::output::complain;
 use crate::record::{Kind, Record, Value};
 use crate::session::Session;
 use crate::text;
 
-const PLACE: &[u8] = b"{name}";
-
-/// All that [`environment`] may set. What does not apply is unset, lest a value of a surrounding `exec` shine through.
-const VARIABLES: [&str; 14] = [
+/// All that [`environment`] may set, and `NSWATCH_FD`. What does not apply is unset, lest a value of a surrounding `exec`
+/// shine through.
+const VARIABLES: [&str; 15] = [
     "NSWATCH_EVENT",
     "NSWATCH_NAME",
     "NSWATCH_DIR",
+    "NSWATCH_FD",
     "NSWATCH_DEV",
     "NSWATCH_INO",
     "NSWATCH_COOKIE",
@@ -37,38 +41,55 @@ const VARIABLES: [&str; 14] = [
 
 pub(crate) fn run(args: &ExecArgs) -> Result<(), Ending> {
     let dir_events = args.on.iter().any(|kind| matches!(kind, Kind::DirCreated | Kind::DirDeleted));
-    let mut session = Session::without_reader(|| args.what.open(dir_events))?;
+    let commands = Commands::new(args.timeout)?;
+    let mut session = Session::without_reader(&args.what, dir_events)?;
     loop {
         let record = session.next()?;
         if args.on.contains(&record.kind()) {
-            carry_out(args, &record);
+            if let Err(why) = carry_out(args, &commands, &record) {
+                let program = args.command.first().map(|word| fill(word, &record, "")).unwrap_or_default();
+                let about = record.subject(session.watches().are_several());
+                let event = [record.event.kind().type_name(), &about].join(" ");
+                complain(format!("{} for {}: {why}", text::safe(program), event.trim_end()));
+            }
         }
     }
 }
 
-/// Runs the command and waits for it. That it fails, or cannot be started, concerns this event and not the next.
-fn carry_out(args: &ExecArgs, record: &Record) {
-    let name = record.name.as_deref().unwrap_or_default();
-    let mut words = args.command.iter().map(|word| fill(word, name));
-    let Some(program) = words.next() else { return };
-    let mut command = Command::new(&program);
+/// Runs the command and waits for it. A failure concerns this event and not the next.
+fn carry_out(args: &ExecArgs, commands: &Commands, record: &Record) -> Result<(), String> {
+    let namespace = open_netns(record).map_err(|why| format!("not run: {}", text::escaped(why.as_ref())))?;
+    let number = namespace.as_ref().map(|fd| fd.as_raw_fd().to_string());
+    let path = number.as_ref().map(|number| format!("/proc/self/fd/{number}")).unwrap_or_default();
+    let mut words = args.command.iter().map(|word| fill(word, record, &path));
+    let Some(program) = words.next() else { return Ok(()) };
+    let mut command = Command::new(program);
     command.args(words).stdin(Stdio::null());
     for variable in VARIABLES {
         command.env_remove(variable);
     }
-    command.envs(environment(record)).envs(args.what.dir().map(|dir| ("NSWATCH_DIR", dir)));
-    let outcome = match command.status() {
-        Ok(status) if status.success() => return,
-        Ok(status) => status.to_string(),
-        Err(error) => format!("cannot be run: {error}"),
-    };
-    let subject = [record.event.kind().type_name().into(), text::safe(name)].join(" ");
-    complain(format!("{} for {}: {outcome}", text::safe(program), subject.trim_end()));
+    command.envs(environment(record)).envs(number.map(|number| ("NSWATCH_FD", number)));
+    let mut child = commands.start(&mut command).map_err(|error| format!("cannot be run: {error}"))?;
+    // the command has it, and no other
+    drop(namespace);
+    match commands.wait(&mut child).map_err(|error| format!("cannot be waited for: {error}"))? {
+        Outcome { status, late: true } => Err(format!("timed out: {status}")),
+        Outcome { status, .. } if status.success() => Ok(()),
+        Outcome { status, .. } => Err(status.to_string()),
+    }
+}
+
+/// Opens the very namespace that the event announces, if it announces one. A child inherits the descriptor.
+fn open_netns(record: &Record) -> Result<Option<OwnedFd>, String> {
+    let Some((netns, path)) = record.event.netns().zip(record.event.path()) else { return Ok(None) };
+    let namespace = netns.open(Some(&path)).map_err(|error| error.to_string())?;
+    fcntl_setfd(&namespace, FdFlags::empty()).map_err(|error| format!("cannot hand over the namespace: {error}"))?;
+    Ok(Some(namespace))
 }
 
 /// The fields of the event as variables: `cookie` is `NSWATCH_COOKIE`, the type `NSWATCH_EVENT`.
 fn environment(record: &Record) -> impl Iterator<Item = (String, OsString)> {
-    record.fields().into_iter().map(|(key, value)| {
+    record.fields(true).into_iter().map(|(key, value)| {
         let key = if key == "type" { "event" } else { key };
         let value = match value {
             Value::Word(word) => word.into(),
@@ -80,16 +101,27 @@ fn environment(record: &Record) -> impl Iterator<Item = (String, OsString)> {
     })
 }
 
-/// Puts the name where `{name}` is. A name with `{name}` in it is left as it is.
-fn fill(word: &OsStr, name: &OsStr) -> OsString {
+/// Puts the name where `{name}` is and the path of the namespace where `{fd}` is. What they have in them is left alone.
+fn fill(word: &OsStr, record: &Record, path: &str) -> OsString {
+    let name = record.name.as_deref().unwrap_or_default();
+    fill_in(word, [("{name}", name), ("{fd}", path.as_ref())])
+}
+
+fn fill_in(word: &OsStr, places: [(&str, &OsStr); 2]) -> OsString {
     let mut rest = word.as_bytes();
     let mut filled = Vec::with_capacity(rest.len());
-    while let Some(at) = rest.windows(PLACE.len()).position(|window| window == PLACE) {
-        filled.extend_from_slice(&rest[..at]);
-        filled.extend_from_slice(name.as_bytes());
-        rest = &rest[at + PLACE.len()..];
+    while let Some((first, after)) = rest.split_first() {
+        match places.iter().find(|(place, _)| rest.starts_with(place.as_bytes())) {
+            Some((place, value)) => {
+                filled.extend_from_slice(value.as_bytes());
+                rest = &rest[place.len()..];
+            }
+            None => {
+                filled.push(*first);
+                rest = after;
+            }
+        }
     }
-    filled.extend_from_slice(rest);
     OsString::from_vec(filled)
 }
 
@@ -98,11 +130,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_is_put_in_as_bytes_and_once() {
-        let name = OsStr::from_bytes(b"\xff{name}\n");
-        assert_eq!(fill(OsStr::new("{name}"), name), name);
-        assert_eq!(fill(OsStr::new("-a={name}:{name}}"), OsStr::new("b")), "-a=b:b}");
-        assert_eq!(fill(OsStr::new("{name"), name), "{name");
-        assert_eq!(fill(OsStr::new(""), name), "");
+    fn values_are_put_in_as_bytes_and_once() {
+        let name = OsStr::from_bytes(b"\xff{name}{fd}\n");
+        let fill = |word: &str, name| fill_in(OsStr::new(word), [("{name}", name), ("{fd}", OsStr::new("{name}"))]);
+        assert_eq!(fill("{name}", name), name);
+        assert_eq!(fill("-a={name}:{name}}", OsStr::new("b")), "-a=b:b}");
+        assert_eq!(fill("{{fd}{name}", OsStr::new("b")), "{{name}b");
+        assert_eq!(fill("{name", name), "{name");
+        assert_eq!(fill("", name), "");
     }
 }

@@ -3,41 +3,54 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 
-use nswatch::{DEFAULT_DIR, Event, EventKind, Name, Netns, Options, Watcher};
+use nswatch::{Event, EventKind, Name, Netns, Options, Watcher};
 use rustix::io::Errno;
 
-use crate::args::ListArgs;
+use crate::args::{ListArgs, directories};
 use crate::ending::Ending;
 use crate::output;
 use crate::record::{Record, Value, json};
 use crate::text;
+use crate::watches::failure;
+
+/// A name, its last event, and why it is not usable.
+type Row = (Record, Option<Reason>);
 
 pub(crate) fn run(args: &ListArgs) -> Result<(), Ending> {
-    let dir = args.dir.as_deref().unwrap_or(DEFAULT_DIR.as_ref());
+    let several = args.dirs.len() > 1;
+    let mut rows = Vec::new();
+    for dir in directories(&args.dirs) {
+        rows.extend(rows_of(args, dir).map_err(|error| failure(error, Some(dir).filter(|_| several)))?);
+    }
+    let lines = if args.json { rows.iter().map(|row| line(row, several)).collect() } else { table(&rows, several) };
+    output::print(lines.as_bytes())
+}
+
+fn rows_of(args: &ListArgs, dir: &Path) -> nswatch::Result<Vec<Row>> {
     let names = names(args, dir)?;
     // what the library opens has no `..` in it
-    let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    let real = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    let dir = Arc::from(dir);
     let mut rows = Vec::with_capacity(names.len());
     for (name, event) in names {
         let reason = match event.netns() {
             Some(_) => None,
-            None => match reason(&dir, &name)? {
+            None => match reason(&real, &name)? {
                 None => continue,
                 reason => reason,
             },
         };
-        rows.push((name, event, reason));
+        rows.push((Record { dir: Some(Arc::clone(&dir)), ..event.into() }, reason));
     }
-    let lines =
-        if args.json { rows.into_iter().map(|(_, event, reason)| line(event, reason)).collect() } else { table(&rows) };
-    output::print(lines.as_bytes())
+    Ok(rows)
 }
 
 /// Each name with its last event: `Ready`, or `Created` if it is not usable.
-fn names(args: &ListArgs, dir: &Path) -> Result<BTreeMap<Name, Event>, Ending> {
+fn names(args: &ListArgs, dir: &Path) -> nswatch::Result<BTreeMap<Name, Event>> {
     // without /run/netns there are no namespaces, which is no error; a directory that was asked for should be there
-    let options = Options::new().dir(dir)?.parent(args.dir.is_none());
+    let options = Options::new().dir(dir)?.parent(args.dirs.is_empty());
     let mut names = BTreeMap::new();
     for event in Watcher::named(&options)? {
         let event = event?;
@@ -58,7 +71,7 @@ struct Reason {
 }
 
 /// Asks why a name is not usable. `None`: it has gone meanwhile.
-fn reason(dir: &Path, name: &Name) -> Result<Option<Reason>, Ending> {
+fn reason(dir: &Path, name: &Name) -> nswatch::Result<Option<Reason>> {
     let path = dir.join(name);
     let (word, phrase) = match Netns::for_name(&path) {
         // its namespace has come since
@@ -70,7 +83,7 @@ fn reason(dir: &Path, name: &Name) -> Result<Option<Reason>, Ending> {
             Errno::PROTOTYPE => ("other_kind", "namespace of another kind"),
             Errno::ACCESS => ("no_permission", "no permission"),
             Errno::LOOP => ("link_loop", "loop of links"),
-            Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::OPNOTSUPP => return Err(error.into()),
+            Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::OPNOTSUPP => return Err(error),
             // of a filesystem that is out of order, behind a link
             _ => ("error", "cannot be looked at"),
         },
@@ -78,27 +91,24 @@ fn reason(dir: &Path, name: &Name) -> Result<Option<Reason>, Ending> {
     Ok(Some(Reason { word, phrase }))
 }
 
-fn line(event: Event, reason: Option<Reason>) -> String {
-    let record = Record::from(event);
-    let mut fields = record.fields();
+fn line((record, reason): &Row, several_dirs: bool) -> String {
+    let mut fields = record.fields(several_dirs);
     fields.extend(reason.map(|Reason { word, .. }| ("reason", Value::Word(word))));
     json(&fields)
 }
 
-fn table(names: &[(Name, Event, Option<Reason>)]) -> String {
-    if names.is_empty() {
+fn table(rows: &[Row], several_dirs: bool) -> String {
+    if rows.is_empty() {
         return String::new();
     }
-    let rows = names.iter().map(|(name, event, reason)| {
-        let namespace = match (event.netns(), reason) {
-            (Some(netns), _) => text::netns(netns),
-            (None, reason) => reason.map_or("", |Reason { phrase, .. }| phrase).into(),
-        };
-        let cookie = event.netns().and_then(Netns::cookie);
-        [text::safe(name), namespace, cookie.map_or("-".into(), |cookie| cookie.to_string())]
+    let heading = [if several_dirs { "PATH" } else { "NAME" }, "NAMESPACE", "COOKIE"];
+    let rows = rows.iter().map(|(record, reason)| {
+        let netns = record.event.netns();
+        let namespace = netns.map(text::netns).or(reason.map(|Reason { phrase, .. }| phrase.into()));
+        let cookie = netns.and_then(Netns::cookie).map(|cookie| cookie.to_string());
+        [record.subject(several_dirs), namespace.unwrap_or_default(), cookie.unwrap_or("-".into())]
     });
-    let rows: Vec<[String; 3]> =
-        std::iter::once(["NAME", "NAMESPACE", "COOKIE"].map(String::from)).chain(rows).collect();
+    let rows: Vec<[String; 3]> = std::iter::once(heading.map(String::from)).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let (name_width, namespace_width) = (width(0), width(1));
     let mut table = String::new();

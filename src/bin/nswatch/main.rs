@@ -7,6 +7,7 @@
 
 mod args;
 mod clock;
+mod commands;
 mod ending;
 mod exec;
 mod features;
@@ -18,8 +19,10 @@ mod output;
 mod record;
 mod session;
 mod show;
+mod signals;
 mod text;
 mod watch;
+mod watches;
 
 use std::process::ExitCode;
 

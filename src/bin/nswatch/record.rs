@@ -2,12 +2,15 @@
 //! What else is printed as JSON has fields of its own and is written in the same way.
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::sync::Arc;
 
 use clap::ValueEnum;
 use nswatch::{Event, EventKind};
 
 use crate::args::Source;
 use crate::json::Object;
+use crate::text;
 
 /// The types of events, by the names that the C API gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -90,20 +93,22 @@ impl<T: Into<i128>> From<T> for Value<'_> {
 /// A named value of something that is told.
 pub(crate) type Field<'a> = (&'static str, Value<'a>);
 
-/// An event and the name beside it: the name that it is about, or that of the namespace with the nsid.
+/// An event and what belongs to it: the name that it is about, or that of the namespace with the nsid, and the directory
+/// as the user gave it.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
     pub(crate) event: Event,
     pub(crate) name: Option<OsString>,
     /// By which the namespace can be opened that the event is about.
     pub(crate) path: Option<OsString>,
+    pub(crate) dir: Option<Arc<Path>>,
 }
 
 impl From<Event> for Record {
     fn from(event: Event) -> Self {
         let name = event.name().map(|name| name.as_os_str().to_owned());
         let path = event.netns().and_then(|_| event.path()).map(Into::into);
-        Self { event, name, path }
+        Self { event, name, path, dir: None }
     }
 }
 
@@ -112,11 +117,22 @@ impl Record {
         Kind::of(&self.event)
     }
 
+    /// What the event is about, for people: the name, or its path where there are several directories.
+    pub(crate) fn subject(&self, several_dirs: bool) -> String {
+        let dir = self.dir.as_ref().filter(|_| several_dirs);
+        match (dir, &self.name) {
+            (Some(dir), Some(name)) => text::safe(dir.join(name)),
+            (Some(dir), None) => text::safe(&**dir),
+            (None, name) => name.as_ref().map(text::safe).unwrap_or_default(),
+        }
+    }
+
     /// The fields that apply to the event, in the order in which they are written.
-    pub(crate) fn fields(&self) -> Vec<Field<'_>> {
-        let Self { event, name, path } = self;
+    pub(crate) fn fields(&self, with_dir: bool) -> Vec<Field<'_>> {
+        let Self { event, name, path, dir } = self;
         let mut fields = vec![("type", Value::Word(event.kind().type_name()))];
         fields.extend(name.as_ref().map(|name| ("name", Value::Name(name))));
+        fields.extend(dir.as_ref().filter(|_| with_dir).map(|dir| ("dir", Value::Name(dir.as_os_str()))));
         if let Some(netns) = event.netns() {
             fields.extend([("dev", netns.dev().into()), ("ino", netns.ino().into())]);
             fields.extend(netns.cookie().map(|cookie| ("cookie", cookie.into())));
@@ -141,9 +157,9 @@ impl Record {
         fields
     }
 
-    /// The event as one line of JSON.
-    pub(crate) fn json(&self) -> String {
-        json(&self.fields())
+    /// The event as one line of JSON. It names the directory where there are several.
+    pub(crate) fn json(&self, several_dirs: bool) -> String {
+        json(&self.fields(several_dirs))
     }
 }
 

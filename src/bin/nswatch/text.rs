@@ -35,13 +35,14 @@ pub(crate) fn netns(netns: &Netns) -> String {
 pub(crate) struct Painter {
     colour: bool,
     clock: Clock,
+    several_dirs: bool,
 }
 
 impl Painter {
-    pub(crate) fn for_stdout() -> Self {
+    pub(crate) fn for_stdout(several_dirs: bool) -> Self {
         let set = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self { colour: stdout().is_terminal() && !set("NO_COLOR") && !dumb, clock: Clock::local() }
+        Self { colour: stdout().is_terminal() && !set("NO_COLOR") && !dumb, clock: Clock::local(), several_dirs }
     }
 
     pub(crate) fn line(&self, record: &Record) -> String {
@@ -49,7 +50,7 @@ impl Painter {
         let time = self.paint("2", &self.clock.wall(event.time()));
         // padded before it is painted: escape sequences have no width
         let word = self.paint(colour(kind), &format!("{:<11}", event.kind().type_name()));
-        let name = record.name.as_ref().map(safe).unwrap_or_default();
+        let name = record.subject(self.several_dirs);
         let detail = [detail(event.kind()), if event.is_replayed() { "replayed".into() } else { String::new() }];
         let detail = detail.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ");
         format!("{}\n", format!("{time}  {word}  {name:<16}  {detail}").trim_end())

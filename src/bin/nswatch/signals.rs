@@ -1,0 +1,114 @@
+//! Signals, by self-pipes: nothing happens in a signal handler, and no moment is a bad one.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{SigSet, Signal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use signal_hook::low_level::pipe;
+
+use crate::ending::Ending;
+use crate::output;
+use crate::watches::Watches;
+
+#[derive(Debug)]
+pub(crate) struct Signals {
+    /// Readable from the first SIGINT or SIGTERM on; never read.
+    stop: UnixStream,
+    counters: UnixStream,
+    /// How long events that are there already may still be reported once asked to stop.
+    grace: Duration,
+    deadline: Option<Instant>,
+}
+
+/// A stream that each of the signals makes readable, even if whoever started this process ignored or blocked them.
+pub(crate) fn catch(signals: &[Signal]) -> io::Result<UnixStream> {
+    let (readable, on_signal) = UnixStream::pair()?;
+    readable.set_nonblocking(true)?;
+    for &signal in signals {
+        pipe::register(signal as i32, on_signal.try_clone()?)?;
+    }
+    // one that waits already finds the handler in place
+    signals.iter().copied().collect::<SigSet>().thread_unblock()?;
+    Ok(readable)
+}
+
+/// Empties a stream of [`catch`]: many signals at once are one.
+pub(crate) fn clear(mut stream: &UnixStream) {
+    while stream.read(&mut [0; 64]).is_ok_and(|n| n > 0) {}
+}
+
+impl Signals {
+    pub(crate) fn new(grace: Duration) -> io::Result<Self> {
+        let stop = catch(&[Signal::SIGINT, Signal::SIGTERM])?;
+        Ok(Self { stop, counters: catch(&[Signal::SIGUSR1])?, grace, deadline: None })
+    }
+
+    /// Answers what has come, without waiting. Ends when asked to and the time of grace is over.
+    pub(crate) fn heed(&mut self, watches: &Watches) -> Result<(), Ending> {
+        self.poll(watches, Vec::new(), Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Err(Ending::Asked),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until one of `fds` is ready, and answers what comes meanwhile. Ends when asked to while none is ready, and
+    /// when the reader is gone.
+    pub(crate) fn wait<'fd>(
+        &mut self,
+        watches: &Watches,
+        fds: impl Iterator<Item = BorrowedFd<'fd>>,
+        ready: PollFlags,
+        reader: Option<&'fd File>,
+    ) -> Result<(), Ending> {
+        // asked for nothing, poll still reports that the other end of a pipe is closed
+        let reader = reader.map(|reader| PollFd::new(reader, PollFlags::empty()));
+        let readers = usize::from(reader.is_some());
+        let fds: Vec<_> = reader.into_iter().chain(fds.map(|fd| PollFd::from_borrowed_fd(fd, ready))).collect();
+        loop {
+            let found = self.poll(watches, fds.clone(), None)?;
+            let (reader, found) = found.split_at(readers);
+            if reader.iter().any(|reader| reader.intersects(PollFlags::ERR | PollFlags::HUP)) {
+                return Err(Ending::NobodyReads);
+            }
+            if found.iter().any(|found| !found.is_empty()) {
+                return Ok(());
+            }
+            if self.deadline.is_some() {
+                return Err(Ending::Asked);
+            }
+        }
+    }
+
+    /// One `poll(2)` of these and of the signals, which it answers. What was found, in the same order.
+    fn poll(
+        &mut self,
+        watches: &Watches,
+        others: Vec<PollFd<'_>>,
+        timeout: Option<&Timespec>,
+    ) -> Result<Vec<PollFlags>, Ending> {
+        let mut fds = others;
+        fds.push(PollFd::new(&self.stop, PollFlags::IN));
+        fds.push(PollFd::new(&self.counters, PollFlags::IN));
+        match poll(&mut fds, timeout) {
+            Ok(_) => {}
+            Err(Errno::INTR) => return Ok(vec![PollFlags::empty(); fds.len() - 2]),
+            Err(error) => return Err(Ending::failed("wait for events", error.into())),
+        }
+        let mut found: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
+        let [counters, stop] = [found.pop(), found.pop()].map(|flags| flags.is_some_and(|flags| !flags.is_empty()));
+        if counters {
+            clear(&self.counters);
+            output::counters(&watches.stats());
+        }
+        if stop {
+            self.deadline.get_or_insert_with(|| Instant::now() + self.grace);
+        }
+        Ok(found)
+    }
+}

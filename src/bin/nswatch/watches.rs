@@ -1,0 +1,108 @@
+//! The watchers behind one stream of events: one for each directory, or one for nsids.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nswatch::{Event, Stats, Watcher};
+
+use crate::args::What;
+use crate::clock;
+use crate::ending::Ending;
+use crate::names::Names;
+use crate::record::Record;
+
+#[derive(Debug)]
+pub(crate) struct Watches {
+    all: Vec<Watch>,
+    names: Names,
+}
+
+#[derive(Debug)]
+struct Watch {
+    watcher: Watcher,
+    /// As the user gave it; `None` for nsids.
+    dir: Option<Arc<Path>>,
+    /// What the watcher returned, and when it learned of it, until it is its turn among the others.
+    next: Option<(Duration, nswatch::Result<Event>)>,
+}
+
+impl Watches {
+    pub(crate) fn open(what: &What, dir_events: bool) -> Result<Self, Ending> {
+        let subjects = what.subjects();
+        let several = subjects.len() > 1;
+        let open = |dir: Option<&Path>| {
+            let watcher = what.open(dir, dir_events).map_err(|error| failure(error, dir.filter(|_| several)))?;
+            Ok::<_, Ending>(Watch { watcher, dir: dir.map(Arc::from), next: None })
+        };
+        Ok(Self { all: subjects.into_iter().map(open).collect::<Result<_, _>>()?, names: Names::default() })
+    }
+
+    /// Whether an event has to name its directory.
+    pub(crate) fn are_several(&self) -> bool {
+        self.all.len() > 1
+    }
+
+    /// The next event in the order in which the watchers learned of them, or `None` if there is none now.
+    pub(crate) fn next(&mut self) -> Result<Option<Record>, Ending> {
+        let several = self.are_several();
+        self.all.iter_mut().for_each(Watch::ask);
+        let time = |watch: &&mut Watch| watch.next.as_ref().map(|(time, _)| *time);
+        let Some(watch) = self.all.iter_mut().filter(|watch| watch.next.is_some()).min_by_key(time) else {
+            return Ok(None);
+        };
+        match watch.next.take() {
+            Some((_, Ok(event))) => Ok(Some(Record { dir: watch.dir.clone(), ..self.names.beside(event) })),
+            Some((_, Err(error))) => Err(failure(error, watch.dir.as_deref().filter(|_| several))),
+            None => Ok(None),
+        }
+    }
+
+    /// Readable while there is an event to be had.
+    pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.all.iter().map(|watch| watch.watcher.as_fd())
+    }
+
+    /// The counters, added up.
+    pub(crate) fn stats(&self) -> Stats {
+        self.all.iter().fold(Stats::default(), |mut sum, watch| {
+            let stats = watch.watcher.stats();
+            sum.delivered += stats.delivered;
+            sum.dropped += stats.dropped;
+            sum.overflows += stats.overflows;
+            sum.resyncs += stats.resyncs;
+            sum.queued += stats.queued;
+            sum.queued_max += stats.queued_max;
+            sum.pending += stats.pending;
+            sum.known += stats.known;
+            sum
+        })
+    }
+}
+
+impl Watch {
+    fn ask(&mut self) {
+        while self.next.is_none() {
+            self.next = match self.watcher.next_event() {
+                Ok(None) => return,
+                Ok(Some(event)) => Some((event.time(), Ok(event))),
+                Err(error) if is_interruption(&error) => continue,
+                Err(error) => Some((clock::monotonic(), Err(error))),
+            };
+        }
+    }
+}
+
+fn is_interruption(error: &nswatch::Error) -> bool {
+    std::io::Error::from_raw_os_error(error.errno()).kind() == std::io::ErrorKind::Interrupted
+}
+
+/// Names the directory, unless the error does.
+pub(crate) fn failure(error: nswatch::Error, dir: Option<&Path>) -> Ending {
+    let (text, dir) = (error.to_string(), dir.map(|dir| dir.to_string_lossy()));
+    match dir.filter(|dir| !text.contains(&**dir)) {
+        Some(dir) => Ending::Failed(format!("{text} (for {dir})")),
+        None => Ending::Failed(text),
+    }
+}
