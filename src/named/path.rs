@@ -14,7 +14,7 @@ use std::path::{Component, Path};
 use std::sync::Arc;
 
 use super::inotify::{Inotify, Notice, ReadFlags, WatchFlags};
-use crate::error::{Doing, Error, Result, is_transient};
+use crate::error::{Doing, Error, Result, is_refusal, is_transient, refusal, refused};
 use crate::event::Name;
 use crate::sys::{self, CWD};
 
@@ -96,7 +96,7 @@ impl WatchedPath {
     pub(crate) fn has(&self, name: &Name) -> Result<bool> {
         match sys::stat(CWD, &self.path_of(name.as_c_str()), libc::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(!stat.is_directory),
-            Err(error) if is_transient(&error) => Err(error).doing_on("look at", name),
+            Err(error) if is_transient(&error) || is_refusal(&error) => Err(error).doing_on("look at", name),
             Err(_) => Ok(false),
         }
     }
@@ -121,7 +121,7 @@ impl WatchedPath {
     pub(crate) fn resolve(&mut self, inotify: &Inotify) -> Result<Resolution> {
         let mut walk = Walk { inotify, steps: Vec::new() };
         let resolution = match walk.walk_on(&self.path) {
-            Err(error) if is_transient(&error) => {
+            Err(error) if is_transient(&error) || is_refusal(&error) => {
                 // what it has watched so far is kept, for the next call to take away what it does not need
                 for step in walk.steps {
                     if !self.steps.iter().any(|known| known.watch == step.watch && known.next == step.next) {
@@ -177,7 +177,11 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// The directory, opened for reading.
     fn walk_on(&mut self, path: &CStr) -> io::Result<OwnedFd> {
-        let root = || sys::open(CWD, c"/", libc::O_PATH | libc::O_DIRECTORY);
+        // that takes no permission
+        let root = || {
+            let root = sys::open(CWD, c"/", libc::O_PATH | libc::O_DIRECTORY);
+            root.map_err(|error| if is_transient(&error) { error } else { refused(&error, refusal!("openat(2)")) })
+        };
         let mut components = split(path.to_bytes());
         let mut links = 0;
         let mut here = root()?;
@@ -202,9 +206,23 @@ impl Walk<'_> {
                 }
             }
         }
-        self.watch(here.as_fd(), END, None)?;
+        self.arrive(here.as_fd())
+    }
+
+    /// Watches the end of the way and opens it for reading.
+    fn arrive(&mut self, end: BorrowedFd<'_>) -> io::Result<OwnedFd> {
         // "." of a directory can be opened by who may both read and search it
-        sys::open(here.as_fd(), c".", libc::O_RDONLY | libc::O_DIRECTORY)
+        let open = |flags| sys::open(end, c".", flags | libc::O_DIRECTORY);
+        let is_denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+        match (self.watch(end, END, None), open(libc::O_RDONLY)) {
+            // who may read it may watch it, and who may watch and search it may read it
+            (Err(error), Ok(_)) if is_denied(&error) => Err(refused(&error, refusal!("inotify_add_watch(2)"))),
+            (Ok(()), Err(error)) if is_denied(&error) && open(libc::O_PATH).is_ok() => {
+                Err(refused(&error, refusal!("openat(2) of the directory")))
+            }
+            (Err(error), _) => Err(error),
+            (_, opened) => opened,
+        }
     }
 
     /// Opens `next` in the directory `here`, having watched `here` first.

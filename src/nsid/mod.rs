@@ -167,7 +167,7 @@ impl Netns {
         }
         for sighting in census()? {
             // what has died meanwhile is not the one
-            let Ok(namespace) = sighting.open() else { continue };
+            let Some(namespace) = sighting.open()? else { continue };
             let fd = Some(namespace.as_raw_fd().unsigned_abs());
             let found = socket.get(Attributes { fd, ..Attributes::default() });
             if found.map_err(|error| error.doing(FIND))? == Some(nsid) {
