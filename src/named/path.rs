@@ -165,7 +165,10 @@ impl WatchedPath {
 }
 
 fn place(at: BorrowedFd<'_>, path: &CStr) -> Option<Place> {
-    sys::stat(at, path, 0).ok().map(|stat| (stat.dev, stat.ino, stat.mount_id))
+    let stat = sys::stat(at, path, 0).ok()?;
+    // where a filter refuses both ways to it, nobody knows the mount
+    let is_known = stat.mount_id.is_some() || stat.is_mount_root.is_some();
+    is_known.then_some((stat.dev, stat.ino, stat.mount_id))
 }
 
 /// A resolution in progress.
