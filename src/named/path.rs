@@ -180,17 +180,19 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// The directory, opened for reading.
     fn walk_on(&mut self, path: &CStr) -> io::Result<OwnedFd> {
-        // that takes no permission
+        // it takes no permission to open the root
         let root = || {
             let root = sys::open(CWD, c"/", libc::O_PATH | libc::O_DIRECTORY);
-            root.map_err(|error| if is_transient(&error) { error } else { refused(&error, refusal!("openat(2)")) })
+            root.map_err(refused_if_denied(refusal!("openat(2)")))
         };
         let mut components = split(path.to_bytes());
         let mut links = 0;
         let mut here = root()?;
         while let Some(next) = components.pop_front() {
             let found = self.step(here.as_fd(), &next)?;
-            match sys::link_target(found.as_fd())? {
+            // nor does it to read a link
+            let target = sys::link_target(found.as_fd()).map_err(refused_if_denied(refusal!("readlinkat(2)")))?;
+            match target {
                 None => here = found,
                 Some(_) if links == MAX_LINKS => return Err(io::Error::from_raw_os_error(libc::ELOOP)),
                 Some(target) => {
@@ -216,7 +218,6 @@ impl Walk<'_> {
     fn arrive(&mut self, end: BorrowedFd<'_>) -> io::Result<OwnedFd> {
         // "." of a directory can be opened by who may both read and search it
         let open = |flags| sys::open(end, c".", flags | libc::O_DIRECTORY);
-        let is_denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
         match (self.watch(end, END, None), open(libc::O_RDONLY)) {
             // who may read it may watch it, and who may watch and search it may read it
             (Err(error), Ok(_)) if is_denied(&error) => Err(refused(&error, refusal!("inotify_add_watch(2)"))),
@@ -233,7 +234,7 @@ impl Walk<'_> {
         let open = || sys::open(here, next, libc::O_PATH | libc::O_NOFOLLOW);
         match self.watch(here, WAY, Some(next)) {
             // who may not read a directory cannot watch it, but can perhaps go through it
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return open().map_err(|_| error),
+            Err(error) if is_denied(&error) => return open().map_err(|_| error),
             result => result?,
         }
         match open() {
@@ -252,6 +253,15 @@ impl Walk<'_> {
         self.steps.push(Step { watch, next: next.map(CStr::to_owned) });
         Ok(())
     }
+}
+
+/// Makes a refusal of an error where no permission could be missing.
+fn refused_if_denied(why: &'static str) -> impl Fn(io::Error) -> io::Error {
+    move |error| if is_denied(&error) { refused(&error, why) } else { error }
+}
+
+fn is_denied(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
 }
 
 /// Components without those that lead nowhere else. `..` is one to be walked: it depends on where one is.

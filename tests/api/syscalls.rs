@@ -25,7 +25,6 @@ macro_rules! calls {
 const NUMBERS: &[(&str, c_long)] = calls! {
     brk => libc::SYS_brk,
     clock_gettime => libc::SYS_clock_gettime,
-    clock_nanosleep => libc::SYS_clock_nanosleep,
     close => libc::SYS_close,
     epoll_ctl => libc::SYS_epoll_ctl,
     eventfd2 => libc::SYS_eventfd2,
@@ -46,7 +45,6 @@ const NUMBERS: &[(&str, c_long)] = calls! {
     io_setup => libc::SYS_io_setup,
     io_submit => libc::SYS_io_submit,
     ioctl => libc::SYS_ioctl,
-    lseek => libc::SYS_lseek,
     madvise => libc::SYS_madvise,
     mmap => libc::SYS_mmap,
     mprotect => libc::SYS_mprotect,
@@ -60,10 +58,12 @@ const NUMBERS: &[(&str, c_long)] = calls! {
     readlinkat => libc::SYS_readlinkat,
     recvmmsg => libc::SYS_recvmmsg,
     recvmsg => libc::SYS_recvmsg,
+    prctl => libc::SYS_prctl,
+    rseq => libc::SYS_rseq,
     rt_sigprocmask => libc::SYS_rt_sigprocmask,
-    rt_sigreturn => libc::SYS_rt_sigreturn,
-    sched_yield => libc::SYS_sched_yield,
+    sched_getaffinity => libc::SYS_sched_getaffinity,
     sendto => libc::SYS_sendto,
+    set_robust_list => libc::SYS_set_robust_list,
     sigaltstack => libc::SYS_sigaltstack,
     statmount => 457,
     statx => libc::SYS_statx,
@@ -206,30 +206,42 @@ fn ids_live<A: Api + 'static>(c: &Confined<A>) {
 }
 
 /// Plays a life once while it is recorded, and once where the filter kills.
-fn check<A: Api + 'static>(how: &How, restriction: &Restriction, sections: &[&str], life: impl Fn(&Confined<A>)) {
+fn check<A: Api + 'static>(
+    how: &How,
+    [before, later]: [&Restriction; 2],
+    sections: &[&str],
+    life: impl Fn(&Confined<A>),
+) {
     let allowed = listed(sections);
     let calls = Arc::new(Mutex::new(BTreeSet::new()));
     let recording = Arc::new(AtomicBool::new(false));
     let record = {
-        let (calls, recording, restriction) = (Arc::clone(&calls), Arc::clone(&recording), restriction.clone());
+        let (calls, recording, before) = (Arc::clone(&calls), Arc::clone(&recording), before.clone());
         move || {
-            restriction.apply();
+            before.apply();
             record(&calls, &recording);
         }
     };
     stage();
-    let on = Arc::clone(&recording);
-    let c = Confined::open(how.clone(), record, move || on.store(true, Ordering::Release));
+    let (then, on) = (later.clone(), Arc::clone(&recording));
+    let then = move || {
+        then.apply();
+        on.store(true, Ordering::Release);
+    };
+    let c = Confined::open(how.clone(), record, then);
     life(&c);
     c.close();
     recording.store(false, Ordering::Release);
-    eprintln!("SET {sections:?} {:?}", names(&calls.lock().unwrap()));
     let unlisted: BTreeSet<_> = calls.lock().unwrap().difference(&allowed).copied().collect();
     assert_eq!(names(&unlisted), [""; 0], "not listed for {sections:?}");
     if how.queue.is_none() {
         stage();
-        let (restriction, allowed): (_, Vec<_>) = (restriction.clone(), allowed.into_iter().collect());
-        let c = Confined::open(how.clone(), move || restriction.apply(), move || kill_unless(&allowed));
+        let (before, then) = (before.clone(), later.clone());
+        let then = move || {
+            then.apply();
+            kill_unless(&allowed.into_iter().collect::<Vec<_>>());
+        };
+        let c = Confined::open(how.clone(), move || before.apply(), then);
         life(&c);
         c.close();
     }
@@ -242,52 +254,65 @@ fn stage() {
     mount_new_netns("/run/netns/old");
 }
 
-fn named<A: Api + 'static>(flags: u32, restriction: &Restriction, sections: &[&str]) {
+fn named<A: Api + 'static>(flags: u32, restrictions: [&Restriction; 2], sections: &[&str]) {
     let flags = flags | NSW_DIR_EVENTS;
     for settle_ms in [0, 1] {
-        let how = How { settle_ms: 0, ..How::default().flags(flags) };
-        let how = if flags & NSW_MOUNT_EVENTS != 0 { how } else { How { settle_ms, ..how } };
-        check::<A>(&how, restriction, &[&["every", "named"], sections].concat(), |c| names_live(c, flags));
+        // of what comes and goes within the time nothing is reported
+        let settle_ms = if flags & NSW_MOUNT_EVENTS != 0 { 0 } else { settle_ms };
+        let how = How { settle_ms, ..How::default().flags(flags) };
+        check::<A>(&how, restrictions, &[&["every", "named"], sections].concat(), |c| names_live(c, flags));
+    }
+}
+
+const NONE: &Restriction = &Restriction::none();
+
+#[test]
+fn names_of_a_prepared_watcher() {
+    named::<C>(NSW_PREPARE, [NONE; 2], &[]);
+    named::<Rust>(NSW_PREPARE | NSW_MOUNT_EVENTS, [NONE; 2], &[]);
+}
+
+#[test]
+fn names_of_a_prepared_watcher_that_loses_its_privileges() {
+    let filter = Restriction::powerless().failing(libc::SYS_io_submit, libc::EPERM);
+    for later in [Restriction::powerless(), filter] {
+        named::<Rust>(NSW_PREPARE, [NONE, &later], &[]);
+        named::<C>(NSW_PREPARE | NSW_MOUNT_EVENTS, [NONE, &later], &[]);
     }
 }
 
 #[test]
-fn names_of_a_prepared_watcher() {
-    named::<C>(NSW_PREPARE, &Restriction::none(), &["mounts"]);
-    named::<Rust>(NSW_PREPARE | NSW_MOUNT_EVENTS, &Restriction::none(), &["mounts"]);
-}
-
-#[test]
 fn names_of_a_prepared_watcher_without_privileges() {
-    named::<Rust>(NSW_PREPARE, &Restriction::without_sys_admin(), &["mounts"]);
-    let bare = Restriction::without_sys_admin().failing(libc::SYS_io_setup, libc::EPERM);
-    named::<C>(NSW_PREPARE, &bare, &["mounts"]);
+    let aio = Restriction::without_sys_admin();
+    named::<Rust>(NSW_PREPARE, [&aio, NONE], &[]);
+    named::<C>(NSW_PREPARE, [&aio.failing(libc::SYS_io_setup, libc::EPERM), NONE], &[]);
 }
 
 #[test]
 fn names_of_a_watcher_that_is_not_prepared() {
-    named::<C>(0, &Restriction::none(), &["mounts", "unprepared"]);
-    named::<Rust>(NSW_MOUNT_EVENTS, &Restriction::without_sys_admin(), &["mounts", "unprepared"]);
+    named::<C>(0, [NONE; 2], &["unprepared"]);
+    named::<C>(0, [NONE, &Restriction::powerless()], &["unprepared"]);
+    named::<Rust>(NSW_MOUNT_EVENTS, [&Restriction::without_sys_admin(), NONE], &["unprepared"]);
 }
 
 #[test]
 fn names_that_are_opened() {
     let old = Restriction::none().failing(libc::SYS_name_to_handle_at, libc::EPERM);
-    named::<C>(NSW_PREPARE, &old, &["mounts", "fallback"]);
-    named::<C>(NSW_PREPARE, &old.failing(libc::SYS_statx, libc::EPERM), &["mounts", "fallback"]);
+    named::<C>(NSW_PREPARE, [&old, NONE], &[]);
+    named::<Rust>(NSW_PREPARE, [NONE, &old.failing(libc::SYS_statx, libc::EPERM)], &[]);
 }
 
 #[test]
 fn names_with_a_queue() {
     let how = How { queue: Some((100, NSW_QUEUE_BLOCK)), ..How::default().flags(NSW_PREPARE | NSW_DIR_EVENTS) };
-    check::<C>(&how, &Restriction::none(), &["every", "named", "mounts", "queue"], |c| names_live(c, 0));
+    check::<C>(&how, [NONE; 2], &["every", "named", "queue"], |c| names_live(c, 0));
 }
 
 #[test]
 fn ids() {
     for how in [How::nsid(), How::nsid().flags(NSW_ALL_NSID | NSW_PREPARE)] {
-        check::<C>(&how.rcvbuf(4096), &Restriction::none(), &["every", "nsid"], ids_live);
+        check::<C>(&how.rcvbuf(4096), [NONE; 2], &["every", "nsid"], ids_live);
     }
     let how = How { queue: Some((100, NSW_QUEUE_BLOCK)), ..How::nsid() };
-    check::<Rust>(&how, &Restriction::none(), &["every", "nsid", "queue"], ids_live);
+    check::<Rust>(&how, [NONE; 2], &["every", "nsid", "queue"], ids_live);
 }
