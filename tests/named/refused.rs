@@ -7,8 +7,8 @@ use crate::support::api::{Api, How, Kind::*, Observer, options, readable};
 use crate::support::thread::{Restriction, elsewhere};
 use crate::support::*;
 use libc::c_long;
-use nswatch::Watcher;
 use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_PREPARE};
+use nswatch::{Netns, Watcher};
 
 both! {
     a_name_after_privileges_are_given_up
@@ -24,6 +24,8 @@ both! {
     what_cannot_be_looked_at_is_not_detached
     what_cannot_be_listed_is_not_deleted
     what_no_way_recognises_cannot_be_opened
+    what_cannot_be_opened_is_not_said_to_be_gone
+    a_directory_that_a_policy_hides_is_not_deleted
 }
 
 /// How a filter refuses.
@@ -319,4 +321,35 @@ fn what_no_way_recognises_cannot_be_opened<A: Api>() {
             assert!(text.contains(named) && text.contains("filter"), "{text}");
         }
     });
+}
+
+fn what_cannot_be_opened_is_not_said_to_be_gone<A: Api>() {
+    each(|errno| {
+        let o = warm::<A>(0);
+        for call in [libc::SYS_openat, libc::SYS_fstatfs, libc::SYS_ioctl] {
+            let answer = elsewhere(&refusing(&[call], errno), || o.api.open_netns().map(api::raw));
+            assert_eq!(answer, Err(errno), "system call {call}");
+        }
+        drop(o.api.open_netns().unwrap());
+        let error = elsewhere(&refusing(&[libc::SYS_fstatfs], errno), || Netns::for_name("warm").unwrap_err());
+        assert!(error.errno() == errno && error.to_string().contains("fstatfs(2)"), "{error}");
+    });
+}
+
+/// Landlock may refuse to open a directory: unlike a permission that is taken away, it says nothing about the names.
+fn a_directory_that_a_policy_hides_is_not_deleted<A: Api>() {
+    let mut o = warm::<A>(NSW_DIR_EVENTS);
+    let refused = elsewhere(&Restriction::none(), || {
+        if !thread::hide_directories() {
+            return false;
+        }
+        assert_eq!(o.api.resync(), Err(libc::EACCES));
+        assert_eq!(o.try_now(), Err(libc::EACCES));
+        true
+    });
+    if refused {
+        o.expect(&[(Synced, "")]);
+        quiet(&mut o);
+        o.expect_truth(RUN_NETNS);
+    }
 }
