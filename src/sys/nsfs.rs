@@ -65,11 +65,7 @@ pub(crate) fn mount_id(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> i
 }
 
 /// `name_to_handle_at(2)`. `None`: the handle is longer than that of a namespace can be.
-fn handle_and_mount(
-    at: BorrowedFd<'_>,
-    path: &CStr,
-    flags: libc::c_int,
-) -> io::Result<Option<(HandleBuffer, u64)>> {
+fn handle_and_mount(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::Result<Option<(HandleBuffer, u64)>> {
     let mut buffer = HandleBuffer { bytes: MAX_HANDLE as libc::c_uint, kind: 0, data: [0; MAX_HANDLE] };
     let mut mount_id = 0u64;
     // SAFETY: the buffer has the layout of `struct file_handle` with the room that `bytes` states; with

@@ -11,6 +11,6 @@ mod queue;
 mod readme;
 mod resources;
 mod stream;
-mod syscalls;
 #[path = "../support/mod.rs"]
 mod support;
+mod syscalls;
