@@ -679,9 +679,9 @@ int nsw_netns_is_alive(const struct nsw_netns *netns);
 #define NSW_ALL_NSID 16
 
 /**
- * Make at open all that could be needed later, such as descriptors of fallbacks: for a program that gives up privileges
- * or installs a seccomp filter after nsw_open(). docs/syscalls.md lists the system calls that the watcher goes on to
- * make. Since: 0.1
+ * Make at open all that could be needed later, such as descriptors of fallbacks, and listen to mounts all the time: for
+ * a program that gives up privileges or installs a seccomp filter after nsw_open(). docs/syscalls.md lists the system
+ * calls that the watcher goes on to make. Since: 0.1
  */
 #define NSW_PREPARE 128
 

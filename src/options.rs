@@ -175,7 +175,7 @@ impl Options {
     }
 
     /// Whether to make at open all that could be needed later, such as descriptors of fallbacks (default: no, when they
-    /// are first needed).
+    /// are first needed). The watcher then listens to mounts all the time.
     ///
     /// Set it if the program gives up privileges or installs a seccomp filter after it has opened the watcher.
     /// `docs/syscalls.md` lists the system calls that the watcher goes on to make.

@@ -27,9 +27,9 @@ pub const NSW_MOUNT_EVENTS: u32 = 0x8;
 /// NSW_SOURCE_NSID: tell what happens in peer namespaces too, those that have an id here. Needs CAP_NET_BROADCAST,
 /// and over each peer that is to be heard of. Since: 0.1
 pub const NSW_ALL_NSID: u32 = 0x10;
-/// Make at open all that could be needed later, such as descriptors of fallbacks: for a program that gives up privileges
-/// or installs a seccomp filter after nsw_open(). docs/syscalls.md lists the system calls that the watcher goes on to
-/// make. Since: 0.1
+/// Make at open all that could be needed later, such as descriptors of fallbacks, and listen to mounts all the time: for
+/// a program that gives up privileges or installs a seccomp filter after nsw_open(). docs/syscalls.md lists the system
+/// calls that the watcher goes on to make. Since: 0.1
 pub const NSW_PREPARE: u32 = 0x80;
 
 const FLAGS: u32 = NSW_NO_REPLAY | NSW_NO_PARENT | NSW_DIR_EVENTS | NSW_MOUNT_EVENTS | NSW_ALL_NSID | NSW_PREPARE;

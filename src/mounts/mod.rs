@@ -75,7 +75,7 @@ pub(crate) struct Monitor {
     mechanisms: [Mechanism; MECHANISMS.len()],
     /// Which one is started, or was last.
     current: Option<usize>,
-    /// Nothing is made any more.
+    /// Nothing is made, or disarmed, any more.
     prepared: bool,
     armed: bool,
 }
@@ -85,7 +85,8 @@ impl Monitor {
         Self { epoll, mechanisms: MECHANISMS, current: None, prepared: false, armed: false }
     }
 
-    /// Makes every backend that can be made here, and none later: a filter may kill who tries.
+    /// Makes every backend that can be made here, and none later, and arms the monitor for good: a filter may kill who
+    /// tries later.
     pub(crate) fn prepare(&mut self) -> Result<()> {
         for mechanism in &mut self.mechanisms {
             match (mechanism.make)() {
@@ -95,7 +96,7 @@ impl Monitor {
             }
         }
         self.prepared = true;
-        Ok(())
+        self.arm()
     }
 
     pub(crate) fn is_armed(&self) -> bool {
@@ -114,7 +115,7 @@ impl Monitor {
 
     /// From here on no change of a mount wakes the consumer.
     pub(crate) fn disarm(&mut self) {
-        if std::mem::take(&mut self.armed) {
+        if !self.prepared && std::mem::take(&mut self.armed) {
             let Self { mechanisms, epoll, .. } = self;
             self.current = self.current.filter(|which| mechanisms.get_mut(*which).is_some_and(|one| one.stop(epoll)));
         }
