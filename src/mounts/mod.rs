@@ -162,7 +162,9 @@ impl Monitor {
                 Err(error) if passes(&error) => return Err(error).doing(LISTEN),
                 Err(error) => error,
             };
-            mechanism.made = None;
+            if !self.prepared {
+                mechanism.made = None;
+            }
             failure = Some(error);
         }
         let failure = failure.unwrap_or_else(|| io::Error::from_raw_os_error(libc::EPERM));
