@@ -154,6 +154,7 @@ typedef struct nsw_event nsw_event;
  * -EMFILE, -ENFILE: the limit of inotify instances, or of open files, is reached;
  * -ENOSPC: the limit of inotify watches is reached;
  * -EPERM: NSW_SOURCE_NSID with NSW_ALL_NSID, and CAP_NET_BROADCAST is missing;
+ * -EPERM, -ENOSYS, -EACCES: a seccomp filter or a security policy refuses a system call that has no fallback;
  * -EAGAIN: NSW_SOURCE_NSID, and the kernel was interrupted time and again; or the reader thread of
  * nsw_options_set_queue() is one too many (RLIMIT_NPROC);
  * -EOPNOTSUPP: /proc is not mounted, or not that of this process;
@@ -199,6 +200,8 @@ int nsw_fd(const nsw_watcher *watcher);
  * -EINVAL: an argument is NULL;
  * -EMFILE, -ENFILE, -ENOMEM, -ENOSPC: a limit kept the watcher from looking. Nothing is lost: the descriptor stays
  * readable, and the next call goes on where this one stopped;
+ * -EPERM, -ENOSYS, -EACCES: a seccomp filter, a security policy or a lost privilege refuses a system call that has no
+ * fallback. Nothing is lost, as above;
  * -ENOENT: the directory is gone, and NSW_NO_PARENT was set: no event will come any more;
  * -ENOTRECOVERABLE: an internal error; the watcher is of no more use.
  *
@@ -244,6 +247,7 @@ int nsw_resync(nsw_watcher *watcher);
  * -ENOENT: the name is gone, or no longer refers to a network namespace;
  * -ESTALE: the name refers to another namespace by now;
  * -EACCES, -EMFILE, -ENFILE, -ENOMEM: as open(2);
+ * -EPERM, -ENOSYS: a seccomp filter or a security policy refuses a system call;
  * -ENOTRECOVERABLE: an internal error earlier.
  *
  * Since: 0.1
@@ -677,6 +681,13 @@ int nsw_netns_is_alive(const struct nsw_netns *netns);
 #define NSW_ALL_NSID 16
 
 /**
+ * Make at open all that could be needed later, such as descriptors of fallbacks, and listen to mounts all the time: for
+ * a program that gives up privileges or installs a seccomp filter after nsw_open(). docs/syscalls.md lists the system
+ * calls that the watcher goes on to make. Since: 0.1
+ */
+#define NSW_PREPARE 128
+
+/**
  * A full queue: the reader thread waits for room; meanwhile the kernel queues, and then overflows. Since: 0.1
  */
 #define NSW_QUEUE_BLOCK 1
@@ -711,7 +722,7 @@ void nsw_options_free(nsw_options *o);
  * Sets the flags, in place of those set before.
  *
  * @flags: 0, or one or several of NSW_NO_REPLAY, NSW_NO_PARENT, NSW_DIR_EVENTS, NSW_MOUNT_EVENTS,
- * NSW_ALL_NSID.
+ * NSW_ALL_NSID, NSW_PREPARE.
  *
  * Returns 0, or -EINVAL: @o is NULL, or a bit is unknown; then nothing is changed.
  *

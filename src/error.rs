@@ -47,6 +47,12 @@ impl Error {
         Self(Box::new(Circumstances { errno, doing, on: None, why: None, last: false }))
     }
 
+    /// A failed system call.
+    pub(crate) fn of(error: &io::Error, doing: &'static str) -> Self {
+        let why = refusal_in(error).map(|refusal| refusal.why);
+        Self(Box::new(Circumstances { errno: errno_of(error), doing, on: None, why, last: false }))
+    }
+
     /// An argument that cannot be right.
     pub(crate) fn invalid(doing: &'static str, why: &'static str) -> Self {
         Self::new(libc::EINVAL, doing).because(why)
@@ -95,6 +101,41 @@ impl Error {
     }
 }
 
+/// A refusal of a system call, whatever it is about: by a seccomp filter, a security policy, or a lost privilege.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+struct Refusal {
+    errno: i32,
+    why: &'static str,
+}
+
+/// The sentence for a system call that is refused.
+macro_rules! refusal {
+    ($call:literal) => {
+        concat!("a seccomp filter, a security policy or a lost privilege refuses ", $call)
+    };
+}
+pub(crate) use refusal;
+
+/// Marks an error as a [refusal](is_refused), with its sentence.
+pub(crate) fn refused(error: &io::Error, why: &'static str) -> io::Error {
+    io::Error::new(error.kind(), Refusal { errno: errno_of(error), why })
+}
+
+fn refusal_in(error: &io::Error) -> Option<&Refusal> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Whether an error was found to say nothing about the object asked for: the system call is refused for every object.
+pub(crate) fn is_refused(error: &io::Error) -> bool {
+    refusal_in(error).is_some()
+}
+
+/// Whether an error of a path is a refusal: the kernel has no other use for these two there.
+pub(crate) fn is_refusal(error: &io::Error) -> bool {
+    is_refused(error) || matches!(errno_of(error), libc::EPERM | libc::ENOSYS)
+}
+
 /// Whether an error says nothing about the object asked for, only that a limit or a signal was in the way just now, or
 /// that /proc is not there.
 pub(crate) fn is_transient(error: &io::Error) -> bool {
@@ -111,6 +152,11 @@ pub(crate) fn is_transient(error: &io::Error) -> bool {
     )
 }
 
+/// The same, without the case that /proc is not there: where `EOPNOTSUPP` means something else.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    is_transient(error) && errno_of(error) != libc::EOPNOTSUPP
+}
+
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         io::Error::new(io::Error::from_raw_os_error(error.errno()).kind(), error)
@@ -119,7 +165,7 @@ impl From<Error> for io::Error {
 
 /// The errno of an [`io::Error`]; `EIO` for the few that the standard library makes up itself.
 pub(crate) fn errno_of(error: &io::Error) -> i32 {
-    error.raw_os_error().unwrap_or(libc::EIO)
+    error.raw_os_error().or_else(|| refusal_in(error).map(|refusal| refusal.errno)).unwrap_or(libc::EIO)
 }
 
 /// Adds the circumstances to a bare system call error.
@@ -130,7 +176,7 @@ pub(crate) trait Doing<T> {
 
 impl<T> Doing<T> for io::Result<T> {
     fn doing(self, doing: &'static str) -> Result<T> {
-        self.map_err(|error| Error::new(errno_of(&error), doing))
+        self.map_err(|error| Error::of(&error, doing))
     }
 
     fn doing_on(self, doing: &'static str, on: impl AsRef<OsStr>) -> Result<T> {
@@ -150,7 +196,7 @@ impl<T> Doing<T> for io::Result<T> {
 pub fn explain(errno: i32) -> &'static CStr {
     match errno {
         0 => c"success",
-        libc::EPERM => c"operation not permitted: nsid_assign() requires CAP_NET_ADMIN, NSW_ALL_NSID CAP_NET_BROADCAST, finding a namespace by its cookie or entering one CAP_SYS_ADMIN",
+        libc::EPERM => c"operation not permitted: a seccomp filter or a security policy refuses a system call; or nsid_assign() requires CAP_NET_ADMIN, NSW_ALL_NSID CAP_NET_BROADCAST, finding a namespace by its cookie or entering one CAP_SYS_ADMIN",
         libc::ENOENT => c"no such file, name or id: the directory, the namespace or the nsid is not there (any more)",
         libc::ESRCH => c"no such process: it has ended, or is not in this pid namespace",
         libc::EINTR => c"interrupted by a signal: call again",

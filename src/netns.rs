@@ -5,17 +5,20 @@
 //! where a filter refuses handles, the namespace is opened for a moment, and nothing but a namespace is ever opened.
 //! Both ways give the same numbers. The module knows no event and no watcher.
 
+mod probe;
 mod process;
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CString, OsStr};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-use crate::error::{Doing, Error, Result, errno_of, is_transient};
+use crate::error::{Doing, Error, Result, errno_of, is_refused, is_transient};
 use crate::options::DEFAULT_DIR;
 use crate::sys::{self, CWD};
+pub(crate) use probe::{Found, Probe, identify_open, of_calling_thread, try_own};
+use probe::{identify, open_path};
 use process::open_for_pid;
 pub(crate) use process::{of_process, open_for_pidfd};
 
@@ -41,14 +44,6 @@ pub struct Netns {
     ino: u64,
     cookie: u64,
     stamp: u64,
-}
-
-/// A network namespace that a path leads to.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Found {
-    pub(crate) netns: Netns,
-    /// The never-reused id of the mount that the path ends on (Linux 6.8).
-    pub(crate) mount_id: Option<u64>,
 }
 
 impl Netns {
@@ -95,7 +90,7 @@ impl Netns {
     pub fn for_fd(fd: impl AsFd) -> Result<Self> {
         identify(fd.as_fd()).map(|found| found.netns).map_err(|error| match error.raw_os_error() {
             Some(libc::ENODEV) => Error::invalid(IDENTIFY, "the descriptor is not that of a namespace"),
-            _ => Error::new(errno_of(&error), IDENTIFY),
+            _ => Error::of(&error, IDENTIFY),
         })
     }
 
@@ -176,7 +171,9 @@ impl Netns {
         match opened {
             Ok((netns, namespace)) if self.same(&netns) => Ok(namespace),
             Ok(_) => Err(Error::new(libc::ESTALE, OPEN).on(path)),
-            Err(error) if is_transient(&error) || error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(error)
+                if is_transient(&error) || is_refused(&error) || error.kind() == io::ErrorKind::PermissionDenied =>
+            {
                 Err(error).doing_on(OPEN, path)
             }
             Err(_) => Err(Error::new(libc::ENOENT, OPEN).on(path)),
@@ -271,107 +268,7 @@ pub(crate) fn open_name(doing: &'static str, name: &OsStr) -> Result<OwnedFd> {
     open_path(CWD, &path).doing_on(doing, name)
 }
 
-/// Opens what a path leads to, if it is a network namespace: see [`sys::reopen`].
-fn open_path(at: BorrowedFd<'_>, path: &CStr) -> io::Result<OwnedFd> {
-    let opened = sys::open(at, path, libc::O_PATH).and_then(|found| sys::reopen(found.as_fd()));
-    opened.map_err(|error| match error.raw_os_error() {
-        // a /proc that hides the processes of others says so in its own way
-        Some(libc::EPERM) => io::Error::from_raw_os_error(libc::EACCES),
-        _ => error,
-    })
-}
-
-/// Identifies what a descriptor refers to.
-fn identify(fd: BorrowedFd<'_>) -> io::Result<Found> {
-    identify_open(sys::reopen(fd)?.as_fd())
-}
-
-/// Identifies an open network namespace.
-fn identify_open(namespace: BorrowedFd<'_>) -> io::Result<Found> {
-    let stat = sys::stat(namespace, c"", 0)?;
-    let cookie = match sys::cookie(namespace) {
-        Err(error) if is_transient(&error) => return Err(error),
-        cookie => cookie.unwrap_or(0),
-    };
-    // The inode was made after the last one of the same number had gone. That says something only while a mount pins it:
-    // of /proc/PID/ns/net the kernel makes another one at any time. The id of the mount will not do, since binding the
-    // directory onto itself gives each name another one.
-    let stamp = if cookie == 0 && stat.is_mount_root { stat.ctime_ns } else { 0 };
-    Ok(Found { netns: Netns { dev: stat.dev, ino: stat.ino, cookie, stamp }, mount_id: stat.mount_id })
-}
-
-/// How this kernel and its filters permit to look at a path. Found out by trying, once a watcher.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Probe {
-    /// File handles work; namespaces are on this device.
-    Handles { dev: u64 },
-    /// They do not: names are opened.
-    Opens,
-}
-
-/// Identifies the network namespace that the calling thread is in.
-pub(crate) fn of_calling_thread() -> io::Result<Netns> {
-    let namespace = open_path(CWD, OWN).map_err(sys::proc_error)?;
-    Ok(identify_open(namespace.as_fd())?.netns)
-}
-
 /// Whether this kernel opens a namespace by its cookie without the inode number, tried with the own one.
 fn opens_by_cookie_alone() -> bool {
     of_calling_thread().is_ok_and(|own| sys::open_by_cookie(own.cookie, 0).is_ok())
-}
-
-/// The namespace that the calling thread is in.
-const OWN: &CStr = c"/proc/thread-self/ns/net";
-
-/// What probing the own namespace shows of this kernel.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Trial {
-    pub(crate) by_handle: bool,
-    pub(crate) has_cookie: bool,
-    pub(crate) has_mount_id: bool,
-}
-
-/// Probes the own namespace.
-pub(crate) fn try_own() -> io::Result<Trial> {
-    let probe = Probe::detect();
-    // where the own namespace is not found, /proc is not there
-    let found = probe.look(CWD, OWN)?.ok_or_else(|| io::Error::from_raw_os_error(libc::EOPNOTSUPP))?;
-    Ok(Trial {
-        by_handle: matches!(probe, Probe::Handles { .. }),
-        has_cookie: found.netns.cookie != 0,
-        has_mount_id: found.mount_id.is_some(),
-    })
-}
-
-impl Probe {
-    pub(crate) fn detect() -> Self {
-        match (sys::handle(CWD, OWN), sys::stat(CWD, OWN, 0)) {
-            (Ok(Some(handle)), Ok(stat)) if u64::from(handle.ino) == stat.ino => Self::Handles { dev: stat.dev },
-            _ => Self::Opens,
-        }
-    }
-
-    /// The network namespace that `path` leads to; `None` if it leads to anything else or nowhere.
-    ///
-    /// Fails only where the answer could not be had just now.
-    pub(crate) fn look(&self, at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<Found>> {
-        let answer = match *self {
-            Self::Handles { dev } => by_handle(at, path, dev),
-            Self::Opens => open_path(at, path).and_then(|namespace| identify_open(namespace.as_fd())).map(Some),
-        };
-        match answer {
-            Err(error) if is_transient(&error) => Err(error),
-            // it leads nowhere, or not for us
-            Err(_) => Ok(None),
-            found => found,
-        }
-    }
-}
-
-fn by_handle(at: BorrowedFd<'_>, path: &CStr, dev: u64) -> io::Result<Option<Found>> {
-    let found = sys::handle(at, path)?.filter(|handle| handle.ns_type == libc::CLONE_NEWNET as u32);
-    Ok(found.map(|handle| Found {
-        netns: Netns { dev, ino: handle.ino.into(), cookie: handle.cookie, stamp: 0 },
-        mount_id: Some(handle.mount_id),
-    }))
 }

@@ -20,7 +20,9 @@ impl Watcher {
     /// # Errors
     /// `ENOTDIR`: a part of the path is not a directory. `EACCES`: the directory may not be read or searched.
     /// `ENOENT`: it is missing, with [`Options::parent`] switched off. `ELOOP`, `ENAMETOOLONG`: as in `open(2)`.
-    /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit was reached; the error's text says which to raise.
+    /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit was reached; the error's text says which to raise. `EPERM`,
+    /// `ENOSYS`, `EACCES`: a seccomp filter or a security policy refuses a system call that has no fallback; the text
+    /// names it.
     pub fn named(options: &Options) -> Result<Self> {
         let (epoll, mut out) = front()?;
         let source = Named::open(options, Arc::clone(&epoll), &mut out)?;

@@ -48,6 +48,7 @@ pub struct Options {
     pub(crate) queue: Option<(u32, Policy)>,
     pub(crate) all_nsid: bool,
     pub(crate) rcvbuf: u32,
+    pub(crate) prepare: bool,
 }
 
 impl Default for Options {
@@ -62,6 +63,7 @@ impl Default for Options {
             queue: None,
             all_nsid: false,
             rcvbuf: 0,
+            prepare: false,
         }
     }
 }
@@ -169,6 +171,16 @@ impl Options {
     /// Without `CAP_NET_ADMIN` no more than `net.core.rmem_max` is given.
     pub fn rcvbuf(mut self, bytes: u32) -> Self {
         self.rcvbuf = bytes;
+        self
+    }
+
+    /// Whether to make at open all that could be needed later, such as descriptors of fallbacks (default: no, when they
+    /// are first needed). The watcher then listens to mounts all the time.
+    ///
+    /// Set it if the program gives up privileges or installs a seccomp filter after it has opened the watcher.
+    /// `docs/syscalls.md` lists the system calls that the watcher goes on to make.
+    pub fn prepare(mut self, prepare: bool) -> Self {
+        self.prepare = prepare;
         self
     }
 }

@@ -122,6 +122,8 @@ impl Watcher {
     /// # Errors
     /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit kept the watcher from looking. Nothing is lost: the
     /// descriptor stays readable, and the next call goes on where this one stopped.
+    /// `EPERM`, `ENOSYS`, `EACCES`: a seccomp filter, a security policy or a lost privilege refuses a system call that has
+    /// no fallback. Nothing is lost, as above.
     /// `ENOENT`: the directory is gone and [`Options::parent`](crate::Options::parent) was switched off.
     pub fn next_event(&mut self) -> Result<Option<Event>> {
         let mut failure = None;

@@ -11,8 +11,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Doing, Result, errno_of, is_transient};
-use crate::netns::{Netns, Probe};
+use crate::error::{Doing, Result, is_shortage, is_transient};
+use crate::netns::{Netns, Probe, identify_open};
 use crate::sys::{self, CWD};
 
 const LIST: &str = "list the network namespaces";
@@ -47,10 +47,10 @@ pub struct Sighting {
 /// # Ok::<(), nswatch::Error>(())
 /// ```
 pub fn census() -> Result<Vec<Sighting>> {
-    let mut census = Census { probe: Probe::detect(), found: BTreeMap::new() };
     if !sys::is_proc_ours() {
         return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)).doing(LIST);
     }
+    let mut census = Census { probe: Probe::detect().doing(LIST)?, found: BTreeMap::new() };
     census.mounts().doing_on(LIST, MOUNTINFO)?;
     census.processes().doing_on(LIST, "/proc")?;
     census.listed().doing(LIST)?;
@@ -58,17 +58,19 @@ pub fn census() -> Result<Vec<Sighting>> {
 }
 
 impl Sighting {
-    /// Opens the namespace by whatever way it was seen.
-    pub(crate) fn open(&self) -> Result<OwnedFd> {
+    /// Opens the namespace by whatever way it was seen; `None`: it has died, or is out of reach by now.
+    pub(crate) fn open(&self) -> Result<Option<OwnedFd>> {
         let processes = self.pids.iter().map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
         for path in self.mounts.iter().cloned().chain(processes) {
             match self.netns.open(Some(&path)) {
-                // it has left this place
-                Err(error) if matches!(error.errno(), libc::ENOENT | libc::ESTALE | libc::EACCES) => {}
-                opened => return opened,
+                Err(error) if matches!(error.errno(), libc::ENOENT | libc::ESTALE | libc::EACCES | libc::EPERM) => {}
+                opened => return opened.map(Some),
             }
         }
-        self.netns.open(None)
+        match self.netns.open(None) {
+            Err(error) if matches!(error.errno(), libc::ENOENT | libc::EPERM | libc::EOPNOTSUPP) => Ok(None),
+            opened => opened.map(Some),
+        }
     }
 }
 
@@ -113,10 +115,10 @@ impl Census {
         for pid in numbers_in("/proc".as_ref())? {
             let process = self.see(&format!("/proc/{pid}"), pid)?;
             let threads = match numbers_in(format!("/proc/{pid}/task").as_ref()) {
+                Err(error) if is_shortage(&error) => return Err(error),
+                // it has ended, or is not to be seen
+                Err(_) => continue,
                 Ok(threads) => threads,
-                // it has ended
-                Err(error) if !is_transient(&error) => continue,
-                Err(error) => return Err(error),
             };
             for thread in threads.into_iter().filter(|thread| *thread != pid) {
                 let path = format!("/proc/{pid}/task/{thread}");
@@ -148,7 +150,7 @@ impl Census {
         loop {
             let cookies = match sys::list_namespaces(after) {
                 Ok(cookies) => cookies,
-                Err(error) if is_transient(&error) && errno_of(&error) != libc::EOPNOTSUPP => return Err(error),
+                Err(error) if is_shortage(&error) => return Err(error),
                 Err(_) => return Ok(()),
             };
             let Some(last) = cookies.last() else { return Ok(()) };
@@ -159,9 +161,7 @@ impl Census {
                 }
                 match sys::open_by_cookie(cookie, 0) {
                     Ok(namespace) => {
-                        if let Ok(netns) = Netns::for_fd(namespace.as_fd()) {
-                            self.entry(netns);
-                        }
+                        self.entry(identify_open(namespace.as_fd())?.netns);
                     }
                     Err(error) if is_transient(&error) => return Err(error),
                     // it has died, or is out of reach

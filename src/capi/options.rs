@@ -27,8 +27,12 @@ pub const NSW_MOUNT_EVENTS: u32 = 0x8;
 /// NSW_SOURCE_NSID: tell what happens in peer namespaces too, those that have an id here. Needs CAP_NET_BROADCAST,
 /// and over each peer that is to be heard of. Since: 0.1
 pub const NSW_ALL_NSID: u32 = 0x10;
+/// Make at open all that could be needed later, such as descriptors of fallbacks, and listen to mounts all the time: for
+/// a program that gives up privileges or installs a seccomp filter after nsw_open(). docs/syscalls.md lists the system
+/// calls that the watcher goes on to make. Since: 0.1
+pub const NSW_PREPARE: u32 = 0x80;
 
-const FLAGS: u32 = NSW_NO_REPLAY | NSW_NO_PARENT | NSW_DIR_EVENTS | NSW_MOUNT_EVENTS | NSW_ALL_NSID;
+const FLAGS: u32 = NSW_NO_REPLAY | NSW_NO_PARENT | NSW_DIR_EVENTS | NSW_MOUNT_EVENTS | NSW_ALL_NSID | NSW_PREPARE;
 
 /// A full queue: the reader thread waits for room; meanwhile the kernel queues, and then overflows. Since: 0.1
 pub const NSW_QUEUE_BLOCK: u32 = 1;
@@ -65,7 +69,7 @@ pub unsafe extern "C" fn nsw_options_free(o: *mut nsw_options) {
 /// Sets the flags, in place of those set before.
 ///
 /// @flags: 0, or one or several of NSW_NO_REPLAY, NSW_NO_PARENT, NSW_DIR_EVENTS, NSW_MOUNT_EVENTS,
-/// NSW_ALL_NSID.
+/// NSW_ALL_NSID, NSW_PREPARE.
 ///
 /// Returns 0, or -EINVAL: @o is NULL, or a bit is unknown; then nothing is changed.
 ///
@@ -84,6 +88,7 @@ pub unsafe extern "C" fn nsw_options_set_flags(o: *mut nsw_options, flags: u32) 
         options.0.dir_events = has(NSW_DIR_EVENTS);
         options.0.mount_events = has(NSW_MOUNT_EVENTS);
         options.0.all_nsid = has(NSW_ALL_NSID);
+        options.0.prepare = has(NSW_PREPARE);
         Ok(0)
     })
 }

@@ -114,6 +114,7 @@ unsafe fn with(watcher: *mut nsw_watcher, body: impl FnOnce(&mut nsw_watcher) ->
 /// -EMFILE, -ENFILE: the limit of inotify instances, or of open files, is reached;
 /// -ENOSPC: the limit of inotify watches is reached;
 /// -EPERM: NSW_SOURCE_NSID with NSW_ALL_NSID, and CAP_NET_BROADCAST is missing;
+/// -EPERM, -ENOSYS, -EACCES: a seccomp filter or a security policy refuses a system call that has no fallback;
 /// -EAGAIN: NSW_SOURCE_NSID, and the kernel was interrupted time and again; or the reader thread of
 /// nsw_options_set_queue() is one too many (RLIMIT_NPROC);
 /// -EOPNOTSUPP: /proc is not mounted, or not that of this process;
@@ -185,6 +186,8 @@ pub unsafe extern "C" fn nsw_fd(watcher: *const nsw_watcher) -> c_int {
 /// -EINVAL: an argument is NULL;
 /// -EMFILE, -ENFILE, -ENOMEM, -ENOSPC: a limit kept the watcher from looking. Nothing is lost: the descriptor stays
 /// readable, and the next call goes on where this one stopped;
+/// -EPERM, -ENOSYS, -EACCES: a seccomp filter, a security policy or a lost privilege refuses a system call that has no
+/// fallback. Nothing is lost, as above;
 /// -ENOENT: the directory is gone, and NSW_NO_PARENT was set: no event will come any more;
 /// -ENOTRECOVERABLE: an internal error; the watcher is of no more use.
 ///
@@ -262,6 +265,7 @@ pub unsafe extern "C" fn nsw_resync(watcher: *mut nsw_watcher) -> c_int {
 /// -ENOENT: the name is gone, or no longer refers to a network namespace;
 /// -ESTALE: the name refers to another namespace by now;
 /// -EACCES, -EMFILE, -ENFILE, -ENOMEM: as open(2);
+/// -EPERM, -ENOSYS: a seccomp filter or a security policy refuses a system call;
 /// -ENOTRECOVERABLE: an internal error earlier.
 ///
 /// Since: 0.1

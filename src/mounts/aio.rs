@@ -9,7 +9,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::backend::{Backend, Changes};
 use super::mountinfo;
-use crate::error::{Doing, Result};
 use crate::sys::{AioContext, Waker};
 
 /// How many completions one call takes, when mounts change faster than it can submit.
@@ -68,8 +67,8 @@ impl Backend for MountPoll {
         self.renew().map(drop)
     }
 
-    fn read(&mut self) -> Result<Changes> {
-        match self.renew().doing("poll mountinfo")? {
+    fn read(&mut self) -> io::Result<Changes> {
+        match self.renew()? {
             true => Ok(Changes::Unknown),
             false => Ok(Changes::none()),
         }

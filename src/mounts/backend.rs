@@ -4,7 +4,6 @@ use std::fmt::Debug;
 use std::io;
 use std::os::fd::AsFd;
 
-use crate::error::Result;
 use crate::sys::Epoll;
 
 /// A change of one mount, which has this never-reused id.
@@ -48,10 +47,5 @@ pub(super) trait Backend: AsFd + Debug + Send {
     }
 
     /// What has changed since it was started or last read.
-    fn read(&mut self) -> Result<Changes>;
-
-    /// Whether a better backend is to be tried whenever this one would be started.
-    fn is_last_resort(&self) -> bool {
-        false
-    }
+    fn read(&mut self) -> io::Result<Changes>;
 }

@@ -5,7 +5,6 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::backend::{Backend, Change, Changes};
-use crate::error::{Doing, Result};
 use crate::sys;
 
 const FAN_REPORT_MNT: libc::c_uint = 0x4000;
@@ -30,9 +29,7 @@ pub(super) struct MountGroup(OwnedFd);
 impl MountGroup {
     /// Fails with `EINVAL` before Linux 6.15, with `EPERM` or `ENOSYS` where it is forbidden.
     pub(super) fn open() -> io::Result<Self> {
-        let mut group = Self(sys::fanotify_init(FAN_REPORT_MNT)?);
-        group.start()?;
-        Ok(group)
+        sys::fanotify_init(FAN_REPORT_MNT).map(Self)
     }
 
     fn mark(&self, action: libc::c_uint, mask: u64) -> io::Result<()> {
@@ -63,14 +60,14 @@ impl Backend for MountGroup {
         self.mark(libc::FAN_MARK_FLUSH, 0)
     }
 
-    fn read(&mut self) -> Result<Changes> {
+    fn read(&mut self) -> io::Result<Changes> {
         let mut queued = Queued::default();
         let mut many = false;
         for reads in 0..READS_OF_A_QUEUE {
             match self.read_once(&mut queued) {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(error) if reads == 0 => return Err(error).doing("read mount events"),
+                Err(error) if reads == 0 => return Err(error),
                 // the next call meets it again; what was read before it must not be lost
                 Err(_) => break,
             }

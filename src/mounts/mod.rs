@@ -12,7 +12,7 @@ mod mountinfo;
 use std::io;
 use std::sync::Arc;
 
-use crate::error::{Doing, Result, is_transient};
+use crate::error::{Doing, Result, errno_of, is_transient, refusal, refused};
 use crate::sys::{self, CWD, Epoll};
 use aio::MountPoll;
 use backend::Backend;
@@ -20,18 +20,83 @@ pub(crate) use backend::{Change, Changes};
 use fanotify::MountGroup;
 use mountinfo::Mountinfo;
 
-/// Listens to mounts by the best backend there is.
+const LISTEN: &str = "listen to mounts";
+
+/// A mechanism of the kernel, and its backend once it is made.
+struct Mechanism {
+    make: fn() -> io::Result<Box<dyn Backend>>,
+    /// Whether an error of making or starting the backend is worth waiting for its end. Else the next mechanism serves.
+    passes: fn(&io::Error) -> bool,
+    made: Option<Box<dyn Backend>>,
+}
+
+/// The mechanisms, from the best to the last resort.
+const MECHANISMS: [Mechanism; 3] = [
+    Mechanism { make: || Ok(Box::new(MountGroup::open()?)), passes: |_| false, made: None },
+    Mechanism {
+        make: || Ok(Box::new(MountPoll::open()?)),
+        // EAGAIN: all requests that the system permits are taken, which can last
+        passes: |error| is_transient(error) && errno_of(error) != libc::EAGAIN,
+        made: None,
+    },
+    Mechanism { make: || Ok(Box::new(Mountinfo::open()?)), passes: is_transient, made: None },
+];
+const LAST_RESORT: usize = MECHANISMS.len() - 1;
+
+impl Mechanism {
+    fn start(&mut self) -> io::Result<&mut Box<dyn Backend>> {
+        let backend = match &mut self.made {
+            Some(made) => made,
+            none => none.insert((self.make)()?),
+        };
+        backend.start()?;
+        Ok(backend)
+    }
+
+    fn read(&mut self) -> io::Result<Changes> {
+        self.made.as_mut().map_or_else(|| Ok(Changes::none()), |backend| backend.read())
+    }
+
+    /// Stops listening. A backend that may not be stopped is closed; whether it is still there.
+    fn stop(&mut self, epoll: &Epoll) -> bool {
+        let stopped = |backend: &mut Box<dyn Backend>| epoll.remove(backend.as_fd()).and_then(|()| backend.stop());
+        if self.made.as_mut().is_some_and(|backend| stopped(backend).is_err()) {
+            self.made = None;
+        }
+        self.made.is_some()
+    }
+}
+
+/// Listens to mounts by the best backend there is. If a filter or a lost privilege stops it from working, at any time,
+/// the monitor drops it and goes on with the next one.
 #[derive(Debug)]
 pub(crate) struct Monitor {
     epoll: Arc<Epoll>,
-    /// Made when first needed, then kept.
-    backend: Option<Box<dyn Backend>>,
+    mechanisms: [Mechanism; MECHANISMS.len()],
+    /// Which one is started, or was last.
+    current: Option<usize>,
+    /// Nothing is made, or disarmed, any more.
+    prepared: bool,
     armed: bool,
 }
 
 impl Monitor {
     pub(crate) fn new(epoll: Arc<Epoll>) -> Self {
-        Self { epoll, backend: None, armed: false }
+        Self { epoll, mechanisms: MECHANISMS, current: None, prepared: false, armed: false }
+    }
+
+    /// Makes every backend that can be made here, and none later, and arms the monitor for good: a filter may kill who
+    /// tries later.
+    pub(crate) fn prepare(&mut self) -> Result<()> {
+        for mechanism in &mut self.mechanisms {
+            match (mechanism.make)() {
+                Ok(made) => mechanism.made = Some(made),
+                Err(error) if (mechanism.passes)(&error) => return Err(error).doing(LISTEN),
+                Err(_) => {}
+            }
+        }
+        self.prepared = true;
+        self.arm()
     }
 
     pub(crate) fn is_armed(&self) -> bool {
@@ -40,51 +105,76 @@ impl Monitor {
 
     /// From here on each change of a mount wakes the consumer.
     pub(crate) fn arm(&mut self) -> Result<()> {
-        if self.armed {
-            return Ok(());
+        if !self.armed {
+            // the last resort is worth another try of the others
+            self.start_from(self.current.filter(|which| *which != LAST_RESORT).unwrap_or(0))?;
+            self.armed = true;
         }
-        let doing = "listen to mounts";
-        let kept = self.backend.take().filter(|backend| !backend.is_last_resort());
-        let backend = self.backend.insert(match kept {
-            Some(backend) => backend,
-            None => best().doing(doing)?,
-        });
-        backend.start().doing(doing)?;
-        backend.add_to(&self.epoll).doing(doing)?;
-        self.armed = true;
         Ok(())
     }
 
     /// From here on no change of a mount wakes the consumer.
-    pub(crate) fn disarm(&mut self) -> Result<()> {
-        let (Some(backend), true) = (&mut self.backend, self.armed) else { return Ok(()) };
-        let doing = "stop listening to mounts";
-        self.epoll.remove(backend.as_fd()).doing(doing)?;
-        // what follows can fail, and only spares the kernel work
-        self.armed = false;
-        backend.stop().doing(doing)
+    pub(crate) fn disarm(&mut self) {
+        if !self.prepared && std::mem::take(&mut self.armed) {
+            let Self { mechanisms, epoll, .. } = self;
+            self.current = self.current.filter(|which| mechanisms.get_mut(*which).is_some_and(|one| one.stop(epoll)));
+        }
     }
 
     /// What has changed since it was armed or last read.
     pub(crate) fn read(&mut self) -> Result<Changes> {
-        match &mut self.backend {
-            Some(backend) if self.armed => backend.read(),
-            _ => Ok(Changes::none()),
+        if !self.armed {
+            return Ok(Changes::none());
         }
+        let next = match self.current.and_then(|which| Some((which, self.mechanisms.get_mut(which)?))) {
+            Some((which, mechanism)) => match mechanism.read() {
+                Err(error) if !is_transient(&error) => {
+                    mechanism.made = None;
+                    which + 1
+                }
+                changes => return changes.doing("read the changes of mounts"),
+            },
+            None => 0,
+        };
+        self.start_from(next)?;
+        // nobody has listened since the other one stopped working
+        Ok(Changes::Unknown)
+    }
+
+    /// Starts the first mechanism that works, from this one on.
+    fn start_from(&mut self, first: usize) -> Result<()> {
+        self.current = None;
+        let mut failure = None;
+        for (which, mechanism) in self.mechanisms.iter_mut().enumerate().skip(first) {
+            if self.prepared && mechanism.made.is_none() {
+                continue;
+            }
+            let passes = mechanism.passes;
+            let error = match mechanism.start() {
+                Ok(backend) => match backend.add_to(&self.epoll) {
+                    Ok(()) => {
+                        self.current = Some(which);
+                        return Ok(());
+                    }
+                    Err(error) if is_transient(&error) => return Err(error).doing(LISTEN),
+                    Err(error) => error,
+                },
+                Err(error) if passes(&error) => return Err(error).doing(LISTEN),
+                Err(error) => error,
+            };
+            if !self.prepared {
+                mechanism.made = None;
+            }
+            failure = Some(error);
+        }
+        let failure = failure.unwrap_or_else(|| io::Error::from_raw_os_error(libc::EPERM));
+        Err(refused(&failure, refusal!("fanotify, kernel AIO and polling mountinfo alike"))).doing(LISTEN)
     }
 }
 
-/// Opens the best backend that works here.
-fn best() -> io::Result<Box<dyn Backend>> {
-    if let Ok(group) = MountGroup::open() {
-        return Ok(Box::new(group));
-    }
-    match MountPoll::open() {
-        Ok(poll) => Ok(Box::new(poll)),
-        // All requests that the system permits are taken, which can last. A shortage that passes is no reason to fall
-        // back: the last resort is not as good as the others.
-        Err(error) if is_transient(&error) && error.raw_os_error() != Some(libc::EAGAIN) => Err(error),
-        Err(_) => Ok(Box::new(Mountinfo::open()?)),
+impl std::fmt::Debug for Mechanism {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.made.fmt(f)
     }
 }
 
@@ -107,7 +197,7 @@ pub(crate) fn parent_of(mount_id: u64) -> io::Result<Option<u64>> {
 
 /// Whether fanotify mount events can be had.
 pub(crate) fn try_events() -> io::Result<bool> {
-    MountGroup::open().map(|_| true)
+    MountGroup::open()?.start().map(|()| true)
 }
 
 /// Whether an AIO poll can be had.

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::backend::{Backend, Changes};
-use crate::error::{Doing, Result};
+use crate::error::is_transient;
 use crate::sys::{self, Epoll};
 
 /// Opens the mountinfo of the calling thread.
@@ -32,14 +32,13 @@ impl Backend for Mountinfo {
         epoll.add_priority(self.as_fd())
     }
 
-    fn read(&mut self) -> Result<Changes> {
-        // lest it wakes the consumer for what is probed now; a "no" means nothing: another may have polled it before
-        sys::poll_priority(self.as_fd()).doing("poll mountinfo")?;
-        Ok(Changes::Unknown)
-    }
-
-    fn is_last_resort(&self) -> bool {
-        true
+    fn read(&mut self) -> io::Result<Changes> {
+        // Lest it wakes the consumer for what is probed now. A "no" means nothing: another may have polled it before. A
+        // refusal costs no more than that one wake-up.
+        match sys::poll_priority(self.as_fd()) {
+            Err(error) if is_transient(&error) => Err(error),
+            _ => Ok(Changes::Unknown),
+        }
     }
 }
 

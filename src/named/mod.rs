@@ -19,7 +19,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
-use crate::error::{Doing, Error, Result, is_transient};
+use crate::error::{Doing, Error, Result, errno_of};
 use crate::event::{EventKind, Name};
 use crate::netns::Probe;
 use crate::options::Options;
@@ -101,13 +101,16 @@ impl Named {
             reported: false,
             debounce: Debounce::new(options.settle, &epoll)?,
             pending: Pending::new(epoll, options.mount_events),
-            probe: Probe::detect(),
+            probe: Probe::detect().doing("identify the own network namespace")?,
             due: Due { synced: options.replay, ..Due::default() },
             dir_events: options.dir_events,
             parent: options.parent,
             ended: false,
         };
         out.dir = Some(this.path.shared_path());
+        if options.prepare {
+            this.pending.prepare()?;
+        }
         this.pending.start()?;
         out.learned_now();
         let mode = if options.replay { EmitMode::Replayed } else { EmitMode::Silent };
@@ -319,9 +322,9 @@ impl Named {
             let entry = match entry {
                 Ok(entry) if entry.file_type().is_ok_and(|kind| kind.is_dir()) => continue,
                 Ok(entry) => entry,
-                Err(error) if is_transient(&error) => return Err(error).doing_on(doing, self.path.as_os_str()),
-                // what was removed while it is read, or cannot be read at all, holds no names
-                Err(_) => break,
+                // what was removed while it is read holds no names
+                Err(error) if matches!(errno_of(&error), libc::ENOENT | libc::ESRCH) => break,
+                Err(error) => return Err(error).doing_on(doing, self.path.as_os_str()),
             };
             let Ok(name) = CString::new(entry.file_name().into_vec()) else { continue };
             let found = self.probe.look(directory.as_fd(), &name);

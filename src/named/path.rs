@@ -14,7 +14,7 @@ use std::path::{Component, Path};
 use std::sync::Arc;
 
 use super::inotify::{Inotify, Notice, ReadFlags, WatchFlags};
-use crate::error::{Doing, Error, Result, is_transient};
+use crate::error::{Doing, Error, Result, is_refusal, is_transient, refusal, refused};
 use crate::event::Name;
 use crate::sys::{self, CWD};
 
@@ -96,7 +96,7 @@ impl WatchedPath {
     pub(crate) fn has(&self, name: &Name) -> Result<bool> {
         match sys::stat(CWD, &self.path_of(name.as_c_str()), libc::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(!stat.is_directory),
-            Err(error) if is_transient(&error) => Err(error).doing_on("look at", name),
+            Err(error) if is_transient(&error) || is_refusal(&error) => Err(error).doing_on("look at", name),
             Err(_) => Ok(false),
         }
     }
@@ -121,7 +121,7 @@ impl WatchedPath {
     pub(crate) fn resolve(&mut self, inotify: &Inotify) -> Result<Resolution> {
         let mut walk = Walk { inotify, steps: Vec::new() };
         let resolution = match walk.walk_on(&self.path) {
-            Err(error) if is_transient(&error) => {
+            Err(error) if is_transient(&error) || is_refusal(&error) => {
                 // what it has watched so far is kept, for the next call to take away what it does not need
                 for step in walk.steps {
                     if !self.steps.iter().any(|known| known.watch == step.watch && known.next == step.next) {
@@ -165,7 +165,10 @@ impl WatchedPath {
 }
 
 fn place(at: BorrowedFd<'_>, path: &CStr) -> Option<Place> {
-    sys::stat(at, path, 0).ok().map(|stat| (stat.dev, stat.ino, stat.mount_id))
+    let stat = sys::stat(at, path, 0).ok()?;
+    // where a filter refuses both ways to it, nobody knows the mount
+    let is_known = stat.mount_id.is_some() || stat.is_mount_root.is_some();
+    is_known.then_some((stat.dev, stat.ino, stat.mount_id))
 }
 
 /// A resolution in progress.
@@ -177,13 +180,19 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// The directory, opened for reading.
     fn walk_on(&mut self, path: &CStr) -> io::Result<OwnedFd> {
-        let root = || sys::open(CWD, c"/", libc::O_PATH | libc::O_DIRECTORY);
+        // it takes no permission to open the root
+        let root = || {
+            let root = sys::open(CWD, c"/", libc::O_PATH | libc::O_DIRECTORY);
+            root.map_err(refused_if_denied(refusal!("openat(2)")))
+        };
         let mut components = split(path.to_bytes());
         let mut links = 0;
         let mut here = root()?;
         while let Some(next) = components.pop_front() {
             let found = self.step(here.as_fd(), &next)?;
-            match sys::link_target(found.as_fd())? {
+            // nor does it to read a link
+            let target = sys::link_target(found.as_fd()).map_err(refused_if_denied(refusal!("readlinkat(2)")))?;
+            match target {
                 None => here = found,
                 Some(_) if links == MAX_LINKS => return Err(io::Error::from_raw_os_error(libc::ELOOP)),
                 Some(target) => {
@@ -202,9 +211,22 @@ impl Walk<'_> {
                 }
             }
         }
-        self.watch(here.as_fd(), END, None)?;
+        self.arrive(here.as_fd())
+    }
+
+    /// Watches the end of the way and opens it for reading.
+    fn arrive(&mut self, end: BorrowedFd<'_>) -> io::Result<OwnedFd> {
         // "." of a directory can be opened by who may both read and search it
-        sys::open(here.as_fd(), c".", libc::O_RDONLY | libc::O_DIRECTORY)
+        let open = |flags| sys::open(end, c".", flags | libc::O_DIRECTORY);
+        match (self.watch(end, END, None), open(libc::O_RDONLY)) {
+            // who may read it may watch it, and who may watch and search it may read it
+            (Err(error), Ok(_)) if is_denied(&error) => Err(refused(&error, refusal!("inotify_add_watch(2)"))),
+            (Ok(()), Err(error)) if is_denied(&error) && open(libc::O_PATH).is_ok() => {
+                Err(refused(&error, refusal!("openat(2) of the directory")))
+            }
+            (Err(error), _) => Err(error),
+            (_, opened) => opened,
+        }
     }
 
     /// Opens `next` in the directory `here`, having watched `here` first.
@@ -212,7 +234,7 @@ impl Walk<'_> {
         let open = || sys::open(here, next, libc::O_PATH | libc::O_NOFOLLOW);
         match self.watch(here, WAY, Some(next)) {
             // who may not read a directory cannot watch it, but can perhaps go through it
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return open().map_err(|_| error),
+            Err(error) if is_denied(&error) => return open().map_err(|_| error),
             result => result?,
         }
         match open() {
@@ -231,6 +253,15 @@ impl Walk<'_> {
         self.steps.push(Step { watch, next: next.map(CStr::to_owned) });
         Ok(())
     }
+}
+
+/// Makes a refusal of an error where no permission could be missing.
+fn refused_if_denied(why: &'static str) -> impl Fn(io::Error) -> io::Error {
+    move |error| if is_denied(&error) { refused(&error, why) } else { error }
+}
+
+fn is_denied(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
 }
 
 /// Components without those that lead nowhere else. `..` is one to be walked: it depends on where one is.

@@ -63,6 +63,11 @@ impl Pending {
         if self.always { self.mounts.arm() } else { Ok(()) }
     }
 
+    /// Makes all that the monitor could need later.
+    pub(crate) fn prepare(&mut self) -> Result<()> {
+        self.mounts.prepare()
+    }
+
     /// Something new is there under this name.
     pub(crate) fn consider(&mut self, name: &CStr) {
         self.fresh.insert(Name::new(name));
@@ -184,7 +189,7 @@ impl Pending {
         }
         self.stale = Stale::Nothing;
         if debounce.names().pending().len() == 0 && !self.always {
-            return self.mounts.disarm();
+            self.mounts.disarm();
         }
         Ok(())
     }

@@ -5,8 +5,9 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use super::{IDENTIFY, open_path};
-use crate::error::{Error, errno_of};
+use super::IDENTIFY;
+use super::probe::open_path;
+use crate::error::{Error, errno_of, is_refused};
 use crate::sys::{self, CWD};
 
 /// Opens the network namespace of a process.
@@ -35,8 +36,12 @@ pub(super) fn open_for_pid(pid: i32) -> io::Result<OwnedFd> {
 /// Opens the network namespace of the process that a pidfd refers to.
 pub(crate) fn open_for_pidfd(pidfd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     match sys::namespace_of_pidfd(pidfd) {
-        // Linux 6.11 has it
-        Err(error) if matches!(errno_of(&error), libc::ENOTTY | libc::EINVAL | libc::EOPNOTSUPP | libc::ENOSYS) => {}
+        // Linux 6.11 has it, unless a filter refuses it
+        Err(error)
+            if matches!(
+                errno_of(&error),
+                libc::ENOTTY | libc::EINVAL | libc::EOPNOTSUPP | libc::ENOSYS | libc::EPERM | libc::EACCES
+            ) => {}
         opened => return opened,
     }
     let Some(pid) = sys::pid_of_pidfd(pidfd)? else { return Err(io::Error::from_raw_os_error(libc::EBADF)) };
@@ -52,6 +57,7 @@ pub(crate) fn open_for_pidfd(pidfd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 pub(crate) fn of_process(error: io::Error) -> Error {
     let refused = |errno, why| Error::new(errno, IDENTIFY).because(why);
     match errno_of(&error) {
+        _ if is_refused(&error) => Error::of(&error, IDENTIFY),
         libc::EACCES | libc::EPERM => refused(
             libc::EACCES,
             "no ptrace access to the process: that takes its user or CAP_SYS_PTRACE over it, and no security module against it",

@@ -240,7 +240,7 @@ impl<R: Rtnetlink> Kernel<R> {
         if inbox.len() * REQUEST_COST > known {
             listed = match self.sockets.list_part() {
                 // they change faster than they can be listed: then each is asked about
-                Err(NetlinkError { errno: libc::EAGAIN, .. }) => listed,
+                Err(error) if error.answer() == Some(libc::EAGAIN) => listed,
                 listing => listing.map_err(|error| error.doing(LIST))?.into(),
             };
         }
@@ -299,12 +299,15 @@ impl<R: Rtnetlink> Kernel<R> {
         if self.ask_own()? == Some(peer) {
             return Ok(Peer::Gone);
         }
-        match listed {
-            Ok(listing) => Ok(Peer::Ids(listing.into())),
-            Err(NetlinkError { errno: libc::EACCES | libc::EPERM | libc::EOPNOTSUPP, .. }) => Ok(Peer::Unreadable),
+        let error = match listed {
+            Ok(listing) => return Ok(Peer::Ids(listing.into())),
+            Err(error) => error,
+        };
+        match error.answer() {
+            Some(libc::EACCES | libc::EPERM | libc::EOPNOTSUPP) => Ok(Peer::Unreadable),
             // it went in the meantime
-            Err(NetlinkError { errno: libc::EINVAL | libc::ENOENT, .. }) => Ok(Peer::Gone),
-            Err(error) => Err(error.doing("list the namespace ids of a peer")),
+            Some(libc::EINVAL | libc::ENOENT) => Ok(Peer::Gone),
+            _ => Err(error.doing("list the namespace ids of a peer")),
         }
     }
 

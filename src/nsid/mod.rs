@@ -129,10 +129,11 @@ pub fn get_as_seen_from(place: impl AsFd, namespace: impl AsFd) -> Result<Option
     if let Some(target) = get_for_fd(place)? {
         let fd = Some(namespace.as_raw_fd().unsigned_abs());
         let question = Attributes { fd, target: Some(target), ..Attributes::default() };
-        match request_socket(ASK)?.checked().get(question) {
-            // it may not be asked, or has died and its nsid is another's by now: the descriptor still leads there
-            Err(NetlinkError { errno: libc::EACCES | libc::EPERM | libc::EINVAL | libc::EOPNOTSUPP, .. }) => {}
-            answer => return answer.map_err(|error| error.doing(ASK)),
+        let answer = request_socket(ASK)?.checked().get(question);
+        let errno = answer.as_ref().err().and_then(NetlinkError::answer);
+        // it may not be asked, or has died and its nsid is another's by now: the descriptor still leads there
+        if !matches!(errno, Some(libc::EACCES | libc::EPERM | libc::EINVAL | libc::EOPNOTSUPP)) {
+            return answer.map_err(|error| error.doing(ASK));
         }
     }
     let ask = || {
@@ -161,12 +162,8 @@ impl Netns {
             return Err(refused(libc::ENOENT, "no network namespace has it here"));
         }
         for sighting in census()? {
-            let namespace = match sighting.open() {
-                Ok(namespace) => namespace,
-                // what has died meanwhile, or is out of reach, is not the one
-                Err(error) if matches!(error.errno(), libc::ENOENT | libc::EPERM | libc::EOPNOTSUPP) => continue,
-                Err(error) => return Err(error),
-            };
+            // what has died meanwhile is not the one
+            let Some(namespace) = sighting.open()? else { continue };
             let fd = Some(namespace.as_raw_fd().unsigned_abs());
             let found = socket.get(Attributes { fd, ..Attributes::default() });
             if found.map_err(|error| error.doing(FIND))? == Some(nsid) {

@@ -31,17 +31,26 @@ const MAX_DUMPS: usize = 16;
 /// No namespace has this id.
 const NOWHERE: i32 = -1;
 
-/// The kernel's error of a request.
+/// A failed request.
 #[derive(Debug)]
 pub(crate) struct NetlinkError {
-    pub(crate) errno: i32,
+    errno: i32,
+    /// The kernel has read the request and answered with the error. Else a system call failed, which says nothing about
+    /// what the request is about.
+    answered: bool,
     /// The kernel's explanation.
     text: Option<String>,
 }
 
 impl NetlinkError {
+    /// The answer to a request.
     pub(crate) fn new(errno: i32) -> Self {
-        Self { errno, text: None }
+        Self { errno, answered: true, text: None }
+    }
+
+    /// The error number, if it is an answer.
+    pub(crate) fn answer(&self) -> Option<i32> {
+        self.answered.then_some(self.errno)
     }
 
     pub(crate) fn doing(self, doing: &'static str) -> Error {
@@ -55,7 +64,7 @@ impl NetlinkError {
 
 impl From<io::Error> for NetlinkError {
     fn from(error: io::Error) -> Self {
-        Self::new(errno_of(&error))
+        Self { errno: errno_of(&error), answered: false, text: None }
     }
 }
 
@@ -82,10 +91,12 @@ pub(crate) struct RequestSocket {
 pub(crate) fn try_target() -> io::Result<bool> {
     match RequestSocket::open()?.checked().list(Some(NOWHERE)) {
         Ok(_) => Ok(false),
-        Err(NetlinkError { errno: libc::EINVAL, .. }) => Ok(true),
-        // the answer where the kernel does not check strictly, not a shortage
-        Err(NetlinkError { errno: libc::EOPNOTSUPP, .. }) => Ok(false),
-        Err(NetlinkError { errno, .. }) => Err(io::Error::from_raw_os_error(errno)),
+        Err(error) => match error.answer() {
+            Some(libc::EINVAL) => Ok(true),
+            // the answer where the kernel does not check strictly, not a shortage
+            Some(libc::EOPNOTSUPP) => Ok(false),
+            _ => Err(io::Error::from_raw_os_error(error.errno)),
+        },
     }
 }
 
@@ -146,7 +157,7 @@ impl RequestSocket {
     pub(crate) fn exists(&mut self, nsid: i32) -> Result<bool, NetlinkError> {
         match self.get(self.existence(nsid)) {
             Ok(found) => Ok(found.is_some()),
-            Err(error) => self.existence_by(error.errno).ok_or(error),
+            Err(error) => error.answer().and_then(|errno| self.existence_by(errno)).ok_or(error),
         }
     }
 
@@ -249,7 +260,7 @@ impl RequestSocket {
                     Some(Ok(Message { body: Body::Failed { errno: 0, .. }, .. })) => return Ok(Attributes::default()),
                     Some(Ok(Message { body: Body::Failed { errno, text }, .. })) => {
                         let text = text.map(|text| String::from_utf8_lossy(text).into_owned());
-                        return Err(NetlinkError { errno, text });
+                        return Err(NetlinkError { errno, answered: true, text });
                     }
                     Some(_) => return Err(NetlinkError::new(libc::EIO)),
                     // the answer to an abandoned request
@@ -299,7 +310,7 @@ impl RequestSocket {
         for _ in 0..MAX_DUMPS {
             let pass = match self.dump(target) {
                 // older kernels could not lock both namespaces just now; or an abandoned dump is not over
-                Err(NetlinkError { errno: libc::EAGAIN | libc::EBUSY, .. }) => {
+                Err(error) if matches!(error.errno, libc::EAGAIN | libc::EBUSY) => {
                     self.discard();
                     continue;
                 }

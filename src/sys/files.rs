@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, OsString};
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxAttributes, StatxFlags};
@@ -40,8 +40,8 @@ pub(crate) struct Stat {
     pub(crate) dev: u64,
     pub(crate) ino: u64,
     pub(crate) is_directory: bool,
-    /// The path ends on the root of a mount (Linux 5.8).
-    pub(crate) is_mount_root: bool,
+    /// The path ends on the root of a mount (Linux 5.8). `None`: `statx(2)` is refused.
+    pub(crate) is_mount_root: Option<bool>,
     pub(crate) ctime_ns: u64,
     /// The never-reused id of the mount (Linux 6.8).
     pub(crate) mount_id: Option<u64>,
@@ -50,23 +50,48 @@ pub(crate) struct Stat {
 /// Which rustix 1.1 has no name for.
 const STATX_MNT_ID_UNIQUE: u32 = 0x4000;
 
-/// `statx(2)` of `path` below `at`; an empty `path` is `at` itself.
+/// `statx(2)` of `path` below `at`; an empty `path` is `at` itself. Where a filter refuses it, `fstatat(2)`, and the
+/// mount by a file handle.
 pub(crate) fn stat(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::Result<Stat> {
-    let flags = AtFlags::from_bits_retain(flags as u32)
-        | AtFlags::EMPTY_PATH
-        | AtFlags::STATX_DONT_SYNC
-        | AtFlags::NO_AUTOMOUNT;
+    let flags = AtFlags::from_bits_retain(flags as u32) | AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
     let mask = StatxFlags::BASIC_STATS | StatxFlags::from_bits_retain(STATX_MNT_ID_UNIQUE);
-    let stat = rustix::fs::statx(at, path, flags, mask)?;
+    let stat = match rustix::fs::statx(at, path, flags | AtFlags::STATX_DONT_SYNC, mask) {
+        Err(Errno::PERM | Errno::ACCESS | Errno::NOSYS) => return stat_without_statx(at, path, flags),
+        stat => stat?,
+    };
     let unique = stat.stx_mask & STATX_MNT_ID_UNIQUE != 0;
     Ok(Stat {
         dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
         ino: stat.stx_ino,
         is_directory: FileType::from_raw_mode(stat.stx_mode.into()) == FileType::Directory,
-        is_mount_root: stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
-        ctime_ns: (stat.stx_ctime.tv_sec.unsigned_abs())
-            .wrapping_mul(1_000_000_000)
-            .wrapping_add(stat.stx_ctime.tv_nsec.into()),
+        is_mount_root: Some(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
+        ctime_ns: nanoseconds(stat.stx_ctime.tv_sec.unsigned_abs(), stat.stx_ctime.tv_nsec.into()),
         mount_id: unique.then_some(stat.stx_mnt_id),
     })
+}
+
+#[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)] // the types of struct stat differ between architectures
+fn stat_without_statx(at: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> io::Result<Stat> {
+    let stat = rustix::fs::statat(at, path, flags)?;
+    let follow = if flags.contains(AtFlags::SYMLINK_NOFOLLOW) { 0 } else { libc::AT_SYMLINK_FOLLOW };
+    Ok(Stat {
+        dev: stat.st_dev as u64,
+        ino: stat.st_ino as u64,
+        is_directory: FileType::from_raw_mode(stat.st_mode as _) == FileType::Directory,
+        is_mount_root: None,
+        ctime_ns: nanoseconds(stat.st_ctime as u64, stat.st_ctime_nsec as u64),
+        // before Linux 6.12, or where a filter refuses handles too, it is not known
+        mount_id: super::mount_id(at, path, follow | libc::AT_EMPTY_PATH).ok().flatten(),
+    })
+}
+
+fn nanoseconds(seconds: u64, nanoseconds: u64) -> u64 {
+    seconds.wrapping_mul(1_000_000_000).wrapping_add(nanoseconds)
+}
+
+/// The number of the mount that `fd` was opened on, which the kernel reuses. Needs /proc.
+pub(crate) fn mount_of(fd: BorrowedFd<'_>) -> io::Result<Option<u64>> {
+    let path = format!("/proc/thread-self/fdinfo/{}", fd.as_raw_fd());
+    let info = std::fs::read_to_string(path).map_err(super::proc_error)?;
+    Ok(info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok()))
 }

@@ -18,11 +18,13 @@ mod wait;
 
 pub(crate) use aio::AioContext;
 pub(crate) use fanotify::{fanotify_init, fanotify_mark};
-pub(crate) use files::{CWD, filesystem_of, link_target, open, stat};
+pub(crate) use files::{CWD, filesystem_of, link_target, mount_of, open, stat};
 pub(crate) use netlink::{
     MANY, bind, drops, receive, receive_buffer, receive_many, rtnetlink, send_to_kernel, set_option,
 };
-pub(crate) use nsfs::{cookie, handle, list_namespaces, namespace_of_pidfd, open_by_cookie, reopen};
+pub(crate) use nsfs::{
+    cookie, handle, is_namespace, is_network, list_namespaces, mount_id, namespace_of_pidfd, open_again, open_by_cookie,
+};
 pub(crate) use process::{
     enter_net_namespace, in_own_thread, is_proc_ours, pid_of_pidfd, process_exists, sees_all_namespaces,
 };

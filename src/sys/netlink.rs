@@ -161,7 +161,18 @@ pub(crate) fn receive_many(
             std::ptr::null_mut(),
         )
     };
-    let n = usize::try_from(n).map_err(|_| io::Error::last_os_error())?;
+    let n = match usize::try_from(n) {
+        Ok(n) => n,
+        Err(_) => match io::Error::last_os_error() {
+            // a filter that refuses to receive many may permit to receive one
+            error if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENOSYS)) => {
+                let received = receive(socket, buffer)?;
+                take(received, buffer.get(..received.length).unwrap_or(buffer));
+                return Ok(1);
+            }
+            error => return Err(error),
+        },
+    };
     for ((message, envelope), part) in messages.iter().zip(&envelopes).zip(buffer.chunks_exact(room.max(1))).take(n) {
         let received = envelope.open(&message.msg_hdr, message.msg_len as usize);
         take(received, part.get(..received.length).unwrap_or(part));

@@ -24,6 +24,8 @@ pub(crate) struct Handle {
 
 const FILEID_NSFS: libc::c_int = 0xf1;
 const AT_HANDLE_MNT_ID_UNIQUE: libc::c_int = 1;
+/// A handle that only identifies, which every filesystem has (Linux 6.5).
+const AT_HANDLE_FID: libc::c_int = 0x200;
 /// Stands for nsfs where open_by_handle_at(2) takes a descriptor of a mount (Linux 6.18).
 const FD_NSFS_ROOT: libc::c_int = -10003;
 /// The kernel's MAX_HANDLE_SZ.
@@ -41,31 +43,10 @@ struct HandleBuffer {
 
 /// Finds out in one call, without opening anything, whether a path leads to a namespace and to which one.
 ///
-/// `None`: to something else. Before Linux 6.18 no namespace has such a handle.
+/// `None`: to something else. `EOPNOTSUPP`: the filesystem has no handles, as that of namespaces before Linux 6.18.
 pub(crate) fn handle(at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<Handle>> {
-    let mut buffer = HandleBuffer { bytes: MAX_HANDLE as libc::c_uint, kind: 0, data: [0; MAX_HANDLE] };
-    let mut mount_id = 0u64;
-    let flags = libc::AT_SYMLINK_FOLLOW | libc::AT_EMPTY_PATH | AT_HANDLE_MNT_ID_UNIQUE;
-    // SAFETY: the buffer has the layout of `struct file_handle` with the room that `bytes` states; with
-    // AT_HANDLE_MNT_ID_UNIQUE the mount id is written as 64 bits, without it (older kernels) the call fails.
-    let rc = unsafe {
-        libc::syscall(
-            libc::SYS_name_to_handle_at,
-            at.as_raw_fd(),
-            path.as_ptr(),
-            std::ptr::from_mut(&mut buffer),
-            &mut mount_id,
-            flags,
-        )
-    };
-    if rc < 0 {
-        let error = io::Error::last_os_error();
-        return match error.raw_os_error() {
-            // a filesystem whose files have no handles is not nsfs
-            Some(libc::EOPNOTSUPP | libc::EOVERFLOW) => Ok(None),
-            _ => Err(error),
-        };
-    }
+    let flags = libc::AT_SYMLINK_FOLLOW | libc::AT_EMPTY_PATH;
+    let Some((buffer, mount_id)) = handle_and_mount(at, path, flags)? else { return Ok(None) };
     if buffer.kind != FILEID_NSFS || (buffer.bytes as usize) < NSFS_HANDLE {
         return Ok(None);
     }
@@ -76,6 +57,33 @@ pub(crate) fn handle(at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<Handl
         ino: u32::from_ne_bytes([m, n, o, p]),
         mount_id,
     }))
+}
+
+/// The never-reused id of the mount that a path ends on, of whatever filesystem, where `statx(2)` is refused (Linux 6.12).
+pub(crate) fn mount_id(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::Result<Option<u64>> {
+    Ok(handle_and_mount(at, path, flags | AT_HANDLE_FID)?.map(|(_, mount_id)| mount_id))
+}
+
+/// `name_to_handle_at(2)`. `None`: the handle is longer than that of a namespace can be.
+fn handle_and_mount(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::Result<Option<(HandleBuffer, u64)>> {
+    let mut buffer = HandleBuffer { bytes: MAX_HANDLE as libc::c_uint, kind: 0, data: [0; MAX_HANDLE] };
+    let mut mount_id = 0u64;
+    // SAFETY: the buffer has the layout of `struct file_handle` with the room that `bytes` states; with
+    // AT_HANDLE_MNT_ID_UNIQUE the mount id is written as 64 bits, without it (older kernels) the call fails.
+    let rc = unsafe {
+        libc::syscall(
+            libc::SYS_name_to_handle_at,
+            at.as_raw_fd(),
+            path.as_ptr(),
+            std::ptr::from_mut(&mut buffer),
+            &mut mount_id,
+            flags | AT_HANDLE_MNT_ID_UNIQUE,
+        )
+    };
+    match check(rc as libc::c_int) {
+        Err(error) if error.raw_os_error() == Some(libc::EOVERFLOW) => Ok(None),
+        rc => rc.map(|_| Some((buffer, mount_id))),
+    }
 }
 
 /// Opens the network namespace with this cookie and inode number (0: whatever it is, from Linux 6.19 on), wherever it is. `ESTALE`: it is dead, or it is out of
@@ -130,22 +138,21 @@ pub(crate) fn list_namespaces(after: u64) -> io::Result<Vec<u64>> {
     Ok(cookies)
 }
 
-/// Opens what `fd` (any descriptor, `O_PATH` too) refers to, if it is a network namespace.
-///
-/// `ENODEV`: it is no namespace; `EPROTOTYPE`: it is one of another kind. Opens nothing but a file of nsfs, so it cannot
-/// block on a FIFO or set off a device.
-pub(crate) fn reopen(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    if filesystem_of(fd)? != NSFS_MAGIC {
-        return Err(io::Error::from_raw_os_error(libc::ENODEV));
-    }
-    let path = CString::new(proc_path(fd))?;
-    let namespace = open(CWD, &path, libc::O_RDONLY).map_err(proc_error)?;
+/// Whether a descriptor (`O_PATH` will do) is that of a namespace, of whatever kind.
+pub(crate) fn is_namespace(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(filesystem_of(fd)? == NSFS_MAGIC)
+}
+
+/// Opens for reading what `fd` refers to. Needs /proc.
+pub(crate) fn open_again(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    open(CWD, &CString::new(proc_path(fd))?, libc::O_RDONLY).map_err(proc_error)
+}
+
+/// Whether an open namespace is a network namespace.
+pub(crate) fn is_network(namespace: BorrowedFd<'_>) -> io::Result<bool> {
     // SAFETY: NS_GET_NSTYPE takes no argument.
-    let ns_type = check(unsafe { libc::ioctl(namespace.as_raw_fd(), opcode::none(0xb7, 3) as libc::Ioctl) })?;
-    match ns_type {
-        libc::CLONE_NEWNET => Ok(namespace),
-        _ => Err(io::Error::from_raw_os_error(libc::EPROTOTYPE)),
-    }
+    let kind = check(unsafe { libc::ioctl(namespace.as_raw_fd(), opcode::none(0xb7, 3) as libc::Ioctl) })?;
+    Ok(kind == libc::CLONE_NEWNET)
 }
 
 /// The cookie of an open namespace. Fails with `ENOTTY` before Linux 6.18.

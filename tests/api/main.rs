@@ -13,3 +13,4 @@ mod resources;
 mod stream;
 #[path = "../support/mod.rs"]
 mod support;
+mod syscalls;

@@ -46,6 +46,8 @@ pub struct Plan {
     cast: Vec<Role>,
     scenes: usize,
     opens_in_quiet: bool,
+    /// What the reader gives up, or is refused, from some moment on.
+    loses: Option<Restriction>,
     /// How much the kernel queues, if not as much as it is set to.
     kernel_queue: Option<u32>,
     /// The directory by a path without links.
@@ -82,6 +84,7 @@ impl Plan {
             cast,
             scenes: 1 + dice.below(6),
             opens_in_quiet: dice.one_in(4),
+            loses: dice.one_in(3).then(|| loss(dice)),
             kernel_queue: (dice.one_in(3) && may_set_queues()).then(|| dice.pick(&[1, 8, 60, 500])),
             dir,
         }
@@ -98,11 +101,10 @@ impl Plan {
 
     /// What there is shows at once: nothing stands between at all, neither thread nor worker nor timer.
     pub fn is_prompt(&self) -> bool {
-        self.is_direct() && self.how.settle_ms == 0 && self.means == Means::Fanotify
+        self.is_direct() && self.how.settle_ms == 0 && self.means == Means::Fanotify && self.loses.is_none()
     }
 
     fn restriction(&self) -> Restriction {
-        const SYS_STATMOUNT: libc::c_long = 457;
         let mut restriction = match self.means {
             Means::Fanotify => Restriction::none(),
             Means::Aio => Restriction::without_sys_admin(),
@@ -114,6 +116,23 @@ impl Plan {
         }
         restriction
     }
+}
+
+const SYS_STATMOUNT: libc::c_long = 457;
+
+/// Privileges that are given up, or a filter: what a watcher can do without.
+fn loss(dice: &mut Dice) -> Restriction {
+    const CALLS: [&[libc::c_long]; 6] = [
+        &[libc::SYS_fanotify_init, libc::SYS_fanotify_mark],
+        &[libc::SYS_fanotify_mark, libc::SYS_io_submit],
+        &[libc::SYS_io_getevents],
+        &[libc::SYS_name_to_handle_at],
+        &[libc::SYS_statx],
+        &[libc::SYS_name_to_handle_at, libc::SYS_statx, SYS_STATMOUNT],
+    ];
+    let errno = dice.pick(&[libc::EPERM, libc::ENOSYS, libc::EACCES]);
+    let restriction = if dice.one_in(2) { Restriction::without_sys_admin() } else { Restriction::none() };
+    dice.pick(&CALLS).iter().fold(restriction, |restriction, call| restriction.failing(*call, errno))
 }
 
 /// Kernel queues are set for the whole machine: only where that was asked for.

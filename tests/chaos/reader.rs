@@ -72,6 +72,8 @@ pub struct Reader<'a, A> {
     untold: BTreeSet<Vec<u8>>,
     /// The watch has ended with its directory.
     ended: bool,
+    /// The plan's loss is still to come.
+    loses: bool,
     tally: &'a mut Tally,
 }
 
@@ -98,7 +100,20 @@ impl<'a, A: Api> Reader<'a, A> {
         };
         drop(quiet);
         let (checker, last) = Default::default();
-        Some(Self { api, plan, stage, dice, checker, events: 0, overflows: 0, last, untold, ended: false, tally })
+        Some(Self {
+            api,
+            plan,
+            stage,
+            dice,
+            checker,
+            events: 0,
+            overflows: 0,
+            last,
+            untold,
+            ended: false,
+            loses: true,
+            tally,
+        })
     }
 
     /// Reads until the time is over or the watch has ended.
@@ -131,6 +146,10 @@ impl<'a, A: Api> Reader<'a, A> {
     }
 
     fn turn(&mut self) {
+        if let Some(loss) = self.plan.loses.as_ref().filter(|_| self.loses && self.dice.one_in(20)) {
+            loss.apply();
+            self.loses = false;
+        }
         match self.dice.below(20) {
             0..=7 => {
                 let timeout = Duration::from_millis(self.dice.below(5) as u64);

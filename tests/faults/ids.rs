@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use crate::alone;
-use crate::support::api::{Api, C, How, Rust, readable};
+use crate::support::api::{Api, C, How, Kind, Rust, readable};
 use crate::support::grammar::Checker;
 use crate::support::nsid::{anonymous, inside, living};
 use crate::support::thread::{Restriction, elsewhere};
@@ -39,15 +39,18 @@ const CALLS: [(c_long, &str); 15] = [
 const SHORTAGES: [i32; 6] = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOSPC, libc::ENOBUFS, libc::EINTR];
 /// An answer, which counts as long as it is given.
 const ANSWERS: [i32; 3] = [libc::EACCES, libc::EPERM, libc::ENOSYS];
+/// What the kernel answers about ids: a system call that fails with it has said nothing about any.
+const DECEPTIVE: [i32; 2] = [libc::ENOENT, libc::EINVAL];
 
 #[test]
 fn ids_here() {
-    matrix::<Rust>(&How::nsid(), &[SHORTAGES.as_slice(), &ANSWERS].concat());
+    matrix::<Rust>(&How::nsid(), &[SHORTAGES.as_slice(), &ANSWERS, &DECEPTIVE].concat());
 }
 
 #[test]
 fn ids_in_peers_too() {
-    matrix::<C>(&How::nsid().flags(NSW_ALL_NSID), &[libc::ENOMEM, libc::EINTR, libc::EPERM]);
+    let errnos = [[libc::ENOMEM, libc::EINTR, libc::EPERM].as_slice(), &DECEPTIVE].concat();
+    matrix::<C>(&How::nsid().flags(NSW_ALL_NSID), &errnos);
 }
 
 fn matrix<A: Api>(how: &How, errnos: &[i32]) {
@@ -106,7 +109,13 @@ fn running<A: Api>(how: &How, call: c_long, errno: i32, what: &str) {
                 _ => api.next(),
             };
             match told {
-                Ok(told) => told.iter().for_each(|event| checker.feed(event)),
+                Ok(told) => told.iter().for_each(|event| {
+                    let gone = (event.kind, event.origin, event.nsid);
+                    // the one here that died, and what it had
+                    let is_gone = matches!(gone, (Kind::NsidDel, -1, 2) | (Kind::NsidDel, 2, _));
+                    assert!(event.kind != Kind::NsidDel || is_gone, "{what}: {event:?}, which is there");
+                    checker.feed(event);
+                }),
                 Err(told) => assert!(told == errno, "{what}: told as {told}"),
             }
         }

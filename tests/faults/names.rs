@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use crate::alone;
-use crate::support::api::{Api, C, Ev, How, Rust, readable};
+use crate::support::api::{Api, C, Ev, How, Kind, Rust, readable};
 use crate::support::grammar::Checker;
 use crate::support::thread::{Restriction, elsewhere};
 use crate::support::*;
@@ -17,11 +17,12 @@ const SYS_STATMOUNT: c_long = 457;
 
 /// What strace shows of a watcher's life, but for what only the allocator, the C library and threads need, and
 /// close(2), whose failure nobody could make good.
-const CALLS: [(c_long, &str); 25] = [
+const CALLS: [(c_long, &str); 26] = [
     (libc::SYS_openat, "openat"),
     (libc::SYS_read, "read"),
     (libc::SYS_write, "write"),
     (libc::SYS_statx, "statx"),
+    (libc::SYS_newfstatat, "newfstatat"),
     (libc::SYS_statfs, "statfs"),
     (libc::SYS_fstatfs, "fstatfs"),
     (libc::SYS_readlinkat, "readlinkat"),
@@ -151,22 +152,28 @@ fn running<A: Api>(means: fn() -> Restriction, call: c_long, errno: i32, what: &
     std::fs::remove_file("/run/netns/gone").unwrap();
     // a look puts right what must not become wrong: most do without
     let looks = errno == libc::ENOMEM || ANSWERS.contains(&errno);
+    let mut opened = Vec::new();
     elsewhere(&means().failing(call, errno), || {
-        let mut failed = false;
         for turn in 0..20 {
             let told = match turn % 3 {
                 0 => api.wait(Some(std::time::Duration::ZERO)),
                 1 if turn == 10 && looks => api.resync().map(|()| None),
                 _ => api.next(),
             };
-            failed |= told.is_err();
             match told {
-                Ok(told) => told.iter().for_each(|event| take(&api, &mut checker, event)),
+                Ok(told) => told.iter().for_each(|event| {
+                    is_true(event, what);
+                    checker.feed(event);
+                    opened.extend(api.open_netns().map(|fd| (fd, event.clone())));
+                }),
                 Err(told) => assert!(told == errno, "{what}: told as {told}"),
             }
         }
-        failed
     });
+    // whatever it answers, it must not take what it opens for something else
+    for (fd, event) in opened {
+        assert_eq!(kernel::netns_of(&fd.into()), Some((event.dev, event.ino, event.cookie)));
+    }
     // an answer was believed while it was given; that it is another now takes a look
     let ask = ANSWERS.contains(&errno);
     elsewhere(&means(), || converge(&mut api, &mut checker, ask, what));
@@ -181,11 +188,13 @@ fn running<A: Api>(means: fn() -> Restriction, call: c_long, errno: i32, what: &
     clear();
 }
 
-fn take<A: Api>(api: &A, checker: &mut Checker, event: &Ev) {
-    checker.feed(event);
-    // whatever it answers, it must not take what it opens for something else
-    if let Ok(fd) = api.open_netns() {
-        assert_eq!(kernel::netns_of(&fd.into()), Some((event.dev, event.ino, event.cookie)));
+/// Asserts that an event of the time of the fault is no "no" made of "I cannot tell": of what exists nothing is reported
+/// as gone.
+fn is_true(event: &Ev, what: &str) {
+    match (event.kind, event.text().as_str()) {
+        (Kind::Deleted, "gone") | (Kind::Detached, "gone" | "old") => {}
+        (Kind::Deleted | Kind::Detached | Kind::DirDeleted, _) => panic!("{what}: {event:?}, which is there"),
+        _ => {}
     }
 }
 

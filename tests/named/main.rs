@@ -13,6 +13,7 @@ mod open;
 mod overflow;
 mod paths;
 mod propagation;
+mod refused;
 mod renames;
 mod settle;
 #[path = "../support/mod.rs"]

@@ -3,6 +3,7 @@
 #![allow(missing_docs, unreachable_pub)]
 
 mod query;
+mod refused;
 mod storm;
 #[path = "../support/mod.rs"]
 mod support;

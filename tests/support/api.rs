@@ -140,6 +140,7 @@ pub fn options(how: &How) -> Options {
         .dir_events(has(co::NSW_DIR_EVENTS))
         .all_nsid(has(co::NSW_ALL_NSID))
         .rcvbuf(how.rcvbuf)
+        .prepare(has(co::NSW_PREPARE))
         .mount_events(has(co::NSW_MOUNT_EVENTS))
         .settle(Duration::from_millis(how.settle_ms.into()));
     let policy = |policy| match policy {

@@ -1,7 +1,10 @@
 //! Threads with fewer rights than the test: what a thread may not do says nothing about the threads beside it, so a
 //! fault strikes the library alone, and one watcher can be used with and without it.
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Lets a value that only one thread uses at a time go to another one.
 struct Lent<T>(T);
@@ -49,8 +52,8 @@ pub struct Restriction {
 
 impl Restriction {
     /// Nothing.
-    pub fn none() -> Self {
-        Self::default()
+    pub const fn none() -> Self {
+        Self { capabilities: [0; 2], failing: Vec::new() }
     }
 
     /// The effective CAP_SYS_ADMIN, with which fanotify tells of mounts.
@@ -75,7 +78,7 @@ impl Restriction {
         self
     }
 
-    fn apply(&self) {
+    pub fn apply(&self) {
         if self.capabilities != [0, 0] {
             drop_capabilities(self.capabilities);
         }
@@ -103,11 +106,17 @@ fn drop_capabilities(dropped: [u32; 2]) {
 /// Lets system calls of this thread fail, for the rest of its life.
 fn filter(failing: &[(libc::c_long, Option<u32>, i32)]) {
     let fails = |&(call, request, errno)| (call, request, libc::SECCOMP_RET_ERRNO | errno as u32);
-    install(&failing.iter().map(fails).collect::<Vec<_>>(), 0);
+    install(&failing.iter().map(fails).collect::<Vec<_>>(), libc::SECCOMP_RET_ALLOW, 0);
 }
 
-/// Has the kernel deal so with system calls of this thread, for the rest of its life.
-fn install(rules: &[(libc::c_long, Option<u32>, u32)], flags: libc::c_ulong) -> libc::c_long {
+/// Has the kernel kill this process if this thread ever makes another system call than these.
+pub fn kill_unless(allowed: &[libc::c_long]) {
+    let allows: Vec<_> = allowed.iter().map(|call| (*call, None, libc::SECCOMP_RET_ALLOW)).collect();
+    install(&allows, libc::SECCOMP_RET_KILL_PROCESS, 0);
+}
+
+/// Has the kernel deal so with system calls of this thread, and so with all others, for the rest of its life.
+fn install(rules: &[(libc::c_long, Option<u32>, u32)], others: u32, flags: libc::c_ulong) -> libc::c_long {
     let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
     // skips so many if not equal
     let unless = |k: u32, jf: u8| {
@@ -127,7 +136,7 @@ fn install(rules: &[(libc::c_long, Option<u32>, u32)], flags: libc::c_ulong) -> 
         }
         program.push(statement(libc::BPF_RET | libc::BPF_K, action));
     }
-    program.push(statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW));
+    program.push(statement(libc::BPF_RET | libc::BPF_K, others));
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // SAFETY: no pointers but that to the program, which the kernel copies.
     let result = unsafe {
@@ -146,14 +155,15 @@ pub fn stopped_at<T>(call: libc::c_long, meanwhile: impl FnOnce(), body: impl Fn
     let result = std::thread::scope(|scope| {
         let thread = scope.spawn(move || {
             let body = body.take();
-            let stops = install(&[(call, None, libc::SECCOMP_RET_USER_NOTIF)], libc::SECCOMP_FILTER_FLAG_NEW_LISTENER);
+            let stops = [(call, None, libc::SECCOMP_RET_USER_NOTIF)];
+            let stops = install(&stops, libc::SECCOMP_RET_ALLOW, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER);
             // SAFETY: a descriptor that has just been made, and belongs to nobody.
             told.send(unsafe { OwnedFd::from_raw_fd(stops as i32) }).unwrap();
             Lent(body())
         });
         let stops = stops.recv().unwrap();
         let mut meanwhile = Some(meanwhile);
-        while let Some(stop) = next_stop(&stops) {
+        while let Some((stop, _)) = next_stop(&stops) {
             if let Some(act) = meanwhile.take() {
                 act();
             }
@@ -165,8 +175,50 @@ pub fn stopped_at<T>(call: libc::c_long, meanwhile: impl FnOnce(), body: impl Fn
     given_back(result)
 }
 
-/// `None`: the thread has ended.
-fn next_stop(stops: &OwnedFd) -> Option<u64> {
+/// Has Landlock refuse this thread to open a directory for reading; `false`: it is not there (Linux 5.13).
+pub fn hide_directories() -> bool {
+    const CREATE_RULESET: libc::c_long = 444;
+    const RESTRICT_SELF: libc::c_long = 446;
+    const READ_DIR: u64 = 1 << 3;
+    let handled = READ_DIR;
+    // SAFETY: the kernel reads as many bytes as are stated; no rule permits anything.
+    unsafe {
+        let ruleset = libc::syscall(CREATE_RULESET, &raw const handled, size_of_val(&handled), 0) as i32;
+        if ruleset < 0 {
+            return false;
+        }
+        let ruleset = OwnedFd::from_raw_fd(ruleset);
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::syscall(RESTRICT_SELF, ruleset.as_raw_fd(), 0), 0);
+    }
+    true
+}
+
+/// Has every system call of this thread, and of those that it starts, recorded while `recording` is set.
+pub fn record(calls: &Arc<Mutex<BTreeSet<libc::c_long>>>, recording: &Arc<AtomicBool>) {
+    let (calls, recording) = (Arc::clone(calls), Arc::clone(recording));
+    let listener = Arc::new(AtomicI32::new(-1));
+    let published = Arc::clone(&listener);
+    std::thread::spawn(move || {
+        // whoever is recorded cannot make the call that would wake somebody before there is somebody to record it
+        while published.load(Ordering::Acquire) < 0 {
+            std::thread::yield_now();
+        }
+        // SAFETY: a descriptor that has just been made, and belongs to nobody.
+        let stops = unsafe { OwnedFd::from_raw_fd(published.load(Ordering::Acquire)) };
+        while let Some((stop, call)) = next_stop(&stops) {
+            if recording.load(Ordering::Acquire) {
+                calls.lock().unwrap().insert(call);
+            }
+            go_on(&stops, stop);
+        }
+    });
+    let stops = install(&[], libc::SECCOMP_RET_USER_NOTIF, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER);
+    listener.store(stops as i32, Ordering::Release);
+}
+
+/// Which one, and of which system call. `None`: the thread has ended.
+fn next_stop(stops: &OwnedFd) -> Option<(u64, libc::c_long)> {
     let mut poll = libc::pollfd { fd: stops.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // SAFETY: all zeroes is what the kernel wants to find there.
     let mut stop: libc::seccomp_notif = unsafe { std::mem::zeroed() };
@@ -178,7 +230,7 @@ fn next_stop(stops: &OwnedFd) -> Option<u64> {
         }
         assert_eq!(libc::ioctl(stops.as_raw_fd(), request::<libc::seccomp_notif>(0), &mut stop), 0);
     }
-    Some(stop.id)
+    Some((stop.id, stop.data.nr.into()))
 }
 
 fn go_on(stops: &OwnedFd, id: u64) {

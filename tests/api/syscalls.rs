@@ -1,0 +1,318 @@
+//! The system calls that a watcher makes after it was opened are those that docs/syscalls.md lists: they are recorded in
+//! a watcher's life, and then a filter that kills allows no other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use crate::support::api::{Api, C, How, Kind::*, Observer, Rust, readable};
+use crate::support::nsid::anonymous;
+use crate::support::thread::{Restriction, kill_unless, record};
+use crate::support::*;
+use libc::c_long;
+use nswatch::capi::options::{NSW_ALL_NSID, NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_PREPARE, NSW_QUEUE_BLOCK};
+use nswatch::nsid;
+
+const LIST: &str = include_str!("../../docs/syscalls.md");
+
+macro_rules! calls {
+    ($($call:ident => $number:expr,)*) => { &[$((stringify!($call), $number)),*] };
+}
+
+/// The numbers of the names.
+const NUMBERS: &[(&str, c_long)] = calls! {
+    brk => libc::SYS_brk,
+    clock_gettime => libc::SYS_clock_gettime,
+    close => libc::SYS_close,
+    epoll_ctl => libc::SYS_epoll_ctl,
+    eventfd2 => libc::SYS_eventfd2,
+    exit => libc::SYS_exit,
+    fanotify_init => libc::SYS_fanotify_init,
+    fanotify_mark => libc::SYS_fanotify_mark,
+    fcntl => libc::SYS_fcntl,
+    fstatfs => libc::SYS_fstatfs,
+    futex => libc::SYS_futex,
+    getdents64 => libc::SYS_getdents64,
+    getpid => libc::SYS_getpid,
+    getsockopt => libc::SYS_getsockopt,
+    gettid => libc::SYS_gettid,
+    inotify_add_watch => libc::SYS_inotify_add_watch,
+    inotify_rm_watch => libc::SYS_inotify_rm_watch,
+    io_destroy => libc::SYS_io_destroy,
+    io_getevents => libc::SYS_io_getevents,
+    io_setup => libc::SYS_io_setup,
+    io_submit => libc::SYS_io_submit,
+    ioctl => libc::SYS_ioctl,
+    madvise => libc::SYS_madvise,
+    mmap => libc::SYS_mmap,
+    mprotect => libc::SYS_mprotect,
+    mremap => libc::SYS_mremap,
+    munmap => libc::SYS_munmap,
+    name_to_handle_at => libc::SYS_name_to_handle_at,
+    newfstatat => libc::SYS_newfstatat,
+    openat => libc::SYS_openat,
+    ppoll => libc::SYS_ppoll,
+    read => libc::SYS_read,
+    readlinkat => libc::SYS_readlinkat,
+    recvmmsg => libc::SYS_recvmmsg,
+    recvmsg => libc::SYS_recvmsg,
+    prctl => libc::SYS_prctl,
+    rseq => libc::SYS_rseq,
+    rt_sigprocmask => libc::SYS_rt_sigprocmask,
+    sched_getaffinity => libc::SYS_sched_getaffinity,
+    sendto => libc::SYS_sendto,
+    set_robust_list => libc::SYS_set_robust_list,
+    sigaltstack => libc::SYS_sigaltstack,
+    statmount => 457,
+    statx => libc::SYS_statx,
+    timerfd_settime => libc::SYS_timerfd_settime,
+    write => libc::SYS_write,
+};
+
+/// The calls of a section of the list: of the line that begins with its name and a colon.
+fn listed(sections: &[&str]) -> BTreeSet<c_long> {
+    let numbers: BTreeMap<&str, c_long> = NUMBERS.iter().copied().collect();
+    let line = |section: &&str| LIST.lines().find_map(|line| line.strip_prefix(section)?.strip_prefix(": "));
+    let lines = sections.iter().map(|section| line(section).unwrap_or_else(|| panic!("no section {section}")));
+    lines.flat_map(str::split_whitespace).map(|name| numbers[name]).collect()
+}
+
+fn names(calls: &BTreeSet<c_long>) -> Vec<String> {
+    let name = |call: &c_long| NUMBERS.iter().find(|(_, number)| number == call).map(|(name, _)| (*name).to_owned());
+    calls.iter().map(|call| name(call).unwrap_or_else(|| format!("number {call}"))).collect()
+}
+
+type Job<A> = Box<dyn FnOnce(&mut Observer<A>) + Send>;
+
+/// A watcher in a thread of its own.
+struct Confined<A> {
+    fd: RawFd,
+    jobs: Sender<Job<A>>,
+    done: Receiver<()>,
+}
+
+impl<A: Api + 'static> Confined<A> {
+    /// Opened by a thread that `before` concerns, and used by it after `then`.
+    fn open(how: How, before: impl FnOnce() + Send + 'static, then: impl FnOnce() + Send + 'static) -> Self {
+        let (jobs, todo) = channel::<Job<A>>();
+        let (finished, done) = channel();
+        let (opened, fd) = channel();
+        std::thread::spawn(move || {
+            before();
+            let mut o = Observer::<A>::open(&how);
+            opened.send(o.api.fd()).unwrap();
+            then();
+            for job in todo {
+                job(&mut o);
+                finished.send(()).unwrap();
+            }
+            drop(o);
+            finished.send(()).unwrap();
+        });
+        Self { fd: fd.recv().expect("not opened"), jobs, done }
+    }
+
+    fn run(&self, job: impl FnOnce(&mut Observer<A>) + Send + 'static) {
+        self.jobs.send(Box::new(job)).unwrap();
+        self.done.recv().expect("the thread of the watcher failed");
+    }
+
+    fn expect(&self, expected: &'static [(api::Kind, &'static str)]) {
+        self.run(|o| drop(o.expect(expected)));
+    }
+
+    fn resync(&self) {
+        self.run(|o| {
+            o.api.resync().unwrap();
+            o.until(Synced, "");
+        });
+    }
+
+    /// Closes the watcher.
+    fn close(self) {
+        drop(self.jobs);
+        self.done.recv().expect("closing failed");
+    }
+}
+
+/// What names do in a watcher's life.
+fn names_live<A: Api + 'static>(c: &Confined<A>, flags: u32) {
+    c.run(|o| drop(o.until(Synced, "")));
+    for _ in 0..2 {
+        placeholder("/run/netns/blue");
+        c.expect(&[(Created, "blue")]);
+        mount_new_netns("/run/netns/blue");
+        c.run(|o| {
+            o.expect(&[(Ready, "blue")]);
+            drop(o.api.open_netns().unwrap());
+        });
+        if flags & NSW_MOUNT_EVENTS != 0 {
+            mount_new_netns("/run/netns/blue");
+            c.expect(&[(Ready, "blue")]);
+            unmount("/run/netns/blue");
+            c.expect(&[(Ready, "blue")]);
+        }
+        unmount("/run/netns/blue");
+        std::fs::remove_file("/run/netns/blue").unwrap();
+        c.run(|o| drop(o.until(Deleted, "blue")));
+    }
+    symlink("old", "/run/netns/link");
+    symlink("/proc/self/ns/uts", "/run/netns/other");
+    run("mkfifo", &["/run/netns/fifo"]);
+    c.run(|o| drop(o.until(Created, "fifo")));
+    rename("/run/netns/fifo", "/run/netns/pipe");
+    c.run(|o| drop(o.until(Deleted, "fifo")));
+    make_dir("/run/new");
+    exchange("/run/new", RUN_NETNS);
+    c.run(|o| drop(o.until(DirCreated, "")));
+    exchange("/run/new", RUN_NETNS);
+    c.run(|o| drop(o.until(DirCreated, "")));
+    c.run(|o| drop(o.until(Created, "pipe")));
+    c.run(|o| drop(o.drain()));
+    let most: usize =
+        std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap();
+    for number in 0..most / 2 + 1000 {
+        let path = format!("{RUN_NETNS}/storm{number}");
+        placeholder(&path);
+        std::fs::remove_file(&path).unwrap();
+    }
+    c.run(|o| {
+        o.until(Overflow, "");
+        o.until(Synced, "");
+    });
+    c.resync();
+    c.run(|o| drop(o.drain()));
+    assert!(!readable(c.fd, std::time::Duration::ZERO));
+}
+
+/// What ids do.
+fn ids_live<A: Api + 'static>(c: &Confined<A>) {
+    c.run(|o| drop(o.until(Synced, "")));
+    let peers: Vec<_> = (0..2600).map(|_| anonymous()).collect();
+    for peer in &peers[..20] {
+        nsid::assign(peer, None).unwrap();
+    }
+    c.run(|o| drop(o.until_id(NsidNew, -1, 19)));
+    for peer in &peers[20..] {
+        nsid::assign(peer, None).unwrap();
+    }
+    c.run(|o| drop(o.until_id(NsidNew, -1, 2599)));
+    c.resync();
+    drop(peers);
+    c.run(|o| drop(o.until_id(NsidDel, -1, 7)));
+    c.resync();
+}
+
+/// Plays a life once while it is recorded, and once where the filter kills.
+fn check<A: Api + 'static>(
+    how: &How,
+    [before, later]: [&Restriction; 2],
+    sections: &[&str],
+    life: impl Fn(&Confined<A>),
+) {
+    let allowed = listed(sections);
+    let calls = Arc::new(Mutex::new(BTreeSet::new()));
+    let recording = Arc::new(AtomicBool::new(false));
+    let record = {
+        let (calls, recording, before) = (Arc::clone(&calls), Arc::clone(&recording), before.clone());
+        move || {
+            before.apply();
+            record(&calls, &recording);
+        }
+    };
+    stage();
+    let (then, on) = (later.clone(), Arc::clone(&recording));
+    let then = move || {
+        then.apply();
+        on.store(true, Ordering::Release);
+    };
+    let c = Confined::open(how.clone(), record, then);
+    life(&c);
+    c.close();
+    recording.store(false, Ordering::Release);
+    let unlisted: BTreeSet<_> = calls.lock().unwrap().difference(&allowed).copied().collect();
+    assert_eq!(names(&unlisted), [""; 0], "not listed for {sections:?}");
+    if how.queue.is_none() {
+        stage();
+        let (before, then) = (before.clone(), later.clone());
+        let then = move || {
+            then.apply();
+            kill_unless(&allowed.into_iter().collect::<Vec<_>>());
+        };
+        let c = Confined::open(how.clone(), move || before.apply(), then);
+        life(&c);
+        c.close();
+    }
+}
+
+fn stage() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    placeholder("/run/netns/old");
+    mount_new_netns("/run/netns/old");
+}
+
+fn named<A: Api + 'static>(flags: u32, restrictions: [&Restriction; 2], sections: &[&str]) {
+    let flags = flags | NSW_DIR_EVENTS;
+    for settle_ms in [0, 1] {
+        // of what comes and goes within the time nothing is reported
+        let settle_ms = if flags & NSW_MOUNT_EVENTS != 0 { 0 } else { settle_ms };
+        let how = How { settle_ms, ..How::default().flags(flags) };
+        check::<A>(&how, restrictions, &[&["every", "named"], sections].concat(), |c| names_live(c, flags));
+    }
+}
+
+const NONE: &Restriction = &Restriction::none();
+
+#[test]
+fn names_of_a_prepared_watcher() {
+    named::<C>(NSW_PREPARE, [NONE; 2], &[]);
+    named::<Rust>(NSW_PREPARE | NSW_MOUNT_EVENTS, [NONE; 2], &[]);
+}
+
+#[test]
+fn names_of_a_prepared_watcher_that_loses_its_privileges() {
+    let filter = Restriction::powerless().failing(libc::SYS_io_submit, libc::EPERM);
+    for later in [Restriction::powerless(), filter] {
+        named::<Rust>(NSW_PREPARE, [NONE, &later], &[]);
+        named::<C>(NSW_PREPARE | NSW_MOUNT_EVENTS, [NONE, &later], &[]);
+    }
+}
+
+#[test]
+fn names_of_a_prepared_watcher_without_privileges() {
+    let aio = Restriction::without_sys_admin();
+    named::<Rust>(NSW_PREPARE, [&aio, NONE], &[]);
+    named::<C>(NSW_PREPARE, [&aio.failing(libc::SYS_io_setup, libc::EPERM), NONE], &[]);
+}
+
+#[test]
+fn names_of_a_watcher_that_is_not_prepared() {
+    named::<C>(0, [NONE; 2], &["unprepared"]);
+    named::<C>(0, [NONE, &Restriction::powerless()], &["unprepared"]);
+    named::<Rust>(NSW_MOUNT_EVENTS, [&Restriction::without_sys_admin(), NONE], &["unprepared"]);
+}
+
+#[test]
+fn names_that_are_opened() {
+    let old = Restriction::none().failing(libc::SYS_name_to_handle_at, libc::EPERM);
+    named::<C>(NSW_PREPARE, [&old, NONE], &[]);
+    named::<Rust>(NSW_PREPARE, [NONE, &old.failing(libc::SYS_statx, libc::EPERM)], &[]);
+}
+
+#[test]
+fn names_with_a_queue() {
+    let how = How { queue: Some((100, NSW_QUEUE_BLOCK)), ..How::default().flags(NSW_PREPARE | NSW_DIR_EVENTS) };
+    check::<C>(&how, [NONE; 2], &["every", "named", "queue"], |c| names_live(c, 0));
+}
+
+#[test]
+fn ids() {
+    for how in [How::nsid(), How::nsid().flags(NSW_ALL_NSID | NSW_PREPARE)] {
+        check::<C>(&how.rcvbuf(4096), [NONE; 2], &["every", "nsid"], ids_live);
+    }
+    let how = How { queue: Some((100, NSW_QUEUE_BLOCK)), ..How::nsid() };
+    check::<Rust>(&how, [NONE; 2], &["every", "nsid", "queue"], ids_live);
+}
