@@ -1,8 +1,8 @@
 //! Paths and what they lead to, by rustix.
 
-use std::ffi::{CStr, OsString};
+use std::ffi::{CStr, CString, OsString};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxAttributes, StatxFlags};
@@ -91,7 +91,11 @@ fn nanoseconds(seconds: u64, nanoseconds: u64) -> u64 {
 
 /// The number of the mount that `fd` was opened on, which the kernel reuses. Needs /proc.
 pub(crate) fn mount_of(fd: BorrowedFd<'_>) -> io::Result<Option<u64>> {
-    let path = format!("/proc/thread-self/fdinfo/{}", fd.as_raw_fd());
-    let info = std::fs::read_to_string(path).map_err(super::proc_error)?;
-    Ok(info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok()))
+    let path = CString::new(format!("/proc/thread-self/fdinfo/{}", fd.as_raw_fd()))?;
+    let info = open(CWD, &path, libc::O_RDONLY).map_err(super::proc_error)?;
+    // what matters is in its first lines
+    let mut buffer = [0; 256];
+    let length = super::read(info.as_fd(), &mut buffer)?;
+    let text = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default());
+    Ok(text.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok()))
 }

@@ -109,7 +109,8 @@ impl<A: Api + 'static> Confined<A> {
                 finished.send(()).unwrap();
             }
             drop(o);
-            finished.send(()).unwrap();
+            // nobody waits any more where the test has failed
+            finished.send(()).ok();
         });
         Self { fd: fd.recv().expect("not opened"), jobs, done }
     }
@@ -190,7 +191,7 @@ fn names_live<A: Api + 'static>(c: &Confined<A>, flags: u32) {
 /// What ids do.
 fn ids_live<A: Api + 'static>(c: &Confined<A>) {
     c.run(|o| drop(o.until(Synced, "")));
-    let peers: Vec<_> = (0..2600).map(|_| anonymous()).collect();
+    let peers: Vec<_> = (0..500).map(|_| anonymous()).collect();
     for peer in &peers[..20] {
         nsid::assign(peer, None).unwrap();
     }
@@ -198,7 +199,7 @@ fn ids_live<A: Api + 'static>(c: &Confined<A>) {
     for peer in &peers[20..] {
         nsid::assign(peer, None).unwrap();
     }
-    c.run(|o| drop(o.until_id(NsidNew, -1, 2599)));
+    c.run(|o| drop(o.until_id(NsidNew, -1, 499)));
     c.resync();
     drop(peers);
     c.run(|o| drop(o.until_id(NsidDel, -1, 7)));
