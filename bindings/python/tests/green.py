@@ -432,6 +432,21 @@ class Signals(Green):
             os.close(out)
             os.close(into)
 
+    def test_where_all_but_threads_is_patched(self) -> None:
+        program = f"""
+import signal, nswatch, {LIBRARY}
+{LIBRARY + ".monkey_patch" if LIBRARY == "eventlet" else "from gevent import monkey; monkey.patch_all"}(thread=False)
+with nswatch.Watcher() as watcher:
+    watcher.poll(0)
+    for thread in [{LIBRARY}.spawn(watcher.poll, seconds) for seconds in (0.1, 0.2)]:
+        thread.{"wait" if LIBRARY == "eventlet" else "get"}()
+print(signal.set_wakeup_fd(-1))
+"""
+        result = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", program], capture_output=True, timeout=DEADLINE, check=False
+        )
+        self.assertEqual((result.stdout, result.stderr), (b"-1\n", b""))
+
 
 class Asyncio(Green):
     def run_in_loop(self, watcher: Watcher) -> tuple[list[list[Event]], threading.Thread]:
