@@ -1,7 +1,7 @@
 """Waiting for descriptors, natively and in green threads.
 
 eventlet and gevent replace functions of `select`, before or after this package is imported, so every wait looks them
-up anew. gevent replaces select.poll(); eventlet removes it and replaces select.select(), which has no limit of 1024 there.
+up anew. gevent replaces select.poll(). eventlet removes it and replaces select.select(), whose limit of 1024 is gone.
 """
 
 from __future__ import annotations

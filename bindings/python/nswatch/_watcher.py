@@ -70,7 +70,10 @@ class Watcher:
     ``async for``, by poll(), or in an event loop of your own by fileno(). Close it by the with statement or close().
 
     It may be used by several threads or tasks: each event goes to one of them. Iterating ends when the watcher is
-    closed, by whichever of them. A child of os.fork() may not use it (RuntimeError) and opens its own.
+    closed, by whichever of them. A child of os.fork() may not use it (RuntimeError) and opens its own. Where eventlet
+    or gevent has patched the process, green threads are threads in this sense, and the others run while one waits.
+
+    A watcher of ids keeps the network namespace in which it was opened alive until it is closed.
 
     Arguments, all but the first by keyword:
 
@@ -132,8 +135,8 @@ class Watcher:
         self._handle: int | None = None
         self._closed = True
         self._process = os.getpid()
-        # one thread at a time in the library; a signal handler that interrupts it is the same thread. Green threads do not
-        # switch in there, and their RLock is neither for signal handlers nor, in eventlet, for other threads
+        # one thread at a time in the library; a signal handler that interrupts it is the same thread. Green threads do
+        # not switch in there, and their RLock suits neither signal handlers nor, in eventlet, other threads
         self._lock = RLock()
         self._taking = False
         # the handle is freed when it is closed and nobody uses it: a thread that waits, one in the library, a loop

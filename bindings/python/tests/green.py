@@ -79,7 +79,7 @@ def real_thread(body: Callable[[], object]) -> None:
 def cancelled_after(seconds: float) -> Iterator[None]:
     """What the library has to give up a wait."""
     timeout: Any = importlib.import_module(LIBRARY).Timeout
-    with timeout(seconds, False):
+    with timeout(seconds, exception=False):
         yield
 
 
@@ -198,14 +198,16 @@ class Waiting(Green):
                 time.sleep(0.001)
 
         self.green(other)
-        for _ in range(3):
-            turns = 0
-            start = time.monotonic()
-            self.assertIsNone(watcher.poll(0.05))
-            self.assertGreaterEqual(time.monotonic() - start, 0.05)
-            self.assertGreater(turns, 2)
-        self.assertIsNone(watcher.poll(0))
-        going = False
+        try:
+            for _ in range(3):
+                turns = 0
+                start = time.monotonic()
+                self.assertIsNone(watcher.poll(0.05))
+                self.assertGreaterEqual(time.monotonic() - start, 0.05)
+                self.assertGreater(turns, 2)
+            self.assertIsNone(watcher.poll(0))
+        finally:
+            going = False
 
     def test_waiting_does_not_spin(self) -> None:
         watcher = self.watcher()
@@ -247,9 +249,11 @@ class Waiting(Green):
         self.green(other)
         with Watcher(dir="/run/many") as watcher:
             before = turns
-            until(watcher, EventType.SYNCED)
-            self.assertGreater(turns - before, 10)
-        going = False
+            try:
+                until(watcher, EventType.SYNCED)
+                self.assertGreater(turns - before, 10)
+            finally:
+                going = False
 
     def test_a_descriptor_beyond_what_select_can_wait_on(self) -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -261,7 +265,12 @@ class Waiting(Green):
         try:
             watcher = self.watcher()
             self.assertGreater(watcher.fileno(), 1024)
-            self.green(lambda: (waits(watcher), ip_netns("add", "blue")))
+
+            def change() -> None:
+                waits(watcher)
+                ip_netns("add", "blue")
+
+            self.green(change)
             self.assertEqual(next_event(watcher).name, "blue")
         finally:
             for fd in low:
@@ -380,8 +389,13 @@ class Signals(Green):
 
     def test_a_handler_may_close_while_the_main_one_waits(self) -> None:
         watcher = self.watcher()
+
+        def disturb() -> None:
+            waits(watcher)
+            os.kill(os.getpid(), signal.SIGUSR1)
+
         with self.handling(lambda *_: watcher.close()):
-            self.green(lambda: (waits(watcher), os.kill(os.getpid(), signal.SIGUSR1)))
+            self.green(disturb)
             self.assertEqual(list(watcher), [])
 
     def test_a_handler_may_close_while_all_wait(self) -> None:
@@ -417,6 +431,21 @@ class Signals(Green):
             self.assertEqual(signal.set_wakeup_fd(before), into)
             os.close(out)
             os.close(into)
+
+    def test_where_all_but_threads_is_patched(self) -> None:
+        program = f"""
+import signal, nswatch, {LIBRARY}
+{LIBRARY + ".monkey_patch" if LIBRARY == "eventlet" else "from gevent import monkey; monkey.patch_all"}(thread=False)
+with nswatch.Watcher() as watcher:
+    watcher.poll(0)
+    for thread in [{LIBRARY}.spawn(watcher.poll, seconds) for seconds in (0.1, 0.2)]:
+        thread.{"wait" if LIBRARY == "eventlet" else "get"}()
+print(signal.set_wakeup_fd(-1))
+"""
+        result = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", program], capture_output=True, timeout=DEADLINE, check=False
+        )
+        self.assertEqual((result.stdout, result.stderr), (b"-1\n", b""))
 
 
 class Asyncio(Green):
@@ -491,7 +520,7 @@ class Entering(Green):
         self.assertEqual(namespace_here(), here)
 
 
-def tearDownModule() -> None:  # noqa: N802 - of unittest
+def tearDownModule() -> None:
     EARLY.close()
 
 

@@ -107,6 +107,22 @@ class Nsid(TestCase):
         event = next_event(watcher)
         self.assertEqual((event.type, event.nsid), (EventType.NSID_DEL, nsid))
 
+    def test_a_watcher_keeps_its_own_namespace_alive_until_it_is_closed(self) -> None:
+        ip_netns("set", "blue", "5")
+        ip_netns("set", "red", "6")
+        here = self.watcher("nsid")
+        with nswatch.Netns.for_name("blue").enter("/run/netns/blue"):
+            inside = nswatch.Watcher("nsid")
+        with inside:
+            ip_netns("del", "blue")
+            ip_netns("del", "red")
+            # the kernel takes namespaces down in the order of their deletion: blue is not among them
+            event = next_event(here)
+            self.assertEqual((event.type, event.nsid), (EventType.NSID_DEL, 6))
+            self.assertEqual(nswatch.list_nsids(), [5])
+        event = next_event(here)
+        self.assertEqual((event.type, event.nsid), (EventType.NSID_DEL, 5))
+
     def test_errors(self) -> None:
         with open("/run/netns/blue") as blue, open("/dev/null") as null:
             nswatch.assign_nsid(blue, 1)
