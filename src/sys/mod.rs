@@ -13,6 +13,7 @@ mod nsfs;
 mod process;
 #[cfg(feature = "tokio")]
 mod reactor;
+mod root;
 mod statmount;
 mod wait;
 
@@ -26,6 +27,7 @@ pub(crate) use nsfs::{cookie, handle, list_namespaces, namespace_of_pidfd, open_
 pub(crate) use process::{enter_net_namespace, is_proc_ours, is_process_of_others, pid_of_pidfd, sees_all_namespaces};
 #[cfg(feature = "tokio")]
 pub(crate) use reactor::Registration;
+pub(crate) use root::{Root, RootMount, mount_namespace, root, root_mount_id};
 pub(crate) use statmount::statmount;
 pub(crate) use wait::{Epoll, Timer, Waker, poll_priority, poll_readable, poll_readable_either};
 

@@ -395,3 +395,46 @@ fn alone_inotify_instances_run_out() {
     run_out::<Rust>();
     run_out::<C>();
 }
+
+#[test]
+fn identities_leave_nothing_behind_and_never_take_a_limit_for_an_answer() {
+    alone("alone_identities", &[]);
+}
+
+#[test]
+#[ignore = "run by identities_leave_nothing_behind_and_never_take_a_limit_for_an_answer"]
+fn alone_identities() {
+    use nswatch::{Netns, census, nsid};
+    use std::fs::File;
+    use std::path::Path;
+
+    names();
+    let (place, other) = (crate::support::nsid::anonymous(), crate::support::nsid::anonymous());
+    let blue = Netns::for_name("blue").unwrap();
+    nsid::assign(File::open("/run/netns/blue").unwrap(), Some(5)).unwrap();
+    let all = || {
+        let errno = |error: nswatch::Error| error.errno();
+        [
+            nsid::get_as_seen_from(&place, &other).map(drop).map_err(errno),
+            Netns::for_nsid(5).map(|found| assert!(found.same(&blue))).map_err(errno),
+            Netns::for_name("blue").map(drop).map_err(errno),
+            Netns::for_pid(std::process::id() as i32).map(drop).map_err(errno),
+            blue.open(Some(Path::new("/run/netns/blue"))).map(drop).map_err(errno),
+            census().map(drop).map_err(errno),
+        ]
+    };
+    assert_eq!(all(), [Ok(()); 6]);
+    let before = resources();
+    for _ in 0..500 {
+        // also the thread that asks elsewhere: not even the kernel knows it any more
+        assert_eq!(all(), [Ok(()); 6]);
+        assert_eq!(resources(), before);
+    }
+    for more in 0..12 {
+        let usual = limit_files(no_more_files() + more);
+        let found = all();
+        limit_files(usual);
+        assert!(found.iter().all(|found| matches!(found, Ok(()) | Err(libc::EMFILE))), "with {more}: {found:?}");
+        assert_eq!(resources(), before);
+    }
+}

@@ -1,10 +1,9 @@
 """A fleet in a sandbox: a bridge, a server on it, hosts that are namespaces, agents in them, a collector."""
 
 import contextlib
-import fcntl
+import errno
 import os
 import shutil
-import struct
 import sys
 import tempfile
 import time
@@ -13,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from nswatch import Netns
 from picture import Picture
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
@@ -22,7 +22,7 @@ from programs import DEADLINE, ROOT, Program, require_sandbox, run, start
 FLEET = ROOT / "examples/fleet"
 ADDRESS = "10.99.0.1"
 EVERY = "0.5"
-NS_GET_ID = 0x8008B70D
+Names = dict[bytes, Netns | None]
 
 
 class Host:
@@ -65,20 +65,16 @@ class Host:
         self.agent = start(self.test, *self.command(*program, *options), mixed=True)
         return self.agent
 
-    def truth(self) -> dict[bytes, tuple[int, int | None] | None]:
-        """The names, and the identity of the namespace of each that has one."""
-        found: dict[bytes, tuple[int, int | None] | None] = {}
+    def truth(self) -> Names:
+        """The names, and the namespace of each that has one."""
+        found: Names = {}
         for name in os.listdir(self.netns.encode()) if os.path.exists(self.netns) else []:
-            fd = os.open(os.path.join(self.netns.encode(), name), os.O_RDONLY | os.O_NONBLOCK)
             try:
-                state = os.fstat(fd)
-                number = None
-                with contextlib.suppress(OSError):  # before Linux 6.18
-                    number = struct.unpack("Q", fcntl.ioctl(fd, NS_GET_ID, bytes(8)))[0]
-                # a placeholder is a file of the directory's filesystem
-                found[name] = None if state.st_dev == os.stat(self.netns).st_dev else (state.st_ino, number)
-            finally:
-                os.close(fd)
+                found[name] = Netns.for_name(os.path.join(self.netns.encode(), name))
+            except OSError as failure:
+                if failure.errno != errno.ENODEV:
+                    raise
+                found[name] = None  # a placeholder
         return found
 
 
@@ -120,14 +116,16 @@ class TestCase(unittest.TestCase):
         with contextlib.closing(Picture(self.database)) as picture:
             return picture.feeds()
 
-    def believed(self) -> dict[str, dict[bytes, tuple[int, int | None] | None]]:
+    def believed(self) -> dict[str, Names]:
         """What is shown of the names of each host, if that is said to be so now."""
         found = {}
         for feed in self.feeds():
             if (feed["source"], feed["state"], feed["silent"]) == ("named", "current", False):
                 found[feed["host"]] = {
                     bytes.fromhex(each["name_hex"]) if "name_hex" in each else each["name"].encode(): (
-                        (each["ino"], each.get("cookie")) if each["type"] == "ready" else None
+                        Netns(*(each.get(number, 0) for number in ("dev", "ino", "cookie", "stamp")))
+                        if each["type"] == "ready"
+                        else None
                     )
                     for each in feed["things"]
                 }

@@ -76,8 +76,9 @@ def of_system(failure: OSError, path: str | None = None) -> Error:
     return error(number, path, os.strerror(number))
 
 
-def check(result: int, path: str | None = None) -> int:
-    """The result of a C function, or its exception."""
+def check(result: int, path: str | None = None, what: str | None = None) -> int:
+    """The result of a C function, or its exception, which names what was asked about: a path, or anything else."""
     if result < 0:
-        raise error(-result, path)
+        text = None if what is None else f"{what}: {lib.nsw_strerror(result).decode()}"
+        raise error(-result, path, text)
     return result

@@ -10,6 +10,9 @@ import (
 	nswatch "github.com/nswatch/nswatch/bindings/go"
 )
 
+// none is what a name has that refers to no network namespace (yet).
+var none nswatch.Netns
+
 func main() {
 	names, err := list(os.Args[1:])
 	if err != nil {
@@ -22,12 +25,16 @@ func main() {
 	}
 	sort.Strings(sorted)
 	for _, name := range sorted {
-		fmt.Println(name, names[name])
+		if netns := names[name]; netns != none {
+			fmt.Println(name, netns)
+		} else {
+			fmt.Println(name, "-")
+		}
 	}
 }
 
 // list adds up what is told until all that exists has been told. It is also what a program does that goes on watching.
-func list(arguments []string) (map[string]string, error) {
+func list(arguments []string) (map[string]nswatch.Netns, error) {
 	var options []nswatch.Option
 	if len(arguments) > 0 {
 		options = append(options, nswatch.Dir(arguments[0]))
@@ -38,7 +45,7 @@ func list(arguments []string) (map[string]string, error) {
 	}
 	defer watcher.Close()
 
-	names := map[string]string{}
+	names := map[string]nswatch.Netns{}
 	for {
 		event, err := watcher.Next(context.Background())
 		if err != nil {
@@ -46,9 +53,9 @@ func list(arguments []string) (map[string]string, error) {
 		}
 		switch event.Type {
 		case nswatch.Created, nswatch.Detached:
-			names[event.Name] = "-"
+			names[event.Name] = none
 		case nswatch.Ready:
-			names[event.Name] = fmt.Sprintf("net:[%d]", event.Ino)
+			names[event.Name] = event.Netns
 		case nswatch.Deleted:
 			delete(names, event.Name)
 		case nswatch.Synced:

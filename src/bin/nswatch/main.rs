@@ -11,11 +11,13 @@ mod ending;
 mod exec;
 mod features;
 mod id;
+mod json;
 mod list;
 mod names;
 mod output;
 mod record;
 mod session;
+mod show;
 mod text;
 mod watch;
 
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     let done = match Cli::read().command {
         Command::Watch(args) => watch::run(&args),
         Command::List(args) => list::run(&args),
+        Command::Show(args) => show::run(&args),
         Command::Id(args) => id::run(&args),
         Command::Exec(args) => exec::run(&args),
         Command::Features(args) => features::run(&args),

@@ -1,0 +1,150 @@
+package nswatch
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/nswatch/nswatch/bindings/go/internal/capi"
+	"github.com/nswatch/nswatch/bindings/go/internal/netns"
+)
+
+// A Netns says which network namespace something is: a plain value to keep, compare, send and use as the key of a map.
+// It holds no descriptor and keeps nothing alive. It means something on this host until the host reboots.
+//
+// From Linux 6.18 on, two values are equal (==) exactly if they are the same namespace, however they were obtained.
+// Before, the kernel has no number for a namespace that it never reuses: compare with Same, which uses what both have.
+type Netns struct {
+	Dev, Ino uint64 // st_dev and st_ino of the namespace's file; the kernel recycles inode numbers
+	Cookie   uint64 // the number that the kernel never reuses, from Linux 6.18 on; 0 before
+	Stamp    uint64 // where there is no cookie, for a name: what tells it from a later one of the same inode; else 0
+}
+
+// NetnsForFD identifies an open network namespace. The file must stay open during the call; one opened with O_PATH will
+// do. The error is EBADF if it is not open, EINVAL if it is no namespace, EPROTOTYPE if it is a namespace of another
+// kind, EOPNOTSUPP without /proc, EMFILE, ENFILE or ENOMEM where a limit is reached.
+func NetnsForFD(fd int) (Netns, error) {
+	return identify("file descriptor", fd, syscall.EBADF, func(n *capi.Netns) int { return capi.NetnsForFD(fd, n) })
+}
+
+// NetnsForPID identifies the network namespace of a process or thread. The error is ESRCH if there is no such process or
+// it has ended, EACCES without ptrace access to it (that takes its user, or CAP_SYS_PTRACE over it), EINVAL if pid is not
+// positive; otherwise as for NetnsForFD. A pid can be reused before this call: NetnsForPIDFD excludes that.
+func NetnsForPID(pid int) (Netns, error) {
+	return identify("process", pid, syscall.EINVAL, func(n *capi.Netns) int { return capi.NetnsForPID(int32(pid), n) })
+}
+
+// NetnsForPIDFD identifies the network namespace of the process that a pidfd refers to, see pidfd_open(2). The error is
+// EBADF if it is no pidfd; otherwise as for NetnsForPID.
+func NetnsForPIDFD(pidfd int) (Netns, error) {
+	return identify("pidfd", pidfd, syscall.EBADF, func(n *capi.Netns) int { return capi.NetnsForPIDFD(pidfd, n) })
+}
+
+// NetnsForNSID identifies the network namespace that has an id here. It searches all namespaces that can be seen: those
+// with a name or another mount, those of processes, and from Linux 6.19 on all others, given the privilege; each costs
+// some system calls. The error is ENOENT if no namespace has the id or the one that has it cannot be seen, EINVAL if
+// nsid is negative, ENOBUFS where a limit is reached; otherwise as for NetnsForFD.
+func NetnsForNSID(nsid int) (Netns, error) {
+	return identify("nsid", nsid, syscall.EINVAL, func(n *capi.Netns) int { return capi.NetnsForNSID(int32(nsid), n) })
+}
+
+// identify asks C by a number; beyond is the error for one that does not fit into C's.
+func identify(what string, number int, beyond syscall.Errno, ask func(*capi.Netns) int) (Netns, error) {
+	var found capi.Netns
+	rc := -int(beyond)
+	if fits(number) {
+		rc = ask(&found)
+	}
+	if rc < 0 {
+		return Netns{}, check(fmt.Sprintf("identify the namespace of %s %d", what, number), "", rc)
+	}
+	return Netns(found), nil
+}
+
+// NetnsForName identifies a named network namespace. A name with a '/' in it is a path; others are in DefaultDir.
+//
+// The error says why a name is not usable: ENOENT if nothing is there or a symbolic link leads nowhere, ENODEV if no
+// network namespace is mounted on the file (yet), EPROTOTYPE if it is a namespace of another kind, EINVAL if the name is
+// empty or has ".." as a component, EACCES, ELOOP, ENOTDIR and ENAMETOOLONG as in open(2); otherwise as for NetnsForFD.
+func NetnsForName(name string) (Netns, error) {
+	const op = "identify the namespace of"
+	if strings.IndexByte(name, 0) >= 0 {
+		return Netns{}, &Error{Op: op, Path: name, Errno: syscall.EINVAL}
+	}
+	var found capi.Netns
+	err := check(op, name, capi.NetnsForName(name, &found))
+	return Netns(found), err
+}
+
+// Open opens exactly this namespace. The path says where it may be found, as Event.Path does; with "" the cookie alone
+// finds it, wherever it is. The file keeps the namespace alive until you close it.
+//
+// The error is ENOENT if the namespace is dead or the path does not lead to a network namespace, ESTALE if the path leads
+// to another one, EACCES if the path may not be searched. Without a path it is EPERM if CAP_SYS_ADMIN is missing, over
+// the namespace to open a living one, in the initial user and pid namespaces to be sure that it is dead; and EOPNOTSUPP
+// if the value has no cookie (before Linux 6.18). EMFILE, ENFILE, ENOMEM: a limit is reached. The path is resolved in the
+// mount namespace of the goroutine's thread.
+//
+// From Linux 7.0 on, the kernel does not find a namespace by its cookie that only sockets keep: ENOENT.
+func (n Netns) Open(path string) (*os.File, error) {
+	const op = "open the namespace"
+	name := path
+	if path == "" {
+		name = n.String()
+	}
+	if strings.IndexByte(path, 0) >= 0 {
+		return nil, &Error{Op: op, Path: path, Errno: syscall.EINVAL}
+	}
+	raw := capi.Netns(n)
+	fd := capi.NetnsOpen(&raw, path)
+	if fd < 0 {
+		return nil, check(op, name, fd)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// IsAlive returns whether the namespace lives: a process, a mount, a descriptor or a socket keeps it. It returns false
+// without an error only where the kernel's answer is certain.
+//
+// The error is EPERM if CAP_SYS_ADMIN is missing, EOPNOTSUPP if the value has no cookie (before Linux 6.18) or a filter
+// forbids open_by_handle_at(2), EMFILE, ENFILE or ENOMEM where a limit is reached.
+//
+// From Linux 7.0 on, a namespace that only sockets keep counts as dead.
+func (n Netns) IsAlive() (bool, error) {
+	raw := capi.Netns(n)
+	rc := capi.NetnsIsAlive(&raw)
+	if rc < 0 {
+		return false, check("look for the namespace", n.String(), rc)
+	}
+	return rc == 1, nil
+}
+
+// Same returns whether two values are of the same namespace: by cookie where both have one; else by device and inode,
+// and by the stamps where both have one. From Linux 6.18 on that is what == compares.
+func (n Netns) Same(other Netns) bool {
+	a, b := capi.Netns(n), capi.Netns(other)
+	return capi.NetnsSame(&a, &b) == 1
+}
+
+// Enter calls a function inside the namespace, waits for it, and returns what it returns; or what keeps it from getting
+// there: as Open, and EPERM without CAP_SYS_ADMIN. The path is that of Open.
+//
+// The function runs in a goroutine of its own, on a thread that nobody else uses and that ends with it: sockets that it
+// makes and processes that it starts are in the namespace. Goroutines that it starts are not. If it panics, so does the
+// program: no recover of the caller's sees it.
+func (n Netns) Enter(path string, do func() error) error {
+	file, err := n.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	failure, refused := netns.Do(int(file.Fd()), do)
+	if refused != nil {
+		return wrap("enter the namespace", file.Name(), refused)
+	}
+	return failure
+}
+
+// String is as /proc and other tools write it: "net:[4026531840]".
+func (n Netns) String() string { return fmt.Sprintf("net:[%d]", n.Ino) }

@@ -1,0 +1,243 @@
+//! `nswatch show`: all that is known of one namespace.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use nswatch::{DEFAULT_DIR, Feature, Netns, Sighting, census, nsid};
+
+use crate::args::ShowArgs;
+use crate::ending::Ending;
+use crate::json::Object;
+use crate::output;
+use crate::text;
+
+/// The namespace that the user asks about.
+#[derive(Debug, Clone)]
+pub(crate) enum Wanted {
+    /// A name in `/run/netns`; with a `/` in it, a path.
+    Name(OsString),
+    Pid(i32),
+    Nsid(i32),
+    Cookie(u64),
+    Ino(u64),
+}
+
+impl Wanted {
+    pub(crate) fn read(text: OsString) -> Result<Self, String> {
+        let parts = text.to_str().filter(|text| !text.contains('/')).and_then(|text| text.split_once(':'));
+        let wanted = match parts {
+            Some(("pid", number)) => number.parse().ok().filter(|pid| *pid > 0).map(Self::Pid),
+            Some(("nsid", number)) => number.parse().ok().filter(|nsid| *nsid >= 0).map(Self::Nsid),
+            Some(("cookie", number)) => number.parse().ok().filter(|cookie| *cookie > 0).map(Self::Cookie),
+            Some(("ino", number)) => number.parse().ok().filter(|ino| *ino > 0).map(Self::Ino),
+            _ => return Ok(Self::Name(text)),
+        };
+        wanted.ok_or_else(|| "a number must follow the colon; a name with a colon can be given as a path".into())
+    }
+}
+
+pub(crate) fn run(args: &ShowArgs) -> Result<(), Ending> {
+    let lines = match find(&args.what)? {
+        Some(netns) => {
+            let known = Known::of(netns, &args.what)?;
+            if args.json { known.json() } else { known.lines() }
+        }
+        None => dead(&args.what, args.json),
+    };
+    output::print(lines.as_bytes())
+}
+
+/// `None`: the kernel knows for certain that it is dead.
+fn find(what: &Wanted) -> Result<Option<Netns>, Ending> {
+    match what {
+        Wanted::Name(name) => Ok(Some(Netns::for_name(path_of(name))?)),
+        Wanted::Pid(pid) => Ok(Some(Netns::for_pid(*pid)?)),
+        Wanted::Nsid(nsid) => Ok(Some(Netns::for_nsid(*nsid)?)),
+        Wanted::Ino(ino) => match seen(|netns| netns.ino() == *ino)? {
+            Some(netns) => Ok(Some(netns)),
+            None => Err(out_of_sight(format!("inode number {ino}"))),
+        },
+        Wanted::Cookie(cookie) => by_cookie(*cookie),
+    }
+}
+
+fn seen(is_wanted: impl Fn(&Netns) -> bool) -> Result<Option<Netns>, Ending> {
+    Ok(census()?.into_iter().map(|sighting| sighting.netns).find(is_wanted))
+}
+
+fn by_cookie(cookie: u64) -> Result<Option<Netns>, Ending> {
+    if let Some(netns) = seen(|netns| netns.cookie() == Some(cookie))? {
+        return Ok(Some(netns));
+    }
+    if !Feature::Cookie.is_available()? {
+        return Err(Ending::Failed(format!(
+            "cannot find the network namespace with the cookie {cookie}: cookies require Linux 6.18"
+        )));
+    }
+    match by_cookie_alone(cookie) {
+        Ok(namespace) => Ok(Some(Netns::for_fd(namespace)?)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && opens_by_cookie_alone()? => Ok(None),
+        Err(_) => Err(out_of_sight(format!("cookie {cookie}"))),
+    }
+}
+
+/// Opens a namespace whose inode number nobody knows, which takes Linux 6.19.
+fn by_cookie_alone(cookie: u64) -> std::io::Result<OwnedFd> {
+    Ok(Netns::new(0, 0, cookie, 0).open(None)?)
+}
+
+/// Whether the kernel does that: before Linux 6.19 it takes every such namespace for dead, the own one included.
+fn opens_by_cookie_alone() -> Result<bool, Ending> {
+    let own = Netns::for_name("/proc/thread-self/ns/net")?;
+    Ok(own.cookie().is_some_and(|cookie| by_cookie_alone(cookie).is_ok()))
+}
+
+fn out_of_sight(whose: String) -> Ending {
+    Ending::Failed(format!(
+        "cannot find the network namespace with the {whose}: it is dead, or no mount and no process here shows it; \
+         processes of other users require CAP_SYS_PTRACE, namespaces without mount and process Linux 6.19 and CAP_SYS_ADMIN"
+    ))
+}
+
+/// What is known of a namespace that lives.
+#[derive(Debug)]
+struct Known {
+    netns: Netns,
+    /// The nsid here; the outer `None`: it cannot be asked, for the namespace has died meanwhile.
+    nsid: Option<Option<i32>>,
+    /// In `/run/netns`.
+    names: Vec<OsString>,
+    /// Elsewhere.
+    mounts: Vec<OsString>,
+    pids: Vec<i32>,
+    /// What the first process runs.
+    command: Option<OsString>,
+    /// Whether the answer says that it lives, because only a cookie was given.
+    says_alive: bool,
+}
+
+impl Known {
+    fn of(netns: Netns, what: &Wanted) -> Result<Self, Ending> {
+        let sighting = census()?.into_iter().find(|sighting| sighting.netns.same(&netns));
+        let (paths, mut pids) = sighting.map_or_else(Default::default, |Sighting { mounts, pids, .. }| (mounts, pids));
+        pids.sort_unstable();
+        let names = names_of(&netns);
+        // a name may be a link to a mount, and the directory a link to another
+        let dir = Path::new(DEFAULT_DIR).canonicalize().unwrap_or_else(|_| DEFAULT_DIR.into());
+        let is_name = |path: &Path| {
+            path.parent() == Some(&dir) && path.file_name().is_some_and(|name| names.iter().any(|n| n == name))
+        };
+        // what is mounted twice over a path is one way to it
+        let mounts: BTreeSet<_> = paths.into_iter().filter(|path| !is_name(path)).map(OsString::from).collect();
+        let nsid = match open(&netns, what, &names, &mounts, &pids) {
+            Some(namespace) => Some(nsid::get_for_fd(namespace)?),
+            None => None,
+        };
+        let command = pids.first().and_then(|pid| command_of(*pid));
+        let says_alive = matches!(what, Wanted::Cookie(_));
+        Ok(Self { netns, nsid, names, mounts: mounts.into_iter().collect(), pids, command, says_alive })
+    }
+
+    fn json(&self) -> String {
+        let Self { netns, nsid, names, mounts, pids, command, says_alive } = self;
+        let mut object = Object::default();
+        object.number("dev", netns.dev());
+        object.number("ino", netns.ino());
+        netns.cookie().into_iter().for_each(|cookie| object.number("cookie", cookie));
+        netns.stamp().into_iter().for_each(|stamp| object.number("stamp", stamp));
+        nsid.flatten().into_iter().for_each(|nsid| object.number("nsid", nsid));
+        object.names("names", names);
+        object.names("mounts", mounts);
+        object.number("processes", pids.len());
+        pids.first().into_iter().for_each(|pid| object.number("pid", pid));
+        command.iter().for_each(|command| object.name("command", command));
+        object.numbers("pids", pids);
+        if *says_alive {
+            object.flag("alive", true);
+        }
+        object.line()
+    }
+
+    fn lines(&self) -> String {
+        let Self { netns, nsid, names, mounts, pids, command, says_alive } = self;
+        let mut rows = vec![("namespace", text::netns(netns)), ("device", netns.dev().to_string())];
+        rows.extend(netns.cookie().map(|cookie| ("cookie", cookie.to_string())));
+        rows.extend(netns.stamp().map(|stamp| ("stamp", stamp.to_string())));
+        rows.extend(nsid.map(|nsid| ("nsid", nsid.map_or("not assigned".into(), |nsid| nsid.to_string()))));
+        rows.extend(names.iter().map(|name| ("name", text::safe(name))));
+        rows.extend(mounts.iter().map(|path| ("mount", text::safe(path))));
+        rows.push(("processes", pids.len().to_string()));
+        rows.extend(pids.first().map(|pid| ("first pid", pid.to_string())));
+        rows.extend(command.iter().map(|command| ("command", text::safe(command))));
+        rows.extend(says_alive.then(|| ("alive", "yes".into())));
+        rows.iter().map(|row| labelled(row.0, &row.1)).collect()
+    }
+}
+
+fn labelled(label: &str, value: &str) -> String {
+    format!("{label:<9}  {value}\n")
+}
+
+/// The names in `/run/netns` that lead to the namespace, in order.
+fn names_of(netns: &Netns) -> Vec<OsString> {
+    let entries = std::fs::read_dir(DEFAULT_DIR).into_iter().flatten().map_while(Result::ok);
+    let leads_there = |name: &OsString| Netns::for_name(name).is_ok_and(|other| other.same(netns));
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name()).filter(leads_there).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Opens the namespace by the first way that leads to it.
+fn open(
+    netns: &Netns,
+    what: &Wanted,
+    names: &[OsString],
+    mounts: &BTreeSet<OsString>,
+    pids: &[i32],
+) -> Option<OwnedFd> {
+    let given = match what {
+        Wanted::Name(name) => Some(path_of(name)),
+        Wanted::Pid(pid) => Some(of_process(*pid)),
+        _ => None,
+    };
+    let names = names.iter().map(|name| Path::new(DEFAULT_DIR).join(name));
+    let mut ways = given
+        .into_iter()
+        .chain(names)
+        .chain(mounts.iter().map(PathBuf::from))
+        .chain(pids.iter().map(|pid| of_process(*pid)));
+    ways.find_map(|path| netns.open(Some(&path)).ok()).or_else(|| netns.open(None).ok())
+}
+
+/// Where a name is looked for, which an error then says.
+fn path_of(name: &OsStr) -> PathBuf {
+    match name.is_empty() || name.as_bytes().contains(&b'/') {
+        true => name.into(),
+        false => Path::new(DEFAULT_DIR).join(name),
+    }
+}
+
+fn of_process(pid: i32) -> PathBuf {
+    format!("/proc/{pid}/ns/net").into()
+}
+
+/// What a process runs, as it calls itself.
+fn command_of(pid: i32) -> Option<OsString> {
+    let comm = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
+    Some(OsStr::from_bytes(comm.strip_suffix(b"\n").unwrap_or(&comm)).to_owned())
+}
+
+/// All there is to say of a namespace that is dead.
+fn dead(what: &Wanted, json: bool) -> String {
+    let Wanted::Cookie(cookie) = what else { return String::new() };
+    if !json {
+        return labelled("cookie", &cookie.to_string()) + &labelled("alive", "no");
+    }
+    let mut object = Object::default();
+    object.number("cookie", cookie);
+    object.flag("alive", false);
+    object.line()
+}
