@@ -6,10 +6,8 @@ mod endings;
 mod exec;
 mod features;
 mod ids;
-mod list;
 mod options;
 mod running;
-mod show;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -205,10 +203,10 @@ fn list_tells_names_and_namespaces_in_order() {
     let (code, lines, errors) = ends(["list"]);
     assert_eq!((code, errors), (Some(0), NOTHING.into()));
     let expected = [
-        "NAME   NAMESPACE              COOKIE".into(),
-        format!("blue   net:[{blue}]       {}", column(blue_id)),
-        "green  nothing mounted (yet)  -".into(),
-        format!("red    net:[{red}]       {}", column(red_id)),
+        "NAME   NAMESPACE         COOKIE".into(),
+        format!("blue   net:[{blue}]  {}", column(blue_id)),
+        "green  not a namespace   -".into(),
+        format!("red    net:[{red}]  {}", column(red_id)),
     ];
     assert_eq!(lines, expected);
     let (_, lines, _) = ends(["list", "--json"]);
@@ -241,7 +239,7 @@ fn the_manual_page_knows_every_option_and_event() {
     let items: Vec<_> =
         page.lines().filter(|line| line.starts_with(".It ")).flat_map(|line| line.split([' ', ','])).collect();
     let mut seen = 0;
-    for subcommand in ["watch", "list", "show", "id", "exec", "features", "completions"] {
+    for subcommand in ["watch", "list", "id", "exec", "features", "completions"] {
         let (_, help, _) = ends(["help", subcommand]);
         for line in help.iter().map(|line| line.trim_start()) {
             let options = line.split([' ', ',']).take(3).filter_map(|word| word.strip_prefix("--"));

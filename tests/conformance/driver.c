@@ -14,7 +14,6 @@
 
 static nsw_watcher *watcher;
 static const nsw_event *event;
-static struct nsw_netns kept;
 
 /* The number of a word in a table; 0 if it is not there. */
 static uint32_t number(const char *const *words, const char *word)
@@ -110,59 +109,16 @@ static int stat_of(const char *word)
 	return 1;
 }
 
-/* Which namespace an open one is; or why it could not be opened. */
-static int opened(int fd)
+static int netns(void)
 {
 	struct stat status;
+	int fd = nsw_open_netns(watcher, event);
 
 	if (fd < 0)
 		return fd;
 	fstat(fd, &status);
 	close(fd);
 	printf("netns %" PRIu64 " %" PRIu64 "\n", (uint64_t)status.st_dev, (uint64_t)status.st_ino);
-	return 1;
-}
-
-/* Finds an identity in the way that the next word names. */
-static int find(struct nsw_netns *found)
-{
-	const char *way = next();
-
-	if (strcmp(way, "event") == 0)
-		return nsw_event_netns(event, found);
-	if (strcmp(way, "pid") == 0)
-		return nsw_netns_for_pid(number_or(0), found);
-	if (strcmp(way, "nsid") == 0)
-		return nsw_netns_for_nsid(number_or(0), found);
-	if (strcmp(way, "fd") == 0) {
-		int fd = open(next(), O_RDONLY | O_CLOEXEC);
-		int rc = fd < 0 ? -errno : nsw_netns_for_fd(fd, found);
-
-		if (fd >= 0)
-			close(fd);
-		return rc;
-	}
-	return nsw_netns_for_name(next(), found);
-}
-
-static int identify(void)
-{
-	int rc = find(&kept);
-
-	if (rc < 0)
-		return rc;
-	printf("netns %" PRIu64 " %" PRIu64 "\n", kept.dev, kept.ino);
-	return 1;
-}
-
-static int same(void)
-{
-	struct nsw_netns other;
-	int rc = find(&other);
-
-	if (rc < 0)
-		return rc;
-	printf("same %d\n", nsw_netns_same(&kept, &other));
 	return 1;
 }
 
@@ -224,13 +180,7 @@ static int obey(const char *command)
 	if (strcmp(command, "stat") == 0)
 		return stat_of(next());
 	if (strcmp(command, "netns") == 0)
-		return opened(nsw_open_netns(watcher, event));
-	if (strcmp(command, "identify") == 0)
-		return identify();
-	if (strcmp(command, "same") == 0)
-		return same();
-	if (strcmp(command, "reopen") == 0)
-		return opened(nsw_netns_open(&kept, next()));
+		return netns();
 	if (strcmp(command, "list") == 0)
 		return list();
 	if (strcmp(command, "close") != 0)

@@ -20,7 +20,6 @@ const patience = 20 * time.Second
 var (
 	watcher *nswatch.Watcher
 	event   nswatch.Event
-	kept    nswatch.Netns
 	out     = bufio.NewWriter(os.Stdout)
 )
 
@@ -81,8 +80,8 @@ func line(e nswatch.Event) string {
 	if e.Name != "" {
 		name = fmt.Sprintf("%x", e.Name)
 	}
-	return fmt.Sprintln("event", e.Type, replayed, name, e.Netns.Dev, e.Netns.Ino, e.Netns.Cookie, e.NSID, e.Origin, e.PortID,
-		e.Dropped, e.Monotonic.Nanoseconds())
+	return fmt.Sprintln("event", e.Type, replayed, name, e.Dev, e.Ino, e.Cookie, e.NSID, e.Origin, e.PortID, e.Dropped,
+		e.Monotonic.Nanoseconds())
 }
 
 // until tells events until one of this type, or the first one if there is none to look for.
@@ -113,8 +112,8 @@ func stat(name string) string {
 	}[name])
 }
 
-// described says which namespace an open one is; or why it could not be opened.
-func described(file *os.File, err error) (string, error) {
+func netns() (string, error) {
+	file, err := event.OpenNetns()
 	if err != nil {
 		return "", err
 	}
@@ -122,43 +121,6 @@ func described(file *os.File, err error) (string, error) {
 	var status syscall.Stat_t
 	err = syscall.Fstat(int(file.Fd()), &status)
 	return fmt.Sprintln("netns", status.Dev, status.Ino), err
-}
-
-// find finds an identity in the way that the first word names.
-func find(words []string) (nswatch.Netns, error) {
-	switch words[0] {
-	case "event":
-		return event.Netns, nil
-	case "pid":
-		return nswatch.NetnsForPID(number(words[1]))
-	case "nsid":
-		return nswatch.NetnsForNSID(number(words[1]))
-	case "fd":
-		file, err := os.Open(words[1])
-		if err != nil {
-			return nswatch.Netns{}, err
-		}
-		defer file.Close()
-		return nswatch.NetnsForFD(int(file.Fd()))
-	default:
-		return nswatch.NetnsForName(words[1])
-	}
-}
-
-func identify(words []string) (string, error) {
-	found, err := find(words)
-	if err == nil {
-		kept = found
-	}
-	return fmt.Sprintln("netns", found.Dev, found.Ino), err
-}
-
-func same(words []string) (string, error) {
-	found, err := find(words)
-	if kept.Same(found) {
-		return "same 1\n", err
-	}
-	return "same 0\n", err
 }
 
 func nsid(nsid int, err error) (string, error) { return fmt.Sprintln("nsid", nsid), err }
@@ -186,13 +148,7 @@ func obey(command string, words []string) (string, error) {
 	case "stat":
 		return stat(words[0]), nil
 	case "netns":
-		return described(event.OpenNetns())
-	case "identify":
-		return identify(words)
-	case "same":
-		return same(words)
-	case "reopen":
-		return described(kept.Open(words[0]))
+		return netns()
 	case "pid":
 		return nsid(nswatch.NSIDForPID(number(words[0])))
 	case "name":

@@ -43,7 +43,6 @@ def line(event: nswatch.Event) -> str:
 class Driver:
     watcher: nswatch.Watcher
     event: nswatch.Event
-    kept: nswatch.Netns
 
     def open(self, source: str, *words: str) -> None:
         self.watcher = nswatch.Watcher(source, **options(list(words)))  # type: ignore[arg-type]
@@ -68,31 +67,6 @@ class Driver:
 
     def netns(self) -> str:
         with self.event.open_netns() as fd:
-            status = os.fstat(fd)
-        return f"netns {status.st_dev} {status.st_ino}"
-
-    def identity(self, way: str, subject: str = "") -> nswatch.Netns:
-        if way == "event":
-            assert self.event.netns
-            return self.event.netns
-        if way == "pid":
-            return nswatch.Netns.for_pid(int(subject))
-        if way == "nsid":
-            return nswatch.Netns.for_nsid(int(subject))
-        if way == "fd":
-            with open(subject) as namespace:
-                return nswatch.Netns.for_fd(namespace)
-        return nswatch.Netns.for_name(subject)
-
-    def identify(self, *words: str) -> str:
-        self.kept = self.identity(*words)
-        return f"netns {self.kept.dev} {self.kept.ino}"
-
-    def same(self, *words: str) -> str:
-        return f"same {int(self.kept.same(self.identity(*words)))}"
-
-    def reopen(self, path: str) -> str:
-        with self.kept.open(path) as fd:
             status = os.fstat(fd)
         return f"netns {status.st_dev} {status.st_ino}"
 

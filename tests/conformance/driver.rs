@@ -3,11 +3,10 @@
 use std::error::Error;
 use std::fmt::Write;
 use std::fs::File;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use nswatch::{Event, EventKind, Netns, Options, Policy, Watcher, nsid};
+use nswatch::{Event, EventKind, Options, Policy, Watcher, nsid};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -17,7 +16,6 @@ type Answer = Result<String, Box<dyn Error>>;
 struct Driver {
     watcher: Option<Watcher>,
     event: Option<Event>,
-    kept: Option<Netns>,
 }
 
 fn options(words: &[&str]) -> Result<Options, Box<dyn Error>> {
@@ -44,12 +42,6 @@ fn options(words: &[&str]) -> Result<Options, Box<dyn Error>> {
         };
     }
     Ok(options)
-}
-
-/// Which namespace an open one is.
-fn described(namespace: OwnedFd) -> Answer {
-    let namespace = File::from(namespace).metadata()?;
-    Ok(format!("netns {} {}", namespace.dev(), namespace.ino()))
 }
 
 fn line(event: &Event) -> String {
@@ -116,22 +108,6 @@ impl Driver {
         Ok(format!("stat {value}"))
     }
 
-    fn kept(&self) -> Result<Netns, &'static str> {
-        self.kept.ok_or("no identity is kept")
-    }
-
-    /// Finds an identity in the way that the first word names.
-    fn find(&self, words: &[&str]) -> Result<Netns, Box<dyn Error>> {
-        Ok(match words {
-            ["event"] => *self.event()?.netns().ok_or("the event carries no identity")?,
-            ["pid", pid] => Netns::for_pid(pid.parse()?)?,
-            ["nsid", nsid] => Netns::for_nsid(nsid.parse()?)?,
-            ["fd", path] => Netns::for_fd(File::open(path)?)?,
-            ["name", name] => Netns::for_name(name)?,
-            _ => return Err(format!("no such way: {words:?}").into()),
-        })
-    }
-
     fn obey(&mut self, command: &str, words: &[&str]) -> Answer {
         let ok = Ok("ok".to_owned());
         let answer = |nsid: Option<i32>| Ok(format!("nsid {}", nsid.unwrap_or(-1)));
@@ -144,15 +120,9 @@ impl Driver {
             ("stat", [name]) => return self.stat(name),
             ("netns", _) => {
                 let event = self.event()?.clone();
-                return described(self.watcher()?.open_netns(&event)?);
+                let namespace = File::from(self.watcher()?.open_netns(&event)?).metadata()?;
+                return Ok(format!("netns {} {}", namespace.dev(), namespace.ino()));
             }
-            ("identify", words) => {
-                let found = self.find(words)?;
-                self.kept = Some(found);
-                return Ok(format!("netns {} {}", found.dev(), found.ino()));
-            }
-            ("same", words) => return Ok(format!("same {}", i32::from(self.kept()?.same(&self.find(words)?)))),
-            ("reopen", [path]) => return described(self.kept()?.open(Some(path.as_ref()))?),
             ("pid", [pid]) => return answer(nsid::get_for_pid(pid.parse()?)?),
             ("name", [name]) => return answer(nsid::get_for_name(name)?),
             ("fd", [path]) => return answer(nsid::get_for_fd(File::open(path)?)?),

@@ -11,7 +11,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
@@ -106,38 +105,7 @@ def names() -> None:
             ("ip netns add red", '"ready","name":"red"'),
             ("ip netns del red", '"deleted","name":"red"'),
         )
-    say("Once, and why a name is not usable:")
-    with Terminal() as terminal:
-        terminal.run("touch /run/netns/stale")
-        terminal.run("ln -s /proc/0/ns/net /run/netns/link; ln -s /proc/self/ns/uts /run/netns/uts")
         terminal.run("nswatch list")
-        terminal.run("nswatch list --json | jq -r 'select(.reason).name'")
-        terminal.run("rm /run/netns/stale /run/netns/link /run/netns/uts")
-
-
-def one() -> None:
-    say(
-        "## All that is known of one namespace\n\n"
-        "By its name, a path, a process, its nsid, its cookie or its inode number:"
-    )
-    with Terminal() as terminal:
-        terminal.run("ip netns set old 5")
-        terminal.run("touch /run/elsewhere; mount --bind /run/netns/old /run/elsewhere")
-        with subprocess.Popen(["ip", "netns", "exec", "old", "cat"], env=ENVIRONMENT, stdin=subprocess.PIPE) as process:
-            print("$ ip netns exec old cat &")
-            wait_for_command(process.pid, "cat")
-            terminal.run("nswatch show old")
-            terminal.run("nswatch show nsid:5 --json")
-            terminal.run(f"nswatch show pid:{process.pid} | head -n 3")
-        terminal.run("umount /run/elsewhere; ip netns del old")
-        terminal.run("nswatch show old")
-        terminal.run("ip netns add old")
-
-
-def wait_for_command(pid: int, command: str) -> None:
-    """Until what `ip netns exec` has become is what it was asked for."""
-    while Path(f"/proc/{pid}/comm").read_text().strip() != command:
-        time.sleep(0.01)
 
 
 def features() -> None:
@@ -167,10 +135,7 @@ def overflow() -> None:
 
 
 def ids() -> None:
-    say(
-        "## Nsids\n\n"
-        "The kernel's number for a namespace in this one. When a namespace with an nsid dies, the watcher reports it:"
-    )
+    say("## Ids\n\nThe kernel's own number for a namespace here. Who has one is missed when it dies:")
     with Terminal() as terminal:
         terminal.run("ip netns add lab")
         terminal.run("nswatch id --name lab")
@@ -217,7 +182,6 @@ def main() -> None:
     release = os.uname().release.split("-")[0]
     say(f"# A tour\n\nWhat one sees, on Linux {release}. It was run by [tests/docs/tour.py](../tests/docs/tour.py).")
     names()
-    one()
     features()
     overflow()
     ids()

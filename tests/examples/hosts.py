@@ -1,9 +1,10 @@
 """A fleet in a sandbox: a bridge, a server on it, hosts that are namespaces, agents in them, a collector."""
 
 import contextlib
-import errno
+import fcntl
 import os
 import shutil
+import struct
 import sys
 import tempfile
 import time
@@ -12,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nswatch import Netns
 from picture import Picture
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
@@ -22,7 +22,7 @@ from programs import DEADLINE, ROOT, Program, require_sandbox, run, start
 FLEET = ROOT / "examples/fleet"
 ADDRESS = "10.99.0.1"
 EVERY = "0.5"
-Names = dict[bytes, Netns | None]
+NS_GET_ID = 0x8008B70D
 
 
 class Host:
@@ -65,16 +65,20 @@ class Host:
         self.agent = start(self.test, *self.command(*program, *options), mixed=True)
         return self.agent
 
-    def truth(self) -> Names:
-        """The names, and the namespace of each that has one."""
-        found: Names = {}
+    def truth(self) -> dict[bytes, tuple[int, int | None] | None]:
+        """The names, and the identity of the namespace of each that has one."""
+        found: dict[bytes, tuple[int, int | None] | None] = {}
         for name in os.listdir(self.netns.encode()) if os.path.exists(self.netns) else []:
+            fd = os.open(os.path.join(self.netns.encode(), name), os.O_RDONLY | os.O_NONBLOCK)
             try:
-                found[name] = Netns.for_name(os.path.join(self.netns.encode(), name))
-            except OSError as failure:
-                if failure.errno != errno.ENODEV:
-                    raise
-                found[name] = None  # a placeholder
+                state = os.fstat(fd)
+                number = None
+                with contextlib.suppress(OSError):  # before Linux 6.18
+                    number = struct.unpack("Q", fcntl.ioctl(fd, NS_GET_ID, bytes(8)))[0]
+                # a placeholder is a file of the directory's filesystem
+                found[name] = None if state.st_dev == os.stat(self.netns).st_dev else (state.st_ino, number)
+            finally:
+                os.close(fd)
         return found
 
 
@@ -116,16 +120,14 @@ class TestCase(unittest.TestCase):
         with contextlib.closing(Picture(self.database)) as picture:
             return picture.feeds()
 
-    def believed(self) -> dict[str, Names]:
+    def believed(self) -> dict[str, dict[bytes, tuple[int, int | None] | None]]:
         """What is shown of the names of each host, if that is said to be so now."""
         found = {}
         for feed in self.feeds():
             if (feed["source"], feed["state"], feed["silent"]) == ("named", "current", False):
                 found[feed["host"]] = {
                     bytes.fromhex(each["name_hex"]) if "name_hex" in each else each["name"].encode(): (
-                        Netns(*(each.get(number, 0) for number in ("dev", "ino", "cookie", "stamp")))
-                        if each["type"] == "ready"
-                        else None
+                        (each["ino"], each.get("cookie")) if each["type"] == "ready" else None
                     )
                     for each in feed["things"]
                 }

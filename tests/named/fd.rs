@@ -187,16 +187,6 @@ fn epoll_wait(epoll: &OwnedFd, timeout: Duration) -> bool {
     n == 1
 }
 
-/// Gives the calling thread a table of descriptors of its own, with the standard ones alone: select(2) takes no number from
-/// 1024 on, and the tests beside this one hold many.
-fn few_descriptors() {
-    // SAFETY: no pointers. The descriptors that are closed belong to this table alone, and nobody here has any.
-    unsafe {
-        assert_eq!(libc::unshare(libc::CLONE_FILES), 0);
-        assert_eq!(libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0), 0);
-    }
-}
-
 fn select(fd: RawFd) -> bool {
     let mut now = libc::timeval { tv_sec: 0, tv_usec: 0 };
     // SAFETY: the set is large enough for this descriptor, and all pointers live until the call returns.
@@ -210,7 +200,6 @@ fn select(fd: RawFd) -> bool {
 
 /// Once readable, it stays so for all, until the event is taken.
 fn polls_again<A: Api>(means: Means) {
-    few_descriptors();
     let mut o = watched_by::<A>(means);
     let level = epoll(o.api.fd(), libc::EPOLLIN);
     let level_again = epoll(level.as_raw_fd(), libc::EPOLLIN);
@@ -250,7 +239,6 @@ fn a_poll_does_not_consume_with_bare_mountinfo<A: Api>() {
 }
 
 fn one_event_for_each_wake_up<A: Api>() {
-    few_descriptors();
     let mut o = watched_by::<A>(Means::Aio);
     let level = epoll(o.api.fd(), libc::EPOLLIN);
     let names: Vec<_> = (0..10).map(|n| format!("n{n}")).collect();

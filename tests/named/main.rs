@@ -12,6 +12,7 @@ mod mounts;
 mod open;
 mod overflow;
 mod paths;
+mod place;
 mod renames;
 mod settle;
 #[path = "../support/mod.rs"]
