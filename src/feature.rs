@@ -30,11 +30,10 @@ pub enum Feature {
     /// ask for events after every wake-up.
     MountPoll = 2,
     /// Namespaces have a cookie, a number that the kernel never reuses (Linux 6.18), which tells one from its successor.
-    /// Without it, the change time of its inode does while the namespace is mounted, and nothing does behind a symbolic
-    /// link to `/proc/PID/ns/net`.
+    /// Without it, by the change time of its inode, or where a name is a symbolic link by [`MountId`](Self::MountId).
     Cookie = 3,
-    /// Mounts have an id that is never used again (Linux 6.8), so that a mount that goes is traced to its names. Without
-    /// it each change of a mount costs a look at every known name, if mount events are wanted.
+    /// Mounts have an id that is never used again (Linux 6.8). Where neither this nor [`Cookie`](Self::Cookie) is there,
+    /// a successor behind a symbolic link may pass for what was there before.
     MountId = 4,
     /// A file handle says in one system call which namespace a name leads to (Linux 6.18). Without it names are opened.
     NsHandles = 5,
@@ -104,7 +103,9 @@ impl Feature {
                 ("mount_poll", "mounts told by a kernel AIO poll of mountinfo: Linux 4.18, no filter on AIO")
             }
             Self::Cookie => ("cookie", "namespaces identified by a cookie: Linux 6.18"),
-            Self::MountId => ("mount_id", "a mount that goes traced to its names by a never-reused id: Linux 6.8"),
+            Self::MountId => {
+                ("mount_id", "successors behind symbolic links told by the never-reused id of a mount: Linux 6.8")
+            }
             Self::NsHandles => ("ns_handles", "one system call a name, none is opened: Linux 6.18"),
             Self::Statmount => ("statmount", "a new mount traced to the names it concerns: Linux 6.8"),
             Self::TargetNsid => ("target_nsid", "ids of a peer asked for: Linux 5.0, CAP_NET_ADMIN over the peer"),

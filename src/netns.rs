@@ -5,19 +5,16 @@
 //! where a filter refuses handles, the namespace is opened for a moment, and nothing but a namespace is ever opened.
 //! Both ways give the same numbers. The module knows no event and no watcher.
 
-mod process;
-
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
+use std::time::Duration;
 
 use crate::error::{Doing, Error, Result, errno_of, is_transient};
 use crate::options::DEFAULT_DIR;
 use crate::sys::{self, CWD};
-use process::open_for_pid;
-pub(crate) use process::{of_process, open_for_pidfd};
 
 /// Which network namespace: a value to keep, compare, send and use as a key.
 ///
@@ -102,9 +99,8 @@ impl Netns {
     /// Identifies the network namespace of a process, or of a thread, of the caller's pid namespace.
     ///
     /// # Errors
-    /// `EINVAL`: `pid` is not positive. `ESRCH`: no such process or thread, or it has ended. (Where the first thread has
-    /// ended and others have not, ask by the number of one of these.) `EACCES`: no ptrace access to the process, see
-    /// ptrace(2), `PTRACE_MODE_READ_FSCREDS`: that takes its user, or `CAP_SYS_PTRACE` over it.
+    /// `EINVAL`: `pid` is not positive. `ESRCH`: no such process, or it has ended. `EACCES`: the process belongs to
+    /// somebody else, and `CAP_SYS_PTRACE` over it is missing (see ptrace(2), `PTRACE_MODE_READ_FSCREDS`).
     /// `EOPNOTSUPP`: /proc is not mounted, or not that of this process. `EMFILE`, `ENFILE`, `ENOMEM`: a limit was
     /// reached.
     ///
@@ -185,26 +181,15 @@ impl Netns {
 
     fn open_by_cookie(&self) -> Result<OwnedFd> {
         let refused = |errno, why| Err(Error::new(errno, OPEN).because(why).on(self.to_string()));
-        let Some(cookie) = self.cookie() else {
+        // an inode number of nsfs has 32 bits
+        let (Some(cookie), Ok(ino)) = (self.cookie(), u32::try_from(self.ino)) else {
             return refused(libc::EOPNOTSUPP, "it has no cookie (before Linux 6.18): a path to it is needed");
-        };
-        // an inode number of nsfs has 32 bits: no namespace has this one
-        let Ok(ino) = u32::try_from(self.ino) else {
-            return refused(libc::ENOENT, "no namespace has this inode number");
         };
         match sys::open_by_cookie(cookie, ino) {
             Ok(namespace) => Ok(namespace),
             Err(error) => match errno_of(&error) {
-                // Linux 6.18 takes no cookie without the inode number, not even that of the own namespace
-                libc::ESTALE if ino == 0 && !opens_by_cookie_alone() => {
-                    refused(libc::EOPNOTSUPP, "opening by the cookie without the inode number needs Linux 6.19")
-                }
                 // the kernel says so of a dead one, and of one that is out of our reach
                 libc::ESTALE if sys::sees_all_namespaces() => refused(libc::ENOENT, "it is dead"),
-                // with all rights it is a filter that refuses
-                libc::EPERM if sys::sees_all_namespaces() => {
-                    refused(libc::EOPNOTSUPP, "a filter forbids open_by_handle_at(2)")
-                }
                 libc::ESTALE | libc::EPERM => refused(
                     libc::EPERM,
                     "it is dead, or out of reach: to know takes CAP_SYS_ADMIN in the initial user and pid namespaces",
@@ -273,12 +258,54 @@ pub(crate) fn open_name(doing: &'static str, name: &OsStr) -> Result<OwnedFd> {
 
 /// Opens what a path leads to, if it is a network namespace: see [`sys::reopen`].
 fn open_path(at: BorrowedFd<'_>, path: &CStr) -> io::Result<OwnedFd> {
-    let opened = sys::open(at, path, libc::O_PATH).and_then(|found| sys::reopen(found.as_fd()));
-    opened.map_err(|error| match error.raw_os_error() {
-        // a /proc that hides the processes of others says so in its own way
-        Some(libc::EPERM) => io::Error::from_raw_os_error(libc::EACCES),
+    sys::reopen(sys::open(at, path, libc::O_PATH)?.as_fd())
+}
+
+/// Opens the network namespace of a process.
+pub(crate) fn open_for_pid(pid: i32) -> io::Result<OwnedFd> {
+    if pid <= 0 {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    // its numbers are those of another pid namespace otherwise
+    if !sys::is_proc_ours() {
+        return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+    }
+    let path = CString::new(format!("/proc/{pid}/ns/net"))?;
+    open_path(CWD, &path).map_err(|error| match error.raw_os_error() {
+        // a mount option of /proc hides it, or there is none
+        Some(libc::ENOENT) if sys::is_process_of_others(pid) => io::Error::from_raw_os_error(libc::EACCES),
+        Some(libc::ENOENT) => io::Error::from_raw_os_error(libc::ESRCH),
         _ => error,
     })
+}
+
+/// Opens the network namespace of the process that a pidfd refers to.
+pub(crate) fn open_for_pidfd(pidfd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    match sys::namespace_of_pidfd(pidfd) {
+        // Linux 6.11 has it
+        Err(error) if matches!(errno_of(&error), libc::ENOTTY | libc::EINVAL | libc::EOPNOTSUPP | libc::ENOSYS) => {}
+        opened => return opened,
+    }
+    let Some(pid) = sys::pid_of_pidfd(pidfd)? else { return Err(io::Error::from_raw_os_error(libc::EBADF)) };
+    let namespace = open_for_pid(pid)?;
+    // a process that has not ended by now had its pid all the time
+    match sys::poll_readable(pidfd, Some(Duration::ZERO))? {
+        true => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+        false => Ok(namespace),
+    }
+}
+
+/// Why the namespace of a process could not be opened.
+pub(crate) fn of_process(error: io::Error) -> Error {
+    let refused = |errno, why| Error::new(errno, IDENTIFY).because(why);
+    match errno_of(&error) {
+        libc::EACCES | libc::EPERM => {
+            refused(libc::EACCES, "the process belongs to somebody else, and CAP_SYS_PTRACE over it is missing")
+        }
+        libc::EBADF => refused(libc::EBADF, "the descriptor is not open, or no pidfd"),
+        libc::EINVAL => refused(libc::EINVAL, "a pid is a positive number"),
+        errno => Error::new(errno, IDENTIFY),
+    }
 }
 
 /// Identifies what a descriptor refers to.
@@ -313,11 +340,6 @@ pub(crate) enum Probe {
 pub(crate) fn of_calling_thread() -> io::Result<Netns> {
     let namespace = open_path(CWD, OWN).map_err(sys::proc_error)?;
     Ok(identify_open(namespace.as_fd())?.netns)
-}
-
-/// Whether this kernel opens a namespace by its cookie without the inode number, tried with the own one.
-fn opens_by_cookie_alone() -> bool {
-    of_calling_thread().is_ok_and(|own| sys::open_by_cookie(own.cookie, 0).is_ok())
 }
 
 /// The namespace that the calling thread is in.

@@ -27,19 +27,20 @@
 // An Overflow is followed by Synced. After Synced, what a program believes by adding up the events equals what the
 // kernel has, if nothing changes any more.
 //
-// # Identity
-//
-// A Netns says which namespace something is: an event, a name, a process, an open file, an nsid. It is a value, the key
-// to use for a namespace, and it opens exactly that namespace again. From Linux 6.18 on, values of one namespace are
-// equal however they were obtained; before, compare with Netns.Same.
-//
 // # Threads and namespaces
 //
 // In Linux a thread is in a network namespace, not a process, and a goroutine may move between threads. That is of no
 // matter as long as all threads are in one namespace. A goroutine that enters another one by itself must have called
 // runtime.LockOSThread before and should never unlock. What it then asks (NSIDForPID and the other functions about ids)
 // and watches (Open with NSID) is relative to the namespace that its thread is in. A Watcher stays with the namespace
-// that it was opened in and may be used by any goroutine. Event.Enter and Netns.Enter take care of all this.
+// that it was opened in and may be used by any goroutine. Event.Enter takes care of all this.
+//
+// A thread also has a root directory and a mount namespace. A Watcher of names looks at paths, which mean something else
+// on a thread that has called unshare(CLONE_NEWNS) or setns. Go reuses threads: if a goroutine changes the mount
+// namespace of its thread and unlocks the thread, or never locked it, any other goroutine may run there later. A call of a Watcher on such a thread returns an error that errors.Is finds to be syscall.EXDEV; it reports
+// nothing wrong and loses nothing, and the next call on another thread goes on. To avoid it: call runtime.LockOSThread
+// before you change a mount namespace and never unlock, so that Go ends the thread with the goroutine. syscall.Chroot
+// moves all threads of the process: open the Watcher after it.
 package nswatch
 
 import "github.com/nswatch/nswatch/bindings/go/internal/capi"

@@ -14,7 +14,7 @@ var ErrClosed = errors.New("nswatch: the watcher is closed")
 // errors.Is(err, syscall.EPERM) and errors.Is(err, fs.ErrNotExist) do what one expects.
 type Error struct {
 	Op    string        // what was attempted
-	Path  string        // on what, if it was a path, a name or a namespace
+	Path  string        // on what, if it was a path or a name
 	Errno syscall.Errno // why not
 }
 

@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"github.com/nswatch/nswatch/bindings/go/internal/capi"
+	"github.com/nswatch/nswatch/bindings/go/internal/netns"
 )
 
 // An EventType says what happened. Types may be added in later versions: ignore those that you do not know.
@@ -39,8 +40,11 @@ type Event struct {
 	Type     EventType
 	Replayed bool   // existing state, told at Open or by a Resync
 	Name     string // any bytes but '/' and NUL, perhaps not UTF-8
-	Path     string // where the name is: the watched directory, '/' and the name
-	Netns    Netns  // which namespace it is, for Ready
+
+	// Which namespace it is, for Ready. The kernel recycles inode numbers: a later namespace may have the same.
+	Dev, Ino uint64
+	// Cookie is the number that the kernel never reuses, for Ready on Linux 6.18 and later; else 0.
+	Cookie uint64
 
 	NSID   int    // the id, for NSIDNew and NSIDDel
 	Origin int    // the id of the namespace that it happened in, for the same with AllNSID; NotAssigned: here
@@ -51,6 +55,26 @@ type Event struct {
 	// Monotonic is when the library learned of it: CLOCK_MONOTONIC, the time since boot without that of suspension.
 	// Compare and subtract these; for a time of day there is Time.
 	Monotonic time.Duration
+
+	dir   string // where the name is
+	stamp int64  // which namespace it is, where there is no Cookie: see netns.Identity
+}
+
+// event copies what C lends.
+func event(e *capi.Event) Event {
+	return Event{
+		Type:      EventType(capi.EventType(e)),
+		Replayed:  capi.EventFlags(e)&capi.EventReplayed != 0,
+		Name:      capi.EventName(e),
+		Dev:       capi.EventDev(e),
+		Ino:       capi.EventIno(e),
+		Cookie:    capi.EventCookie(e),
+		NSID:      capi.EventNSID(e),
+		Origin:    capi.EventOrigin(e),
+		PortID:    capi.EventPortID(e),
+		Dropped:   capi.EventDropped(e),
+		Monotonic: time.Duration(capi.EventTimeNS(e)),
+	}
 }
 
 // Time is when the library learned of it, by the clock on the wall as it is set now. It has a monotonic reading too, so
@@ -71,7 +95,7 @@ func (e Event) String() string {
 	}
 	switch e.Type {
 	case Ready:
-		text.WriteString(" " + e.Netns.String())
+		fmt.Fprintf(&text, " net:[%d]", e.Ino)
 	case NSIDNew, NSIDDel:
 		fmt.Fprintf(&text, " %d", e.NSID)
 		if e.Origin != NotAssigned {
@@ -84,31 +108,45 @@ func (e Event) String() string {
 	return text.String()
 }
 
-// OpenNetns opens exactly the namespace that a Ready announced: Netns.Open with Path. The file keeps the namespace alive
-// until you close it; the event holds none, since an open file would keep the namespace alive.
+// OpenNetns opens the very namespace that a Ready announced. The file keeps the namespace alive until it is closed.
 //
-// The error is ENOENT if the name is gone or no longer refers to a network namespace, ESTALE if it refers to another one
-// by now, EINVAL if the event is not a Ready; otherwise as for Netns.Open.
+// It is found by its name again, since an open file in the event would keep the namespace alive. The error is ENOENT
+// if the name is gone or no longer refers to a network namespace, ESTALE if it refers to another one by now, EINVAL if
+// the event is not a Ready. Otherwise as open(2). The path is resolved in the mount namespace of the goroutine's thread.
+//
+// Before Linux 6.18, namespaces have no number that is never used again. There they are told apart by inode number and
+// by the time at which the kernel made the inode; behind names that are symbolic links by inode number alone, which the
+// kernel recycles.
 func (e Event) OpenNetns() (*os.File, error) {
-	if err := e.hasNetns(); err != nil {
-		return nil, err
+	const op = "open the namespace"
+	if e.Type != Ready || e.dir == "" {
+		return nil, &Error{Op: op, Path: e.Name, Errno: syscall.EINVAL}
 	}
-	return e.Netns.Open(e.Path)
+	path := e.path()
+	fd, err := netns.Open(path, netns.Identity{Dev: e.Dev, Ino: e.Ino, ID: e.Cookie, Stamp: e.stamp})
+	if err != nil {
+		return nil, wrap(op, path, err)
+	}
+	return os.NewFile(uintptr(fd), path), nil
 }
 
-// Enter calls a function inside the namespace that a Ready announced: Netns.Enter with Path. The error is that of the
-// function, or as for OpenNetns, or EPERM without CAP_SYS_ADMIN.
+func (e Event) path() string { return e.dir + "/" + e.Name }
+
+// Enter calls a function inside the namespace that a Ready announced, waits for it, and answers what it answers; or
+// what keeps it from getting there: as OpenNetns, and EPERM without CAP_SYS_ADMIN.
+//
+// The function runs in a goroutine of its own, on a thread that nobody else uses and that ends with it: sockets that it
+// makes and processes that it starts are in the namespace. Goroutines that it starts are not. If it panics, so does the
+// program: no recover of the caller's sees it.
 func (e Event) Enter(do func() error) error {
-	if err := e.hasNetns(); err != nil {
+	file, err := e.OpenNetns()
+	if err != nil {
 		return err
 	}
-	return e.Netns.Enter(e.Path, do)
-}
-
-// hasNetns is EINVAL for an event that announced no namespace.
-func (e Event) hasNetns() error {
-	if e.Netns == (Netns{}) {
-		return &Error{Op: "open the namespace of an event that has none", Path: e.Path, Errno: syscall.EINVAL}
+	defer file.Close()
+	failure, refused := netns.Do(int(file.Fd()), do)
+	if refused != nil {
+		return wrap("enter the namespace", file.Name(), refused)
 	}
-	return nil
+	return failure
 }

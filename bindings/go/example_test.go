@@ -119,34 +119,6 @@ func ExampleEvent_Enter() {
 	// Output: green: 1: lo
 }
 
-// In place of `ip netns del` and `ip netns add`.
-func recreate(name string) {
-	ip("netns", "del", name)
-	ip("netns", "add", name)
-}
-
-// A namespace as the key of a map: what took over its name is another key. The README shows the middle of it.
-func ExampleNetns() {
-	ip("netns", "add", "blue")
-	defer ip("netns", "del", "blue")
-
-	blue, err := nswatch.NetnsForName("blue") // or NetnsForPID and so on; or the Netns of an event
-	if err != nil {
-		log.Fatal(err)
-	}
-	tenants := map[nswatch.Netns]string{blue: "tenant 7"}
-
-	recreate("blue") // the name stays, the namespace is another one, perhaps with the same inode number
-	now, err := nswatch.NetnsForName("blue")
-	if err != nil {
-		log.Fatal(err)
-	}
-	_, known := tenants[now]
-	_, err = blue.Open("/run/netns/blue")
-	fmt.Println(known, errors.Is(err, syscall.ESTALE)) // false true
-	// Output: false true
-}
-
 func ExampleNSIDForPID() {
 	nsid, err := nswatch.NSIDForPID(os.Getpid())
 	switch {

@@ -16,11 +16,10 @@ const (
 	// FeatureMountPoll: a kernel AIO poll of mountinfo, since Linux 4.18, where AIO is not forbidden. Without both this
 	// and FeatureMountEvents, mountinfo itself is polled, whose readiness is gone once polled.
 	FeatureMountPoll Feature = capi.FeatureMountPoll
-	// FeatureCookie: namespaces have a cookie, a number that the kernel never reuses, since Linux 6.18. Without,
-	// Netns.Cookie is 0.
+	// FeatureCookie: namespaces have a cookie, a number that the kernel never reuses, since Linux 6.18. Without, Event.Cookie is 0.
 	FeatureCookie Feature = capi.FeatureCookie
-	// FeatureMountID: mounts have an id that is never used again, since Linux 6.8. A mount that goes is traced to
-	// its names by it; without, with MountEvents, each change of a mount costs a look at every known name.
+	// FeatureMountID: mounts have an id that is never used again, since Linux 6.8. Without both this and FeatureCookie
+	// a namespace is told from its successor by the change time of its inode, but not by a name that is a symbolic link.
 	FeatureMountID Feature = capi.FeatureMountID
 	// FeatureNSHandles: a file handle says in one system call which namespace a name leads to, since Linux 6.18.
 	// Without, names are opened.

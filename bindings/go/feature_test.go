@@ -30,8 +30,8 @@ func TestFeatures(t *testing.T) {
 
 	ipNetns(t, "add", "blue")
 	ready := expect(t, open(t), "created blue (existing)", "ready blue (existing)")
-	if there := has(t, nswatch.FeatureCookie); there != (ready.Netns.Cookie != 0) {
-		t.Errorf("ids: %v, and the id is %d", there, ready.Netns.Cookie)
+	if there := has(t, nswatch.FeatureCookie); there != (ready.Cookie != 0) {
+		t.Errorf("ids: %v, and the id is %d", there, ready.Cookie)
 	}
 
 	if !has(t, nswatch.FeatureAllNSID) {

@@ -23,46 +23,18 @@ func NSIDForPID(pid int) (int, error) {
 // EINVAL if it is not a network namespace. The file must stay open during the call.
 func NSIDForFD(fd int) (int, error) {
 	op := fmt.Sprintf("ask for the nsid of file descriptor %d", fd)
-	if !fits(fd) {
-		return NotAssigned, &Error{Op: op, Errno: syscall.EBADF}
-	}
 	return ask(op, "", func(nsid *int32) int { return capi.NSIDGetForFD(fd, nsid) })
 }
 
 // NSIDForName asks for the id that a named network namespace has here: NotAssigned if it has none. A name with a '/' in
-// it is a path; others are in DefaultDir. The error is as for NetnsForName.
+// it is a path; others are in DefaultDir. The error is ENOENT or another of open(2), or EINVAL if the name is empty, has
+// ".." as a component or is not of a network namespace.
 func NSIDForName(name string) (int, error) {
 	const op = "ask for the nsid of"
 	if strings.IndexByte(name, 0) >= 0 {
 		return NotAssigned, &Error{Op: op, Path: name, Errno: syscall.EINVAL}
 	}
 	return ask(op, name, func(nsid *int32) int { return capi.NSIDGetForName(name, nsid) })
-}
-
-// NSIDForPIDFD asks for the id that the network namespace of the process behind a pidfd has here, see pidfd_open(2):
-// NotAssigned if it has none. The error is as for NetnsForPIDFD.
-func NSIDForPIDFD(pidfd int) (int, error) {
-	op := fmt.Sprintf("ask for the nsid of pidfd %d", pidfd)
-	if !fits(pidfd) {
-		return NotAssigned, &Error{Op: op, Errno: syscall.EBADF}
-	}
-	return ask(op, "", func(nsid *int32) int { return capi.NSIDGetForPIDFD(pidfd, nsid) })
-}
-
-// NSIDAsSeenFrom asks for the id that one open network namespace has in another one, whatever namespace the calling
-// goroutine's thread is in: NotAssigned if it has none there. The id counts in where, and fd has it. Both files must
-// stay open during the call.
-//
-// The error is EBADF if one is not open, EINVAL if one is not of a namespace, EPROTOTYPE if where is of a namespace of
-// another kind. It is EPERM if where is another namespace than the thread's and the privilege to ask there is missing:
-// CAP_NET_ADMIN over it if it has an id here, else CAP_SYS_ADMIN here and over it. EAGAIN: RLIMIT_NPROC prevents
-// starting the thread that asks there and ends with the call. EOPNOTSUPP: /proc is not mounted.
-func NSIDAsSeenFrom(where, fd int) (int, error) {
-	op := fmt.Sprintf("ask file descriptor %d for the nsid of file descriptor %d", where, fd)
-	if !fits(where) || !fits(fd) {
-		return NotAssigned, &Error{Op: op, Errno: syscall.EBADF}
-	}
-	return ask(op, "", func(nsid *int32) int { return capi.NSIDGetAsSeenFrom(where, fd, nsid) })
 }
 
 // AssignNSID gives an open network namespace an id here, for as long as it lives, and tells which: the wanted one, or
@@ -72,9 +44,6 @@ func AssignNSID(fd, wanted int) (int, error) {
 	const op = "assign an nsid"
 	if !fits(wanted) {
 		return NotAssigned, &Error{Op: op, Errno: syscall.EINVAL}
-	}
-	if !fits(fd) {
-		return NotAssigned, &Error{Op: op, Errno: syscall.EBADF}
 	}
 	return ask(op, "", func(nsid *int32) int { return capi.NSIDAssign(fd, int32(wanted), nsid) })
 }

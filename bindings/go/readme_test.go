@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"regexp"
-	"strings"
 	"testing"
 
 	nswatch "github.com/nswatch/nswatch/bindings/go"
@@ -30,24 +27,5 @@ func TestReadme(t *testing.T) {
 	cancel()
 	if err := untilDone(ctx); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
-	}
-}
-
-// What README.md of the binding shows of identity is in an example, which runs.
-func TestReadmeOfTheBinding(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	examples, err := os.ReadFile("example_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, section, _ := strings.Cut(string(readme), "## Which namespace is it\n")
-	_, code, _ := strings.Cut(section, "```go\n")
-	code, _, ok := strings.Cut(code, "```")
-	indented := regexp.MustCompile(`(?m)^(.)`).ReplaceAllString(code, "\t$1")
-	if !ok || !strings.Contains(string(examples), indented) {
-		t.Errorf("no example is this:\n%s", code)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nswatch/nswatch/bindings/go/internal/capi"
+	"github.com/nswatch/nswatch/bindings/go/internal/netns"
 )
 
 // A Watcher tells what happens to network namespaces. Its methods may be called from several goroutines at once. It
@@ -261,30 +262,25 @@ func (w *Watcher) take() (Event, bool, error) {
 	if rc <= 0 {
 		return Event{}, false, check("watch", w.dir, rc)
 	}
-	return copied(borrowed), true, nil
+	next := event(borrowed)
+	w.place(&next, borrowed)
+	return next, true, nil
 }
 
-// copied copies what C lends. Each call of C has its price: only an event that has a namespace is asked for it.
-func copied(e *capi.Event) Event {
-	// the path ends in the name: one string for both
-	path := capi.EventPath(e)
-	event := Event{
-		Type:      EventType(capi.EventType(e)),
-		Replayed:  capi.EventFlags(e)&capi.EventReplayed != 0,
-		Name:      path[len(path)-capi.EventNameLen(e):],
-		Path:      path,
-		NSID:      capi.EventNSID(e),
-		Origin:    capi.EventOrigin(e),
-		PortID:    capi.EventPortID(e),
-		Dropped:   capi.EventDropped(e),
-		Monotonic: time.Duration(capi.EventTimeNS(e)),
+// place adds to a copy what OpenNetns needs to find the namespace again and to know it.
+func (w *Watcher) place(copied *Event, borrowed *capi.Event) {
+	copied.dir = w.dir
+	if copied.Type != Ready || copied.Cookie != 0 {
+		return
 	}
-	if event.Type == Ready {
-		var netns capi.Netns
-		capi.EventNetns(e, &netns)
-		event.Netns = Netns(netns)
+	// Only C can say that what is open is what was announced, and only now: so it is opened for a moment.
+	fd := capi.OpenNetns(w.handle, borrowed)
+	if fd < 0 {
+		copied.stamp = netns.Gone
+		return
 	}
-	return event
+	defer syscall.Close(fd)
+	copied.stamp = netns.StampOf(fd, copied.path())
 }
 
 // Resync compares what has been told with what the kernel has now. The differences follow as replayed events, then

@@ -22,8 +22,8 @@ func TestWhatIsAndWhatHappens(t *testing.T) {
 	if err := syscall.Stat("/run/netns/before", &stat); err != nil {
 		t.Fatal(err)
 	}
-	if ready.Netns.Ino != stat.Ino || ready.Netns.Dev != uint64(stat.Dev) {
-		t.Errorf("it is %d:%d, told as %d:%d", stat.Dev, stat.Ino, ready.Netns.Dev, ready.Netns.Ino)
+	if ready.Ino != stat.Ino || ready.Dev != uint64(stat.Dev) {
+		t.Errorf("it is %d:%d, told as %d:%d", stat.Dev, stat.Ino, ready.Dev, ready.Ino)
 	}
 	if ready.NSID != nswatch.NotAssigned || ready.Origin != nswatch.NotAssigned {
 		t.Errorf("ids that it does not have: %d, %d", ready.NSID, ready.Origin)

@@ -2,8 +2,6 @@
  * A small daemon as routers have it: it keeps one netlink socket in each network namespace that has a name, and knows
  * the links in it: router [DIR]
  *
- * A namespace may have several names, and a name may change hands: the key of a namespace is its struct nsw_netns.
- *
  * A socket stays in the namespace that it was made in, wherever the process is. It also keeps that namespace alive:
  * when the name is gone the socket must be closed, or the namespace lives on with all that is in it. So the watcher is
  * asked for mount events too, for what is unmounted and not deleted.
@@ -32,15 +30,9 @@ struct link {
 	char name[IF_NAMESIZE];
 };
 
-struct name {
-	struct name *next;
-	char *text;
-};
-
 struct netns {
 	struct netns *next;
-	struct nsw_netns key;
-	struct name *names; /* at least one, as long as it is kept */
+	char *name;
 	int socket;
 	struct link *links;
 	unsigned round;
@@ -85,29 +77,12 @@ static void remove_link(struct link **at)
 	free(gone);
 }
 
-static void print_link(const char *name, const struct link *link, const char *what)
-{
-	printf("%s: link %s %s\n", name, link->name, what);
-}
-
-static void print_everywhere(const struct netns *netns, const struct link *link, const char *what)
-{
-	for (const struct name *name = netns->names; name; name = name->next)
-		print_link(name->text, link, what);
-}
-
-static const char *state(const struct link *link)
-{
-	return link->up ? "up" : "down";
-}
-
 static void on_link(struct netns *netns, const struct nlmsghdr *message)
 {
 	const struct ifinfomsg *info = NLMSG_DATA(message);
 	int length = (int)IFLA_PAYLOAD(message), up = (info->ifi_flags & IFF_UP) != 0;
 	struct link **at = find_link(netns, info->ifi_index);
 	const char *name = NULL;
-	int changed;
 
 	/* bridges tell of their ports in messages of the same type */
 	if (info->ifi_family != AF_UNSPEC)
@@ -117,7 +92,7 @@ static void on_link(struct netns *netns, const struct nlmsghdr *message)
 			name = RTA_DATA(a);
 	if (message->nlmsg_type == RTM_DELLINK) {
 		if (*at) {
-			print_everywhere(netns, *at, "gone");
+			printf("%s: link %s gone\n", netns->name, (*at)->name);
 			remove_link(at);
 		}
 		return;
@@ -127,17 +102,16 @@ static void on_link(struct netns *netns, const struct nlmsghdr *message)
 	if (!*at) {
 		*at = calloc(1, sizeof(**at));
 		if (!*at) {
-			complain(netns->names->text, "cannot keep a link", errno);
+			complain(netns->name, "cannot keep a link", errno);
 			return;
 		}
 		(*at)->index = info->ifi_index;
 	}
-	changed = (*at)->up != up || strcmp((*at)->name, name) != 0;
+	if ((*at)->up != up || strcmp((*at)->name, name) != 0)
+		printf("%s: link %s %s\n", netns->name, name, up ? "up" : "down");
 	(*at)->up = up;
 	(*at)->round = netns->round;
 	snprintf((*at)->name, sizeof((*at)->name), "%s", name);
-	if (changed)
-		print_everywhere(netns, *at, state(*at));
 }
 
 /* Asks for all links; what is there and is not told by the end of the answer is gone. */
@@ -152,7 +126,7 @@ static void ask_for_links(struct netns *netns)
 	netns->again = 0;
 	netns->dumping = send(netns->socket, &request, sizeof(request), 0) > 0;
 	if (!netns->dumping)
-		complain(netns->names->text, "cannot ask for links", errno);
+		complain(netns->name, "cannot ask for links", errno);
 }
 
 static void on_end_of_dump(struct netns *netns)
@@ -167,7 +141,7 @@ static void on_end_of_dump(struct netns *netns)
 			at = &(*at)->next;
 			continue;
 		}
-		print_everywhere(netns, *at, "gone");
+		printf("%s: link %s gone\n", netns->name, (*at)->name);
 		remove_link(at);
 	}
 }
@@ -187,7 +161,7 @@ static void on_message(struct netns *netns, const struct nlmsghdr *message)
 		break;
 	case NLMSG_ERROR:
 		netns->dumping = 0;
-		complain(netns->names->text, "cannot list links", -((struct nlmsgerr *)NLMSG_DATA(message))->error);
+		complain(netns->name, "cannot list links", -((struct nlmsgerr *)NLMSG_DATA(message))->error);
 		break;
 	}
 }
@@ -208,7 +182,7 @@ static int read_netlink(struct netns *netns)
 		if (errno == ENOBUFS)
 			netns->again = 1;
 		else if (errno != EAGAIN)
-			complain(netns->names->text, "cannot read", errno);
+			complain(netns->name, "cannot read", errno);
 		return errno == ENOBUFS;
 	}
 	if (from.nl_pid == 0) /* from the kernel: others can write to the socket, too */
@@ -259,125 +233,63 @@ static void forget(struct netns **at)
 	while (gone->links)
 		remove_link(&gone->links);
 	close(gone->socket);
+	free(gone->name);
 	free(gone);
 }
 
-static struct netns *find(const struct router *router, const struct nsw_netns *key)
+static struct netns **find(struct router *router, const char *name)
 {
-	struct netns *netns = router->all;
+	struct netns **at = &router->all;
 
-	while (netns && nsw_netns_same(&netns->key, key) != 1)
-		netns = netns->next;
-	return netns;
-}
-
-static struct name **find_name(struct netns *netns, const char *name)
-{
-	struct name **at = &netns->names;
-
-	while (*at && strcmp((*at)->text, name) != 0)
+	while (*at && strcmp((*at)->name, name) != 0)
 		at = &(*at)->next;
 	return at;
 }
 
-static int add_name(struct netns *netns, const char *text)
-{
-	struct name *name = calloc(1, sizeof(*name));
-
-	if (name)
-		name->text = strdup(text);
-	if (!name || !name->text) {
-		free(name);
-		return -1;
-	}
-	name->next = netns->names;
-	netns->names = name;
-	return 0;
-}
-
-static void remove_name(struct name **at)
-{
-	struct name *gone = *at;
-
-	*at = gone->next;
-	free(gone->text);
-	free(gone);
-}
-
-/* With the last name of a namespace the socket goes. */
 static void on_gone(struct router *router, const char *name)
 {
-	for (struct netns **at = &router->all; *at; at = &(*at)->next) {
-		struct name **known = find_name(*at, name);
+	struct netns **at = find(router, name);
 
-		if (!*known)
-			continue;
+	if (*at) {
 		printf("%s: closed\n", name);
-		remove_name(known);
-		if (!(*at)->names)
-			forget(at);
-		return;
+		forget(at);
 	}
-}
-
-/* Opens a socket in a namespace that has none yet; NULL where that fails. */
-static struct netns *enter(struct router *router, const nsw_event *ready, const struct nsw_netns *key)
-{
-	const char *name = nsw_event_name(ready);
-	struct netns *netns;
-	int socket, fd = nsw_open_netns(router->watcher, ready);
-
-	/* it is gone or replaced already: the next event says so */
-	if (fd == -ENOENT || fd == -ESTALE)
-		return NULL;
-	socket = fd < 0 ? fd : socket_inside(router, fd);
-	if (fd >= 0)
-		close(fd);
-	if (socket < 0) {
-		complain(name, "cannot enter", -socket);
-		return NULL;
-	}
-	netns = calloc(1, sizeof(*netns));
-	if (!netns || listen_to(router, socket, netns) < 0) {
-		complain(name, "cannot watch", errno);
-		free(netns);
-		close(socket);
-		return NULL;
-	}
-	netns->key = *key;
-	netns->socket = socket;
-	netns->next = router->all;
-	router->all = netns;
-	return netns;
 }
 
 static void on_ready(struct router *router, const nsw_event *ready)
 {
 	const char *name = nsw_event_name(ready);
-	struct nsw_netns key;
 	struct netns *netns;
+	int socket, fd = nsw_open_netns(router->watcher, ready);
 
-	nsw_event_netns(ready, &key);
-	netns = find(router, &key);
-	if (netns && *find_name(netns, name))
-		return;
 	/* another READY of a name: this namespace has taken the place of that one */
 	on_gone(router, name);
-	if (!netns)
-		netns = enter(router, ready, &key);
-	if (!netns)
+	/* it is gone or replaced already: the next event says so */
+	if (fd == -ENOENT || fd == -ESTALE)
 		return;
-	if (add_name(netns, name) < 0) {
-		complain(name, "cannot watch", errno);
-		if (!netns->names)
-			forget(&router->all); /* it is the first: enter() has just put it there */
+	socket = fd < 0 ? fd : socket_inside(router, fd);
+	if (fd >= 0)
+		close(fd);
+	if (socket < 0) {
+		complain(name, "cannot enter", -socket);
 		return;
 	}
+	netns = calloc(1, sizeof(*netns));
+	if (netns)
+		netns->name = strdup(name);
+	if (!netns || !netns->name || listen_to(router, socket, netns) < 0) {
+		complain(name, "cannot watch", errno);
+		if (netns)
+			free(netns->name);
+		free(netns);
+		close(socket);
+		return;
+	}
+	netns->socket = socket;
+	netns->next = router->all;
+	router->all = netns;
 	printf("%s: opened\n", name);
-	for (const struct link *link = netns->links; link; link = link->next)
-		print_link(name, link, state(link));
-	if (netns->round == 0)
-		ask_for_links(netns);
+	ask_for_links(netns);
 }
 
 static int on_namespaces(struct router *router)
@@ -456,11 +368,8 @@ int main(int argc, char **argv)
 	rc = open_watcher(&router, argc > 1 ? argv[1] : NULL);
 	if (rc == 0)
 		rc = serve(&router);
-	while (router.all) {
-		while (router.all->names)
-			remove_name(&router.all->names);
+	while (router.all)
 		forget(&router.all);
-	}
 	nsw_close(router.watcher);
 	close(router.home);
 	close(router.epoll);

@@ -21,9 +21,7 @@ BEGAN = "began"
 Source = Literal["named", "nsid"]
 DAY = 86400
 # the members of an event that go over, as `nswatch watch --json` calls them; a monotonic time means nothing elsewhere
-_MEMBERS = ("nsid", "origin", "portid", "dropped")
-# and the numbers of its nswatch.Netns; what is 0 does not go over
-_NETNS = ("dev", "ino", "cookie", "stamp")
+_MEMBERS = ("dev", "ino", "cookie", "nsid", "origin", "portid", "dropped")
 
 
 class Feed(NamedTuple):
@@ -82,8 +80,6 @@ def encode(incarnation: str, number: int, event: "Event | None") -> bytes:
         message["name"] = raw.decode(errors="replace")
         if message["name"].encode() != raw:
             message["name_hex"] = raw.hex()
-    if event.netns is not None:
-        message |= {name: value for name in _NETNS if (value := getattr(event.netns, name))}
     message |= {name: value for name in _MEMBERS if (value := getattr(event, name)) is not None}
     return json.dumps(message).encode()
 
@@ -93,10 +89,6 @@ def decode(data: bytes) -> Message:
     told = _object(data)
     try:
         incarnation, number = _position(told)
-        for name in (*_NETNS, *_MEMBERS):
-            # `collector.py show` prints them as they are
-            if not isinstance(told.get(name, 0), int):
-                raise ValueError(f"no message of an agent: {name} is no number")
         if "nsid" in told:
             key = f"{told.get('origin', '')}/{told['nsid']}".encode()
         elif "name_hex" in told:

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 import nswatch
-from nswatch import Event, EventType, Netns
+from nswatch import Event, EventType
 
 PATIENCE = 10.0  # seconds for a request to come, and for its answer to go
 EVENTS = {
@@ -35,8 +35,8 @@ class Source:
         self.synced = asyncio.Event()
         self.events = Counter({str(kind): 0 for kind in (*EVENTS[name], *OF_BOTH)})
         self.last_event = self.last_sync = 0.0
-        # each name or id that exists: the type of its last event, when that was, and which namespace it is
-        self.known: dict[object, tuple[str, float, Netns | None]] = {}
+        # each name or id that there is: what was told of it last, and when
+        self.known: dict[object, tuple[str, float]] = {}
 
     async def follow(self) -> None:
         async for event in self.watcher:
@@ -52,7 +52,7 @@ class Source:
         elif event.type in (EventType.DELETED, EventType.NSID_DEL):
             self.known.pop(event.name or (event.origin, event.nsid), None)
         elif event.type in EVENTS[self.name]:
-            self.known[event.name or (event.origin, event.nsid)] = kind, self.last_event, event.netns
+            self.known[event.name or (event.origin, event.nsid)] = kind, self.last_event
 
 
 class Metrics:
@@ -75,18 +75,12 @@ class Metrics:
         sources = (self._named, self._nsid)
         labels = [{"source": each.name} for each in sources]
         stats = [each.watcher.stats for each in sources]
-        states = Counter(state for state, _, _ in self._named.known.values())
+        states = Counter(state for state, _ in self._named.known.values())
         metric(
             "names",
             "gauge",
             "Names, by what they are: ready is a network namespace, created none yet, detached none any more.",
             [({"state": str(kind)}, states[str(kind)]) for kind in EVENTS["named"][:3]],
-        )
-        metric(
-            "namespaces",
-            "gauge",
-            "Network namespaces that have a name: those with two names count once.",
-            [({}, len({netns for _, _, netns in self._named.known.values() if netns is not None}))],
         )
         metric("nsids", "gauge", "Ids that the kernel has assigned to peer namespaces.", [({}, len(self._nsid.known))])
         metric(
@@ -117,7 +111,7 @@ class Metrics:
                 "When the namespace with this name was found to be ready, Unix time.",
                 [
                     ({"name": _utf8(str(name))}, when)
-                    for name, (state, when, _) in sorted(self._named.known.items(), key=str)
+                    for name, (state, when) in sorted(self._named.known.items(), key=str)
                     if state == str(EventType.READY)
                 ],
             )

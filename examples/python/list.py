@@ -18,7 +18,7 @@ def names(directory: str | None) -> dict[str, str]:
             if event.name is None:
                 continue
             if event.type == EventType.READY:
-                found[event.name] = str(event.netns)
+                found[event.name] = f"net:[{event.ino}]"
             elif event.type == EventType.DELETED:
                 del found[event.name]
             else:

@@ -10,8 +10,8 @@ def describe(event: nswatch.Event) -> str:
     words = [str(event.type)]
     if event.name is not None:
         words.append(event.name)
-    if event.netns is not None:
-        words.append(str(event.netns))
+    if event.ino is not None:
+        words.append(f"net:[{event.ino}]")
     if event.replayed:
         words.append("(existing)")
     return " ".join(words)

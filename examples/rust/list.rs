@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use nswatch::{DEFAULT_DIR, EventKind, Name, Netns, Options, Watcher};
+use nswatch::{DEFAULT_DIR, EventKind, Name, Options, Watcher};
 
 fn main() -> ExitCode {
     match list() {
@@ -18,22 +18,20 @@ fn main() -> ExitCode {
 
 fn list() -> io::Result<()> {
     for (name, netns) in names()? {
-        let netns = netns.map_or("-".into(), |netns| netns.to_string());
         // names are bytes to the kernel: those that are not UTF-8 are written as they are
         io::stdout().write_all(&[name.as_bytes(), b" ", netns.as_bytes(), b"\n"].concat())?;
     }
     Ok(())
 }
 
-/// Adds up the events until all that exists has been reported; a program that goes on watching does the same. It can
-/// compare the identities that it keeps, and open one later.
-fn names() -> nswatch::Result<BTreeMap<Name, Option<Netns>>> {
+/// Adds up what is told until all that exists has been told; a program that goes on watching does the same.
+fn names() -> nswatch::Result<BTreeMap<Name, String>> {
     let dir = std::env::args_os().nth(1).unwrap_or(DEFAULT_DIR.into());
     let mut names = BTreeMap::new();
     for event in Watcher::named(&Options::new().dir(dir)?)? {
         match event?.kind() {
-            EventKind::Created(name) | EventKind::Detached(name) => _ = names.insert(name.clone(), None),
-            EventKind::Ready(name, netns) => _ = names.insert(name.clone(), Some(*netns)),
+            EventKind::Created(name) | EventKind::Detached(name) => _ = names.insert(name.clone(), "-".to_owned()),
+            EventKind::Ready(name, netns) => _ = names.insert(name.clone(), format!("net:[{}]", netns.ino())),
             EventKind::Deleted(name) => _ = names.remove(name),
             EventKind::Synced => break,
             _ => {}

@@ -35,7 +35,7 @@ fn describe(event: &Event) -> Vec<u8> {
         line.extend(name.as_bytes());
     }
     if let Some(netns) = event.netns() {
-        line.extend(format!(" {netns}").as_bytes());
+        line.extend(format!(" net:[{}]", netns.ino()).as_bytes());
     }
     if event.is_replayed() {
         line.extend(b" (existing)");

@@ -61,14 +61,8 @@ impl Sighting {
     /// Opens the namespace by whatever way it was seen.
     pub(crate) fn open(&self) -> Result<OwnedFd> {
         let processes = self.pids.iter().map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
-        for path in self.mounts.iter().cloned().chain(processes) {
-            match self.netns.open(Some(&path)) {
-                // it has left this place
-                Err(error) if matches!(error.errno(), libc::ENOENT | libc::ESTALE | libc::EACCES) => {}
-                opened => return opened,
-            }
-        }
-        self.netns.open(None)
+        let opened = self.mounts.iter().cloned().chain(processes).find_map(|path| self.netns.open(Some(&path)).ok());
+        opened.map_or_else(|| self.netns.open(None), Ok)
     }
 }
 
@@ -112,12 +106,7 @@ impl Census {
     fn processes(&mut self) -> io::Result<()> {
         for pid in numbers_in("/proc".as_ref())? {
             let process = self.see(&format!("/proc/{pid}"), pid)?;
-            let threads = match numbers_in(format!("/proc/{pid}/task").as_ref()) {
-                Ok(threads) => threads,
-                // it has ended
-                Err(error) if !is_transient(&error) => continue,
-                Err(error) => return Err(error),
-            };
+            let Ok(threads) = numbers_in(format!("/proc/{pid}/task").as_ref()) else { continue };
             for thread in threads.into_iter().filter(|thread| *thread != pid) {
                 let path = format!("/proc/{pid}/task/{thread}");
                 match self.look(&path)? {
@@ -175,7 +164,7 @@ impl Census {
 /// The entries of a directory that are numbers, as processes and threads are.
 fn numbers_in(dir: &Path) -> io::Result<Vec<i32>> {
     let mut numbers = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
+    for entry in std::fs::read_dir(dir).map_err(sys::proc_error)? {
         numbers.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
     }
     Ok(numbers)

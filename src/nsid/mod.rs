@@ -15,13 +15,13 @@ mod state;
 pub(crate) mod wire;
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::all::census;
 use crate::error::{Doing, Error, Result};
 use crate::netns::{self, Netns};
 use crate::sys;
-use request::{Listed, Listing, NetlinkError, RequestSocket};
+use request::{Listed, Listing, RequestSocket};
 pub(crate) use source::Nsid;
 pub(crate) use state::Id;
 use wire::Attributes;
@@ -121,26 +121,31 @@ pub fn get_for_pidfd(pidfd: impl AsFd) -> Result<Option<i32>> {
 /// ```
 pub fn get_as_seen_from(place: impl AsFd, namespace: impl AsFd) -> Result<Option<i32>> {
     let (place, namespace) = (place.as_fd(), namespace.as_fd());
-    // which also refuses what is not open, or not a namespace, before anybody asks elsewhere
-    let here = get_for_fd(namespace)?;
     if Netns::for_fd(place)?.same(&netns::of_calling_thread().doing(ASK)?) {
-        return Ok(here);
+        return get_for_fd(namespace);
     }
     if let Some(target) = get_for_fd(place)? {
         let fd = Some(namespace.as_raw_fd().unsigned_abs());
         let question = Attributes { fd, target: Some(target), ..Attributes::default() };
-        match request_socket(ASK)?.checked().get(question) {
-            // it may not be asked, or has died and its nsid is another's by now: the descriptor still leads there
-            Err(NetlinkError { errno: libc::EACCES | libc::EPERM | libc::EINVAL | libc::EOPNOTSUPP, .. }) => {}
-            answer => return answer.map_err(|error| error.doing(ASK)),
+        if let Ok(nsid) = request_socket(ASK)?.checked().get(question) {
+            return Ok(nsid);
         }
     }
+    ask_from(place, namespace)
+}
+
+/// Has a thread go to `place` and ask there.
+fn ask_from(place: BorrowedFd<'_>, namespace: BorrowedFd<'_>) -> Result<Option<i32>> {
     let ask = || {
         sys::enter_net_namespace(place).doing("enter the network namespace to ask in")?;
         get_for_fd(namespace)
     };
-    let panicked = |_| Err(Error::new(libc::ENOTRECOVERABLE, ASK));
-    sys::in_own_thread(ask).doing("start a thread")?.unwrap_or_else(panicked)
+    std::thread::scope(|scope| {
+        let thread =
+            sys::without_signals(|| std::thread::Builder::new().name("nswatch".into()).spawn_scoped(scope, ask));
+        let panicked = |_| Err(Error::new(libc::ENOTRECOVERABLE, ASK));
+        thread.doing("start a thread")?.join().unwrap_or_else(panicked)
+    })
 }
 
 impl Netns {
@@ -161,12 +166,8 @@ impl Netns {
             return Err(refused(libc::ENOENT, "no network namespace has it here"));
         }
         for sighting in census()? {
-            let namespace = match sighting.open() {
-                Ok(namespace) => namespace,
-                // what has died meanwhile, or is out of reach, is not the one
-                Err(error) if matches!(error.errno(), libc::ENOENT | libc::EPERM | libc::EOPNOTSUPP) => continue,
-                Err(error) => return Err(error),
-            };
+            // what has died meanwhile is not the one
+            let Ok(namespace) = sighting.open() else { continue };
             let fd = Some(namespace.as_raw_fd().unsigned_abs());
             let found = socket.get(Attributes { fd, ..Attributes::default() });
             if found.map_err(|error| error.doing(FIND))? == Some(nsid) {

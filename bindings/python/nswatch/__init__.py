@@ -8,24 +8,14 @@
         for event in watcher:
             print(event.type, event.name)
 
-A layer over the C library libnswatch; see Watcher, Event, EventType and Netns. Errors are nswatch.Error, an OSError.
+A layer over the C library libnswatch; see Watcher, Event and EventType. Errors are nswatch.Error, an OSError.
 """
 
 from ._errors import Error
 from ._event import Event, EventType
 from ._feature import Feature, feature
 from ._ffi import lib as _lib
-from ._netns import Netns
-from ._nsid import (
-    assign_nsid,
-    list_nsids,
-    nsid_as_seen_from,
-    nsid_for_fd,
-    nsid_for_name,
-    nsid_for_pid,
-    nsid_for_pidfd,
-    translate_nsid,
-)
+from ._nsid import assign_nsid, list_nsids, nsid_for_fd, nsid_for_name, nsid_for_pid, translate_nsid
 from ._watcher import Stats, Watcher
 
 __version__ = "0.1.0"
@@ -35,18 +25,15 @@ __all__ = [
     "Event",
     "EventType",
     "Feature",
-    "Netns",
     "Stats",
     "Watcher",
     "assign_nsid",
     "feature",
     "library_version",
     "list_nsids",
-    "nsid_as_seen_from",
     "nsid_for_fd",
     "nsid_for_name",
     "nsid_for_pid",
-    "nsid_for_pidfd",
     "translate_nsid",
 ]
 

@@ -76,9 +76,8 @@ def of_system(failure: OSError, path: str | None = None) -> Error:
     return error(number, path, os.strerror(number))
 
 
-def check(result: int, path: str | None = None, what: str | None = None) -> int:
-    """The result of a C function, or its exception, which names what was asked about: a path, or anything else."""
+def check(result: int, path: str | None = None) -> int:
+    """The result of a C function, or its exception."""
     if result < 0:
-        text = None if what is None else f"{what}: {lib.nsw_strerror(result).decode()}"
-        raise error(-result, path, text)
+        raise error(-result, path)
     return result

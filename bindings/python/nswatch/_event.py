@@ -6,11 +6,10 @@ import enum
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ctypes import byref
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
-from ._ffi import CONSTANTS, lib, nsw_netns
-from ._netns import Netns
+from . import _netns
+from ._ffi import CONSTANTS, lib
 
 
 class EventType(enum.IntEnum):
@@ -80,9 +79,13 @@ class Event:
     name: str | None = None
     """The name, decoded by os.fsdecode(): os.fsencode() gives its bytes back, whatever they are."""
     path: str | None = None
-    """The path of the name, decoded likewise: the watched directory, ``/`` and the name."""
-    netns: Netns | None = None
-    """READY: which namespace it is."""
+    """The name in the watched directory."""
+    dev: int | None = None
+    """READY: st_dev of the namespace."""
+    ino: int | None = None
+    """READY: st_ino of the namespace. The kernel recycles these numbers."""
+    cookie: int | None = None
+    """READY: the cookie of the namespace, a number that the kernel never reuses; None before Linux 6.18."""
     nsid: int | None = None
     """NSID_NEW, NSID_DEL: the id."""
     origin: int | None = None
@@ -91,67 +94,58 @@ class Event:
     """NSID_NEW: the netlink port of who asked for the id explicitly."""
     dropped: int | None = None
     """OVERFLOW: how many events were lost; None: the kernel did not say."""
-
-    @property
-    def dev(self) -> int | None:
-        """READY: st_dev of the namespace."""
-        return None if self.netns is None else self.netns.dev
-
-    @property
-    def ino(self) -> int | None:
-        """READY: st_ino of the namespace. The kernel recycles these numbers."""
-        return None if self.netns is None else self.netns.ino
-
-    @property
-    def cookie(self) -> int | None:
-        """READY: the cookie of the namespace, a number that the kernel never reuses; None before Linux 6.18."""
-        return None if self.netns is None else self.netns.cookie or None
+    _stamp: int = field(default=0, repr=False, compare=False)
 
     def __repr__(self) -> str:
-        given = ((each.name, getattr(self, each.name)) for each in fields(self)[1:])
+        given = ((each.name, getattr(self, each.name)) for each in fields(self)[1:] if each.repr)
         return f"Event({self.type.name}{''.join(f', {name}={value!r}' for name, value in given if value is not None)})"
 
     @contextmanager
     def open_netns(self) -> Iterator[int]:
-        """Opens exactly the namespace that a READY announced: ``with event.open_netns() as fd``.
+        """Opens the very namespace that a READY announced: ``with event.open_netns() as fd``.
 
         The descriptor is close-on-exec and closed at the end of the block; os.dup() it to keep it. As long as one is
         open the namespace lives.
 
-        This is event.netns.open(event.path). It works for as long as the name refers to that namespace, in any thread,
-        however many events came since and even after the watcher was closed. Paths are resolved in the mount namespace
-        of the calling thread.
+        This works for as long as the name refers to that namespace, in any thread, however many events came since and
+        even after the watcher was closed: the path is opened anew, and what is found is compared with what was
+        announced. Paths are resolved in the mount namespace of the calling thread.
 
-        Raises ValueError if the event has no namespace, and nswatch.Error:
+        Raises ValueError if the event is not READY, and nswatch.Error:
         ENOENT: the name is gone, or no longer refers to a network namespace;
         ESTALE: the name refers to another namespace by now;
-        EACCES: the path may not be searched;
-        EOPNOTSUPP: /proc is not mounted, or not that of this process;
-        EMFILE, ENFILE, ENOMEM: a limit is reached.
+        EACCES, EMFILE, ENFILE, ENOMEM: as open(2).
         """
-        with self._announced().open(self.path) as fd:
+        fd = self._open()
+        try:
             yield fd
+        finally:
+            os.close(fd)
 
     @contextmanager
     def enter(self) -> Iterator[None]:
         """Runs a block inside the namespace that a READY announced: ``with event.enter(): ...``
 
-        This is event.netns.enter(event.path), which says more. Takes CAP_SYS_ADMIN, here and over the user namespace
-        that owns the network namespace.
+        Only the calling thread goes there, and it is back where it was when the block ends, by an exception too.
+        Sockets made inside stay of that namespace for ever, wherever they are used. Threads and processes started
+        inside are inside. /sys keeps showing the namespace that it was mounted in.
 
-        Raises as open_netns(), and as Netns.enter().
+        The namespace belongs to the thread, not to the block: in a coroutine, do not await inside, because other
+        tasks of the thread would run inside too; in a generator, do not yield inside. Blocks may be nested. A block
+        that is left by another thread is a RuntimeError, and the thread that entered stays inside.
+
+        Takes CAP_SYS_ADMIN, here and over the user namespace that owns the network namespace.
+
+        Raises as open_netns(), and nswatch.Error: EPERM: a capability is missing. At the end of a block that gave up
+        its capabilities the error says that the thread stays inside; what the block raised is its __context__.
         """
-        with self._announced().enter(self.path):
+        with self.open_netns() as fd, _netns.entered(fd):
             yield
 
-    def _announced(self) -> Netns:
-        if self.netns is None:
+    def _open(self) -> int:
+        if self.type != EventType.READY or self.path is None or self.dev is None or self.ino is None:
             raise ValueError(f"only a ready event has a namespace to open, this one is {self.type}")
-        return self.netns
-
-
-def _decoded(raw: bytes | None) -> str | None:
-    return None if raw is None else os.fsdecode(raw)
+        return _netns.reopen(self.path, self.dev, self.ino, self.cookie, self._stamp)
 
 
 def _positive(number: int) -> int | None:
@@ -162,24 +156,48 @@ def _assigned(nsid: int) -> int | None:
     return None if nsid == CONSTANTS["NSID_NOT_ASSIGNED"] else nsid
 
 
-def copy(borrowed: object) -> Event:
+def copy(borrowed: object, directory: str, watcher: object) -> Event:
     """Copies an event that is borrowed from its watcher."""
     kind = EventType(lib.nsw_event_type(borrowed))
     time_ns = lib.nsw_event_time_ns(borrowed)
     replayed = bool(lib.nsw_event_flags(borrowed) & CONSTANTS["NSW_EVENT_REPLAYED"])
-    name, path = _decoded(lib.nsw_event_name(borrowed)), _decoded(lib.nsw_event_path(borrowed))
+    raw: bytes | None = lib.nsw_event_name(borrowed)
+    name = path = None
+    if raw is not None:
+        name = os.fsdecode(raw)
+        path = os.path.join(directory, name)
     if kind in (EventType.CREATED, EventType.DETACHED, EventType.DELETED):
         return Event(kind, time_ns, replayed, name, path)
-    netns = nsw_netns()
+    cookie = _positive(lib.nsw_event_cookie(borrowed))
+    stamp = 0
+    if kind == EventType.READY and path is not None and cookie is None:
+        stamp = _stamp(watcher, borrowed, path)
     return Event(
         kind,
         time_ns,
         replayed,
         name,
         path,
-        Netns._of(netns) if lib.nsw_event_netns(borrowed, byref(netns)) == 0 else None,
+        _positive(lib.nsw_event_dev(borrowed)),
+        _positive(lib.nsw_event_ino(borrowed)),
+        cookie,
         _assigned(lib.nsw_event_nsid(borrowed)),
         _assigned(lib.nsw_event_origin(borrowed)),
         _positive(lib.nsw_event_portid(borrowed)),
         _positive(lib.nsw_event_dropped(borrowed)),
+        stamp,
     )
+
+
+def _stamp(watcher: object, borrowed: object, path: str) -> int:
+    """What tells a namespace from a later one of the same inode number, where the kernel has no id for it.
+
+    Only the library can say that what is open is what was announced, and only now, so it is opened for a moment.
+    """
+    fd: int = lib.nsw_open_netns(watcher, borrowed)
+    if fd < 0:
+        return _netns.NO_STAMP
+    try:
+        return _netns.stamp(fd, path)
+    finally:
+        os.close(fd)

@@ -1,12 +1,12 @@
-"""The C library as it is: which file is loaded, and the prototypes, constants and struct of include/nswatch.h.
+"""The C library as it is: which file is loaded, and the prototype and constants of include/nswatch.h.
 
 Private. Above the types of each function stands its prototype, word for word as in the header; tests/test_abi.py
-compares the two, the types with the prototype, and the constants and the struct with those of the header.
+compares the two, the types with the prototype, and the constants with those of the header.
 """
 
 import ctypes
 import os
-from ctypes import POINTER, Structure, c_char_p, c_int, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, c_char_p, c_int, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any
 
@@ -55,17 +55,6 @@ CONSTANTS = {
 
 # the opaque handles: nsw_watcher *, nsw_options *, nsw_event *
 handle = c_void_p
-
-
-class nsw_netns(Structure):  # noqa: N801 - as in the header
-    """The one public struct, 32 bytes for ever."""
-
-    _fields_ = (("dev", c_uint64), ("ino", c_uint64), ("cookie", c_uint64), ("stamp", c_uint64))
-    dev: int
-    ino: int
-    cookie: int
-    stamp: int
-
 
 # (prototype, type of the result, type of each argument)
 PROTOTYPES: list[tuple[Any, ...]] = [
@@ -128,10 +117,6 @@ PROTOTYPES: list[tuple[Any, ...]] = [
         *(c_size_t, handle),
     ),
     (
-        "const char *nsw_event_path(const nsw_event *e)",
-        *(c_char_p, handle),
-    ),
-    (
         "uint64_t nsw_event_dev(const nsw_event *e)",
         *(c_uint64, handle),
     ),
@@ -158,43 +143,6 @@ PROTOTYPES: list[tuple[Any, ...]] = [
     (
         "uint64_t nsw_event_dropped(const nsw_event *e)",
         *(c_uint64, handle),
-    ),
-    # identity
-    (
-        "int nsw_event_netns(const nsw_event *e, struct nsw_netns *netns)",
-        *(c_int, handle, POINTER(nsw_netns)),
-    ),
-    (
-        "int nsw_netns_for_fd(int fd, struct nsw_netns *netns)",
-        *(c_int, c_int, POINTER(nsw_netns)),
-    ),
-    (
-        "int nsw_netns_for_pid(int32_t pid, struct nsw_netns *netns)",
-        *(c_int, c_int32, POINTER(nsw_netns)),
-    ),
-    (
-        "int nsw_netns_for_pidfd(int pidfd, struct nsw_netns *netns)",
-        *(c_int, c_int, POINTER(nsw_netns)),
-    ),
-    (
-        "int nsw_netns_for_name(const char *name, struct nsw_netns *netns)",
-        *(c_int, c_char_p, POINTER(nsw_netns)),
-    ),
-    (
-        "int nsw_netns_for_nsid(int32_t nsid, struct nsw_netns *netns)",
-        *(c_int, c_int32, POINTER(nsw_netns)),
-    ),
-    (
-        "int nsw_netns_open(const struct nsw_netns *netns, const char *path)",
-        *(c_int, POINTER(nsw_netns), c_char_p),
-    ),
-    (
-        "int nsw_netns_same(const struct nsw_netns *a, const struct nsw_netns *b)",
-        *(c_int, POINTER(nsw_netns), POINTER(nsw_netns)),
-    ),
-    (
-        "int nsw_netns_is_alive(const struct nsw_netns *netns)",
-        *(c_int, POINTER(nsw_netns)),
     ),
     # options
     (
@@ -237,14 +185,6 @@ PROTOTYPES: list[tuple[Any, ...]] = [
     (
         "int nsid_get_for_name(const char *name, int32_t *nsid)",
         *(c_int, c_char_p, POINTER(c_int32)),
-    ),
-    (
-        "int nsid_get_for_pidfd(int pidfd, int32_t *nsid)",
-        *(c_int, c_int, POINTER(c_int32)),
-    ),
-    (
-        "int nsid_get_as_seen_from(int where_fd, int fd, int32_t *nsid)",
-        *(c_int, c_int, c_int, POINTER(c_int32)),
     ),
     (
         "int nsid_assign(int fd, int32_t wanted, int32_t *nsid)",

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 from ctypes import byref, c_int32, c_size_t
+from typing import Protocol
 
-from ._arguments import AnyPath, HasFileno, as_bytes, as_fd, as_i32
 from ._errors import check
 from ._ffi import CONSTANTS, lib
 
 _NOT_ASSIGNED = CONSTANTS["NSID_NOT_ASSIGNED"]
+
+
+class HasFileno(Protocol):
+    """Anything that has a file descriptor: an open file, a socket."""
+
+    def fileno(self) -> int: ...
 
 
 def nsid_for_pid(pid: int) -> int | None:
@@ -23,7 +29,7 @@ def nsid_for_pid(pid: int) -> int | None:
     ENOBUFS: a limit is reached.
     """
     nsid = c_int32()
-    check(lib.nsid_get_for_pid(as_i32("pid", pid), byref(nsid)), what=f"process {pid}")
+    check(lib.nsid_get_for_pid(_i32("pid", pid), byref(nsid)))
     return _or_none(nsid)
 
 
@@ -35,54 +41,24 @@ def nsid_for_fd(fd: int | HasFileno) -> int | None:
     Raises nswatch.Error: EINVAL: it is not of a network namespace; EBADF: it is negative or not open; EMFILE, ENFILE,
     ENOMEM, ENOBUFS: a limit is reached.
     """
-    number = as_fd("fd", fd)
     nsid = c_int32()
-    check(lib.nsid_get_for_fd(number, byref(nsid)), what=f"descriptor {number}")
+    check(lib.nsid_get_for_fd(_fd(fd), byref(nsid)))
     return _or_none(nsid)
 
 
-def nsid_for_name(name: AnyPath) -> int | None:
+def nsid_for_name(name: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> int | None:
     """The id that a named network namespace has here; None: it has none.
 
     name: a name in /run/netns; if it has a ``/`` in it, a path.
 
-    Raises nswatch.Error as Netns.for_name(), and ENOBUFS: a limit is reached.
+    Raises nswatch.Error: EINVAL: the name is empty or has ``..`` as a component, or it is not of a network namespace;
+    ENOENT, EACCES, ENOTDIR, ENAMETOOLONG, ELOOP: as open(2); EMFILE, ENFILE, ENOMEM, ENOBUFS: a limit is reached.
     """
-    raw = as_bytes(name)
+    raw = os.fsencode(name)
+    if b"\0" in raw:
+        raise ValueError("embedded null byte")
     nsid = c_int32()
     check(lib.nsid_get_for_name(raw, byref(nsid)), os.fsdecode(raw))
-    return _or_none(nsid)
-
-
-def nsid_for_pidfd(pidfd: int | HasFileno) -> int | None:
-    """The id that the network namespace of the process behind a pidfd has here; None: it has none.
-
-    pidfd: see os.pidfd_open(), or an object that has one.
-
-    Raises nswatch.Error as Netns.for_pidfd(), and ENOBUFS: a limit is reached.
-    """
-    number = as_fd("pidfd", pidfd)
-    nsid = c_int32()
-    check(lib.nsid_get_for_pidfd(number, byref(nsid)), what=f"pidfd {number}")
-    return _or_none(nsid)
-
-
-def nsid_as_seen_from(where: int | HasFileno, fd: int | HasFileno) -> int | None:
-    """The id that one network namespace has in another one, whatever namespace the calling thread is in; None: it has
-    none there.
-
-    where: a descriptor of the namespace in which the id counts, or an object that has one.
-    fd: a descriptor of the namespace that has the id, or an object that has one.
-
-    Raises nswatch.Error: EINVAL: a descriptor is not of a namespace; EBADF: one is negative or not open; EPROTOTYPE:
-    where is of a namespace of another kind; EPERM: where is another namespace than that of the calling thread, and the
-    privilege to ask there is missing: CAP_NET_ADMIN over it if it has an id here, else CAP_SYS_ADMIN here and over it;
-    EAGAIN: RLIMIT_NPROC prevents starting the thread that asks there; EOPNOTSUPP: /proc is not mounted, or not that of
-    this process; EMFILE, ENFILE, ENOMEM, ENOBUFS: a limit is reached.
-    """
-    place, number = as_fd("where", where), as_fd("fd", fd)
-    nsid = c_int32()
-    check(lib.nsid_get_as_seen_from(place, number, byref(nsid)), what=f"descriptor {number} as seen from {place}")
     return _or_none(nsid)
 
 
@@ -99,9 +75,8 @@ def assign_nsid(fd: int | HasFileno, wanted: int | None = None) -> int:
     if wanted is not None and wanted < 0:
         # -1 means "any" to the C function, and nothing here
         raise ValueError(f"wanted must not be negative: {wanted}")
-    number, choice = as_fd("fd", fd), _NOT_ASSIGNED if wanted is None else as_i32("wanted", wanted)
     nsid = c_int32()
-    check(lib.nsid_assign(number, choice, byref(nsid)), what=f"descriptor {number}")
+    check(lib.nsid_assign(_fd(fd), _NOT_ASSIGNED if wanted is None else _i32("wanted", wanted), byref(nsid)))
     return nsid.value
 
 
@@ -116,7 +91,7 @@ def translate_nsid(nsid: int, from_nsid: int) -> int | None:
     ids than the kernel lists; EAGAIN: call again; EMFILE, ENFILE, ENOMEM, ENOBUFS: a limit is reached.
     """
     result = c_int32()
-    check(lib.nsid_translate(as_i32("nsid", nsid), as_i32("from_nsid", from_nsid), byref(result)))
+    check(lib.nsid_translate(_i32("nsid", nsid), _i32("from_nsid", from_nsid), byref(result)))
     return _or_none(result)
 
 
@@ -137,3 +112,14 @@ def list_nsids() -> list[int]:
 
 def _or_none(nsid: c_int32) -> int | None:
     return None if nsid.value == _NOT_ASSIGNED else nsid.value
+
+
+def _fd(fd: int | HasFileno) -> int:
+    return _i32("fd", fd if isinstance(fd, int) else fd.fileno())
+
+
+def _i32(name: str, number: int) -> int:
+    """ctypes would cut off what is too much and ask for another number."""
+    if not -(1 << 31) <= number < 1 << 31:
+        raise OverflowError(f"{name} is out of range: {number}")
+    return number

@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import Literal
 
 from . import _event, _signals
-from ._arguments import AnyPath, as_bytes
 from ._errors import check, error, in_our_terms
 from ._event import Event
 from ._ffi import CONSTANTS, handle, lib
@@ -118,7 +117,7 @@ class Watcher:
         self,
         source: Literal["named", "nsid"] = "named",
         *,
-        dir: AnyPath | None = None,  # noqa: A002 - as the C option
+        dir: str | bytes | os.PathLike[str] | os.PathLike[bytes] | None = None,  # noqa: A002 - as the C option
         replay: bool = True,
         parent: bool = True,
         dir_events: bool = False,
@@ -159,8 +158,10 @@ class Watcher:
             if given:
                 raise ValueError(f"source {source!r} has no option {name}")
 
-        raw = as_bytes(_DEFAULT_DIR if dir is None else dir)
-        directory = os.fsdecode(raw)
+        raw = os.fsencode(_DEFAULT_DIR if dir is None else dir)
+        if b"\0" in raw:
+            raise ValueError("embedded null byte")
+        self._dir = os.fsdecode(raw)
         flags = (
             (0 if replay else CONSTANTS["NSW_NO_REPLAY"])
             | (0 if parent else CONSTANTS["NSW_NO_PARENT"])
@@ -173,13 +174,13 @@ class Watcher:
             raise error(errno.ENOMEM)
         try:
             check(lib.nsw_options_set_flags(options, flags))
-            check(lib.nsw_options_set_dir(options, raw), directory)
+            check(lib.nsw_options_set_dir(options, raw), self._dir)
             check(lib.nsw_options_set_settle(options, _u32("settle", math.ceil(settle * 1000))))
             check(lib.nsw_options_set_rcvbuf(options, _u32("rcvbuf", rcvbuf)))
             if queue is not None:
                 check(lib.nsw_options_set_queue(options, _u32("queue", queue), _POLICIES[queue_policy]))
             opened = handle()
-            self._subject = directory if source == "named" else None
+            self._subject = self._dir if source == "named" else None
             check(lib.nsw_open(_SOURCES[source], options, byref(opened)), self._subject)
         finally:
             lib.nsw_options_free(options)
@@ -390,7 +391,7 @@ class Watcher:
                 borrowed = handle()
                 if check(lib.nsw_next_event(watcher, byref(borrowed)), self._subject) == 0:
                     return None
-                return _event.copy(borrowed)
+                return _event.copy(borrowed, self._dir, watcher)
             finally:
                 self._taking = False
 

@@ -1,6 +1,5 @@
 """What the tests share: real namespaces, deadlines, and a count of what is open."""
 
-import concurrent.futures
 import contextlib
 import ctypes
 import gc
@@ -10,7 +9,6 @@ import struct
 import subprocess
 import sys
 import unittest
-from collections.abc import Callable
 from pathlib import Path
 
 import nswatch
@@ -65,17 +63,6 @@ def drop_capabilities() -> None:
         raise OSError(ctypes.get_errno(), "capset")
 
 
-def in_a_thread(body: Callable[[], object]) -> None:
-    """What is done to a thread ends with it."""
-    with concurrent.futures.ThreadPoolExecutor(1) as thread:
-        thread.submit(body).result(DEADLINE)
-
-
-def is_real_root() -> bool:
-    """Whether this is root of the host, and not of a user namespace only."""
-    return os.geteuid() == 0 and Path("/proc/self/uid_map").read_text().split()[2] == "4294967295"
-
-
 def python(*arguments: str, stdin: int | None = None) -> "subprocess.Popen[bytes]":
     """Starts a Python program that can import the binding."""
     return subprocess.Popen(
@@ -125,9 +112,7 @@ __all__ = [
     "TestCase",
     "Watcher",
     "drop_capabilities",
-    "in_a_thread",
     "ip_netns",
-    "is_real_root",
     "kinds",
     "namespace_here",
     "next_event",

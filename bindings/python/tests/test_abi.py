@@ -1,15 +1,13 @@
 """The prototype table beside include/nswatch.h, and the version beside Cargo.toml, so that none of them drifts."""
 
-import ctypes
 import re
 import unittest
 from ctypes import POINTER, c_char_p, c_int, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import nswatch
-from nswatch import EventType, Feature, Netns, _ffi
+from nswatch import EventType, Feature, _ffi
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -27,7 +25,6 @@ TYPES: dict[str, Any] = {
     "nsw_watcher *": c_void_p,
     "nsw_options *": c_void_p,
     "nsw_event *": c_void_p,
-    "struct nsw_netns *": POINTER(_ffi.nsw_netns),
     "nsw_watcher **": POINTER(c_void_p),
     "nsw_event **": POINTER(c_void_p),
 }
@@ -49,15 +46,6 @@ def prototypes(text: str) -> dict[str, str]:
 def constants(text: str) -> dict[str, int]:
     found = re.findall(r"^#define (\w+) (.+)$", text, flags=re.MULTILINE)
     return {name: int(value.strip().strip("()"), 0) for name, value in found}
-
-
-def structs(text: str) -> dict[str, list[tuple[str, Any]]]:
-    """Each public struct of a header: its name, and the name and type of each member."""
-    found = re.findall(r"^typedef struct (\w+) \{(.*?)\} \1;", text, flags=re.MULTILINE | re.DOTALL)
-    return {
-        name: [(member, TYPES[kind]) for kind, member in re.findall(r"(\w+) (\w+);", members)]
-        for name, members in found
-    }
 
 
 def types(prototype: str) -> list[Any]:
@@ -89,11 +77,6 @@ class Abi(unittest.TestCase):
         self.assertEqual(_ffi.CONSTANTS, found)
         self.assertEqual(".".join(map(str, version)), nswatch.__version__)
 
-    def test_the_public_struct_is_that_of_the_header(self) -> None:
-        self.assertEqual(structs(header()), {"nsw_netns": list(_ffi.nsw_netns._fields_)})
-        self.assertEqual(ctypes.sizeof(_ffi.nsw_netns), 32)
-        self.assertEqual([name for name, _ in _ffi.nsw_netns._fields_], [each.name for each in fields(Netns)])
-
     def test_the_enumeration_is_that_of_the_header(self) -> None:
         prefix = "NSW_EVENT_"
         found = {name[len(prefix) :]: value for name, value in constants(header()).items() if name.startswith(prefix)}
@@ -118,8 +101,6 @@ class Abi(unittest.TestCase):
         self.assertNotEqual(prototypes(text.replace("int timeout_ms", "uint32_t timeout_ms")), prototypes(text))
         self.assertNotEqual(prototypes(text + "\nint nsw_more(void);\n"), prototypes(text))
         self.assertNotEqual(constants(text + "\n#define NSW_MORE 1\n"), constants(text))
-        self.assertNotEqual(structs(text.replace("uint64_t stamp;", "uint32_t stamp;")), structs(text))
-        self.assertNotEqual(structs(text + "\ntypedef struct nsw_more { int a; } nsw_more;\n"), structs(text))
         self.assertNotEqual(types("int f(uint32_t a)"), types("int f(int32_t a)"))
 
 

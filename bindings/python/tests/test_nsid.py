@@ -5,7 +5,7 @@ import os
 import subprocess
 from collections.abc import Callable
 
-from .support import DEADLINE, EventType, TestCase, drop_capabilities, in_a_thread, ip_netns, next_event, nswatch, until
+from .support import DEADLINE, EventType, TestCase, ip_netns, next_event, nswatch, until
 
 
 class Nsid(TestCase):
@@ -21,9 +21,6 @@ class Nsid(TestCase):
                 until(watcher, EventType.NSID_DEL)
 
     def test_none_where_none_is_assigned(self) -> None:
-        own = os.pidfd_open(os.getpid())
-        self.addCleanup(os.close, own)
-        self.assertIsNone(nswatch.nsid_for_pidfd(own))
         self.assertIsNone(nswatch.nsid_for_name("blue"))
         self.assertEqual(nswatch.list_nsids(), [])
 
@@ -49,9 +46,6 @@ class Nsid(TestCase):
             assert process.stdout is not None
             process.stdout.readline()
             self.assertEqual(nswatch.nsid_for_pid(process.pid), nsid)
-            pidfd = os.pidfd_open(process.pid)
-            self.addCleanup(os.close, pidfd)
-            self.assertEqual(nswatch.nsid_for_pidfd(pidfd), nsid)
             process.communicate(b"\n", DEADLINE)
 
     def test_many_are_listed(self) -> None:
@@ -75,27 +69,6 @@ class Nsid(TestCase):
         with self.assertRaises(FileNotFoundError):
             nswatch.translate_nsid(4, 5)
 
-    def test_as_seen_from_elsewhere(self) -> None:
-        # red has the id 3 in blue, and blue the id 5 here
-        ip_netns("set", "blue", "5")
-        subprocess.run(["ip", "-n", "blue", "netns", "set", "red", "3"], check=True)
-        with open("/run/netns/blue") as blue, open("/run/netns/red") as red, open("/proc/self/ns/net") as here:
-            self.assertEqual(nswatch.nsid_as_seen_from(blue, red), 3)
-            self.assertEqual(nswatch.nsid_as_seen_from(here.fileno(), blue.fileno()), 5)
-            self.assertIsNone(nswatch.nsid_as_seen_from(here, red))
-            self.assertIsNone(nswatch.nsid_as_seen_from(blue, here))
-
-            def ask() -> None:
-                drop_capabilities()
-                self.assertEqual(nswatch.nsid_as_seen_from(here, blue), 5)
-                with self.assertRaisesRegex(PermissionError, f"descriptor {red.fileno()} as seen from {blue.fileno()}"):
-                    nswatch.nsid_as_seen_from(blue, red)
-
-            in_a_thread(ask)
-            with open("/proc/self/ns/uts") as uts, self.assertRaises(nswatch.Error) as caught:
-                nswatch.nsid_as_seen_from(uts, red)
-            self.assertEqual(caught.exception.errno, errno.EPROTOTYPE)
-
     def test_watched(self) -> None:
         watcher = self.watcher("nsid")
         with open("/run/netns/blue") as blue:
@@ -115,7 +88,6 @@ class Nsid(TestCase):
                 (nswatch.Error, errno.EINVAL, lambda: nswatch.nsid_for_pid(0)),
                 (nswatch.Error, errno.EBADF, lambda: nswatch.nsid_for_fd(-1)),
                 (nswatch.Error, errno.EINVAL, lambda: nswatch.nsid_for_fd(null)),
-                (nswatch.Error, errno.EBADF, lambda: nswatch.nsid_for_pidfd(null)),
                 (FileNotFoundError, errno.ENOENT, lambda: nswatch.nsid_for_name("nobody")),
                 (nswatch.Error, errno.EINVAL, lambda: nswatch.nsid_for_name("../x")),
                 (FileExistsError, errno.EEXIST, lambda: nswatch.assign_nsid(blue)),
@@ -133,8 +105,6 @@ class Nsid(TestCase):
             too_large: tuple[Callable[[], object], ...] = (
                 lambda: nswatch.nsid_for_pid(1 << 32 | os.getpid()),
                 lambda: nswatch.nsid_for_fd(1 << 32),
-                lambda: nswatch.nsid_for_pidfd(1 << 32),
-                lambda: nswatch.nsid_as_seen_from(blue, 1 << 32),
                 lambda: nswatch.assign_nsid(blue, 1 << 31),
             )
             for too_much in too_large:

@@ -396,7 +396,7 @@ class Closing(TestCase):
             os.fstat(watcher._fd)
             with self.assertRaises(ValueError):
                 watcher.poll(0)
-            return copy(*arguments)
+            return copy(*arguments)  # type: ignore[arg-type]
 
         _event.copy = disturbed  # type: ignore[assignment]
         try:
@@ -417,7 +417,7 @@ class Closing(TestCase):
         def disturbed(*arguments: object) -> object:
             with self.assertRaises(RuntimeError):
                 watcher.poll(0)
-            return copy(*arguments)
+            return copy(*arguments)  # type: ignore[arg-type]
 
         _event.copy = disturbed  # type: ignore[assignment]
         try:

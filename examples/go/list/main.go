@@ -10,9 +10,6 @@ import (
 	nswatch "github.com/nswatch/nswatch/bindings/go"
 )
 
-// none is what a name has that refers to no network namespace (yet).
-var none nswatch.Netns
-
 func main() {
 	names, err := list(os.Args[1:])
 	if err != nil {
@@ -25,16 +22,12 @@ func main() {
 	}
 	sort.Strings(sorted)
 	for _, name := range sorted {
-		if netns := names[name]; netns != none {
-			fmt.Println(name, netns)
-		} else {
-			fmt.Println(name, "-")
-		}
+		fmt.Println(name, names[name])
 	}
 }
 
 // list adds up what is told until all that exists has been told. It is also what a program does that goes on watching.
-func list(arguments []string) (map[string]nswatch.Netns, error) {
+func list(arguments []string) (map[string]string, error) {
 	var options []nswatch.Option
 	if len(arguments) > 0 {
 		options = append(options, nswatch.Dir(arguments[0]))
@@ -45,7 +38,7 @@ func list(arguments []string) (map[string]nswatch.Netns, error) {
 	}
 	defer watcher.Close()
 
-	names := map[string]nswatch.Netns{}
+	names := map[string]string{}
 	for {
 		event, err := watcher.Next(context.Background())
 		if err != nil {
@@ -53,9 +46,9 @@ func list(arguments []string) (map[string]nswatch.Netns, error) {
 		}
 		switch event.Type {
 		case nswatch.Created, nswatch.Detached:
-			names[event.Name] = none
+			names[event.Name] = "-"
 		case nswatch.Ready:
-			names[event.Name] = event.Netns
+			names[event.Name] = fmt.Sprintf("net:[%d]", event.Ino)
 		case nswatch.Deleted:
 			delete(names, event.Name)
 		case nswatch.Synced:

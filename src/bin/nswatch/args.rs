@@ -4,23 +4,20 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use nswatch::{DEFAULT_DIR, Options, Policy, QUEUE_MAX, Watcher};
 
 use crate::record::Kind;
-use crate::show::Wanted;
 
 const EXAMPLES: &str = "\
 Examples:
   nswatch watch                          what happens in /run/netns, as it happens
   nswatch watch --json | jq -c .         the same for a program, one object a line
   nswatch watch --dir /run/docker/netns  the namespaces of Docker
-  nswatch watch --source nsid            the nsids that the kernel gives to peer namespaces
+  nswatch watch --source nsid            the ids that the kernel gives to peer namespaces
   nswatch list                           what there is now
-  nswatch show pid:4711                  all that is known of the namespace of a process
-  nswatch id --pid 4711                  the nsid that the namespace of a process has here
+  nswatch id --pid 4711                  the id that the namespace of a process has here
   nswatch exec --on ready -- ip -n {name} link set lo up
                                          a command for each namespace, as soon as it can be used
 
@@ -35,25 +32,15 @@ Examples:
 
 The command is run directly, not by a shell, one at a time and in the order of the events. \
 In its environment, as far as they apply: NSWATCH_EVENT, NSWATCH_NAME, NSWATCH_DIR, NSWATCH_DEV, NSWATCH_INO, \
-NSWATCH_COOKIE, NSWATCH_STAMP, NSWATCH_PATH, NSWATCH_NSID, NSWATCH_ORIGIN, NSWATCH_PORTID, NSWATCH_DROPPED, NSWATCH_REPLAYED (1 or 0), NSWATCH_TIME_NS.";
-
-const SHOW_HELP: &str = "\
-WHAT is one of:
-  NAME      a name in /run/netns
-  PATH      a path, with a / in it; so can a name be given that looks like one of the others
-  pid:N     a process or a thread
-  nsid:N    the number that the kernel has for the namespace in this one
-  cookie:N  the number that the kernel never reuses
-  ino:N     the inode number, as in net:[N]";
+NSWATCH_COOKIE, NSWATCH_NSID, NSWATCH_ORIGIN, NSWATCH_PORTID, NSWATCH_DROPPED, NSWATCH_REPLAYED (1 or 0), NSWATCH_TIME_NS.";
 
 const ID_HELP: &str = "\
-An nsid is the number of another namespace in this one; most namespaces have none. The lines:
+An id is how the kernel calls a namespace in this one; most have none. The lines:
   --pid     PID NSID NAME
   --name    NAME NSID
   --list    NSID NAME
   --assign  NAME NSID
-with \"not assigned\" instead of NSID where there is none (in JSON: -1), and without NAME where the namespace has no name \
-in /run/netns.";
+with \"not assigned\" for an id (in JSON: -1), and without NAME for what has no name in /run/netns.";
 
 /// Headings over options that only one of the sources has a use for.
 const NAMED: &str = "Options of --source named";
@@ -71,11 +58,9 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Tell what happens, one line an event, until SIGINT or SIGTERM
     Watch(WatchArgs),
-    /// Print the names now, and the namespace of each, or why a name is not usable
+    /// Tell which names there are now, and the namespace that each refers to
     List(ListArgs),
-    /// Print all that is known of one namespace
-    Show(ShowArgs),
-    /// Print the nsids of namespaces, or assign one
+    /// Tell the ids that the kernel has for namespaces, or assign one
     Id(IdArgs),
     /// Run a command for each event, in order
     Exec(ExecArgs),
@@ -118,24 +103,12 @@ pub(crate) struct ListArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = SHOW_HELP)]
-pub(crate) struct ShowArgs {
-    /// The namespace: NAME, PATH, pid:N, nsid:N, cookie:N or ino:N
-    #[arg(value_name = "WHAT", value_hint = ValueHint::AnyPath, value_parser = OsStringValueParser::new().try_map(Wanted::read))]
-    pub(crate) what: Wanted,
-
-    /// One JSON object on one line, for programs
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
 #[command(after_help = ID_HELP)]
 pub(crate) struct IdArgs {
     #[command(flatten)]
     pub(crate) subject: Subject,
 
-    /// With --assign: the nsid, one that is free [default: the lowest of those]
+    /// With --assign: the id, one that is free [default: the lowest of those]
     #[arg(long, value_name = "N", conflicts_with_all = ["pid", "name", "list"], value_parser = clap::value_parser!(i32).range(0..))]
     pub(crate) want: Option<i32>,
 
@@ -144,7 +117,7 @@ pub(crate) struct IdArgs {
     pub(crate) json: bool,
 }
 
-/// Whose nsid: one of these.
+/// Whose id: one of these.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Subject {
@@ -156,11 +129,11 @@ pub(crate) struct Subject {
     #[arg(long, value_name = "NAME", value_hint = ValueHint::AnyPath)]
     pub(crate) name: Option<OsString>,
 
-    /// All that have an nsid
+    /// All that have one
     #[arg(long)]
     pub(crate) list: bool,
 
-    /// As --name, and give it an nsid; it must have none
+    /// As --name, and give it one; it must have none
     #[arg(long, value_name = "NAME", value_hint = ValueHint::AnyPath)]
     pub(crate) assign: Option<OsString>,
 }
@@ -192,7 +165,7 @@ pub(crate) struct FeaturesArgs {
 pub(crate) enum Source {
     /// Names in a directory, as `ip netns` makes them
     Named,
-    /// Nsids, which the kernel assigns to peer namespaces
+    /// Ids that the kernel assigns to peer namespaces
     Nsid,
 }
 

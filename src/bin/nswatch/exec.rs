@@ -18,15 +18,13 @@ use crate::text;
 const PLACE: &[u8] = b"{name}";
 
 /// All that [`environment`] may set. What does not apply is unset, lest a value of a surrounding `exec` shine through.
-const VARIABLES: [&str; 14] = [
+const VARIABLES: [&str; 12] = [
     "NSWATCH_EVENT",
     "NSWATCH_NAME",
     "NSWATCH_DIR",
     "NSWATCH_DEV",
     "NSWATCH_INO",
     "NSWATCH_COOKIE",
-    "NSWATCH_STAMP",
-    "NSWATCH_PATH",
     "NSWATCH_NSID",
     "NSWATCH_ORIGIN",
     "NSWATCH_PORTID",

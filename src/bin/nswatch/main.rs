@@ -11,13 +11,11 @@ mod ending;
 mod exec;
 mod features;
 mod id;
-mod json;
 mod list;
 mod names;
 mod output;
 mod record;
 mod session;
-mod show;
 mod text;
 mod watch;
 
@@ -32,7 +30,6 @@ fn main() -> ExitCode {
     let done = match Cli::read().command {
         Command::Watch(args) => watch::run(&args),
         Command::List(args) => list::run(&args),
-        Command::Show(args) => show::run(&args),
         Command::Id(args) => id::run(&args),
         Command::Exec(args) => exec::run(&args),
         Command::Features(args) => features::run(&args),

@@ -59,6 +59,6 @@ impl Names {
             EventKind::NsidDel { nsid, origin: None } => self.told.remove(&nsid),
             _ => return event.into(),
         };
-        Record { name, ..event.into() }
+        Record { event, name }
     }
 }

@@ -1,13 +1,17 @@
 //! An event as named fields: the one list that the JSON lines and the environment of commands are made from.
 //! What else is printed as JSON has fields of its own and is written in the same way.
+//!
+//! The JSON is written here, not by a crate: a line must be harmless on a terminal too, so that more is escaped than
+//! JSON demands. It is always free of control characters and valid UTF-8.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
 
 use clap::ValueEnum;
 use nswatch::{Event, EventKind};
 
 use crate::args::Source;
-use crate::json::Object;
 
 /// The types of events, by the names that the C API gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -25,9 +29,9 @@ pub(crate) enum Kind {
     DirCreated,
     /// The watched directory went
     DirDeleted,
-    /// An nsid was assigned to a namespace
+    /// An id was assigned to a namespace
     NsidNew,
-    /// The namespace that had the nsid is gone
+    /// The namespace that had the id is gone
     NsidDel,
     /// What was replayed is complete
     Synced,
@@ -90,20 +94,17 @@ impl<T: Into<i128>> From<T> for Value<'_> {
 /// A named value of something that is told.
 pub(crate) type Field<'a> = (&'static str, Value<'a>);
 
-/// An event and the name beside it: the name that it is about, or that of the namespace with the nsid.
+/// An event with the name that is told with it: that which it is about, or that of the namespace with the id.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
     pub(crate) event: Event,
     pub(crate) name: Option<OsString>,
-    /// By which the namespace can be opened that the event is about.
-    pub(crate) path: Option<OsString>,
 }
 
 impl From<Event> for Record {
     fn from(event: Event) -> Self {
         let name = event.name().map(|name| name.as_os_str().to_owned());
-        let path = event.netns().and_then(|_| event.path()).map(Into::into);
-        Self { event, name, path }
+        Self { event, name }
     }
 }
 
@@ -114,14 +115,12 @@ impl Record {
 
     /// The fields that apply to the event, in the order in which they are written.
     pub(crate) fn fields(&self) -> Vec<Field<'_>> {
-        let Self { event, name, path } = self;
+        let Self { event, name } = self;
         let mut fields = vec![("type", Value::Word(event.kind().type_name()))];
         fields.extend(name.as_ref().map(|name| ("name", Value::Name(name))));
         if let Some(netns) = event.netns() {
             fields.extend([("dev", netns.dev().into()), ("ino", netns.ino().into())]);
-            fields.extend(netns.cookie().map(|cookie| ("cookie", cookie.into())));
-            fields.extend(netns.stamp().map(|stamp| ("stamp", stamp.into())));
-            fields.extend(path.as_ref().map(|path| ("path", Value::Name(path))));
+            fields.extend(netns.cookie().map(|id| ("cookie", id.into())));
         }
         match *event.kind() {
             EventKind::NsidNew { nsid, origin, portid } => {
@@ -149,21 +148,66 @@ impl Record {
 
 /// The fields as one line of JSON.
 pub(crate) fn json(fields: &[Field<'_>]) -> String {
-    let mut object = Object::default();
+    let mut line = String::from("{");
     for &(key, value) in fields {
         match value {
-            Value::Word(word) => object.word(key, word),
-            Value::Name(name) => object.name(key, name),
-            Value::Number(number) => object.number(key, number),
-            Value::Flag(flag) => object.flag(key, flag),
+            Value::Word(word) => string(&mut line, key, word),
+            Value::Name(name) => {
+                string(&mut line, key, &name.to_string_lossy());
+                if name.to_str().is_none() {
+                    let hex: String = name.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+                    string(&mut line, &format!("{key}_hex"), &hex);
+                }
+            }
+            Value::Number(number) => member(&mut line, key, &number.to_string()),
+            Value::Flag(flag) => member(&mut line, key, if flag { "true" } else { "false" }),
         }
     }
-    object.line()
+    line.push_str("}\n");
+    line
+}
+
+fn member(line: &mut String, key: &str, value: &str) {
+    let comma = if line.len() > 1 { "," } else { "" };
+    // writing to a String cannot fail
+    write!(line, "{comma}\"{key}\":{value}").ok();
+}
+
+fn string(line: &mut String, key: &str, value: &str) {
+    member(line, key, &quoted(value));
+}
+
+/// A JSON string that a terminal does not obey: besides what JSON demands, DEL, the C1 controls and what breaks or
+/// reverses lines is escaped.
+fn quoted(value: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control()
+                || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
+            {
+                write!(quoted, "\\u{:04x}", u32::from(c)).ok();
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_character_survives_and_no_control_is_left() {
+        for c in '\0'..=char::MAX {
+            let quoted = quoted(&c.to_string());
+            assert_eq!(serde_json::from_str::<String>(&quoted).unwrap(), c.to_string());
+            assert!(!quoted.chars().any(char::is_control), "{quoted:?}");
+        }
+    }
 
     #[test]
     fn the_names_for_the_command_line_are_those_of_the_header() {

@@ -18,11 +18,6 @@ type (
 	Event   C.nsw_event
 )
 
-// Netns is the one struct that C shows: struct nsw_netns.
-type Netns struct {
-	Dev, Ino, Cookie, Stamp uint64
-}
-
 // The constants, with the values of the header that this was compiled with.
 const (
 	SourceNamed = C.NSW_SOURCE_NAMED
@@ -137,8 +132,6 @@ func EventName(e *Event) string {
 
 func EventNameLen(e *Event) int { return int(C.nsw_event_name_len((*C.nsw_event)(e))) }
 
-func EventPath(e *Event) string { return C.GoString(C.nsw_event_path((*C.nsw_event)(e))) }
-
 func EventDev(e *Event) uint64 { return uint64(C.nsw_event_dev((*C.nsw_event)(e))) }
 
 func EventIno(e *Event) uint64 { return uint64(C.nsw_event_ino((*C.nsw_event)(e))) }
@@ -152,50 +145,6 @@ func EventOrigin(e *Event) int { return int(C.nsw_event_origin((*C.nsw_event)(e)
 func EventPortID(e *Event) uint32 { return uint32(C.nsw_event_portid((*C.nsw_event)(e))) }
 
 func EventDropped(e *Event) uint64 { return uint64(C.nsw_event_dropped((*C.nsw_event)(e))) }
-
-// Identity
-
-// forC is the same memory, as C calls it: a test compares the two types.
-func (n *Netns) forC() *C.struct_nsw_netns { return (*C.struct_nsw_netns)(unsafe.Pointer(n)) }
-
-func EventNetns(e *Event, netns *Netns) int {
-	return int(C.nsw_event_netns((*C.nsw_event)(e), netns.forC()))
-}
-
-func NetnsForFD(fd int, netns *Netns) int { return int(C.nsw_netns_for_fd(C.int(fd), netns.forC())) }
-
-func NetnsForPID(pid int32, netns *Netns) int {
-	return int(C.nsw_netns_for_pid(C.int32_t(pid), netns.forC()))
-}
-
-func NetnsForPIDFD(pidfd int, netns *Netns) int {
-	return int(C.nsw_netns_for_pidfd(C.int(pidfd), netns.forC()))
-}
-
-// NetnsForName wants a name without NUL in it.
-func NetnsForName(name string, netns *Netns) int {
-	text := C.CString(name)
-	defer C.free(unsafe.Pointer(text))
-	return int(C.nsw_netns_for_name(text, netns.forC()))
-}
-
-func NetnsForNSID(nsid int32, netns *Netns) int {
-	return int(C.nsw_netns_for_nsid(C.int32_t(nsid), netns.forC()))
-}
-
-// NetnsOpen wants a path without NUL in it; an empty one is NULL.
-func NetnsOpen(netns *Netns, path string) int {
-	var text *C.char
-	if path != "" {
-		text = C.CString(path)
-		defer C.free(unsafe.Pointer(text))
-	}
-	return int(C.nsw_netns_open(netns.forC(), text))
-}
-
-func NetnsSame(a, b *Netns) int { return int(C.nsw_netns_same(a.forC(), b.forC())) }
-
-func NetnsIsAlive(netns *Netns) int { return int(C.nsw_netns_is_alive(netns.forC())) }
 
 // Options
 
@@ -241,14 +190,6 @@ func NSIDGetForName(name string, nsid *int32) int {
 	text := C.CString(name)
 	defer C.free(unsafe.Pointer(text))
 	return int(C.nsid_get_for_name(text, (*C.int32_t)(nsid)))
-}
-
-func NSIDGetForPIDFD(pidfd int, nsid *int32) int {
-	return int(C.nsid_get_for_pidfd(C.int(pidfd), (*C.int32_t)(nsid)))
-}
-
-func NSIDGetAsSeenFrom(where, fd int, nsid *int32) int {
-	return int(C.nsid_get_as_seen_from(C.int(where), C.int(fd), (*C.int32_t)(nsid)))
 }
 
 func NSIDAssign(fd int, wanted int32, nsid *int32) int {

@@ -24,52 +24,6 @@ var inGo = map[string][]string{
 	"nsw_watcher *": {"*Watcher"}, "nsw_watcher **": {"**Watcher"},
 	"nsw_options *": {"*Options"},
 	"nsw_event *":   {"*Event"}, "nsw_event **": {"**Event"},
-
-	"struct nsw_netns *": {"*Netns"},
-}
-
-// The structs of the header whose parts a program may use: name and type of each part.
-func structs(text string) map[string][][2]string {
-	found := map[string][][2]string{}
-	text = regexp.MustCompile(`(?s)/\*.*?\*/`).ReplaceAllString(text, "")
-	for _, match := range regexp.MustCompile(`(?s)struct (\w+) \{(.*?)\}`).FindAllStringSubmatch(text, -1) {
-		found[match[1]] = [][2]string{}
-		for _, part := range strings.Split(match[2], ";") {
-			if words := strings.Fields(part); len(words) > 0 {
-				last := len(words) - 1
-				found[match[1]] = append(found[match[1]], [2]string{words[last], strings.Join(words[:last], " ")})
-			}
-		}
-	}
-	return found
-}
-
-// C writes to the memory of a struct of Go: the same parts, of the same types, in the same order.
-func TestTheStructIsThatOfTheHeader(t *testing.T) {
-	bytes, err := os.ReadFile(header)
-	if err != nil {
-		t.Skip("SKIPPED: only in the repository of the library is there a header to compare with:", err)
-	}
-	all := structs(string(bytes))
-	there := all["nsw_netns"]
-	if len(all) != 1 || len(there) == 0 {
-		t.Fatalf("the header has the structs %v", all)
-	}
-	parts := parse(t, "capi.go").Scope.Lookup("Netns").Decl.(*ast.TypeSpec).Type.(*ast.StructType).Fields.List
-	var here [][2]string
-	for _, field := range parts {
-		for _, name := range field.Names {
-			here = append(here, [2]string{name.Name, types.ExprString(field.Type)})
-		}
-	}
-	if len(here) != len(there) {
-		t.Fatalf("%v, the header has %v", here, there)
-	}
-	for i, part := range there {
-		if !named(here[i][0], part[0]) || inGo[part[1]][0] != here[i][1] {
-			t.Errorf("%v, the header has %v", here[i], part)
-		}
-	}
 }
 
 // The types of a function of the header, without const: of the result, then of each argument.
