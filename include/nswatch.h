@@ -38,6 +38,8 @@
  * - Every pointer argument may be NULL: that is -EINVAL, or nothing happens in nsw_close() and nsw_options_free().
  * - Strings given out end in NUL and are owned by what gave them. Nothing but handles is ever freed by the caller.
  * - A watcher may move between threads and must be used by one at a time; different watchers are independent.
+ * - A call that has to look at paths returns -EXDEV if the calling thread has another root directory or mount namespace than
+ *   the one that opened the watcher; nothing is lost, and the next call from the right place goes on.
  * - An internal error never leaves the library: the call returns -ENOTRECOVERABLE, and so does every later call that
  *   asks that watcher for something to be done.
  * - All file descriptors are close-on-exec. The library starts no thread, installs no signal handler, keeps no global
@@ -202,6 +204,9 @@ int nsw_fd(const nsw_watcher *watcher);
  * readable, and the next call goes on where this one stopped;
  * -EPERM, -ENOSYS, -EACCES: a seccomp filter, a security policy or a lost privilege refuses a system call that has no
  * fallback. Nothing is lost, as above;
+ * -EXDEV: the call has to look at paths, and the calling thread has another root directory or mount namespace than the one
+ * that called nsw_open() (chroot, pivot_root, unshare, setns). Nothing is lost here either: call again from the right
+ * place, or close the watcher;
  * -ENOENT: the directory is gone, and NSW_NO_PARENT was set: no event will come any more;
  * -ENOTRECOVERABLE: an internal error; the watcher is of no more use.
  *
@@ -246,13 +251,15 @@ int nsw_resync(nsw_watcher *watcher);
  * -EINVAL: an argument is NULL, or the event is not NSW_EVENT_READY;
  * -ENOENT: the name is gone, or no longer refers to a network namespace;
  * -ESTALE: the name refers to another namespace by now;
+ * -EXDEV: the calling thread has another root directory or mount namespace than the one that called nsw_open();
  * -EACCES, -EMFILE, -ENFILE, -ENOMEM: as open(2);
  * -EPERM, -ENOSYS: a seccomp filter or a security policy refuses a system call;
  * -ENOTRECOVERABLE: an internal error earlier.
  *
  * Since: 0.1
  */
-int nsw_open_netns(const nsw_watcher *watcher, const nsw_event *ready);
+int nsw_open_netns(const nsw_watcher *watcher,
+                   const nsw_event *ready);
 
 /**
  * One of the numbers NSW_STAT_*, of this watcher since it was opened.

@@ -207,6 +207,7 @@ pub fn explain(errno: i32) -> &'static CStr {
         libc::EACCES => c"permission denied: a directory must be readable and all above it searchable; nsids of a peer require CAP_NET_ADMIN over it, the namespace of a process ptrace access to it",
         libc::EBUSY => c"device or resource busy: call again",
         libc::EEXIST => c"already there: the namespace has an nsid, or the wanted nsid belongs to another namespace",
+        libc::EXDEV => c"another root directory or mount namespace than where the watcher was opened (chroot, pivot_root, unshare, setns): call again from there, or close the watcher",
         libc::ENODEV => c"not a network namespace: a file on which none is mounted (yet)",
         libc::EPROTOTYPE => c"not a network namespace: a namespace of another kind",
         libc::ENOTDIR => c"not a directory: a part of the path is something else",

@@ -154,6 +154,7 @@ pub mod nsid;
 mod open;
 mod options;
 mod outbox;
+mod place;
 mod queue;
 mod source;
 #[cfg(feature = "tokio")]

@@ -9,6 +9,7 @@ use crate::named::Named;
 use crate::nsid::Nsid;
 use crate::options::Options;
 use crate::outbox::Outbox;
+use crate::place::Place;
 use crate::queue::Queue;
 use crate::source::Source;
 use crate::sys::Epoll;
@@ -26,7 +27,8 @@ impl Watcher {
     pub fn named(options: &Options) -> Result<Self> {
         let (epoll, mut out) = front()?;
         let source = Named::open(options, Arc::clone(&epoll), &mut out)?;
-        finish(Box::new(source), out, epoll, options)
+        let place = source.place();
+        finish(Box::new(source), out, epoll, options, Some(place))
     }
 
     /// Watches the ids that the kernel assigns to peers of the network namespace that the calling thread is in.
@@ -57,7 +59,7 @@ impl Watcher {
     pub fn nsid(options: &Options) -> Result<Self> {
         let (epoll, mut out) = front()?;
         let source = Nsid::open(options, &epoll, &mut out)?;
-        finish(Box::new(source), out, epoll, options)
+        finish(Box::new(source), out, epoll, options, None)
     }
 }
 
@@ -67,12 +69,18 @@ fn front() -> Result<(Arc<Epoll>, Outbox)> {
 }
 
 /// Makes the watcher, and puts a reader thread and a queue in front of it if the options ask for that.
-fn finish(source: Box<dyn Source>, out: Outbox, epoll: Arc<Epoll>, options: &Options) -> Result<Watcher> {
+fn finish(
+    source: Box<dyn Source>,
+    out: Outbox,
+    epoll: Arc<Epoll>,
+    options: &Options,
+    place: Option<Place>,
+) -> Result<Watcher> {
     let dir = out.dir.clone();
-    let watcher = Watcher::new(source, out, epoll)?;
+    let watcher = Watcher::new(source, out, epoll, place)?;
     let Some((capacity, policy)) = options.queue else { return Ok(watcher) };
     let (epoll, mut out) = front()?;
     out.dir = dir;
     let queue = Queue::start(watcher, options, capacity, policy, &epoll)?;
-    Watcher::new(Box::new(queue), out, epoll)
+    Watcher::new(Box::new(queue), out, epoll, place)
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Doing, Error, Result};
 use crate::event::Event;
 use crate::outbox::Outbox;
+use crate::place::Place;
 use crate::source::{Progress, Source};
 use crate::sys::{self, Epoll, Waker};
 
@@ -65,6 +66,8 @@ pub struct Watcher {
     unfinished: bool,
     readable: Readable,
     epoll: Arc<Epoll>,
+    /// Where the paths of its events lead, if it watches paths.
+    place: Option<Place>,
     /// An iteration has returned the error that is the end.
     over: bool,
 }
@@ -103,8 +106,9 @@ impl Watcher {
         Arc::clone(&self.epoll)
     }
 
-    /// `epoll` has the descriptors of the source in it, `out` what opening the source found.
-    pub(crate) fn new(source: Box<dyn Source>, out: Outbox, epoll: Arc<Epoll>) -> Result<Self> {
+    /// `epoll` has the descriptors of the source in it, `out` what opening the source found; `place` is where the paths
+    /// of its events lead, if it watches paths.
+    pub(crate) fn new(source: Box<dyn Source>, out: Outbox, epoll: Arc<Epoll>, place: Option<Place>) -> Result<Self> {
         let waker = Waker::new().doing("make an event descriptor")?;
         epoll.add(waker.as_fd()).doing("listen to an event descriptor")?;
         let mut readable = Readable { waker, awake: false };
@@ -112,7 +116,7 @@ impl Watcher {
         if !out.is_empty() || unfinished {
             readable.wake()?;
         }
-        Ok(Self { source, out, unfinished, readable, epoll, over: false })
+        Ok(Self { source, out, unfinished, readable, epoll, place, over: false })
     }
 
     /// The next event, or `None` if there is none now. Never blocks.
@@ -124,6 +128,8 @@ impl Watcher {
     /// descriptor stays readable, and the next call goes on where this one stopped.
     /// `EPERM`, `ENOSYS`, `EACCES`: a seccomp filter, a security policy or a lost privilege refuses a system call that has
     /// no fallback. Nothing is lost, as above.
+    /// `EXDEV`: the call has to look at paths, and the calling thread has another root directory or mount namespace than
+    /// the one that opened the watcher. Nothing is lost here either: the next call from the right place goes on.
     /// `ENOENT`: the directory is gone and [`Options::parent`](crate::Options::parent) was switched off.
     pub fn next_event(&mut self) -> Result<Option<Event>> {
         let mut failure = None;
@@ -203,7 +209,8 @@ impl Watcher {
     ///
     /// # Errors
     /// `ENOENT`: it is gone from this name. `ESTALE`: the name refers to another namespace by now. `EINVAL`: the
-    /// event is not a `Ready`. Otherwise as `open(2)`.
+    /// event is not a `Ready`. `EXDEV`: the calling thread has another root directory or mount namespace than the one
+    /// that opened the watcher. Otherwise as `open(2)`.
     ///
     /// ```no_run
     /// use std::os::fd::AsRawFd;
@@ -224,10 +231,13 @@ impl Watcher {
     /// # Ok::<(), nswatch::Error>(())
     /// ```
     pub fn open_netns(&self, ready: &Event) -> Result<OwnedFd> {
-        match ready.netns().zip(ready.path()) {
-            Some((netns, path)) => netns.open(Some(&path)),
-            None => Err(Error::invalid("open the network namespace", "the event announces none")),
-        }
+        let Some((netns, path)) = ready.netns().zip(ready.path()) else {
+            return Err(Error::invalid("open the network namespace", "the event announces none"));
+        };
+        let check = || self.place.as_ref().map_or(Ok(()), Place::check);
+        check()?;
+        // what was opened is the announced one, wherever the path leads; a failure says something about one place only
+        netns.open(Some(&path)).or_else(|error| check().and(Err(error)))
     }
 
     /// The counters.

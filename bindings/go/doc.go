@@ -40,6 +40,14 @@
 // runtime.LockOSThread before and should never unlock. What it then asks (NSIDForPID and the other functions about ids)
 // and watches (Open with NSID) is relative to the namespace that its thread is in. A Watcher stays with the namespace
 // that it was opened in and may be used by any goroutine. Event.Enter and Netns.Enter take care of all this.
+//
+// A thread also has a root directory and a mount namespace. A Watcher of names looks at paths, which mean something else
+// on a thread that has called unshare(CLONE_NEWNS) or setns. Go reuses threads: if a goroutine changes the mount
+// namespace of its thread and unlocks the thread, or never locked it, any other goroutine may run there later. A call of a
+// Watcher on such a thread returns an error that errors.Is finds to be syscall.EXDEV; it reports nothing wrong and loses
+// nothing, and the next call on another thread goes on. To avoid it: call runtime.LockOSThread before you change a mount
+// namespace and never unlock, so that Go ends the thread with the goroutine. syscall.Chroot moves all threads of the
+// process: open the Watcher after it.
 package nswatch
 
 import "github.com/nswatch/nswatch/bindings/go/internal/capi"

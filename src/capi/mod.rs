@@ -35,6 +35,8 @@
 //! - Every pointer argument may be NULL: that is -EINVAL, or nothing happens in nsw_close() and nsw_options_free().
 //! - Strings given out end in NUL and are owned by what gave them. Nothing but handles is ever freed by the caller.
 //! - A watcher may move between threads and must be used by one at a time; different watchers are independent.
+//! - A call that has to look at paths returns -EXDEV if the calling thread has another root directory or mount namespace than
+//!   the one that opened the watcher; nothing is lost, and the next call from the right place goes on.
 //! - An internal error never leaves the library: the call returns -ENOTRECOVERABLE, and so does every later call that
 //!   asks that watcher for something to be done.
 //! - All file descriptors are close-on-exec. The library starts no thread, installs no signal handler, keeps no global

@@ -188,6 +188,9 @@ pub unsafe extern "C" fn nsw_fd(watcher: *const nsw_watcher) -> c_int {
 /// readable, and the next call goes on where this one stopped;
 /// -EPERM, -ENOSYS, -EACCES: a seccomp filter, a security policy or a lost privilege refuses a system call that has no
 /// fallback. Nothing is lost, as above;
+/// -EXDEV: the call has to look at paths, and the calling thread has another root directory or mount namespace than the one
+/// that called nsw_open() (chroot, pivot_root, unshare, setns). Nothing is lost here either: call again from the right
+/// place, or close the watcher;
 /// -ENOENT: the directory is gone, and NSW_NO_PARENT was set: no event will come any more;
 /// -ENOTRECOVERABLE: an internal error; the watcher is of no more use.
 ///
@@ -264,6 +267,7 @@ pub unsafe extern "C" fn nsw_resync(watcher: *mut nsw_watcher) -> c_int {
 /// -EINVAL: an argument is NULL, or the event is not NSW_EVENT_READY;
 /// -ENOENT: the name is gone, or no longer refers to a network namespace;
 /// -ESTALE: the name refers to another namespace by now;
+/// -EXDEV: the calling thread has another root directory or mount namespace than the one that called nsw_open();
 /// -EACCES, -EMFILE, -ENFILE, -ENOMEM: as open(2);
 /// -EPERM, -ENOSYS: a seccomp filter or a security policy refuses a system call;
 /// -ENOTRECOVERABLE: an internal error earlier.

@@ -1,12 +1,12 @@
 //! When a change of a name is emitted: at once, or debounced.
 //!
 //! This part owns the [`Names`] and is the only one to emit their changes. With a window, the first change of a name
-//! starts its clock; when the time is over, the difference between what was last emitted of it and what it is then is
-//! emitted. So a name that came and went within the window is never reported, and one that keeps flapping is reported
-//! at the end of each window, since further changes do not start the clock again. Replayed events, and a directory that
-//! goes, do not wait: before them, all that is held back is emitted.
+//! starts its clock. When the time is over, the owner looks at the name again, and the difference between what was last
+//! emitted of it and what it is then is emitted. So a name that came and went within the window is never reported, and
+//! one that keeps flapping is reported at the end of each window, since further changes do not start the clock again. A
+//! scan, and a directory that goes, do not wait: they emit that difference at once.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -17,6 +17,9 @@ use crate::error::{Doing, Result};
 use crate::event::Name;
 use crate::outbox::Outbox;
 use crate::sys::{Epoll, Timer};
+
+/// How many names that came and went keep their clock, for they may be flapping. Of all others nothing is kept.
+const GONE: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Debounce {
@@ -30,10 +33,7 @@ pub(crate) struct Debounce {
 struct Window {
     length: Duration,
     timer: Timer,
-    /// The names that have changed.
-    held: BTreeSet<Name>,
-    /// When their time is over, in this order, and what was last emitted of them.
-    ends: VecDeque<(Duration, Name, State)>,
+    held: Held,
 }
 
 impl Debounce {
@@ -42,7 +42,7 @@ impl Debounce {
         if !settle.is_zero() {
             let timer = Timer::new().doing("make a timer")?;
             epoll.add(timer.as_fd()).doing("listen to a timer")?;
-            window = Some(Window { length: settle, timer, held: BTreeSet::new(), ends: VecDeque::new() });
+            window = Some(Window { length: settle, timer, held: Held::default() });
         }
         Ok(Self { names: Names::default(), window })
     }
@@ -74,64 +74,195 @@ impl Debounce {
         self.names.assume(name, state);
     }
 
-    /// Begins a scan of the directory. What follows, until [`Debounce::end_scan`], is emitted at once.
-    pub(crate) fn begin_scan(&mut self, out: &mut Outbox) {
-        self.flush(out);
+    /// Begins a scan of the directory.
+    pub(crate) fn begin_scan(&mut self) {
         self.names.begin_scan();
     }
 
-    /// A scan found this name.
+    /// A scan found this name, which is emitted at once.
     pub(crate) fn scan_found(&mut self, name: &CStr, state: State, replayed: bool, out: &mut Outbox) {
-        if let Some(change) = self.names.observe(name, state) {
-            emit(change, replayed, out);
+        let change = self.names.observe(name, state);
+        match self.window.as_mut().and_then(|window| window.held.release(name)) {
+            Some((name, from)) => emit(Transition { name, from, to: state }, replayed, out),
+            None => change.into_iter().for_each(|change| emit(change, replayed, out)),
         }
     }
 
     /// Ends a scan: what it did not find is gone.
     pub(crate) fn end_scan(&mut self, replayed: bool, out: &mut Outbox) {
-        for change in self.names.end_scan() {
+        for mut change in self.names.end_scan() {
+            if let Some((_, from)) = self.window.as_mut().and_then(|window| window.held.release(change.name.as_c_str()))
+            {
+                change.from = from;
+            }
             emit(change, replayed, out);
         }
+        let is_gone = |name: &&Name| self.names.state(name.as_c_str()) == State::Absent;
+        let gone: Vec<Name> =
+            self.window.iter().flat_map(|window| window.held.names.keys()).filter(is_gone).cloned().collect();
+        self.emit_held(&gone, replayed, out);
     }
 
     fn changed(&mut self, change: Option<Transition>, out: &mut Outbox) {
         let Some(change) = change else { return };
-        let Some(window) = &mut self.window else { return emit(change, false, out) };
-        if window.held.insert(change.name.clone()) {
-            window.ends.push_back((out.now().saturating_add(window.length), change.name, change.from));
+        match &mut self.window {
+            Some(window) => window.held.hold(change, out.now().saturating_add(window.length)),
+            None => emit(change, false, out),
         }
     }
 
-    /// Emits the changes whose time is over, and sets the clock for the others.
-    pub(crate) fn emit_settled(&mut self, out: &mut Outbox) -> Result<()> {
+    /// The names whose time is over at this moment, and what they are.
+    pub(crate) fn over(&self, moment: Duration) -> impl Iterator<Item = (&Name, State)> {
+        let over = self.window.iter().flat_map(move |window| window.held.over(moment));
+        over.map(|name| (name, self.names.state(name.as_c_str())))
+    }
+
+    /// Emits the changes of these names, if they are held back.
+    pub(crate) fn emit_held(&mut self, names: &[Name], replayed: bool, out: &mut Outbox) {
+        let Some(window) = &mut self.window else { return };
+        for (name, from) in names.iter().filter_map(|name| window.held.release(name.as_c_str())) {
+            let to = self.names.state(name.as_c_str());
+            emit(Transition { name, from, to }, replayed, out);
+        }
+    }
+
+    /// Emits what inotify said of the names that are held back: that they came or went. What they lead to is looked at
+    /// later.
+    pub(crate) fn emit_learned(&mut self, out: &mut Outbox) {
+        let Some(window) = &mut self.window else { return };
+        for (name, from) in window.held.all() {
+            let to = match (from, self.names.state(name.as_c_str())) {
+                (_, State::Absent) => State::Absent,
+                (State::Absent, _) => State::Placeholder,
+                _ => continue,
+            };
+            if to == self.names.state(name.as_c_str()) {
+                window.held.release(name.as_c_str());
+            } else {
+                window.held.emitted(name.as_c_str(), to);
+            }
+            emit(Transition { name, from, to }, false, out);
+        }
+    }
+
+    /// Sets the clock for what is held back.
+    pub(crate) fn set_timer(&mut self) -> Result<()> {
         let Some(window) = &mut self.window else { return Ok(()) };
-        if !window.ends.is_empty() {
-            out.learned_now();
-            window.emit_until(out.now(), &self.names, out);
-        }
-        let end = window.ends.front().map(|(end, ..)| *end);
-        window.timer.set(end).doing("set a timer")
-    }
-
-    /// Emits all that is held back.
-    pub(crate) fn flush(&mut self, out: &mut Outbox) {
-        if let Some(window) = &mut self.window {
-            window.emit_until(Duration::MAX, &self.names, out);
-        }
+        window.timer.set(window.held.next_end()).doing("set a timer")
     }
 }
 
-impl Window {
-    fn emit_until(&mut self, now: Duration, names: &Names, out: &mut Outbox) {
-        while self.ends.front().is_some_and(|(end, ..)| *end <= now) {
-            let Some((_, name, from)) = self.ends.pop_front() else { return };
-            self.held.remove(&name);
-            let to = names.state(name.as_c_str());
-            emit(Transition { name, from, to }, false, out);
+/// The names that have changed, and what was last emitted of them.
+#[derive(Debug, Default)]
+struct Held {
+    /// By name: its number in `ends`, and what was last emitted.
+    names: BTreeMap<Name, (u64, State)>,
+    /// When the time of each is over, in this order.
+    ends: BTreeMap<u64, (Duration, Name)>,
+    /// Those that came and went.
+    gone: BTreeSet<u64>,
+    next: u64,
+}
+
+impl Held {
+    /// Holds a change back until `end`, which is not before that of the last one, or as long as an earlier change of that
+    /// name.
+    fn hold(&mut self, change: Transition, end: Duration) {
+        let Self { names, ends, gone, next } = self;
+        let (number, from) = *names.entry(change.name).or_insert_with_key(|name| {
+            *next += 1;
+            ends.insert(*next, (end, name.clone()));
+            (*next, change.from)
+        });
+        if (from, change.to) != (State::Absent, State::Absent) {
+            gone.remove(&number);
+            return;
         }
+        gone.insert(number);
+        let oldest = if gone.len() > GONE { gone.pop_first() } else { None };
+        if let Some((_, name)) = oldest.and_then(|oldest| ends.remove(&oldest)) {
+            names.remove(&name);
+        }
+    }
+
+    /// Holds a name back no longer. What was last emitted of it.
+    fn release(&mut self, name: &CStr) -> Option<(Name, State)> {
+        let (name, (number, from)) = self.names.remove_entry(name)?;
+        self.ends.remove(&number);
+        self.gone.remove(&number);
+        Some((name, from))
+    }
+
+    /// Notes what was emitted of a name that stays held.
+    fn emitted(&mut self, name: &CStr, state: State) {
+        if let Some((_, from)) = self.names.get_mut(name) {
+            *from = state;
+        }
+    }
+
+    fn all(&self) -> Vec<(Name, State)> {
+        self.names.iter().map(|(name, (_, from))| (name.clone(), *from)).collect()
+    }
+
+    fn over(&self, moment: Duration) -> impl Iterator<Item = &Name> {
+        self.ends.values().take_while(move |(end, _)| *end <= moment).map(|(_, name)| name)
+    }
+
+    fn next_end(&self) -> Option<Duration> {
+        self.ends.first_key_value().map(|(_, (end, _))| *end)
     }
 }
 
 fn emit(change: Transition, replayed: bool, out: &mut Outbox) {
     change.emit(&mut |event| out.push(event, replayed));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(name: &str, from: State, to: State) -> Transition {
+        Transition { name: Name::new(&std::ffi::CString::new(name).unwrap()), from, to }
+    }
+
+    fn sizes(held: &Held) -> [usize; 3] {
+        [held.names.len(), held.ends.len(), held.gone.len()]
+    }
+
+    #[test]
+    fn names_that_came_and_went_use_no_memory() {
+        let mut held = Held::default();
+        held.hold(change("stays", State::Absent, State::Placeholder), Duration::from_secs(1));
+        for i in 0..1000 {
+            let name = format!("brief-{i}");
+            held.hold(change(&name, State::Absent, State::Placeholder), Duration::from_secs(2));
+            held.hold(change(&name, State::Placeholder, State::Absent), Duration::from_secs(2));
+        }
+        assert_eq!(sizes(&held), [GONE + 1, GONE + 1, GONE]);
+        assert_eq!(held.over(Duration::from_secs(1)).map(Name::to_string).collect::<Vec<_>>(), ["stays"]);
+        assert_eq!(held.over(Duration::from_secs(2)).count(), GONE + 1);
+    }
+
+    #[test]
+    fn a_name_that_flaps_keeps_its_clock() {
+        let mut held = Held::default();
+        for i in 0..1000 {
+            held.hold(change("flaps", State::Absent, State::Placeholder), Duration::from_secs(1 + i));
+            assert_eq!(sizes(&held), [1, 1, 0]);
+            held.hold(change("flaps", State::Placeholder, State::Absent), Duration::from_secs(1 + i));
+            assert_eq!(sizes(&held), [1, 1, 1]);
+        }
+        assert_eq!(held.next_end(), Some(Duration::from_secs(1)));
+        assert_eq!(held.release(c"flaps"), Some((Name::new(c"flaps"), State::Absent)));
+        assert_eq!((sizes(&held), held.next_end()), ([0, 0, 0], None));
+    }
+
+    #[test]
+    fn what_was_reported_before_stays_held_when_it_is_gone() {
+        let mut held = Held::default();
+        for i in 0..100 {
+            held.hold(change(&i.to_string(), State::Placeholder, State::Absent), Duration::from_secs(1));
+        }
+        assert_eq!(sizes(&held), [100, 100, 0]);
+    }
 }

@@ -6,27 +6,30 @@
 //! `resync` alike.
 
 mod debounce;
+mod due;
 pub(crate) mod inotify;
 mod mounted;
 mod names;
 mod path;
 mod pending;
 
-use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::{Doing, Error, Result, errno_of};
 use crate::event::{EventKind, Name};
-use crate::netns::Probe;
+use crate::netns::{Found, Probe};
 use crate::options::Options;
 use crate::outbox::Outbox;
+use crate::place::Place;
 use crate::source::{Progress, Source};
 use crate::sys::{self, Epoll};
 use debounce::Debounce;
+use due::{Due, EmitMode};
 use inotify::{Inotify, Notice, ReadFlags};
 pub(crate) use names::{Names, State, Transition};
 use path::{Resolution, WatchedPath};
@@ -60,35 +63,6 @@ pub(crate) struct Named {
     ended: bool,
 }
 
-/// Work that is left to do. It stays due until it is done: an error on the way loses nothing.
-#[derive(Debug, Default)]
-struct Due {
-    /// The path may lead elsewhere.
-    resolve: bool,
-    /// The names are to be compared with the directory, and the differences emitted in this mode.
-    scan: Option<EmitMode>,
-    /// When all that is done, `Synced` is to be emitted.
-    synced: bool,
-    /// Until the queue has been read to its end, a name that it reports as deleted may exist again.
-    stale_deletes: bool,
-    /// Names that something was moved away from, to be probed for something else: when two names change places, inotify
-    /// reports each as the target of one move and then as the source of the other.
-    vacated: BTreeSet<Name>,
-}
-
-/// How the differences that a scan finds are emitted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum EmitMode {
-    /// As existing state.
-    Replayed,
-    /// As news: the directory has just come.
-    News,
-    /// As news, and only what has changed: what was not to be reported is not reported now.
-    Changes,
-    /// Not at all.
-    Silent,
-}
-
 impl Named {
     pub(crate) fn open(options: &Options, epoll: Arc<Epoll>, out: &mut Outbox) -> Result<Self> {
         let inotify = Inotify::new().doing("make an inotify instance")?;
@@ -102,7 +76,7 @@ impl Named {
             debounce: Debounce::new(options.settle, &epoll)?,
             pending: Pending::new(epoll, options.mount_events),
             probe: Probe::detect().doing("identify the own network namespace")?,
-            due: Due { synced: options.replay, ..Due::default() },
+            due: Due::at_open(options.replay),
             dir_events: options.dir_events,
             parent: options.parent,
             ended: false,
@@ -122,6 +96,11 @@ impl Named {
         }
         this.catch_up(out)?;
         Ok(this)
+    }
+
+    /// Where its paths lead.
+    pub(crate) fn place(&self) -> Place {
+        self.path.place()
     }
 
     /// Reads until there is nothing more, an event to emit, or enough was done; `false` if there may be more.
@@ -184,23 +163,16 @@ impl Named {
             self.debounce.observe(notice.name, State::Absent, out);
             self.pending.forget(notice.name);
             if mask.contains(ReadFlags::MOVED_FROM) || self.due.stale_deletes {
-                self.due.vacated.insert(Name::new(notice.name));
+                self.due.vacate(notice.name);
             }
         }
     }
 
     /// The kernel has lost notices, nobody knows how many: a scan is due.
     fn lost(&mut self, out: &mut Outbox) {
-        self.debounce.flush(out);
+        self.debounce.emit_learned(out);
         out.push(EventKind::Overflow { dropped: 0 }, false);
-        let vacated = std::mem::take(&mut self.due.vacated);
-        self.due = Due {
-            resolve: true,
-            scan: Some(EmitMode::Replayed),
-            synced: true,
-            vacated,
-            stale_deletes: self.due.stale_deletes,
-        };
+        self.due.everything();
     }
 
     /// Does what is due.
@@ -208,7 +180,7 @@ impl Named {
         // it may be a mount or the clock that woke us, of which nothing was read
         out.learned_now();
         // first, as what follows can fail
-        self.debounce.emit_settled(out)?;
+        self.emit_gone(out);
         let impact = self.pending.read_mounts(&self.path).inspect_err(|_| {
             // a mount on the way may have been in what could not be read
             self.due.resolve = true;
@@ -241,13 +213,51 @@ impl Named {
             }
             self.due.vacated.pop_first();
         }
+        let now = out.now();
+        for (name, state) in self.debounce.over(now) {
+            if state != State::Absent {
+                self.pending.consider(name.as_c_str());
+            }
+        }
         self.pending.check(&mut self.debounce, self.probe, &self.path, out)?;
-        self.debounce.emit_settled(out)?;
+        self.emit_settled(now, out)?;
         if self.due.synced {
             self.due.synced = false;
             out.push(EventKind::Synced, false);
         }
         Ok(())
+    }
+
+    /// Emits the names whose time is over and that are gone, of which no look says more.
+    fn emit_gone(&mut self, out: &mut Outbox) {
+        let is_gone = |&(name, state): &(&Name, State)| state == State::Absent && !self.due.vacated.contains(name);
+        let gone: Vec<Name> = self.debounce.over(out.now()).filter(is_gone).map(|(name, _)| name.clone()).collect();
+        self.debounce.emit_held(&gone, false, out);
+    }
+
+    /// Emits the names whose time was over at that moment. They have been probed since.
+    fn emit_settled(&mut self, moment: Duration, out: &mut Outbox) -> Result<()> {
+        let over: Vec<Name> = self.debounce.over(moment).map(|(name, _)| name.clone()).collect();
+        if !over.is_empty() {
+            out.learned_now();
+        }
+        let mut missing = Vec::new();
+        for name in &over {
+            // what is still to be read says so too
+            let is_pending = self.debounce.names().state(name.as_c_str()) == State::Placeholder;
+            if is_pending && self.path.is_missing(name)? {
+                missing.push(name);
+            }
+        }
+        if !missing.is_empty() {
+            self.path.confirm_place()?;
+        }
+        for name in missing {
+            self.debounce.observe(name.as_c_str(), State::Absent, out);
+            self.pending.forget(name.as_c_str());
+        }
+        self.debounce.emit_held(&over, false, out);
+        self.debounce.set_timer()
     }
 
     /// Notes where the path leads now. `coming`: how to report a directory that was not there before.
@@ -299,7 +309,7 @@ impl Named {
         (self.present, self.reported) = (false, false);
         // names of a directory that is gone: a scan covers whatever comes next
         self.due.vacated.clear();
-        self.debounce.begin_scan(out);
+        self.debounce.begin_scan();
         self.debounce.end_scan(replayed, out);
         self.pending.forget_all();
         self.ended = !self.parent;
@@ -316,12 +326,13 @@ impl Named {
     fn scan(&mut self, directory: &OwnedFd, mode: EmitMode, out: &mut Outbox) -> Result<()> {
         let doing = "read the directory";
         let replayed = mode == EmitMode::Replayed;
-        self.debounce.begin_scan(out);
+        self.debounce.begin_scan();
+        let (mut batch, mut links) = (Vec::with_capacity(pending::AT_ONCE), false);
         let entries = std::fs::read_dir(sys::proc_path(directory.as_fd())).map_err(sys::proc_error);
         for entry in entries.doing_on(doing, self.path.as_os_str())? {
-            let entry = match entry {
-                Ok(entry) if entry.file_type().is_ok_and(|kind| kind.is_dir()) => continue,
-                Ok(entry) => entry,
+            let (entry, kind) = match entry.map(|entry| (entry.file_type().ok(), entry)) {
+                Ok((Some(kind), _)) if kind.is_dir() => continue,
+                Ok((kind, entry)) => (entry, kind),
                 // what was removed while it is read holds no names
                 Err(error) if matches!(errno_of(&error), libc::ENOENT | libc::ESRCH) => break,
                 Err(error) => return Err(error).doing_on(doing, self.path.as_os_str()),
@@ -329,22 +340,45 @@ impl Named {
             let Ok(name) = CString::new(entry.file_name().into_vec()) else { continue };
             let found = self.probe.look(directory.as_fd(), &name);
             let found = found.doing_on("look at", OsStr::from_bytes(name.to_bytes()))?;
+            links |= kind.is_none_or(|kind| kind.is_symlink());
+            batch.push((name, found));
+            if batch.len() == pending::AT_ONCE {
+                self.take_found(&mut batch, links, mode, out)?;
+                links = false;
+            }
+        }
+        self.take_found(&mut batch, links, mode, out)?;
+        self.debounce.end_scan(replayed, out);
+        Ok(())
+    }
+
+    /// Takes in what a scan found under some names. `links`: some lead to where paths start, as symbolic links may.
+    fn take_found(
+        &mut self,
+        batch: &mut Vec<(CString, Option<Found>)>,
+        links: bool,
+        mode: EmitMode,
+        out: &mut Outbox,
+    ) -> Result<()> {
+        if links {
+            self.path.confirm_place()?;
+        }
+        for (name, found) in batch.drain(..) {
             let state = found.map_or(State::Placeholder, |found| State::Namespace(found.netns));
             match mode {
                 EmitMode::Silent => self.debounce.assume(&name, state),
                 EmitMode::Changes => self.debounce.review(&name, state, out),
-                _ => self.debounce.scan_found(&name, state, replayed, out),
+                _ => self.debounce.scan_found(&name, state, mode == EmitMode::Replayed, out),
             }
             self.pending.note(&name, found);
         }
-        self.debounce.end_scan(replayed, out);
         Ok(())
     }
 }
 
 impl Source for Named {
     fn drain(&mut self, out: &mut Outbox) -> Result<Progress> {
-        self.check_ended()?;
+        self.begin()?;
         let mut all = self.read(out)?;
         let resolves = self.is_to_resolve();
         self.catch_up(out)?;
@@ -361,7 +395,7 @@ impl Source for Named {
     }
 
     fn resync(&mut self, out: &mut Outbox) -> Result<()> {
-        self.check_ended()?;
+        self.begin()?;
         self.due.scan = Some(EmitMode::Replayed);
         self.due.synced = true;
         self.read(out)?;
@@ -378,7 +412,9 @@ impl Source for Named {
 }
 
 impl Named {
-    fn check_ended(&self) -> Result<()> {
+    /// Begins a call.
+    fn begin(&self) -> Result<()> {
+        self.path.begin_call();
         match self.ended {
             true => Err(Error::new(libc::ENOENT, "go on watching").on(self.path.as_os_str()).last()),
             false => Ok(()),

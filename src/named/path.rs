@@ -5,6 +5,7 @@
 //! nearest ancestor where a component is missing. Nothing but watches is kept: an open directory would keep its
 //! filesystem busy. This part does not know what the names in the directory mean.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use super::inotify::{Inotify, Notice, ReadFlags, WatchFlags};
 use crate::error::{Doing, Error, Result, is_refusal, is_transient, refusal, refused};
 use crate::event::Name;
+use crate::place::Place;
 use crate::sys::{self, CWD};
 
 /// The narrow mask, of a step: what can take a component away, or make it lead elsewhere. Creation is not among it: a
@@ -58,15 +60,19 @@ pub(crate) enum Resolution {
 #[derive(Debug)]
 pub(crate) struct WatchedPath {
     path: CString,
+    /// Where the path starts.
+    place: Place,
+    /// The place was checked in this call.
+    checked: Cell<bool>,
     steps: Vec<Step>,
     /// The watch of the directory itself, if the path leads to one.
     directory: Option<i32>,
     /// The directory and the mount that it is on, to notice that mounts have changed where the path leads.
-    place: Option<Place>,
+    end: Option<End>,
 }
 
 /// Device, inode, mount.
-type Place = (u64, u64, Option<u64>);
+type End = (u64, u64, Option<u64>);
 
 impl WatchedPath {
     pub(crate) fn new(path: &Path) -> Result<Self> {
@@ -75,7 +81,14 @@ impl WatchedPath {
         if path.count_bytes() > LONGEST {
             return Err(Error::new(libc::ENAMETOOLONG, "watch").on(OsStr::from_bytes(path.to_bytes())));
         }
-        Ok(Self { path, steps: Vec::new(), directory: None, place: None })
+        Ok(Self {
+            path,
+            place: Place::of_caller()?,
+            checked: Cell::new(true),
+            steps: Vec::new(),
+            directory: None,
+            end: None,
+        })
     }
 
     pub(crate) fn as_os_str(&self) -> &OsStr {
@@ -86,6 +99,30 @@ impl WatchedPath {
         Arc::from(self.path.as_c_str())
     }
 
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    /// A call begins: the thread that makes it may be anywhere.
+    pub(crate) fn begin_call(&self) {
+        self.checked.set(false);
+    }
+
+    /// To be called before paths are looked at: fails with `EXDEV` where they would lead elsewhere. Costs a system call
+    /// once a call.
+    pub(crate) fn require_place(&self) -> Result<()> {
+        if !self.checked.get() {
+            self.place.check()?;
+            self.checked.set(true);
+        }
+        Ok(())
+    }
+
+    /// To be called before what was seen is used: another thread may have changed the root of this one meanwhile.
+    pub(crate) fn confirm_place(&self) -> Result<()> {
+        self.place.check()
+    }
+
     /// The path of a name in the directory.
     pub(crate) fn path_of(&self, name: &CStr) -> CString {
         // neither part contains a NUL
@@ -94,10 +131,20 @@ impl WatchedPath {
 
     /// Probes whether there is something of this name in the directory, other than a directory.
     pub(crate) fn has(&self, name: &Name) -> Result<bool> {
+        self.require_place()?;
+        let has = match sys::stat(CWD, &self.path_of(name.as_c_str()), libc::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => !stat.is_directory,
+            Err(error) if is_transient(&error) || is_refusal(&error) => return Err(error).doing_on("look at", name),
+            Err(_) => false,
+        };
+        self.confirm_place().map(|()| has)
+    }
+
+    /// Whether nothing of this name is there. What cannot be looked at is there. The caller confirms the place.
+    pub(crate) fn is_missing(&self, name: &Name) -> Result<bool> {
         match sys::stat(CWD, &self.path_of(name.as_c_str()), libc::AT_SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(!stat.is_directory),
             Err(error) if is_transient(&error) || is_refusal(&error) => Err(error).doing_on("look at", name),
-            Err(_) => Ok(false),
+            found => Ok(found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)),
         }
     }
 
@@ -119,18 +166,25 @@ impl WatchedPath {
     /// Resolves the path and replaces the watches by those of the way found. An error leaves the watches of before in
     /// place, and perhaps more; the next call puts that right.
     pub(crate) fn resolve(&mut self, inotify: &Inotify) -> Result<Resolution> {
+        self.require_place()?;
         let mut walk = Walk { inotify, steps: Vec::new() };
-        let resolution = match walk.walk_on(&self.path) {
+        let walked = match walk.walk_on(&self.path) {
             Err(error) if is_transient(&error) || is_refusal(&error) => {
+                Err(error).doing_on("watch the way to", self.as_os_str())
+            }
+            walked => self.confirm_place().map(|()| walked),
+        };
+        let resolution = match walked {
+            Ok(resolution) => resolution,
+            Err(error) => {
                 // what it has watched so far is kept, for the next call to take away what it does not need
                 for step in walk.steps {
                     if !self.steps.iter().any(|known| known.watch == step.watch && known.next == step.next) {
                         self.steps.push(step);
                     }
                 }
-                return Err(error).doing_on("watch the way to", self.as_os_str());
+                return Err(error);
             }
-            resolution => resolution,
         };
         let steps = walk.steps;
         let narrow_mask = steps.split_last().is_some_and(|(end, way)| {
@@ -147,11 +201,11 @@ impl WatchedPath {
         match resolution {
             Ok(opened) => {
                 self.directory = self.steps.last().map(|step| step.watch);
-                self.place = place(opened.as_fd(), c"");
+                self.end = end(opened.as_fd(), c"");
                 Ok(Resolution::Directory { opened, same: before == self.directory, narrow_mask })
             }
             Err(why) => {
-                self.place = None;
+                self.end = None;
                 Ok(Resolution::Nowhere(why))
             }
         }
@@ -160,11 +214,11 @@ impl WatchedPath {
     /// Whether the path leads where it was last resolved to, as far as mounts are concerned. A path that leads nowhere
     /// may do so by other ancestors than before, which are to be watched.
     pub(crate) fn is_unmoved(&self) -> bool {
-        self.place.is_some() && place(CWD, &self.path) == self.place
+        self.end.is_some() && end(CWD, &self.path) == self.end
     }
 }
 
-fn place(at: BorrowedFd<'_>, path: &CStr) -> Option<Place> {
+fn end(at: BorrowedFd<'_>, path: &CStr) -> Option<End> {
     let stat = sys::stat(at, path, 0).ok()?;
     // where a filter refuses both ways to it, nobody knows the mount
     let is_known = stat.mount_id.is_some() || stat.is_mount_root.is_some();

@@ -19,6 +19,9 @@ use crate::netns::{Found, Probe};
 use crate::outbox::Outbox;
 use crate::sys::{CWD, Epoll};
 
+/// How many names are probed before what was found is used.
+pub(super) const AT_ONCE: usize = 64;
+
 #[derive(Debug)]
 pub(crate) struct Pending {
     mounts: Monitor,
@@ -98,7 +101,12 @@ impl Pending {
         let lost = match changes {
             Changes::Known(changes) if changes.is_empty() => return Ok(MountImpact::Names),
             Changes::Known(changes) => {
-                changes.iter().for_each(|change| self.trace(*change, everything));
+                // to a pending name any change may matter, of whatever is mounted: it may uncover a namespace, or a part of
+                // the path that a symbolic link takes
+                self.stale = self.stale.max(Stale::Pending);
+                if self.always {
+                    self.trace_all(&changes, everything, path)?;
+                }
                 false
             }
             Changes::Unknown => {
@@ -124,15 +132,18 @@ impl Pending {
         Ok(MountImpact::Path)
     }
 
-    /// Traces a mount to the names that it may concern.
-    ///
-    /// To a pending name any change may matter, of whatever is mounted: it may uncover a namespace, or a part of the
-    /// path that a symbolic link takes.
-    fn trace(&mut self, change: Change, everything: Stale) {
-        self.stale = self.stale.max(Stale::Pending);
-        if !self.always {
-            return;
+    /// Traces mounts to names. They can be traced from where the watcher was opened only.
+    fn trace_all(&mut self, changes: &[Change], everything: Stale, path: &WatchedPath) -> Result<()> {
+        let mut traced = path.require_place();
+        if traced.is_ok() {
+            changes.iter().for_each(|change| self.trace(*change, everything));
+            traced = path.confirm_place();
         }
+        traced.inspect_err(|_| self.stale = everything)
+    }
+
+    /// Traces a mount to the names that are namespaces and that it may concern.
+    fn trace(&mut self, change: Change, everything: Stale) {
         match change {
             Change::Attached(id) => match mounts::parent_of(id) {
                 // what it hides: the mounts that names ended on until now
@@ -160,11 +171,11 @@ impl Pending {
         }
         let mut armed = Ok(());
         while let Some(name) = self.fresh.first().cloned() {
-            self.probe(&name, debounce, probe, path, out)?;
+            self.probe_all(std::slice::from_ref(&name), debounce, probe, path, out)?;
             let is_pending = || debounce.names().state(name.as_c_str()) == State::Placeholder;
             if armed.is_ok() && !self.mounts.is_armed() && is_pending() {
                 // a failure does not keep the other names from being reported
-                armed = self.arm(debounce);
+                armed = self.arm(debounce, path);
                 if armed.is_ok() {
                     out.learned_now();
                     continue;
@@ -174,7 +185,7 @@ impl Pending {
         }
         armed?;
         if debounce.names().pending().len() != 0 && !self.mounts.is_armed() {
-            self.arm(debounce)?;
+            self.arm(debounce, path)?;
         }
         let stale: Vec<Name> = match self.stale {
             Stale::Nothing => Vec::new(),
@@ -184,11 +195,10 @@ impl Pending {
         if !stale.is_empty() {
             out.learned_now();
         }
-        for name in &stale {
-            self.probe(name, debounce, probe, path, out)?;
-        }
+        self.probe_all(&stale, debounce, probe, path, out)?;
         self.stale = Stale::Nothing;
-        if debounce.names().pending().len() == 0 && !self.always {
+        let is_needed = self.always || debounce.names().pending().len() != 0;
+        if !is_needed && self.mounts.is_armed() && path.require_place().is_ok() {
             self.mounts.disarm();
         }
         Ok(())
@@ -196,7 +206,8 @@ impl Pending {
 
     /// Arms the monitor because names are pending. It does not report what was mounted on them before: they are to be
     /// probed from here on, as those that are fresh are anyway.
-    fn arm(&mut self, debounce: &Debounce) -> Result<()> {
+    fn arm(&mut self, debounce: &Debounce, path: &WatchedPath) -> Result<()> {
+        path.require_place()?;
         self.mounts.arm()?;
         if debounce.names().pending().any(|name| !self.fresh.contains(name)) {
             self.stale = self.stale.max(Stale::Pending);
@@ -204,22 +215,40 @@ impl Pending {
         Ok(())
     }
 
-    /// Probes what a name refers to now and emits the difference. Whether the name exists is for inotify to say.
-    fn probe(
+    /// Probes what names refer to now and emits the differences. Whether a name exists is for inotify to say.
+    fn probe_all(
         &mut self,
-        name: &Name,
+        names: &[Name],
         debounce: &mut Debounce,
         probe: Probe,
         path: &WatchedPath,
         out: &mut Outbox,
     ) -> Result<()> {
-        if debounce.names().state(name.as_c_str()) == State::Absent {
-            return Ok(());
+        for names in names.chunks(AT_ONCE) {
+            let known: Vec<&Name> =
+                names.iter().filter(|name| debounce.names().state(name.as_c_str()) != State::Absent).collect();
+            if known.is_empty() {
+                continue;
+            }
+            path.require_place()?;
+            let mut found = Vec::with_capacity(known.len());
+            let mut looked = Ok(());
+            for name in &known {
+                match probe.look(CWD, &path.path_of(name.as_c_str())).doing_on("look at", name) {
+                    Ok(here) => found.push(here),
+                    Err(error) => {
+                        looked = Err(error);
+                        break;
+                    }
+                }
+            }
+            path.confirm_place()?;
+            for (name, found) in known.iter().map(|name| name.as_c_str()).zip(found) {
+                debounce.review(name, found.map_or(State::Placeholder, |found| State::Namespace(found.netns)), out);
+                self.note(name, found);
+            }
+            looked?;
         }
-        let found = probe.look(CWD, &path.path_of(name.as_c_str())).doing_on("look at", name)?;
-        let name = name.as_c_str();
-        debounce.review(name, found.map_or(State::Placeholder, |found| State::Namespace(found.netns)), out);
-        self.note(name, found);
         Ok(())
     }
 }

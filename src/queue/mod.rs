@@ -85,11 +85,13 @@ impl Queue {
         if state.ended {
             return Err(state.why_ended());
         }
-        if let Some(failure) = state.failure.take() {
-            // now that it is known, the thread may try again
-            self.shared.turn.notify_one();
+        let Some(failure) = state.failure.clone() else { return Ok(()) };
+        if failure.is_final() || !std::mem::replace(&mut state.failure_known, true) {
             return Err(failure);
         }
+        // asked again, so that whatever was in the way may be out of it: the thread tries again, and wakes the consumer
+        state.failure = None;
+        self.shared.turn.notify_one();
         Ok(())
     }
 

@@ -77,10 +77,10 @@ impl Reader {
         }
     }
 
-    /// Waits until the consumer knows what could not be done; `false` when it is time to end.
+    /// Waits until the consumer knows what could not be done, and asks again; `false` when it is time to end.
     fn report(&self, failure: Option<Error>) -> std::io::Result<bool> {
         let mut state = self.shared.state();
-        state.failure = failure;
+        (state.failure, state.failure_known) = (failure, false);
         self.shared.readable.wake()?;
         Ok(!self.shared.wait(state, |state| state.failure.is_some()).stop)
     }

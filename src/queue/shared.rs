@@ -39,8 +39,9 @@ pub(super) struct State {
     pub(super) settled: bool,
     /// What was dropped since the queue broke; `None`: it is whole.
     pub(super) broken: Option<Loss>,
-    /// What the thread could not do. It waits until the consumer knows.
+    /// What the thread could not do. It waits until the consumer knows and asks again.
     pub(super) failure: Option<Error>,
+    pub(super) failure_known: bool,
     pub(super) resync: bool,
     pub(super) stop: bool,
     /// The thread has ended, whatever the reason.

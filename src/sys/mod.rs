@@ -13,6 +13,7 @@ mod nsfs;
 mod process;
 #[cfg(feature = "tokio")]
 mod reactor;
+mod root;
 mod statmount;
 mod wait;
 
@@ -30,6 +31,7 @@ pub(crate) use process::{
 };
 #[cfg(feature = "tokio")]
 pub(crate) use reactor::Registration;
+pub(crate) use root::{Root, RootMount, mount_namespace, root, root_mount_id};
 pub(crate) use statmount::statmount;
 pub(crate) use wait::{Epoll, Timer, Waker, poll_priority, poll_readable, poll_readable_either};
 

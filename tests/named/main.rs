@@ -12,6 +12,7 @@ mod mounts;
 mod open;
 mod overflow;
 mod paths;
+mod place;
 mod propagation;
 mod refused;
 mod renames;

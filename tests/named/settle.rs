@@ -12,6 +12,12 @@ both! {
     what_flaps_is_told_all_the_same
     a_resync_waits_for_nothing
     a_directory_that_goes_waits_for_nothing
+    what_is_reported_is_true_then
+    what_is_gone_by_then_is_not_reported
+    a_resync_reports_what_is_there
+    an_overflow_reports_what_is_there
+    a_directory_that_goes_reports_no_name_that_came
+    names_that_came_and_went_use_no_memory
 }
 
 fn watched<A: Api>(settle_ms: u32) -> Observer<A> {
@@ -99,4 +105,111 @@ fn a_directory_that_goes_waits_for_nothing<A: Api>() {
     std::fs::remove_dir_all(RUN_NETNS).unwrap();
     o.expect(&[(Deleted, "blue"), (DirDeleted, "")]);
     o.expect_nothing();
+}
+
+/// Mounts that change within the window, once the name is a namespace.
+fn what_is_reported_is_true_then<A: Api>() {
+    let mut o = watched::<A>(400);
+    ip_netns(&["add", "replaced"]);
+    ip_netns(&["add", "detached"]);
+    // the names are probed now, and not again because of mounts
+    assert_eq!(o.drain(), []);
+    unmount("/run/netns/replaced");
+    mount_new_netns("/run/netns/replaced");
+    unmount("/run/netns/detached");
+    let events = o.expect(&[(Created, "replaced"), (Ready, "replaced"), (Created, "detached")]);
+    assert_eq!(Some((events[1].dev, events[1].ino, events[1].cookie)), kernel::netns("/run/netns/replaced"));
+    o.expect_nothing();
+    // it is pending, so that its mount is reported
+    mount_new_netns("/run/netns/detached");
+    o.expect(&[(Ready, "detached")]);
+    assert_eq!(o.resync(), []);
+}
+
+/// More is queued than one call reads, and the end of the name last.
+fn what_is_gone_by_then_is_not_reported<A: Api>() {
+    let mut o = watched::<A>(50);
+    placeholder("/run/netns/brief");
+    assert_eq!(o.drain(), []);
+    for _ in 0..4500 {
+        placeholder("/run/netns/noise");
+        std::fs::remove_file("/run/netns/noise").unwrap();
+    }
+    std::fs::remove_file("/run/netns/brief").unwrap();
+    // until its time is over, whatever else wakes the consumer
+    std::thread::sleep(Duration::from_millis(60));
+    assert_eq!(o.drain(), []);
+    placeholder("/run/netns/after");
+    o.expect(&[(Created, "after")]);
+}
+
+fn a_resync_reports_what_is_there<A: Api>() {
+    let mut o = watched::<A>(LONG);
+    ip_netns(&["add", "replaced"]);
+    ip_netns(&["add", "detached"]);
+    o.expect_nothing();
+    unmount("/run/netns/replaced");
+    mount_new_netns("/run/netns/replaced");
+    unmount("/run/netns/detached");
+    o.api.resync().unwrap();
+    o.until(Synced, "");
+    let mut told = o.briefs();
+    told.sort();
+    let expected = [(Created, "detached"), (Created, "replaced"), (Ready, "replaced"), (Synced, ""), (Synced, "")];
+    assert_eq!(told, expected.map(|(kind, name)| (kind, name.to_owned())));
+    o.expect_truth(RUN_NETNS);
+}
+
+fn an_overflow_reports_what_is_there<A: Api>() {
+    let mut o = watched::<A>(LONG);
+    ip_netns(&["add", "replaced"]);
+    ip_netns(&["add", "detached"]);
+    o.expect_nothing();
+    unmount("/run/netns/replaced");
+    mount_new_netns("/run/netns/replaced");
+    unmount("/run/netns/detached");
+    for _ in 0..9000 {
+        placeholder("/run/netns/noise");
+        std::fs::remove_file("/run/netns/noise").unwrap();
+    }
+    o.expect(&[(Created, "detached"), (Created, "replaced"), (Overflow, ""), (Ready, "replaced"), (Synced, "")]);
+    o.expect_truth(RUN_NETNS);
+}
+
+fn a_directory_that_goes_reports_no_name_that_came<A: Api>() {
+    sandbox();
+    make_dir("/run/names");
+    let mut o = Observer::<A>::open_synced(&How { settle_ms: LONG, ..How::dir("/run/names") });
+    placeholder("/run/names/came");
+    o.expect_nothing();
+    rename("/run/names", "/run/away");
+    o.expect_nothing();
+}
+
+/// The pages of this process that are in memory.
+fn resident_pages() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+fn names_that_came_and_went_use_no_memory<A: Api>() {
+    let mut o = watched::<A>(LONG);
+    let storm = |o: &mut Observer<A>, turns: std::ops::Range<u32>| {
+        for turn in turns {
+            for i in 0..1000 {
+                let name = format!("/run/netns/{:0>200}", turn * 1000 + i);
+                placeholder(&name);
+                std::fs::remove_file(&name).unwrap();
+            }
+            while readable(o.api.fd(), Duration::ZERO) {
+                assert_eq!(o.drain(), []);
+            }
+        }
+    };
+    storm(&mut o, 0..10);
+    let before = resident_pages();
+    storm(&mut o, 10..60);
+    let grown = resident_pages().saturating_sub(before) * 4;
+    // 50000 names of 200 bytes would take more than ten times as much; other tests of the process run meanwhile
+    assert!(grown < 2048, "{grown} KiB");
 }

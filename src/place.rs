@@ -1,0 +1,66 @@
+//! Where a watcher was opened: the root directory and the mount namespace in which its paths mean what they mean.
+//!
+//! A thread can change both between two calls (chroot, unshare, setns), and another thread of the process can change its
+//! root at any moment. So who looks at a path checks the place before and again afterwards, and uses what it has seen
+//! only then. Nothing is kept open for it: a descriptor of a directory would be a way out of a container.
+
+use crate::error::{Doing, Error, Result};
+use crate::sys::{self, Root, RootMount};
+
+/// The root directory and the mount namespace of a thread.
+///
+/// The id of the mount tells both: a copied mount namespace has mounts with ids of their own. Before Linux 6.8 the kernel
+/// reuses the ids, so the inode number of the namespace is compared too.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    root: Root,
+    /// What to compare where the never-reused id is missing; `None`: /proc was missing.
+    other: Option<Reusable>,
+}
+
+/// Numbers that the kernel reuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reusable {
+    mount_id: u64,
+    namespace: u64,
+}
+
+const FIND_OUT: &str = "find out the root and the mount namespace of the calling thread";
+
+impl Place {
+    /// The place of the calling thread.
+    pub(crate) fn of_caller() -> Result<Self> {
+        let root = sys::root().doing(FIND_OUT)?;
+        Ok(Self { root, other: Reusable::of_caller(root.mount).ok() })
+    }
+
+    /// Fails with `EXDEV` if the calling thread is in another place.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.is_here().doing(FIND_OUT)? {
+            true => Ok(()),
+            false => Err(Error::new(libc::EXDEV, "look at paths")),
+        }
+    }
+
+    fn is_here(&self) -> std::io::Result<bool> {
+        let now = sys::root()?;
+        if (now.dev, now.ino) != (self.root.dev, self.root.ino) {
+            return Ok(false);
+        }
+        match (now.mount, self.root.mount) {
+            (RootMount::Unique(now), RootMount::Unique(then)) => Ok(now == then),
+            // an older kernel, or a filter that refused statx(2) then or refuses it now
+            _ => Ok(Some(Reusable::of_caller(now.mount)?) == self.other),
+        }
+    }
+}
+
+impl Reusable {
+    fn of_caller(mount: RootMount) -> std::io::Result<Self> {
+        let mount_id = match mount {
+            RootMount::Reusable(id) => id,
+            RootMount::Unique(_) | RootMount::Unknown => sys::root_mount_id()?,
+        };
+        Ok(Self { mount_id, namespace: sys::mount_namespace()? })
+    }
+}

@@ -1,0 +1,62 @@
+//! Where paths start for the calling thread.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+use rustix::fs::{AtFlags, StatxFlags};
+
+use super::{CWD, open, proc_error};
+
+/// The root directory of a thread, and the mount that it is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Root {
+    pub(crate) dev: u64,
+    pub(crate) ino: u64,
+    pub(crate) mount: RootMount,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RootMount {
+    /// Its never-reused id (Linux 6.8).
+    Unique(u64),
+    /// Its id, which another mount may get once this one is gone.
+    Reusable(u64),
+    /// A filter refuses statx(2).
+    Unknown,
+}
+
+/// Which rustix 1.1 has no name for.
+const STATX_MNT_ID_UNIQUE: u32 = 0x4000;
+
+/// The root directory of the calling thread, by one system call.
+pub(crate) fn root() -> io::Result<Root> {
+    let wanted = StatxFlags::INO | StatxFlags::MNT_ID | StatxFlags::from_bits_retain(STATX_MNT_ID_UNIQUE);
+    let Ok(stat) = rustix::fs::statx(CWD, c"/", AtFlags::STATX_DONT_SYNC, wanted) else {
+        let stat = rustix::fs::stat(c"/")?;
+        return Ok(Root { dev: stat.st_dev, ino: stat.st_ino, mount: RootMount::Unknown });
+    };
+    let has = |bit| stat.stx_mask & bit != 0;
+    Ok(Root {
+        dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
+        ino: stat.stx_ino,
+        mount: match stat.stx_mnt_id {
+            id if has(STATX_MNT_ID_UNIQUE) => RootMount::Unique(id),
+            id if has(StatxFlags::MNT_ID.bits()) => RootMount::Reusable(id),
+            _ => RootMount::Unknown,
+        },
+    })
+}
+
+/// The inode number of the mount namespace of the calling thread.
+pub(crate) fn mount_namespace() -> io::Result<u64> {
+    Ok(rustix::fs::stat(c"/proc/thread-self/ns/mnt").map_err(|error| proc_error(error.into()))?.st_ino)
+}
+
+/// The reusable id of the mount that the root directory is on, without statx(2).
+pub(crate) fn root_mount_id() -> io::Result<u64> {
+    let root = open(CWD, c"/", libc::O_PATH | libc::O_DIRECTORY)?;
+    let info = std::fs::read_to_string(format!("/proc/thread-self/fdinfo/{}", root.as_fd().as_raw_fd()));
+    let info = info.map_err(proc_error)?;
+    let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok());
+    id.ok_or_else(|| io::Error::from_raw_os_error(libc::EOPNOTSUPP))
+}
