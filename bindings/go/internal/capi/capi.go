@@ -46,6 +46,7 @@ const (
 	DirEvents   = C.NSW_DIR_EVENTS
 	MountEvents = C.NSW_MOUNT_EVENTS
 	AllNSID     = C.NSW_ALL_NSID
+	Prepare     = C.NSW_PREPARE
 
 	QueueBlock      = C.NSW_QUEUE_BLOCK
 	QueueDropNewest = C.NSW_QUEUE_DROP_NEWEST
