@@ -4,7 +4,7 @@
 //! root at any moment. So who looks at a path checks the place before and again afterwards, and uses what it has seen
 //! only then. Nothing is kept open for it: a descriptor of a directory would be a way out of a container.
 
-use crate::error::{Doing, Error, Result, is_refusal, refusal, refused};
+use crate::error::{Doing, Error, Result, errno_of, refusal, refused};
 use crate::sys::{self, Root, RootMount};
 
 /// The root directory and the mount namespace of a thread.
@@ -57,9 +57,9 @@ impl Place {
 
 /// The root of the calling thread, which every process may look at.
 fn root() -> std::io::Result<Root> {
-    sys::root().map_err(|error| match is_refusal(&error) {
-        true => refused(&error, refusal!("statx(2) and fstatat(2)")),
-        false => error,
+    sys::root().map_err(|error| match errno_of(&error) {
+        libc::EPERM | libc::ENOSYS | libc::EACCES => refused(&error, refusal!("statx(2) and fstatat(2)")),
+        _ => error,
     })
 }
 
