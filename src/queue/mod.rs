@@ -19,6 +19,7 @@ use crate::error::{Doing, Result};
 use crate::event::EventKind;
 use crate::options::{Options, Policy};
 use crate::outbox::Outbox;
+use crate::place::Place;
 use crate::source::{Progress, Source};
 use crate::sys::{self, Epoll, Waker};
 use crate::watcher::Watcher;
@@ -26,12 +27,19 @@ use consumer::ConsumerState;
 use reader::Reader;
 use shared::{Shared, State};
 
+/// How often the thread may be elsewhere in a row while the caller is not, before the caller learns of it.
+const EXCUSES: u8 = 16;
+
 #[derive(Debug)]
 pub(crate) struct Queue {
     shared: Arc<Shared>,
     policy: Policy,
     /// What the consumer believes. Kept only if events may be dropped.
     consumer: ConsumerState,
+    /// Where the paths of the watcher lead, if it has any.
+    place: Option<Place>,
+    /// How often in a row the thread met a failure elsewhere that was none of the caller's.
+    excused: u8,
     thread: Option<JoinHandle<()>>,
     /// Where the thread lives: a child of fork(2) has none to wait for, and locks that nobody will open.
     process: u32,
@@ -40,6 +48,7 @@ pub(crate) struct Queue {
 impl Queue {
     pub(crate) fn start(
         watcher: Watcher,
+        place: Option<Place>,
         options: &Options,
         capacity: u32,
         policy: Policy,
@@ -68,6 +77,8 @@ impl Queue {
             shared,
             policy,
             consumer: ConsumerState::default(),
+            place,
+            excused: 0,
             thread: Some(thread.doing("start a thread")?),
             process: std::process::id(),
         })
@@ -85,9 +96,21 @@ impl Queue {
         if state.ended {
             return Err(state.why_ended());
         }
-        let Some(failure) = state.failure.clone() else { return Ok(()) };
-        if failure.is_final() || !std::mem::replace(&mut state.failure_known, true) {
+        let Some(failure) = state.failure.clone() else {
+            self.excused = 0;
+            return Ok(());
+        };
+        if failure.is_final() {
             return Err(failure);
+        }
+        if !std::mem::replace(&mut state.failure_known, true) {
+            // The thread shares its root with others, and may have been elsewhere when the caller was. It tries again; if it
+            // stays elsewhere, the caller learns of it.
+            let is_here = || self.place.as_ref().is_some_and(|place| place.check().is_ok());
+            if failure.errno() != libc::EXDEV || self.excused == EXCUSES || !is_here() {
+                return Err(failure);
+            }
+            self.excused += 1;
         }
         // asked again, so that whatever was in the way may be out of it: the thread tries again, and wakes the consumer
         state.failure = None;

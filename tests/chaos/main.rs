@@ -48,6 +48,8 @@ pub struct Plan {
     opens_in_quiet: bool,
     /// What the reader gives up, or is refused, from some moment on.
     loses: Option<Restriction>,
+    /// The reader now and then calls from another root directory.
+    strays: bool,
     /// How much the kernel queues, if not as much as it is set to.
     kernel_queue: Option<u32>,
     /// The directory by a path without links.
@@ -85,6 +87,7 @@ impl Plan {
             scenes: 1 + dice.below(6),
             opens_in_quiet: dice.one_in(4),
             loses: dice.one_in(3).then(|| loss(dice)),
+            strays: dice.one_in(3),
             kernel_queue: (dice.one_in(3) && may_set_queues()).then(|| dice.pick(&[1, 8, 60, 500])),
             dir,
         }
@@ -168,6 +171,9 @@ fn round(plan: &Plan, dice: &mut Dice, tally: &mut Tally) {
 }
 
 fn watch<A: Api>(plan: &Plan, stage: &Stage, dice: Dice, tally: &mut Tally) {
+    // a root of its own: the actors stay where they are
+    // SAFETY: no pointers; it concerns this thread alone.
+    assert_eq!(unsafe { libc::unshare(libc::CLONE_FS) }, 0);
     let Some(mut reader) = Reader::<A>::open(plan, stage, dice, tally) else { return };
     let result = catch_unwind(AssertUnwindSafe(|| reader.read()));
     if let Err(panic) = result {

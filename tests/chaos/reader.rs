@@ -9,7 +9,7 @@ use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_NO_PARENT, NS
 use nswatch::capi::watcher::*;
 
 use crate::Plan;
-use crate::stage::{Dice, Stage};
+use crate::stage::{BAIT, Dice, Stage};
 use crate::support::DEADLINE;
 use crate::support::api::{Api, Ev, Kind, readable};
 use crate::support::grammar::{Checker, Id};
@@ -29,6 +29,7 @@ pub struct Tally {
     pub resyncs: u64,
     pub opened: u64,
     pub ended: u64,
+    pub strayed: u64,
 }
 
 /// The lengths of the kernel's queues, which an instance has from when it is made.
@@ -74,6 +75,8 @@ pub struct Reader<'a, A> {
     ended: bool,
     /// The plan's loss is still to come.
     loses: bool,
+    /// The calling thread has another root directory than the one that opened the watcher.
+    strayed: bool,
     tally: &'a mut Tally,
 }
 
@@ -112,6 +115,7 @@ impl<'a, A: Api> Reader<'a, A> {
             untold,
             ended: false,
             loses: true,
+            strayed: false,
             tally,
         })
     }
@@ -150,6 +154,9 @@ impl<'a, A: Api> Reader<'a, A> {
             loss.apply();
             self.loses = false;
         }
+        if self.plan.strays && self.dice.one_in(15) {
+            self.stray();
+        }
         match self.dice.below(20) {
             0..=7 => {
                 let timeout = Duration::from_millis(self.dice.below(5) as u64);
@@ -172,9 +179,38 @@ impl<'a, A: Api> Reader<'a, A> {
         }
     }
 
+    /// Makes some calls from another root directory, and comes back.
+    fn stray(&mut self) {
+        let home = std::fs::File::open("/").unwrap();
+        if std::os::unix::fs::chroot(BAIT).is_err() {
+            // an actor has covered it
+            return;
+        }
+        self.strayed = true;
+        for _ in 0..1 + self.dice.below(5) {
+            match self.dice.below(4) {
+                0 => self.resync(),
+                1 => {
+                    let event = self.api.wait(Some(Duration::from_millis(self.dice.below(3) as u64)));
+                    self.take(event);
+                }
+                2 => {
+                    let (done, failed) = self.stage.count();
+                    self.stage.until(done + failed + self.dice.below(20) as u64, Duration::from_millis(10));
+                }
+                _ => drop(self.next()),
+            }
+        }
+        rustix::process::fchdir(home).unwrap();
+        std::os::unix::fs::chroot(".").unwrap();
+        self.strayed = false;
+        self.tally.strayed += 1;
+    }
+
     fn resync(&mut self) {
         match self.api.resync() {
             Ok(()) => {}
+            Err(libc::EXDEV) if self.strayed => {}
             Err(libc::ENOENT) if self.plan.has(NSW_NO_PARENT) => {
                 // what led to the end may not have been told yet
             }
@@ -190,6 +226,7 @@ impl<'a, A: Api> Reader<'a, A> {
     fn take(&mut self, event: Result<Option<Ev>, i32>) -> Option<Ev> {
         let event = match event {
             Ok(event) => event?,
+            Err(libc::EXDEV) if self.strayed => return None,
             Err(libc::ENOENT) if self.plan.has(NSW_NO_PARENT) => {
                 assert_eq!(self.checker.directory, Some(false), "the end of the watch was not told");
                 self.ended = true;
@@ -226,6 +263,7 @@ impl<'a, A: Api> Reader<'a, A> {
                 self.tally.opened += 1;
             }
             Err(libc::ENOENT | libc::ESTALE | libc::ENOTDIR | libc::ELOOP | libc::EACCES) => {}
+            Err(libc::EXDEV) if self.strayed => {}
             // what a name that is a link leads to may be gone in all the ways of /proc
             Err(libc::ESRCH | libc::ENXIO) => {}
             Err(errno) => panic!("open_netns of {ready:?}: errno {errno}"),
@@ -321,7 +359,7 @@ impl<'a, A: Api> Reader<'a, A> {
             return Err(format!("{} is gone", name.escape_ascii()));
         }
         for (name, state) in truth {
-            let is_link = self.plan.how.dir.join(os(name)).is_symlink();
+            let is_link = std::fs::read_link(self.plan.how.dir.join(os(name))).is_ok();
             match believed.get(name) {
                 None if self.untold.contains(name) && self.checker.synced == 0 => {}
                 None => return Err(format!("{} is there", name.escape_ascii())),
@@ -349,7 +387,8 @@ impl<'a, A: Api> Reader<'a, A> {
 
     /// Whether what is not about names is as it must be.
     fn rest(&self) -> Result<(), String> {
-        let is = self.plan.how.dir.is_dir();
+        // not by statx(2), which may be refused to this thread
+        let is = std::fs::read_dir(&self.plan.how.dir).is_ok();
         if self.checker.open_overflows != 0 {
             return Err("an overflow is not made good".into());
         }

@@ -97,6 +97,9 @@ impl std::ops::Deref for Stage {
 pub const BY_LINK: &str = "/run/way/netns";
 pub const WITHIN: &str = "within";
 
+/// Another root directory, in which the directory has a name that is not to be reported.
+pub const BAIT: &str = "/run/bait";
+
 impl Stage {
     /// An empty `/run` with the directory in it; that of the round before is taken away.
     pub fn set(dir: &str) -> Self {
@@ -104,6 +107,8 @@ impl Stage {
         mount("nswatch-chaos", "/run", Some("tmpfs"), 0);
         make_dir(dir);
         make_dir("/run/outside");
+        make_dir(format!("{BAIT}{dir}"));
+        std::fs::write(format!("{BAIT}{dir}/bait"), "").unwrap();
         make_dir("/run/deep/er");
         symlink("deep/er", "/run/way");
         let mut names: Vec<CString> =

