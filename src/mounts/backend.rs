@@ -50,6 +50,11 @@ pub(super) trait Backend: AsFd + Debug + Send {
     /// What has changed since it was started or last read.
     fn read(&mut self) -> Result<Changes>;
 
+    /// Whether it reports which mount has changed, and not only that some did.
+    fn reports_each(&self) -> bool {
+        false
+    }
+
     /// Whether a better backend is to be tried whenever this one would be started.
     fn is_last_resort(&self) -> bool {
         false

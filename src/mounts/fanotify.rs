@@ -63,6 +63,10 @@ impl Backend for MountGroup {
         self.mark(libc::FAN_MARK_FLUSH, 0)
     }
 
+    fn reports_each(&self) -> bool {
+        true
+    }
+
     fn read(&mut self) -> Result<Changes> {
         let mut queued = Queued::default();
         let mut many = false;

@@ -38,6 +38,16 @@ impl Monitor {
         self.armed
     }
 
+    /// Whether the backend reports which mount has changed, and not only that some did.
+    pub(crate) fn reports_each(&self) -> bool {
+        self.backend.as_ref().is_some_and(|backend| backend.reports_each())
+    }
+
+    /// Whether the backend cannot know whether mounts have changed, so that it always says so.
+    pub(crate) fn is_last_resort(&self) -> bool {
+        self.backend.as_ref().is_some_and(|backend| backend.is_last_resort())
+    }
+
     /// From here on each change of a mount wakes the consumer.
     pub(crate) fn arm(&mut self) -> Result<()> {
         if self.armed {
@@ -88,23 +98,6 @@ fn best() -> io::Result<Box<dyn Backend>> {
     }
 }
 
-const STATMOUNT_MNT_BASIC: u64 = 0x2;
-
-/// Where `struct statmount` has the id of the parent, and the size of its fixed part.
-const PARENT: usize = 48;
-const ROOM: usize = 512;
-
-/// The mount that the one with this never-reused id is mounted on: where something was mounted before, that. `None`:
-/// it is gone, or out of reach of this process.
-pub(crate) fn parent_of(mount_id: u64) -> io::Result<Option<u64>> {
-    let mut answer = [0u8; ROOM];
-    match sys::statmount(mount_id, STATMOUNT_MNT_BASIC, &mut answer) {
-        Ok(()) => Ok(answer.get(PARENT..).and_then(|rest| rest.first_chunk()).copied().map(u64::from_ne_bytes)),
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
 /// Whether fanotify mount events can be had.
 pub(crate) fn try_events() -> io::Result<bool> {
     MountGroup::open().map(|_| true)
@@ -118,5 +111,5 @@ pub(crate) fn try_poll() -> io::Result<bool> {
 /// Whether a mount says what it is mounted on: that of /proc, which is within reach wherever this process is rooted.
 pub(crate) fn try_statmount() -> io::Result<bool> {
     let proc = sys::stat(CWD, c"/proc/thread-self", 0).map_err(sys::proc_error)?;
-    Ok(matches!(proc.mount_id.map(parent_of).transpose()?, Some(Some(_))))
+    Ok(matches!(proc.mount_id.map(sys::mount_point).transpose()?, Some(Some(_))))
 }

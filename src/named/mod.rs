@@ -7,10 +7,12 @@
 
 mod debounce;
 pub(crate) mod inotify;
+mod listing;
 mod mounted;
 mod names;
 mod path;
 mod pending;
+mod processes;
 
 use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr};
@@ -108,7 +110,7 @@ impl Named {
             ended: false,
         };
         out.dir = Some(this.path.shared_path());
-        this.pending.start()?;
+        this.pending.start(&this.path)?;
         out.learned_now();
         let mode = if options.replay { EmitMode::Replayed } else { EmitMode::Silent };
         match this.path.resolve(&this.inotify)? {
@@ -206,7 +208,7 @@ impl Named {
         out.learned_now();
         // first, as what follows can fail
         self.debounce.emit_settled(out)?;
-        let impact = self.pending.read_mounts(&self.path).inspect_err(|_| {
+        let impact = self.pending.read_mounts(&self.path, self.debounce.names()).inspect_err(|_| {
             // a mount on the way may have been in what could not be read
             self.due.resolve = true;
         })?;
@@ -314,6 +316,7 @@ impl Named {
         let doing = "read the directory";
         let replayed = mode == EmitMode::Replayed;
         self.debounce.begin_scan(out);
+        self.pending.begin_scan(directory);
         let entries = std::fs::read_dir(sys::proc_path(directory.as_fd())).map_err(sys::proc_error);
         for entry in entries.doing_on(doing, self.path.as_os_str())? {
             let entry = match entry {
@@ -332,9 +335,10 @@ impl Named {
                 EmitMode::Changes => self.debounce.review(&name, state, out),
                 _ => self.debounce.scan_found(&name, state, replayed, out),
             }
-            self.pending.note(&name, found);
+            self.pending.scanned(directory, &self.path, &name, found)?;
         }
         self.debounce.end_scan(replayed, out);
+        self.pending.end_scan(self.debounce.names());
         Ok(())
     }
 }

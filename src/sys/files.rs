@@ -40,6 +40,7 @@ pub(crate) struct Stat {
     pub(crate) dev: u64,
     pub(crate) ino: u64,
     pub(crate) is_directory: bool,
+    pub(crate) is_link: bool,
     /// The path ends on the root of a mount (Linux 5.8).
     pub(crate) is_mount_root: bool,
     pub(crate) ctime_ns: u64,
@@ -59,10 +60,12 @@ pub(crate) fn stat(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::R
     let mask = StatxFlags::BASIC_STATS | StatxFlags::from_bits_retain(STATX_MNT_ID_UNIQUE);
     let stat = rustix::fs::statx(at, path, flags, mask)?;
     let unique = stat.stx_mask & STATX_MNT_ID_UNIQUE != 0;
+    let kind = FileType::from_raw_mode(stat.stx_mode.into());
     Ok(Stat {
         dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
         ino: stat.stx_ino,
-        is_directory: FileType::from_raw_mode(stat.stx_mode.into()) == FileType::Directory,
+        is_directory: kind == FileType::Directory,
+        is_link: kind == FileType::Symlink,
         is_mount_root: stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
         ctime_ns: (stat.stx_ctime.tv_sec.unsigned_abs())
             .wrapping_mul(1_000_000_000)

@@ -1,11 +1,11 @@
 //! Processes, and what this one may see.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::thread::{CapabilitySet, capabilities};
 
-use super::{CWD, check, proc_error, stat};
+use super::{CWD, check, owned, proc_error, stat};
 
 /// The inode numbers of the initial user and pid namespaces, which the kernel fixes.
 const INITIAL: [(&std::ffi::CStr, u64); 2] =
@@ -34,6 +34,14 @@ pub(crate) fn is_process_of_others(pid: i32) -> bool {
     // SAFETY: no pointers; signal 0 is never sent.
     let rc = unsafe { libc::kill(pid, 0) };
     rc < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+}
+
+/// A pidfd of a process (Linux 5.3) or of a thread (6.9), readable once it has ended. `ESRCH`: it has ended already.
+pub(crate) fn pidfd_open(id: i32, is_thread: bool) -> io::Result<OwnedFd> {
+    // PIDFD_THREAD
+    let flags = if is_thread { libc::O_EXCL } else { 0 };
+    // SAFETY: no pointers.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, id, flags) } as libc::c_int)
 }
 
 /// The pid of the process that a pidfd refers to. `None`: the descriptor is no pidfd. `ESRCH`: the process has ended;

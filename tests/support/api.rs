@@ -140,8 +140,12 @@ pub fn options(how: &How) -> Options {
         .dir_events(has(co::NSW_DIR_EVENTS))
         .all_nsid(has(co::NSW_ALL_NSID))
         .rcvbuf(how.rcvbuf)
-        .mount_events(has(co::NSW_MOUNT_EVENTS))
         .settle(Duration::from_millis(how.settle_ms.into()));
+    let options = match (has(co::NSW_MOUNT_EVENTS), has(co::NSW_NO_MOUNT_EVENTS)) {
+        (true, _) => options.mount_events(true),
+        (_, true) => options.mount_events(false),
+        _ => options,
+    };
     let policy = |policy| match policy {
         co::NSW_QUEUE_BLOCK => Policy::Block,
         co::NSW_QUEUE_DROP_NEWEST => Policy::DropNewest,
