@@ -10,6 +10,7 @@ mod fanotify;
 mod mountinfo;
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Doing, Result, is_transient};
@@ -20,18 +21,31 @@ pub(crate) use backend::{Change, Changes};
 use fanotify::MountGroup;
 use mountinfo::Mountinfo;
 
+/// The directory in /proc of the calling thread, in whose mount namespace the kernel resolves its paths.
+pub(crate) const OWN: &str = "/proc/thread-self";
+
 /// Listens to mounts by the best backend there is.
 #[derive(Debug)]
 pub(crate) struct Monitor {
     epoll: Arc<Epoll>,
+    /// The directory in /proc of the process whose mounts these are.
+    process: PathBuf,
     /// Made when first needed, then kept.
     backend: Option<Box<dyn Backend>>,
     armed: bool,
 }
 
 impl Monitor {
-    pub(crate) fn new(epoll: Arc<Epoll>) -> Self {
-        Self { epoll, backend: None, armed: false }
+    pub(crate) fn new(epoll: Arc<Epoll>, process: &Path) -> Self {
+        Self { epoll, process: process.to_owned(), backend: None, armed: false }
+    }
+
+    /// Gives up all that it has of the process.
+    pub(crate) fn close(&mut self) {
+        if let (Some(backend), true) = (self.backend.take(), self.armed) {
+            self.epoll.remove(backend.as_fd()).ok();
+        }
+        self.armed = false;
     }
 
     pub(crate) fn is_armed(&self) -> bool {
@@ -57,7 +71,7 @@ impl Monitor {
         let kept = self.backend.take().filter(|backend| !backend.is_last_resort());
         let backend = self.backend.insert(match kept {
             Some(backend) => backend,
-            None => best().doing(doing)?,
+            None => best(&self.process).doing(doing)?,
         });
         backend.start().doing(doing)?;
         backend.add_to(&self.epoll).doing(doing)?;
@@ -85,27 +99,27 @@ impl Monitor {
 }
 
 /// Opens the best backend that works here.
-fn best() -> io::Result<Box<dyn Backend>> {
-    if let Ok(group) = MountGroup::open() {
+fn best(process: &Path) -> io::Result<Box<dyn Backend>> {
+    if let Ok(group) = MountGroup::open(process) {
         return Ok(Box::new(group));
     }
-    match MountPoll::open() {
+    match MountPoll::open(process) {
         Ok(poll) => Ok(Box::new(poll)),
         // All requests that the system permits are taken, which can last. A shortage that passes is no reason to fall
         // back: the last resort is not as good as the others.
         Err(error) if is_transient(&error) && error.raw_os_error() != Some(libc::EAGAIN) => Err(error),
-        Err(_) => Ok(Box::new(Mountinfo::open()?)),
+        Err(_) => Ok(Box::new(Mountinfo::open(process)?)),
     }
 }
 
 /// Whether fanotify mount events can be had.
 pub(crate) fn try_events() -> io::Result<bool> {
-    MountGroup::open().map(|_| true)
+    MountGroup::open(OWN.as_ref()).map(|_| true)
 }
 
 /// Whether an AIO poll can be had.
 pub(crate) fn try_poll() -> io::Result<bool> {
-    MountPoll::open().map(|_| true)
+    MountPoll::open(OWN.as_ref()).map(|_| true)
 }
 
 /// Whether a mount says what it is mounted on: that of /proc, which is within reach wherever this process is rooted.

@@ -6,29 +6,44 @@
 use crate::mounts::Change;
 use crate::sys;
 
-/// The mounts at the last look; `None`: unknown.
 #[derive(Debug, Default)]
-pub(crate) struct Listing(Option<Vec<u64>>);
+pub(crate) struct Listing {
+    /// The mounts at the last look; `None`: unknown.
+    mounts: Option<Vec<u64>>,
+    /// What a probe has found since: it may be gone again at the next look, as if it had never been.
+    seen: Vec<u64>,
+}
 
 impl Listing {
     /// Begins anew with the mounts of now.
     pub(crate) fn renew(&mut self) {
-        self.0 = sys::list_mounts().ok();
+        *self = Self { mounts: sys::list_mounts().ok(), seen: Vec::new() };
     }
 
     pub(crate) fn is_known(&self) -> bool {
-        self.0.is_some()
+        self.mounts.is_some()
     }
 
     pub(crate) fn forget(&mut self) {
-        self.0 = None;
+        *self = Self::default();
+    }
+
+    /// A probe has found this mount.
+    pub(crate) fn saw(&mut self, mount_id: u64) {
+        if self.mounts.as_ref().is_some_and(|mounts| mounts.binary_search(&mount_id).is_err()) {
+            self.seen.push(mount_id);
+        }
     }
 
     /// What has changed since the last look; `None`: this cannot be known.
     pub(crate) fn changes(&mut self) -> Option<Vec<Change>> {
-        let before = self.0.take();
+        let before = std::mem::take(self);
         self.renew();
-        Some(difference(&before?, self.0.as_ref()?))
+        let now = self.mounts.as_ref()?;
+        let mut changes = difference(&before.mounts?, now);
+        let gone = before.seen.iter().filter(|id| now.binary_search(id).is_err());
+        changes.extend(gone.map(|id| Change::Detached(*id)));
+        Some(changes)
     }
 }
 

@@ -6,6 +6,7 @@
 //! `resync` alike.
 
 mod debounce;
+mod elsewhere;
 pub(crate) mod inotify;
 mod listing;
 mod mounted;
@@ -102,7 +103,7 @@ impl Named {
             present: false,
             reported: false,
             debounce: Debounce::new(options.settle, &epoll)?,
-            pending: Pending::new(epoll, options.mount_events),
+            pending: Pending::new(epoll, options)?,
             probe: Probe::detect(),
             due: Due { synced: options.replay, ..Due::default() },
             dir_events: options.dir_events,

@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use super::debounce::Debounce;
+use super::elsewhere::Elsewhere;
 use super::listing::Listing;
 use super::mounted::Mounted;
 use super::names::{Names, State};
@@ -22,13 +23,16 @@ use crate::error::{Doing, Result, is_transient};
 use crate::event::Name;
 use crate::mounts::{self, Change, Changes, Monitor};
 use crate::netns::{Found, Probe};
-use crate::options::MountEvents;
+use crate::options::{MountEvents, Options};
 use crate::outbox::Outbox;
 use crate::sys::{self, CWD, Epoll};
 
 #[derive(Debug)]
 pub(crate) struct Pending {
+    epoll: Arc<Epoll>,
     mounts: Monitor,
+    /// The process whose mounts these are, if it is another one: of them nothing is known but that they change.
+    elsewhere: Option<Elsewhere>,
     wanted: MountEvents,
     /// The monitor is armed all the time: the names that are namespaces may stop being so.
     always: bool,
@@ -65,10 +69,14 @@ pub(crate) enum MountImpact {
 }
 
 impl Pending {
-    pub(crate) fn new(epoll: Arc<Epoll>, wanted: MountEvents) -> Self {
-        Self {
-            mounts: Monitor::new(Arc::clone(&epoll)),
-            wanted,
+    pub(crate) fn new(epoll: Arc<Epoll>, options: &Options) -> Result<Self> {
+        let elsewhere = Elsewhere::on_the_way(&options.dir, &epoll)?;
+        let process = elsewhere.as_ref().map_or(mounts::OWN.as_ref(), |elsewhere| elsewhere.process.as_path());
+        Ok(Self {
+            epoll: Arc::clone(&epoll),
+            mounts: Monitor::new(Arc::clone(&epoll), process),
+            elsewhere,
+            wanted: options.mount_events,
             always: false,
             listing: Listing::default(),
             home: None,
@@ -76,16 +84,20 @@ impl Pending {
             processes: Processes::new(epoll),
             fresh: BTreeSet::new(),
             stale: Stale::Nothing,
-        }
+        })
     }
 
     /// Arms the monitor if it is to be armed all the time. Before the first scan, so that nothing falls between.
     pub(crate) fn start(&mut self, path: &WatchedPath) -> Result<()> {
-        if self.wanted == MountEvents::Never {
+        if self.wanted == MountEvents::Never && self.elsewhere.is_none() {
             return Ok(());
         }
         self.listen(path)?;
-        self.always = self.wanted == MountEvents::Always || self.is_cheap();
+        self.always = match self.wanted {
+            MountEvents::Always => true,
+            MountEvents::WhereCheap => self.is_cheap(),
+            MountEvents::Never => false,
+        };
         if !self.always {
             return self.rest();
         }
@@ -96,7 +108,7 @@ impl Pending {
     /// Whether a change of a mount costs no look at every known name.
     fn is_cheap(&self) -> bool {
         let traces = || mounts::try_statmount().unwrap_or(false);
-        !self.mounts.is_last_resort() && (self.mounts.reports_each() || self.listing.is_known()) && traces()
+        self.elsewhere.is_none() && !self.mounts.is_last_resort() && (self.mounts.reports_each() || self.listing.is_known()) && traces()
     }
 
     fn listen(&mut self, path: &WatchedPath) -> Result<()> {
@@ -107,7 +119,7 @@ impl Pending {
     }
 
     fn list_anew(&mut self) {
-        if !self.mounts.reports_each() {
+        if self.elsewhere.is_none() && !self.mounts.reports_each() {
             self.listing.renew();
         }
     }
@@ -187,11 +199,16 @@ impl Pending {
         if !self.always {
             return Ok(false);
         }
-        if let Some(mount_id) = mount_id {
+        if let Some(mount_id) = mount_id.filter(|_| !self.processes.are_on(mount_id)) {
             // the probe found the namespace and the mount at once
-            self.mounted.note(name, mount_id);
+            self.note_mount(name, mount_id);
         }
         Ok(self.processes.note(name, &path.path_of(name), mount_id))
+    }
+
+    fn note_mount(&mut self, name: &CStr, mount_id: u64) -> bool {
+        self.listing.saw(mount_id);
+        self.mounted.note(name, mount_id)
     }
 
     fn note_pending(&mut self, name: &CStr, at: BorrowedFd<'_>, place: &CStr) -> Result<bool> {
@@ -203,7 +220,7 @@ impl Pending {
             Ok(stat) if !stat.is_link => {
                 self.mounted.forget_link(name);
                 // what is not on another mount than the directory is no namespace at this very moment
-                stat.mount_id.filter(|_| stat.mount_id != self.home).is_some_and(|id| self.mounted.note(name, id))
+                stat.mount_id.filter(|_| stat.mount_id != self.home).is_some_and(|id| self.note_mount(name, id))
             }
             // or something that cannot be looked at: any mount may change that
             _ => self.mounted.note_link(name),
@@ -212,6 +229,12 @@ impl Pending {
 
     /// Reads the changes of mounts and finds out which names they concern.
     pub(crate) fn read_mounts(&mut self, path: &WatchedPath, names: &Names) -> Result<MountImpact> {
+        let end = self.elsewhere.as_mut().map(|elsewhere| elsewhere.take_end(&self.epoll)).transpose();
+        if end.doing("poll a process")? == Some(true) {
+            // what the monitor has of the process keeps its mounts
+            self.mounts.close();
+            return Ok(MountImpact::Path);
+        }
         let everything = self.everything();
         let changes = self.mounts.read().inspect_err(|_| {
             // a change may have been in what could not be read
@@ -219,6 +242,7 @@ impl Pending {
         })?;
         let (changes, lost) = match changes {
             Changes::Known(changes) if changes.is_empty() => return Ok(MountImpact::Names),
+            Changes::Known(_) if self.elsewhere.is_some() => (None, false),
             Changes::Known(changes) => (Some(changes), false),
             Changes::Unknown => (self.listing.changes(), false),
             Changes::Lost => {

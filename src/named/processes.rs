@@ -48,11 +48,16 @@ impl Processes {
         }
     }
 
+    /// Whether every link to a process ends on this mount, which never changes.
+    pub(crate) fn are_on(&self, mount_id: Option<u64>) -> bool {
+        mount_id.is_some() && self.nsfs == Some(mount_id)
+    }
+
     /// Watches the process that a name, which leads to a namespace on this mount, is a link to, if it is one. Returns
     /// whether it is watched only now: before, it may have ended unnoticed.
     pub(crate) fn note(&mut self, name: &CStr, path: &CStr, mount_id: Option<u64>) -> bool {
         let Some(nsfs) = self.nsfs else { return false };
-        let task = match mount_id == nsfs || mount_id.is_none() {
+        let task = match mount_id.is_none() || mount_id == nsfs {
             true => task_behind(Path::new(OsStr::from_bytes(path.to_bytes()))),
             false => None,
         };
