@@ -108,7 +108,10 @@ impl Pending {
     /// Whether a change of a mount costs no look at every known name.
     fn is_cheap(&self) -> bool {
         let traces = || mounts::try_statmount().unwrap_or(false);
-        self.elsewhere.is_none() && !self.mounts.is_last_resort() && (self.mounts.reports_each() || self.listing.is_known()) && traces()
+        self.elsewhere.is_none()
+            && !self.mounts.is_last_resort()
+            && (self.mounts.reports_each() || self.listing.is_known())
+            && traces()
     }
 
     fn listen(&mut self, path: &WatchedPath) -> Result<()> {

@@ -144,7 +144,8 @@ mod tests {
         assert_eq!(task("/proc/4711/ns/net"), Some((4711, false)));
         assert_eq!(task("/proc//4711/ns/net"), Some((4711, false)));
         assert_eq!(task("/proc/4711/task/4712/ns/net"), Some((4712, true)));
-        for path in ["/proc/self/ns/net", "/proc/0/ns/net", "/proc/-1/ns/net", "/proc/4711/ns/mnt", "/run/4711/ns/net"] {
+        for path in ["/proc/self/ns/net", "/proc/0/ns/net", "/proc/-1/ns/net", "/proc/4711/ns/mnt", "/run/4711/ns/net"]
+        {
             assert_eq!(task(path), None, "{path}");
         }
     }

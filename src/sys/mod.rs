@@ -23,7 +23,9 @@ pub(crate) use netlink::{
     MANY, bind, drops, receive, receive_buffer, receive_many, rtnetlink, send_to_kernel, set_option,
 };
 pub(crate) use nsfs::{cookie, handle, list_namespaces, namespace_of_pidfd, open_by_cookie, reopen};
-pub(crate) use process::{enter_net_namespace, is_proc_ours, is_process_of_others, pid_of_pidfd, pidfd_open, sees_all_namespaces};
+pub(crate) use process::{
+    enter_net_namespace, is_proc_ours, is_process_of_others, pid_of_pidfd, pidfd_open, sees_all_namespaces,
+};
 #[cfg(feature = "tokio")]
 pub(crate) use reactor::Registration;
 pub(crate) use statmount::{list_mounts, mount_point};
