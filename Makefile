@@ -37,7 +37,7 @@ COMMAND := $(TARGET)/nswatch
 COMPLETIONS := $(BASHCOMPDIR)/nswatch $(ZSHCOMPDIR)/_nswatch $(FISHCOMPDIR)/nswatch.fish
 SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 
-.PHONY: all watch test test-kernels chaos bench bench-nsid instructions sanitize install uninstall wheel deb header
+.PHONY: all watch test test-kernels chaos bench bench-nsid bench-mounts instructions sanitize install uninstall wheel deb header
 .PHONY: abi-baseline lint clean
 
 all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc
