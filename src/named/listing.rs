@@ -55,7 +55,8 @@ fn difference(before: &[u64], now: &[u64]) -> Vec<Change> {
             let is_old = match (before.peek(), now.peek()) {
                 (None, None) => return None,
                 (Some(old), Some(new)) if old == new => {
-                    (before.next(), now.next());
+                    before.next();
+                    now.next();
                     continue;
                 }
                 (Some(old), Some(new)) => old < new,
