@@ -48,6 +48,9 @@ pub(crate) struct Pending {
     stale: Stale,
 }
 
+const NOT_READABLE: &str =
+    "to watch the mounts of another process takes the right to read its /proc/PID/root (ptrace(2), PTRACE_MODE_READ)";
+
 /// How much of what is known may be wrong since mounts have changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stale {
@@ -92,7 +95,10 @@ impl Pending {
         if self.wanted == MountEvents::Never && self.elsewhere.is_none() {
             return Ok(());
         }
-        self.listen(path)?;
+        self.listen(path).map_err(|error| match &self.elsewhere {
+            Some(_) if error.errno() == libc::EACCES => error.because(NOT_READABLE),
+            _ => error,
+        })?;
         self.always = match self.wanted {
             MountEvents::Always => true,
             MountEvents::WhereCheap => self.is_cheap(),

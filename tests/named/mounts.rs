@@ -488,10 +488,16 @@ fn a_directory_of_another_process_is_watched<A: Api>() {
 
 fn a_directory_of_no_process_is_refused<A: Api>() {
     sandbox();
-    let mut gone = Sleeper::new();
+    let gone = Sleeper::new();
     let dir = format!("/proc/{}/root/run/netns", gone.pid());
     assert!(A::open(&How::dir(&dir)).is_ok());
-    gone = Sleeper::new();
-    assert_eq!(A::open(&How::dir(&dir)).err(), Some(libc::ESRCH));
     drop(gone);
+    assert_eq!(A::open(&How::dir(&dir)).err(), Some(libc::ESRCH));
+    // one that the thread may not look into
+    let other = Sleeper::new();
+    let dir = format!("/proc/{}/root/run/netns", other.pid());
+    for flags in [0, NSW_NO_MOUNT_EVENTS] {
+        let open = || A::open(&How::dir(&dir).flags(flags)).err();
+        assert_eq!(elsewhere(&Restriction::powerless(), open), Some(libc::EACCES));
+    }
 }
