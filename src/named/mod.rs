@@ -328,6 +328,9 @@ impl Named {
                 Err(_) => break,
             };
             let Ok(name) = CString::new(entry.file_name().into_vec()) else { continue };
+            if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+                self.pending.expect_link(&name);
+            }
             let found = self.probe.look(directory.as_fd(), &name);
             let found = found.doing_on("look at", OsStr::from_bytes(name.to_bytes()))?;
             let state = found.map_or(State::Placeholder, |found| State::Namespace(found.netns));

@@ -173,6 +173,13 @@ impl Pending {
         self.processes.retain(|name| names.state(name.as_c_str()) != State::Absent);
     }
 
+    /// A scan is about to probe a link. Noted before, it need not be probed twice, which can take milliseconds.
+    pub(crate) fn expect_link(&mut self, name: &CStr) {
+        if self.mounts.is_armed() {
+            self.mounted.note_link(name);
+        }
+    }
+
     /// A scan found this under a name in the directory.
     pub(crate) fn scanned(
         &mut self,
