@@ -47,6 +47,8 @@ const (
 	MountEvents = C.NSW_MOUNT_EVENTS
 	AllNSID     = C.NSW_ALL_NSID
 
+	NoMountEvents = C.NSW_NO_MOUNT_EVENTS
+
 	QueueBlock      = C.NSW_QUEUE_BLOCK
 	QueueDropNewest = C.NSW_QUEUE_DROP_NEWEST
 	QueueDropOldest = C.NSW_QUEUE_DROP_OLDEST
