@@ -113,7 +113,7 @@ impl Processes {
 fn task_behind(link: &Path) -> Option<Task> {
     let mut here: PathBuf = link.to_owned();
     for _ in 0..HOPS {
-        let target = std::fs::read_link(&here).ok()?;
+        let target = sys::read_link(&here).ok()?;
         here.pop();
         here.push(target);
         if let Some(task) = task_in(&here) {

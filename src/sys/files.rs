@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
@@ -26,6 +27,11 @@ pub(crate) fn link_target(fd: BorrowedFd<'_>) -> io::Result<Option<OsString>> {
         Err(Errno::NOENT | Errno::INVAL) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// What the symbolic link at `path` says.
+pub(crate) fn read_link(path: &Path) -> io::Result<OsString> {
+    Ok(OsString::from_vec(rustix::fs::readlinkat(CWD, path, Vec::new())?.into_bytes()))
 }
 
 /// `f_type` of the filesystem that `fd` is on.

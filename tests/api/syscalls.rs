@@ -12,7 +12,9 @@ use crate::support::nsid::anonymous;
 use crate::support::thread::{Restriction, kill_unless, record};
 use crate::support::*;
 use libc::c_long;
-use nswatch::capi::options::{NSW_ALL_NSID, NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_PREPARE, NSW_QUEUE_BLOCK};
+use nswatch::capi::options::{
+    NSW_ALL_NSID, NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_NO_MOUNT_EVENTS, NSW_PREPARE, NSW_QUEUE_BLOCK,
+};
 use nswatch::nsid;
 
 const LIST: &str = include_str!("../../docs/syscalls.md");
@@ -45,6 +47,7 @@ const NUMBERS: &[(&str, c_long)] = calls! {
     io_setup => libc::SYS_io_setup,
     io_submit => libc::SYS_io_submit,
     ioctl => libc::SYS_ioctl,
+    listmount => 458,
     madvise => libc::SYS_madvise,
     mmap => libc::SYS_mmap,
     mprotect => libc::SYS_mprotect,
@@ -53,6 +56,7 @@ const NUMBERS: &[(&str, c_long)] = calls! {
     name_to_handle_at => libc::SYS_name_to_handle_at,
     newfstatat => libc::SYS_newfstatat,
     openat => libc::SYS_openat,
+    pidfd_open => libc::SYS_pidfd_open,
     ppoll => libc::SYS_ppoll,
     read => libc::SYS_read,
     readlinkat => libc::SYS_readlinkat,
