@@ -4,7 +4,7 @@
 //! root at any moment. So who looks at a path checks the place before and again afterwards, and uses what it has seen
 //! only then. Nothing is kept open for it: a descriptor of a directory would be a way out of a container.
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Error, Result, errno_of, refusal, refused};
 use crate::sys::{self, Root, RootMount};
 
 /// The root directory and the mount namespace of a thread.
@@ -30,7 +30,7 @@ const FIND_OUT: &str = "find out the root and the mount namespace of the calling
 impl Place {
     /// The place of the calling thread.
     pub(crate) fn of_caller() -> Result<Self> {
-        let root = sys::root().doing(FIND_OUT)?;
+        let root = root().doing(FIND_OUT)?;
         Ok(Self { root, other: Reusable::of_caller(root.mount).ok() })
     }
 
@@ -43,7 +43,7 @@ impl Place {
     }
 
     fn is_here(&self) -> std::io::Result<bool> {
-        let now = sys::root()?;
+        let now = root()?;
         if (now.dev, now.ino) != (self.root.dev, self.root.ino) {
             return Ok(false);
         }
@@ -53,6 +53,14 @@ impl Place {
             _ => Ok(Some(Reusable::of_caller(now.mount)?) == self.other),
         }
     }
+}
+
+/// The root of the calling thread, which every process may look at.
+fn root() -> std::io::Result<Root> {
+    sys::root().map_err(|error| match errno_of(&error) {
+        libc::EPERM | libc::ENOSYS | libc::EACCES => refused(&error, refusal!("statx(2) and fstatat(2)")),
+        _ => error,
+    })
 }
 
 impl Reusable {

@@ -58,6 +58,10 @@ func NoMountEvents() Option { return flag(capi.NoMountEvents) }
 // AllNSID, for ids: tell what happens in peer namespaces too, those that have an id here. Needs CAP_NET_BROADCAST.
 func AllNSID() Option { return flag(capi.AllNSID) }
 
+// Prepare makes at Open all that could be needed later, for a program that gives up privileges or installs a seccomp filter
+// after Open.
+func Prepare() Option { return flag(capi.Prepare) }
+
 func flag(bit uint32) Option { return func(c *config) { c.flags |= bit } }
 
 // Settle, for names: for how long a name may change before the outcome is told, rounded up to milliseconds. A name

@@ -527,6 +527,15 @@ func TestMountEvents(t *testing.T) {
 	expect(t, watcher, "detached blue")
 }
 
+// What is made at Open serves a thread that has given up its capabilities since.
+func TestPrepare(t *testing.T) {
+	clean(t)
+	watcher := open(t, nswatch.Prepare(), nswatch.MountEvents())
+	expect(t, watcher, "synced")
+	ipNetns(t, "add", "blue")
+	unprivileged(t, func() { expect(t, watcher, "created blue", "ready blue") })
+}
+
 // A queue that is full drops, tells so, and makes good what it dropped.
 func TestQueueOverflow(t *testing.T) {
 	for _, policy := range []nswatch.QueuePolicy{nswatch.QueueDropNewest, nswatch.QueueDropOldest} {

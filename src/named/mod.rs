@@ -135,9 +135,7 @@ impl Named {
 
     /// Takes in what one read returned.
     fn take_in(&mut self, bytes: &[u8], out: &mut Outbox) {
-        for notice in inotify::notices(bytes) {
-            self.notice(&notice, out);
-        }
+        inotify::notices(bytes).for_each(|notice| self.notice(&notice, out));
     }
 
     /// What a read of these bytes would do, whatever they are: for the fuzzer.
@@ -364,9 +362,7 @@ impl Named {
     /// Begins a call.
     fn begin(&self) -> Result<()> {
         self.path.begin_call();
-        match self.ended {
-            true => Err(Error::new(libc::ENOENT, "go on watching").on(self.path.as_os_str()).last()),
-            false => Ok(()),
-        }
+        let over = || Error::new(libc::ENOENT, "go on watching").on(self.path.as_os_str()).last();
+        if self.ended { Err(over()) } else { Ok(()) }
     }
 }

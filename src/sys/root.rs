@@ -1,10 +1,11 @@
 //! Where paths start for the calling thread.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 
 use rustix::fs::{AtFlags, StatxFlags};
 
+use super::files::mount_of;
 use super::{CWD, open, proc_error};
 
 /// The root directory of a thread, and the mount that it is on.
@@ -55,8 +56,5 @@ pub(crate) fn mount_namespace() -> io::Result<u64> {
 /// The reusable id of the mount that the root directory is on, without statx(2).
 pub(crate) fn root_mount_id() -> io::Result<u64> {
     let root = open(CWD, c"/", libc::O_PATH | libc::O_DIRECTORY)?;
-    let info = std::fs::read_to_string(format!("/proc/thread-self/fdinfo/{}", root.as_fd().as_raw_fd()));
-    let info = info.map_err(proc_error)?;
-    let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok());
-    id.ok_or_else(|| io::Error::from_raw_os_error(libc::EOPNOTSUPP))
+    mount_of(root.as_fd())?.ok_or_else(|| io::Error::from_raw_os_error(libc::EOPNOTSUPP))
 }

@@ -83,7 +83,7 @@ fn events_come_in_the_order_in_which_they_happened() {
         let dir = dirs[n % 2].to_str().unwrap();
         assert_eq!(next(&watch), event("created", dir, Some(&n.to_string())));
     }
-    // what each has learned at once is told at once, in its own order
+    // what waited for the command comes in the order of each directory
     watch.signal(libc::SIGSTOP);
     for n in 0..200 {
         std::fs::remove_file(dirs[n % 2].join(n.to_string())).unwrap();
@@ -91,9 +91,9 @@ fn events_come_in_the_order_in_which_they_happened() {
     watch.signal(libc::SIGCONT);
     let mut next_of = [0, 1];
     for _ in 0..200 {
-        let told = next(&watch);
-        let side = usize::from(told[1].as_deref() == Some("/run/b"));
-        assert_eq!(told, event("deleted", dirs[side].to_str().unwrap(), Some(&next_of[side].to_string())));
+        let found = next(&watch);
+        let side = usize::from(found[1].as_deref() == Some("/run/b"));
+        assert_eq!(found, event("deleted", dirs[side].to_str().unwrap(), Some(&next_of[side].to_string())));
         next_of[side] += 2;
     }
     assert_eq!(watch.end_by(libc::SIGTERM), (Some(0), vec![], vec![]));

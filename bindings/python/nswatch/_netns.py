@@ -72,8 +72,8 @@ class Netns:
         learned it and this call: for_pidfd() excludes that.
 
         Raises nswatch.Error: EINVAL: pid is not positive; ESRCH: there is no such process, or it has ended; EACCES: no
-        ptrace access to the process: that takes its user, or CAP_SYS_PTRACE over it; EOPNOTSUPP, EMFILE, ENFILE, ENOMEM:
-        as for_fd().
+        ptrace access to the process: that takes its user, or CAP_SYS_PTRACE over it; EOPNOTSUPP, EMFILE, ENFILE,
+        ENOMEM: as for_fd().
         """
         number = as_i32("pid", pid)
         return cls._found(lib.nsw_netns_for_pid, number, what=f"process {number}")

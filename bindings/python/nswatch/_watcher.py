@@ -95,6 +95,9 @@ class Watcher:
         case; False: no. Only for "named".
     all_nsid
         True: tell what happens in peer namespaces too. Needs CAP_NET_BROADCAST. Only for "nsid".
+    prepare
+        True: make now all that could be needed later, for a program that gives up privileges or installs a seccomp
+        filter after this.
     settle
         For how many seconds (to the millisecond) a name may change before the outcome is told; 0: every change is
         told at once. Only for "named".
@@ -129,6 +132,7 @@ class Watcher:
         dir_events: bool = False,
         mount_events: bool | None = None,
         all_nsid: bool = False,
+        prepare: bool = False,
         settle: float = 0.0,
         rcvbuf: int = 0,
         queue: int | None = None,
@@ -174,6 +178,7 @@ class Watcher:
             | (CONSTANTS["NSW_MOUNT_EVENTS"] if mount_events else 0)
             | (CONSTANTS["NSW_NO_MOUNT_EVENTS"] if mount_events is False else 0)
             | (CONSTANTS["NSW_ALL_NSID"] if all_nsid else 0)
+            | (CONSTANTS["NSW_PREPARE"] if prepare else 0)
         )
         options = lib.nsw_options_new()
         if options is None:

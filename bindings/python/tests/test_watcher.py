@@ -18,6 +18,8 @@ from .support import (
     EventType,
     TestCase,
     Watcher,
+    drop_capabilities,
+    in_a_thread,
     ip_netns,
     kinds,
     next_event,
@@ -38,6 +40,17 @@ def in_system_call(watcher: Watcher, threads: int) -> None:
 
 
 class Events(TestCase):
+    def test_prepared_for_a_loss_of_capabilities(self) -> None:
+        def unprivileged() -> None:
+            drop_capabilities()
+            self.assertEqual(next_event(watcher).type, EventType.CREATED)
+            self.assertEqual(next_event(watcher).type, EventType.READY)
+
+        with nswatch.Watcher(prepare=True, mount_events=True) as watcher:
+            self.assertEqual(next_event(watcher).type, EventType.SYNCED)
+            ip_netns("add", "blue")
+            in_a_thread(unprivileged)
+
     def test_what_exists_is_replayed_and_what_happens_is_told(self) -> None:
         ip_netns("add", "before")
         with Watcher() as watcher:

@@ -2,7 +2,7 @@
 //!
 //! A name is bytes that somebody else has chosen: it reaches the command as one argument or in the environment and
 //! is never interpreted. While a command runs events wait in the kernel; if they become too many for it, the library
-//! tells the difference afterwards.
+//! reports the difference afterwards.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -90,7 +90,7 @@ impl<T: Into<i128>> From<T> for Value<'_> {
     }
 }
 
-/// A named value of something that is told.
+/// A named value of something that is printed.
 pub(crate) type Field<'a> = (&'static str, Value<'a>);
 
 /// An event and what belongs to it: the name that it is about, or that of the namespace with the nsid, and the directory

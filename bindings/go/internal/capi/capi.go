@@ -46,6 +46,7 @@ const (
 	DirEvents   = C.NSW_DIR_EVENTS
 	MountEvents = C.NSW_MOUNT_EVENTS
 	AllNSID     = C.NSW_ALL_NSID
+	Prepare     = C.NSW_PREPARE
 
 	NoMountEvents = C.NSW_NO_MOUNT_EVENTS
 
