@@ -183,7 +183,7 @@ impl Named {
         self.emit_gone(out);
         let impact = self.pending.read_mounts(&self.path, self.debounce.names()).inspect_err(|_| {
             // a mount on the way may have been in what could not be read
-            self.due.resolve = true;
+            self.due.resolve |= self.pending.follows_path();
         })?;
         match impact {
             MountImpact::Lost => self.lost(out),

@@ -12,9 +12,7 @@ use crate::support::nsid::anonymous;
 use crate::support::thread::{Restriction, kill_unless, record};
 use crate::support::*;
 use libc::c_long;
-use nswatch::capi::options::{
-    NSW_ALL_NSID, NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_NO_MOUNT_EVENTS, NSW_PREPARE, NSW_QUEUE_BLOCK,
-};
+use nswatch::capi::options::{NSW_ALL_NSID, NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_PREPARE, NSW_QUEUE_BLOCK};
 use nswatch::nsid;
 
 const LIST: &str = include_str!("../../docs/syscalls.md");
@@ -142,6 +140,24 @@ impl<A: Api + 'static> Confined<A> {
     }
 }
 
+/// A name is a link to a thread, which ends.
+fn task_lives<A: Api + 'static>(c: &Confined<A>, flags: u32) {
+    let (started, task) = channel();
+    let (end, ended) = channel::<()>();
+    let thread = std::thread::spawn(move || {
+        started.send(std::fs::read_link("/proc/thread-self").unwrap()).unwrap();
+        ended.recv().ok();
+    });
+    symlink(format!("/proc/{}/ns/net", task.recv().unwrap().display()), "/run/netns/task");
+    c.run(|o| drop(o.until(Ready, "task")));
+    drop(end);
+    thread.join().unwrap();
+    // as new as pidfds of threads, and newer
+    if flags & NSW_MOUNT_EVENTS != 0 && kernel::has_cookie() {
+        c.run(|o| drop(o.until(Detached, "task")));
+    }
+}
+
 /// What names do in a watcher's life.
 fn names_live<A: Api + 'static>(c: &Confined<A>, flags: u32) {
     c.run(|o| drop(o.until(Synced, "")));
@@ -163,6 +179,7 @@ fn names_live<A: Api + 'static>(c: &Confined<A>, flags: u32) {
         std::fs::remove_file("/run/netns/blue").unwrap();
         c.run(|o| drop(o.until(Deleted, "blue")));
     }
+    task_lives(c, flags);
     symlink("old", "/run/netns/link");
     symlink("/proc/self/ns/uts", "/run/netns/other");
     run("mkfifo", &["/run/netns/fifo"]);

@@ -21,6 +21,11 @@ impl Pending {
         self.take_changes(path, names).inspect_err(|_| self.distrust())
     }
 
+    /// Whether mounts on the way to the directory, or over it, are to be noticed.
+    pub(crate) fn follows_path(&self) -> bool {
+        self.always
+    }
+
     fn take_changes(&mut self, path: &WatchedPath, names: &Names) -> Result<MountImpact> {
         let listens = self.always || self.mounts.is_armed();
         let mut changes = match self.mounts.read()? {
@@ -31,10 +36,12 @@ impl Pending {
             }
             changes => Some(changes),
         };
+        if !listens || (!self.always && names.pending().len() == 0) {
+            // no mount concerns anybody
+            self.listing.forget();
+            return Ok(MountImpact::Names);
+        }
         if !self.mounts.is_armed() {
-            if !listens {
-                return Ok(MountImpact::Names);
-            }
             // nobody has listened since the other backend stopped working
             self.listen(path)?;
             changes = None;
