@@ -10,6 +10,7 @@
 #     make chaos         SECONDS=60 SEED= TINY=: actors at random against beliefs, see docs/reliability.md
 #     make bench         what it costs beside the bare system calls and beside others: writes docs/benchmarks.md
 #     make bench-nsid    what a question about an nsid costs beside its system calls
+#     make bench-mounts  what a change of a mount costs with 1000 names more than with none
 #     make instructions  the instructions and the size of the library beside the figures in benches/guard
 #     make test-kernels  the suites on older kernels, under emulation, beside the running one; see ci/kernels/run
 #     make sanitize      the C test program and the library under AddressSanitizer, the queue under ThreadSanitizer
@@ -36,7 +37,7 @@ COMMAND := $(TARGET)/nswatch
 COMPLETIONS := $(BASHCOMPDIR)/nswatch $(ZSHCOMPDIR)/_nswatch $(FISHCOMPDIR)/nswatch.fish
 SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 
-.PHONY: all watch test test-kernels chaos bench bench-nsid instructions sanitize install uninstall wheel deb header
+.PHONY: all watch test test-kernels chaos bench bench-nsid bench-mounts instructions sanitize install uninstall wheel deb header
 .PHONY: abi-baseline lint clean
 
 all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc
@@ -55,7 +56,7 @@ chaos:
 	NSWATCH_SECONDS=$(SECONDS) NSWATCH_SEED=$(SEED) NSWATCH_TINY=$(TINY) $(CARGO) test --release --locked --features capi \
 		--config 'target."cfg(all())".runner="tests/sandbox"' --test chaos -- --nocapture
 
-bench bench-nsid: STAGE := $(abspath $(dir $(TARGET)))/stage
+bench bench-nsid bench-mounts: STAGE := $(abspath $(dir $(TARGET)))/stage
 
 # About ten minutes, as root, with nothing else running. What others need is installed on demand.
 bench: all
@@ -69,6 +70,12 @@ bench-nsid: all
 	$(CC) -O2 benches/nsid_query.c -o $(dir $(TARGET))nsid_query \
 		-I$(STAGE)/include -L$(STAGE)/lib -Wl,-rpath,$(STAGE)/lib -lnswatch
 	$(dir $(TARGET))nsid_query
+
+bench-mounts: all
+	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) DESTDIR= > /dev/null
+	$(CC) -O2 benches/mount_change.c -o $(dir $(TARGET))mount_change \
+		-I$(STAGE)/include -L$(STAGE)/lib -Wl,-rpath,$(STAGE)/lib -lnswatch -lpthread
+	tests/sandbox $(dir $(TARGET))mount_change
 
 instructions:
 	ci/instructions

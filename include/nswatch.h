@@ -675,9 +675,10 @@ int nsw_netns_is_alive(const struct nsw_netns *netns);
 #define NSW_DIR_EVENTS 4
 
 /**
- * NSW_SOURCE_NAMED: notice unmounts and re-binds of known names, and mounts over the directory or the way to it, as
- * they happen and not only at a resync. With CAP_SYS_ADMIN over the mount namespace, on Linux 6.15, each change of a
- * mount costs a constant amount; without, a look at every known name. Since: 0.1
+ * NSW_SOURCE_NAMED: report unmounts and re-binds of known names, mounts over the directory or the way to it, and the end
+ * of a process that a name is a symbolic link to (for 64 links at most), as they happen and not only at a resync. The
+ * default where one change of a mount does not cost a look at every known name: with CAP_SYS_ADMIN over the mount
+ * namespace from Linux 6.15 on, for everybody from Linux 6.8 on. With this flag in any case. Since: 0.1
  */
 #define NSW_MOUNT_EVENTS 8
 
@@ -693,6 +694,12 @@ int nsw_netns_is_alive(const struct nsw_netns *netns);
  * calls that the watcher goes on to make. Since: 0.1
  */
 #define NSW_PREPARE 128
+
+/**
+ * NSW_SOURCE_NAMED: no mount events, even where they are the default: what NSW_MOUNT_EVENTS describes is reported at a
+ * resync only. Together with NSW_MOUNT_EVENTS: -EINVAL. Since: 0.1
+ */
+#define NSW_NO_MOUNT_EVENTS 32
 
 /**
  * A full queue: the reader thread waits for room; meanwhile the kernel queues, and then overflows. Since: 0.1
@@ -729,13 +736,15 @@ void nsw_options_free(nsw_options *o);
  * Sets the flags, in place of those set before.
  *
  * @flags: 0, or one or several of NSW_NO_REPLAY, NSW_NO_PARENT, NSW_DIR_EVENTS, NSW_MOUNT_EVENTS,
- * NSW_ALL_NSID, NSW_PREPARE.
+ * NSW_NO_MOUNT_EVENTS, NSW_ALL_NSID, NSW_PREPARE.
  *
- * Returns 0, or -EINVAL: @o is NULL, or a bit is unknown; then nothing is changed.
+ * Returns 0, or -EINVAL: @o is NULL, a bit is unknown, or both NSW_MOUNT_EVENTS and NSW_NO_MOUNT_EVENTS are set; then
+ * nothing is changed.
  *
  * Since: 0.1
  */
-int nsw_options_set_flags(nsw_options *o, uint32_t flags);
+int nsw_options_set_flags(nsw_options *o,
+                          uint32_t flags);
 
 /**
  * Sets the directory whose entries are the names, for NSW_SOURCE_NAMED. It need not exist.
@@ -990,8 +999,8 @@ int nsid_list(int32_t *nsids,
 #define NSW_FEATURE_NS_HANDLES 5
 
 /**
- * statmount(2) says what a mount is mounted on: Linux 6.8. Without, with NSW_MOUNT_EVENTS, each mount that comes
- * costs a look at every known name. Since: 0.1
+ * statmount(2) says what a mount is mounted on: Linux 6.8. Without, mount events are not the default, and with
+ * NSW_MOUNT_EVENTS each change of a mount costs a look at every known name. Since: 0.1
  */
 #define NSW_FEATURE_STATMOUNT 6
 

@@ -38,8 +38,8 @@ pub enum Feature {
     MountId = 4,
     /// A file handle says in one system call which namespace a name leads to (Linux 6.18). Without it names are opened.
     NsHandles = 5,
-    /// `statmount(2)` says what a mount is mounted on (Linux 6.8). Without it a mount that comes costs a look at
-    /// every known name, if mount events are wanted.
+    /// `statmount(2)` says what a mount is mounted on (Linux 6.8). Without it mount events are not the
+    /// default, and where they are wanted each change of a mount costs a look at every known name.
     Statmount = 6,
     /// A peer's ids can be asked for by the id of the peer (Linux 5.0), with `CAP_NET_ADMIN` over the peer. Without it
     /// [`nsid::translate`] fails.

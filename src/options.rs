@@ -22,6 +22,15 @@ pub enum Policy {
     DropOldest,
 }
 
+/// Whether a watcher of names listens to mounts all the time, or only while a name is pending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MountEvents {
+    /// Where a change of a mount does not cost a look at every known name.
+    WhereCheap,
+    Always,
+    Never,
+}
+
 /// How to watch. The default watches `/run/netns`, tells what exists first, and waits for a missing directory.
 ///
 /// ```
@@ -43,7 +52,7 @@ pub struct Options {
     pub(crate) replay: bool,
     pub(crate) parent: bool,
     pub(crate) dir_events: bool,
-    pub(crate) mount_events: bool,
+    pub(crate) mount_events: MountEvents,
     pub(crate) settle: Duration,
     pub(crate) queue: Option<(u32, Policy)>,
     pub(crate) all_nsid: bool,
@@ -58,7 +67,7 @@ impl Default for Options {
             replay: true,
             parent: true,
             dir_events: false,
-            mount_events: false,
+            mount_events: MountEvents::WhereCheap,
             settle: Duration::ZERO,
             queue: None,
             all_nsid: false,
@@ -115,13 +124,14 @@ impl Options {
         self
     }
 
-    /// Whether to notice unmounts and re-binds of known names, and mounts over the directory or the way to it, as
-    /// they happen (default: no, only at a resync).
+    /// Whether to report unmounts and re-binds of known names, mounts over the directory or the way to it, and the end of
+    /// a process that a name is a link to, as they happen and not only at a resync.
     ///
-    /// With CAP_SYS_ADMIN over the mount namespace on Linux 6.15 this costs a constant amount per change of any mount
-    /// of the mount namespace. Without, each such change costs a look at every known name.
+    /// The default: yes, where one change of a mount does not cost a look at every known name. That is so with
+    /// `CAP_SYS_ADMIN` over the mount namespace from Linux 6.15 on, and for everybody from Linux 6.8 on. `true`: yes, in
+    /// any case. `false`: no.
     pub fn mount_events(mut self, mount_events: bool) -> Self {
-        self.mount_events = mount_events;
+        self.mount_events = if mount_events { MountEvents::Always } else { MountEvents::Never };
         self
     }
 

@@ -47,8 +47,13 @@ func NoParent() Option { return flag(capi.NoParent) }
 // DirEvents, for names: tell when the directory itself comes and goes.
 func DirEvents() Option { return flag(capi.DirEvents) }
 
-// MountEvents, for names: notice unmounts and re-binds of known names as they happen, and not only at a Resync.
+// MountEvents, for names: report unmounts and re-binds of known names, and the end of a process that a name is a link to,
+// as they happen, and not only at a Resync. This is the default where a change of a mount does not cost a look at every
+// known name; with MountEvents it is so in any case.
 func MountEvents() Option { return flag(capi.MountEvents) }
+
+// NoMountEvents, for names: no mount events, even where they are the default. With MountEvents, Open fails with EINVAL.
+func NoMountEvents() Option { return flag(capi.NoMountEvents) }
 
 // AllNSID, for ids: tell what happens in peer namespaces too, those that have an id here. Needs CAP_NET_BROADCAST.
 func AllNSID() Option { return flag(capi.AllNSID) }

@@ -25,8 +25,8 @@ pub const NSW_FEATURE_MOUNT_ID: u32 = 4;
 /// A file handle says in one system call which namespace a name leads to: Linux 6.18. Without, names are opened.
 /// Since: 0.1
 pub const NSW_FEATURE_NS_HANDLES: u32 = 5;
-/// statmount(2) says what a mount is mounted on: Linux 6.8. Without, with NSW_MOUNT_EVENTS, each mount that comes
-/// costs a look at every known name. Since: 0.1
+/// statmount(2) says what a mount is mounted on: Linux 6.8. Without, mount events are not the default, and with
+/// NSW_MOUNT_EVENTS each change of a mount costs a look at every known name. Since: 0.1
 pub const NSW_FEATURE_STATMOUNT: u32 = 6;
 /// A peer's ids can be asked for, given CAP_NET_ADMIN over it: Linux 5.0. Without, nsid_translate() fails, and
 /// NSW_ALL_NSID tells of peers only what is notified. Since: 0.1

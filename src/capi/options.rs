@@ -11,7 +11,7 @@ use std::time::Duration;
 use libc::c_int;
 
 use super::{borrow_mut, guard, invalid};
-use crate::options::{Options, Policy};
+use crate::options::{MountEvents, Options, Policy};
 
 /// Start with now, not with what exists. Since: 0.1
 pub const NSW_NO_REPLAY: u32 = 0x1;
@@ -20,9 +20,10 @@ pub const NSW_NO_REPLAY: u32 = 0x1;
 pub const NSW_NO_PARENT: u32 = 0x2;
 /// NSW_SOURCE_NAMED: tell when the directory itself comes and goes. Since: 0.1
 pub const NSW_DIR_EVENTS: u32 = 0x4;
-/// NSW_SOURCE_NAMED: notice unmounts and re-binds of known names, and mounts over the directory or the way to it, as
-/// they happen and not only at a resync. With CAP_SYS_ADMIN over the mount namespace, on Linux 6.15, each change of a
-/// mount costs a constant amount; without, a look at every known name. Since: 0.1
+/// NSW_SOURCE_NAMED: report unmounts and re-binds of known names, mounts over the directory or the way to it, and the end
+/// of a process that a name is a symbolic link to (for 64 links at most), as they happen and not only at a resync. The
+/// default where one change of a mount does not cost a look at every known name: with CAP_SYS_ADMIN over the mount
+/// namespace from Linux 6.15 on, for everybody from Linux 6.8 on. With this flag in any case. Since: 0.1
 pub const NSW_MOUNT_EVENTS: u32 = 0x8;
 /// NSW_SOURCE_NSID: tell what happens in peer namespaces too, those that have an id here. Needs CAP_NET_BROADCAST,
 /// and over each peer that is to be heard of. Since: 0.1
@@ -32,7 +33,12 @@ pub const NSW_ALL_NSID: u32 = 0x10;
 /// calls that the watcher goes on to make. Since: 0.1
 pub const NSW_PREPARE: u32 = 0x80;
 
-const FLAGS: u32 = NSW_NO_REPLAY | NSW_NO_PARENT | NSW_DIR_EVENTS | NSW_MOUNT_EVENTS | NSW_ALL_NSID | NSW_PREPARE;
+/// NSW_SOURCE_NAMED: no mount events, even where they are the default: what NSW_MOUNT_EVENTS describes is reported at a
+/// resync only. Together with NSW_MOUNT_EVENTS: -EINVAL. Since: 0.1
+pub const NSW_NO_MOUNT_EVENTS: u32 = 0x20;
+
+const MOUNT_FLAGS: u32 = NSW_MOUNT_EVENTS | NSW_NO_MOUNT_EVENTS;
+const FLAGS: u32 = NSW_NO_REPLAY | NSW_NO_PARENT | NSW_DIR_EVENTS | MOUNT_FLAGS | NSW_ALL_NSID | NSW_PREPARE;
 
 /// A full queue: the reader thread waits for room; meanwhile the kernel queues, and then overflows. Since: 0.1
 pub const NSW_QUEUE_BLOCK: u32 = 1;
@@ -69,9 +75,10 @@ pub unsafe extern "C" fn nsw_options_free(o: *mut nsw_options) {
 /// Sets the flags, in place of those set before.
 ///
 /// @flags: 0, or one or several of NSW_NO_REPLAY, NSW_NO_PARENT, NSW_DIR_EVENTS, NSW_MOUNT_EVENTS,
-/// NSW_ALL_NSID, NSW_PREPARE.
+/// NSW_NO_MOUNT_EVENTS, NSW_ALL_NSID, NSW_PREPARE.
 ///
-/// Returns 0, or -EINVAL: @o is NULL, or a bit is unknown; then nothing is changed.
+/// Returns 0, or -EINVAL: @o is NULL, a bit is unknown, or both NSW_MOUNT_EVENTS and NSW_NO_MOUNT_EVENTS are set; then
+/// nothing is changed.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -79,14 +86,18 @@ pub unsafe extern "C" fn nsw_options_set_flags(o: *mut nsw_options, flags: u32) 
     guard(|| {
         // SAFETY: NULL or live, as the chapter demands.
         let options = unsafe { borrow_mut(o) }?;
-        if flags & !FLAGS != 0 {
+        if flags & !FLAGS != 0 || flags & MOUNT_FLAGS == MOUNT_FLAGS {
             return Err(invalid());
         }
         let has = |flag| flags & flag != 0;
         options.0.replay = !has(NSW_NO_REPLAY);
         options.0.parent = !has(NSW_NO_PARENT);
         options.0.dir_events = has(NSW_DIR_EVENTS);
-        options.0.mount_events = has(NSW_MOUNT_EVENTS);
+        options.0.mount_events = match flags & MOUNT_FLAGS {
+            NSW_MOUNT_EVENTS => MountEvents::Always,
+            NSW_NO_MOUNT_EVENTS => MountEvents::Never,
+            _ => MountEvents::WhereCheap,
+        };
         options.0.all_nsid = has(NSW_ALL_NSID);
         options.0.prepare = has(NSW_PREPARE);
         Ok(0)

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
 use super::backend::{Backend, Changes};
 use super::mountinfo;
@@ -26,9 +27,9 @@ pub(super) struct MountPoll {
 
 impl MountPoll {
     /// Fails with `ENOSYS` or `EPERM` where AIO is missing or forbidden, `EAGAIN` beyond `fs.aio-max-nr`.
-    pub(super) fn open() -> io::Result<Self> {
-        let mut poll =
-            Self { context: AioContext::new()?, mountinfo: mountinfo::open()?, done: Waker::new()?, in_flight: false };
+    pub(super) fn open(process: &Path) -> io::Result<Self> {
+        let context = AioContext::new()?;
+        let mut poll = Self { context, mountinfo: mountinfo::open(process)?, done: Waker::new()?, in_flight: false };
         poll.submit()?;
         Ok(poll)
     }

@@ -48,4 +48,9 @@ pub(super) trait Backend: AsFd + Debug + Send {
 
     /// What has changed since it was started or last read.
     fn read(&mut self) -> io::Result<Changes>;
+
+    /// Whether it reports which mount has changed, and not only that some did.
+    fn reports_each(&self) -> bool {
+        false
+    }
 }

@@ -1,8 +1,10 @@
 //! fanotify mount events: which mount came or went (Linux 6.15, `CAP_SYS_ADMIN` over the mount namespace).
 
-use std::ffi::CStr;
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 
 use super::backend::{Backend, Change, Changes};
 use crate::sys;
@@ -13,9 +15,6 @@ const FAN_MNT_ATTACH: u64 = 0x0100_0000;
 const FAN_MNT_DETACH: u64 = 0x0200_0000;
 const FAN_EVENT_INFO_TYPE_MNT: u8 = 7;
 
-/// The mount namespace in which the kernel resolves the paths of this very thread.
-const NAMESPACE: &CStr = c"/proc/thread-self/ns/mnt";
-
 /// Beyond so many changes, one look at all that matters is cheaper than one at each of them.
 const MANY: usize = 1000;
 
@@ -24,22 +23,28 @@ const READS_OF_A_QUEUE: usize = 256;
 
 /// A fanotify group.
 #[derive(Debug)]
-pub(super) struct MountGroup(OwnedFd);
+pub(super) struct MountGroup {
+    group: OwnedFd,
+    /// The path of the mount namespace, which a mark does not keep.
+    namespace: CString,
+}
 
 impl MountGroup {
     /// Fails with `EINVAL` before Linux 6.15, with `EPERM` or `ENOSYS` where it is forbidden.
-    pub(super) fn open() -> io::Result<Self> {
-        sys::fanotify_init(FAN_REPORT_MNT).map(Self)
+    pub(super) fn open(process: &Path) -> io::Result<Self> {
+        let namespace = CString::new(process.join("ns/mnt").into_os_string().into_vec())?;
+        Ok(Self { group: sys::fanotify_init(FAN_REPORT_MNT)?, namespace })
     }
 
     fn mark(&self, action: libc::c_uint, mask: u64) -> io::Result<()> {
-        sys::fanotify_mark(self.0.as_fd(), action | FAN_MARK_MNTNS, mask, NAMESPACE).map_err(sys::proc_error)
+        let flags = action | FAN_MARK_MNTNS;
+        sys::fanotify_mark(self.group.as_fd(), flags, mask, &self.namespace).map_err(sys::proc_error)
     }
 
     /// Reads at most one buffer of changes; `false`: the queue is empty.
     fn read_once(&self, queued: &mut Queued) -> io::Result<bool> {
         let mut buffer = [0u8; 4096];
-        match sys::read(self.0.as_fd(), &mut buffer) {
+        match sys::read(self.group.as_fd(), &mut buffer) {
             Ok(n) => {
                 parse(buffer.get(..n).unwrap_or_default(), queued);
                 Ok(n > 0)
@@ -58,6 +63,10 @@ impl Backend for MountGroup {
     /// Takes away all marks, whichever thread made them and whatever mount namespace this thread is in.
     fn stop(&mut self) -> io::Result<()> {
         self.mark(libc::FAN_MARK_FLUSH, 0)
+    }
+
+    fn reports_each(&self) -> bool {
+        true
     }
 
     fn read(&mut self) -> io::Result<Changes> {
@@ -86,7 +95,7 @@ impl Backend for MountGroup {
 
 impl AsFd for MountGroup {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.group.as_fd()
     }
 }
 

@@ -10,6 +10,7 @@ mod fanotify;
 mod mountinfo;
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Doing, Result, errno_of, is_transient, refusal, refused};
@@ -20,11 +21,15 @@ pub(crate) use backend::{Change, Changes};
 use fanotify::MountGroup;
 use mountinfo::Mountinfo;
 
+/// The directory in /proc of the calling thread, in whose mount namespace the kernel resolves its paths.
+pub(crate) const OWN: &str = "/proc/thread-self";
+
 const LISTEN: &str = "listen to mounts";
 
 /// A mechanism of the kernel, and its backend once it is made.
 struct Mechanism {
-    make: fn() -> io::Result<Box<dyn Backend>>,
+    /// Makes the backend for the mounts of the process with this directory in /proc.
+    make: fn(&Path) -> io::Result<Box<dyn Backend>>,
     /// Whether an error of making or starting the backend is worth waiting for its end. Else the next mechanism serves.
     passes: fn(&io::Error) -> bool,
     made: Option<Box<dyn Backend>>,
@@ -32,22 +37,22 @@ struct Mechanism {
 
 /// The mechanisms, from the best to the last resort.
 const MECHANISMS: [Mechanism; 3] = [
-    Mechanism { make: || Ok(Box::new(MountGroup::open()?)), passes: |_| false, made: None },
+    Mechanism { make: |process| Ok(Box::new(MountGroup::open(process)?)), passes: |_| false, made: None },
     Mechanism {
-        make: || Ok(Box::new(MountPoll::open()?)),
+        make: |process| Ok(Box::new(MountPoll::open(process)?)),
         // EAGAIN: all requests that the system permits are taken, which can last
         passes: |error| is_transient(error) && errno_of(error) != libc::EAGAIN,
         made: None,
     },
-    Mechanism { make: || Ok(Box::new(Mountinfo::open()?)), passes: is_transient, made: None },
+    Mechanism { make: |process| Ok(Box::new(Mountinfo::open(process)?)), passes: is_transient, made: None },
 ];
 const LAST_RESORT: usize = MECHANISMS.len() - 1;
 
 impl Mechanism {
-    fn start(&mut self) -> io::Result<&mut Box<dyn Backend>> {
+    fn start(&mut self, process: &Path) -> io::Result<&mut Box<dyn Backend>> {
         let backend = match &mut self.made {
             Some(made) => made,
-            none => none.insert((self.make)()?),
+            none => none.insert((self.make)(process)?),
         };
         backend.start()?;
         Ok(backend)
@@ -68,28 +73,40 @@ impl Mechanism {
 }
 
 /// Listens to mounts by the best backend there is. If a filter or a lost privilege stops it from working, at any time,
-/// the monitor drops it and goes on with the next one.
+/// the monitor drops it, and goes on with the next one when it is armed again.
 #[derive(Debug)]
 pub(crate) struct Monitor {
     epoll: Arc<Epoll>,
+    /// The directory in /proc of the process whose mounts these are.
+    process: PathBuf,
     mechanisms: [Mechanism; MECHANISMS.len()],
     /// Which one is started, or was last.
     current: Option<usize>,
+    /// Which one comes after the one that stopped working.
+    next: Option<usize>,
     /// Nothing is made, or disarmed, any more.
     prepared: bool,
     armed: bool,
 }
 
 impl Monitor {
-    pub(crate) fn new(epoll: Arc<Epoll>) -> Self {
-        Self { epoll, mechanisms: MECHANISMS, current: None, prepared: false, armed: false }
+    pub(crate) fn new(epoll: Arc<Epoll>, process: &Path) -> Self {
+        Self {
+            epoll,
+            process: process.to_owned(),
+            mechanisms: MECHANISMS,
+            current: None,
+            next: None,
+            prepared: false,
+            armed: false,
+        }
     }
 
     /// Makes every backend that can be made here, and none later, and arms the monitor for good: a filter may kill who
     /// tries later.
     pub(crate) fn prepare(&mut self) -> Result<()> {
         for mechanism in &mut self.mechanisms {
-            match (mechanism.make)() {
+            match (mechanism.make)(&self.process) {
                 Ok(made) => mechanism.made = Some(made),
                 Err(error) if (mechanism.passes)(&error) => return Err(error).doing(LISTEN),
                 Err(_) => {}
@@ -99,15 +116,39 @@ impl Monitor {
         self.arm()
     }
 
+    /// Gives up all that it has of the process.
+    pub(crate) fn close(&mut self) {
+        let started = self.current.take().filter(|_| std::mem::take(&mut self.armed));
+        for (which, mechanism) in self.mechanisms.iter_mut().enumerate() {
+            if let (Some(backend), true) = (mechanism.made.take(), started == Some(which)) {
+                // closing it is not enough where a child of fork(2) has a copy
+                self.epoll.remove(backend.as_fd()).ok();
+            }
+        }
+    }
+
     pub(crate) fn is_armed(&self) -> bool {
         self.armed
+    }
+
+    /// Whether the backend reports which mount has changed, and not only that some did.
+    pub(crate) fn reports_each(&self) -> bool {
+        let mechanism = self.current.and_then(|which| self.mechanisms.get(which));
+        mechanism.and_then(|mechanism| mechanism.made.as_ref()).is_some_and(|backend| backend.reports_each())
+    }
+
+    /// Whether the backend cannot know whether mounts have changed, so that it always says so.
+    pub(crate) fn is_last_resort(&self) -> bool {
+        self.current == Some(LAST_RESORT)
     }
 
     /// From here on each change of a mount wakes the consumer.
     pub(crate) fn arm(&mut self) -> Result<()> {
         if !self.armed {
             // the last resort is worth another try of the others
-            self.start_from(self.current.filter(|which| *which != LAST_RESORT).unwrap_or(0))?;
+            let kept = self.current.filter(|which| *which != LAST_RESORT);
+            let first = self.next.take().or(kept).unwrap_or(0);
+            self.start_from(first)?;
             self.armed = true;
         }
         Ok(())
@@ -121,24 +162,25 @@ impl Monitor {
         }
     }
 
-    /// What has changed since it was armed or last read.
+    /// What has changed since it was armed or last read. Where the backend does not work any more, the monitor is not
+    /// armed any more: what changes until it is, it does not know.
     pub(crate) fn read(&mut self) -> Result<Changes> {
-        if !self.armed {
+        let Some((which, mechanism)) =
+            self.current.filter(|_| self.armed).and_then(|which| Some((which, self.mechanisms.get_mut(which)?)))
+        else {
             return Ok(Changes::none());
-        }
-        let next = match self.current.and_then(|which| Some((which, self.mechanisms.get_mut(which)?))) {
-            Some((which, mechanism)) => match mechanism.read() {
-                Err(error) if !is_transient(&error) => {
-                    mechanism.made = None;
-                    which + 1
-                }
-                changes => return changes.doing("read the changes of mounts"),
-            },
-            None => 0,
         };
-        self.start_from(next)?;
-        // nobody has listened since the other one stopped working
-        Ok(Changes::Unknown)
+        match mechanism.read() {
+            Err(error) if !is_transient(&error) => {
+                // closing it is not enough where a child of fork(2) has a copy
+                if let Some(backend) = mechanism.made.take() {
+                    self.epoll.remove(backend.as_fd()).ok();
+                }
+                (self.armed, self.current, self.next) = (false, None, Some(which + 1));
+                Ok(Changes::Unknown)
+            }
+            changes => changes.doing("read the changes of mounts"),
+        }
     }
 
     /// Starts the first mechanism that works, from this one on.
@@ -150,7 +192,7 @@ impl Monitor {
                 continue;
             }
             let passes = mechanism.passes;
-            let error = match mechanism.start() {
+            let error = match mechanism.start(&self.process) {
                 Ok(backend) => match backend.add_to(&self.epoll) {
                     Ok(()) => {
                         self.current = Some(which);
@@ -168,6 +210,10 @@ impl Monitor {
             failure = Some(error);
         }
         let failure = failure.unwrap_or_else(|| io::Error::from_raw_os_error(libc::EPERM));
+        if self.process != Path::new(OWN) {
+            // of another process it may be what nobody forbids
+            return Err(failure).doing(LISTEN);
+        }
         Err(refused(&failure, refusal!("fanotify, kernel AIO and polling mountinfo alike"))).doing(LISTEN)
     }
 }
@@ -178,35 +224,18 @@ impl std::fmt::Debug for Mechanism {
     }
 }
 
-const STATMOUNT_MNT_BASIC: u64 = 0x2;
-
-/// Where `struct statmount` has the id of the parent, and the size of its fixed part.
-const PARENT: usize = 48;
-const ROOM: usize = 512;
-
-/// The mount that the one with this never-reused id is mounted on: where something was mounted before, that. `None`:
-/// it is gone, or out of reach of this process.
-pub(crate) fn parent_of(mount_id: u64) -> io::Result<Option<u64>> {
-    let mut answer = [0u8; ROOM];
-    match sys::statmount(mount_id, STATMOUNT_MNT_BASIC, &mut answer) {
-        Ok(()) => Ok(answer.get(PARENT..).and_then(|rest| rest.first_chunk()).copied().map(u64::from_ne_bytes)),
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
 /// Whether fanotify mount events can be had.
 pub(crate) fn try_events() -> io::Result<bool> {
-    MountGroup::open()?.start().map(|()| true)
+    MountGroup::open(OWN.as_ref())?.start().map(|()| true)
 }
 
 /// Whether an AIO poll can be had.
 pub(crate) fn try_poll() -> io::Result<bool> {
-    MountPoll::open().map(|_| true)
+    MountPoll::open(OWN.as_ref()).map(|_| true)
 }
 
 /// Whether a mount says what it is mounted on: that of /proc, which is within reach wherever this process is rooted.
 pub(crate) fn try_statmount() -> io::Result<bool> {
     let proc = sys::stat(CWD, c"/proc/thread-self", 0).map_err(sys::proc_error)?;
-    Ok(matches!(proc.mount_id.map(parent_of).transpose()?, Some(Some(_))))
+    Ok(matches!(proc.mount_id.map(sys::mount_point).transpose()?, Some(Some(_))))
 }

@@ -4,22 +4,23 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
 use super::backend::{Backend, Changes};
 use crate::error::is_transient;
 use crate::sys::{self, Epoll};
 
-/// Opens the mountinfo of the calling thread.
-pub(super) fn open() -> io::Result<File> {
-    File::open("/proc/thread-self/mountinfo").map_err(sys::proc_error)
+/// Opens the mountinfo of a process. While it is open, it keeps the mount namespace of the process.
+pub(super) fn open(process: &Path) -> io::Result<File> {
+    File::open(process.join("mountinfo")).map_err(sys::proc_error)
 }
 
 #[derive(Debug)]
 pub(super) struct Mountinfo(File);
 
 impl Mountinfo {
-    pub(super) fn open() -> io::Result<Self> {
-        open().map(Self)
+    pub(super) fn open(process: &Path) -> io::Result<Self> {
+        open(process).map(Self)
     }
 }
 

@@ -7,22 +7,24 @@
 
 mod debounce;
 mod due;
+mod elsewhere;
 pub(crate) mod inotify;
+mod listing;
 mod mounted;
 mod names;
 mod path;
 mod pending;
+mod processes;
+mod scan;
 
-use std::ffi::{CString, OsStr};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{Doing, Error, Result, errno_of};
+use crate::error::{Doing, Error, Result};
 use crate::event::{EventKind, Name};
-use crate::netns::{Found, Probe};
+use crate::netns::Probe;
 use crate::options::Options;
 use crate::outbox::Outbox;
 use crate::place::Place;
@@ -74,7 +76,7 @@ impl Named {
             present: false,
             reported: false,
             debounce: Debounce::new(options.settle, &epoll)?,
-            pending: Pending::new(epoll, options.mount_events),
+            pending: Pending::new(epoll, options)?,
             probe: Probe::detect().doing("identify the own network namespace")?,
             due: Due::at_open(options.replay),
             dir_events: options.dir_events,
@@ -85,7 +87,7 @@ impl Named {
         if options.prepare {
             this.pending.prepare()?;
         }
-        this.pending.start()?;
+        this.pending.start(&this.path)?;
         out.learned_now();
         let mode = if options.replay { EmitMode::Replayed } else { EmitMode::Silent };
         match this.path.resolve(&this.inotify)? {
@@ -179,9 +181,9 @@ impl Named {
         out.learned_now();
         // first, as what follows can fail
         self.emit_gone(out);
-        let impact = self.pending.read_mounts(&self.path).inspect_err(|_| {
+        let impact = self.pending.read_mounts(&self.path, self.debounce.names()).inspect_err(|_| {
             // a mount on the way may have been in what could not be read
-            self.due.resolve = true;
+            self.due.resolve |= self.pending.follows_path();
         })?;
         match impact {
             MountImpact::Lost => self.lost(out),
@@ -318,59 +320,6 @@ impl Named {
             // nothing will be caught up with after this
             out.push(EventKind::Synced, false);
         }
-    }
-
-    /// Compares the names with the directory.
-    fn scan(&mut self, directory: &OwnedFd, mode: EmitMode, out: &mut Outbox) -> Result<()> {
-        let doing = "read the directory";
-        let replayed = mode == EmitMode::Replayed;
-        self.debounce.begin_scan();
-        let (mut batch, mut links) = (Vec::with_capacity(pending::AT_ONCE), false);
-        let entries = std::fs::read_dir(sys::proc_path(directory.as_fd())).map_err(sys::proc_error);
-        for entry in entries.doing_on(doing, self.path.as_os_str())? {
-            let (entry, kind) = match entry.map(|entry| (entry.file_type().ok(), entry)) {
-                Ok((Some(kind), _)) if kind.is_dir() => continue,
-                Ok((kind, entry)) => (entry, kind),
-                // what was removed while it is read holds no names
-                Err(error) if matches!(errno_of(&error), libc::ENOENT | libc::ESRCH) => break,
-                Err(error) => return Err(error).doing_on(doing, self.path.as_os_str()),
-            };
-            let Ok(name) = CString::new(entry.file_name().into_vec()) else { continue };
-            let found = self.probe.look(directory.as_fd(), &name);
-            let found = found.doing_on("look at", OsStr::from_bytes(name.to_bytes()))?;
-            links |= kind.is_none_or(|kind| kind.is_symlink());
-            batch.push((name, found));
-            if batch.len() == pending::AT_ONCE {
-                self.take_found(&mut batch, links, mode, out)?;
-                links = false;
-            }
-        }
-        self.take_found(&mut batch, links, mode, out)?;
-        self.debounce.end_scan(replayed, out);
-        Ok(())
-    }
-
-    /// Takes in what a scan found under some names. `links`: some lead to where paths start, as symbolic links may.
-    fn take_found(
-        &mut self,
-        batch: &mut Vec<(CString, Option<Found>)>,
-        links: bool,
-        mode: EmitMode,
-        out: &mut Outbox,
-    ) -> Result<()> {
-        if links {
-            self.path.confirm_place()?;
-        }
-        for (name, found) in batch.drain(..) {
-            let state = found.map_or(State::Placeholder, |found| State::Namespace(found.netns));
-            match mode {
-                EmitMode::Silent => self.debounce.assume(&name, state),
-                EmitMode::Changes => self.debounce.review(&name, state, out),
-                _ => self.debounce.scan_found(&name, state, mode == EmitMode::Replayed, out),
-            }
-            self.pending.note(&name, found);
-        }
-        Ok(())
     }
 }
 

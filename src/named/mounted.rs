@@ -1,42 +1,75 @@
-//! Which names end on which mount, so that a mount that goes can be traced to its names. Pure.
+//! Which names end on which mount, so that a change of a mount can be traced to its names. Pure.
+//!
+//! A pending name that is a symbolic link ends nowhere: any mount may complete its way. Such names take turns.
 //!
 //! It may name too many: it does not note that a name ends elsewhere by now. The caller probes each anyway.
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
+use std::ops::Bound;
 
 use crate::event::Name;
 
 /// How much may be stale at any rate.
 const SLACK: usize = 64;
 
+/// How many pending links one change of a mount costs a probe.
+pub(super) const LINKS: usize = 32;
+
 #[derive(Debug, Default)]
-pub(crate) struct Mounted(BTreeSet<(u64, Name)>);
+pub(crate) struct Mounted {
+    names: BTreeSet<(u64, Name)>,
+    /// The pending names that are symbolic links.
+    links: BTreeSet<Name>,
+    /// The link whose turn was last.
+    turn: Option<Name>,
+}
 
 impl Mounted {
-    /// Notes the mount that a name ends on now.
-    pub(crate) fn note(&mut self, name: &CStr, mount_id: u64) {
-        self.0.insert((mount_id, Name::new(name)));
+    /// Notes the mount that a name ends on now. Returns whether this is new.
+    pub(crate) fn note(&mut self, name: &CStr, mount_id: u64) -> bool {
+        self.names.insert((mount_id, Name::new(name)))
+    }
+
+    /// Notes that a name is a link that leads to no namespace. Returns whether this is new.
+    pub(crate) fn note_link(&mut self, name: &CStr) -> bool {
+        self.links.insert(Name::new(name))
+    }
+
+    /// Notes that it is not so, or not any more.
+    pub(crate) fn forget_link(&mut self, name: &CStr) {
+        self.links.remove(name);
+    }
+
+    /// The links whose turn it is.
+    pub(crate) fn next_links(&mut self) -> Vec<Name> {
+        let last = self.turn.take();
+        let after = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let until = last.as_ref().map(|last| self.links.range::<Name, _>(..=last)).into_iter().flatten();
+        let next: Vec<Name> =
+            self.links.range::<Name, _>((after, Bound::Unbounded)).chain(until).take(LINKS).cloned().collect();
+        self.turn = next.last().cloned();
+        next
     }
 
     /// The names that end on this mount: several where symbolic links lead to it.
     pub(crate) fn names_on(&self, mount_id: u64) -> Vec<Name> {
         let first = (mount_id, Name::new(c""));
-        self.0.range(first..).take_while(|(id, _)| *id == mount_id).map(|(_, name)| name.clone()).collect()
+        self.names.range(first..).take_while(|(id, _)| *id == mount_id).map(|(_, name)| name.clone()).collect()
     }
 
     /// Forgets what was on a mount that was taken away: those names are to be probed, and noted anew.
     pub(crate) fn gone(&mut self, mount_id: u64) -> Vec<Name> {
         let names = self.names_on(mount_id);
         for name in &names {
-            self.0.remove(&(mount_id, name.clone()));
+            self.names.remove(&(mount_id, name.clone()));
         }
         names
     }
 
     /// Whether most of what is kept is about what so many names were once, not about what they are.
     pub(crate) fn is_stale(&self, names: usize) -> bool {
-        self.0.len() > 2 * names + SLACK
+        self.names.len() > 2 * names + SLACK
     }
 }
 
@@ -61,6 +94,23 @@ mod tests {
         assert_eq!(mounted.gone(7), [c"blue", c"link"].map(Name::new));
         assert_eq!((on(&mounted, 7), on(&mounted, 8)), (vec![], vec!["red".into()]));
         assert!(mounted.gone(9).is_empty());
+    }
+
+    #[test]
+    fn links_take_turns() {
+        let mut mounted = Mounted::default();
+        assert!(mounted.next_links().is_empty());
+        let names: Vec<Name> =
+            (0..LINKS + 2).map(|n| Name::new(&std::ffi::CString::new(format!("{n:03}")).unwrap())).collect();
+        assert!(names.iter().all(|name| mounted.note_link(name.as_c_str())));
+        assert!(!mounted.note_link(c"000"));
+        assert_eq!(mounted.next_links(), names[..LINKS]);
+        assert_eq!(mounted.next_links(), [&names[LINKS..], &names[..LINKS - 2]].concat());
+        mounted.forget_link(c"000");
+        assert_eq!(mounted.next_links(), [&names[LINKS - 2..], &names[1..LINKS - 3]].concat());
+        names[2..].iter().for_each(|name| mounted.forget_link(name.as_c_str()));
+        assert_eq!(mounted.next_links(), names[1..2]);
+        assert_eq!(mounted.next_links(), names[1..2]);
     }
 
     #[test]

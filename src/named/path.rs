@@ -211,6 +211,11 @@ impl WatchedPath {
         }
     }
 
+    /// The never-reused id of the mount that the path ends on now (Linux 6.8).
+    pub(crate) fn mount_id(&self) -> Option<u64> {
+        sys::stat(CWD, &self.path, 0).ok()?.mount_id
+    }
+
     /// Whether the path leads where it was last resolved to, as far as mounts are concerned. A path that leads nowhere
     /// may do so by other ancestors than before, which are to be watched.
     pub(crate) fn is_unmoved(&self) -> bool {

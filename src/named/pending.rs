@@ -1,39 +1,60 @@
 //! Pending names, which are not network namespaces yet, and noticing when they become so.
 //!
 //! `ip netns add` mounts the namespace over its name some time after it has made the name, and inotify reports nothing
-//! of it. So while a name is pending, and only then unless the options ask for more, the monitor of mounts is armed. The
-//! order makes it right: first arm, then probe; whatever happens after the probe is noticed.
+//! of it. So the monitor of mounts is armed while a name is pending, and all the time where the options say so. The order
+//! makes it right: first arm, then probe; whatever happens after the probe is noticed.
+//!
+//! A change of a mount is traced to the names that it concerns: those that end on the mount, those that it is mounted on,
+//! and pending links. Where the kernel does not say enough for that, every name is probed.
+
+mod trace;
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use super::debounce::Debounce;
+use super::elsewhere::Elsewhere;
+use super::listing::Listing;
 use super::mounted::Mounted;
-use super::names::State;
+use super::names::{Names, State};
 use super::path::WatchedPath;
-use crate::error::{Doing, Result};
+use super::processes::Processes;
+use crate::error::{Doing, Result, is_transient};
 use crate::event::Name;
-use crate::mounts::{self, Change, Changes, Monitor};
+use crate::mounts::{self, Monitor};
 use crate::netns::{Found, Probe};
+use crate::options::{MountEvents, Options};
 use crate::outbox::Outbox;
-use crate::sys::{CWD, Epoll};
+use crate::sys::{self, CWD, Epoll};
 
 /// How many names are probed before what was found is used.
 pub(super) const AT_ONCE: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Pending {
+    epoll: Arc<Epoll>,
     mounts: Monitor,
+    /// The process whose mounts these are, if it is another one: of them nothing is known but that they change.
+    elsewhere: Option<Elsewhere>,
+    wanted: MountEvents,
     /// The monitor is armed all the time: the names that are namespaces may stop being so.
     always: bool,
-    /// Kept only if `always`.
+    /// The mounts, where the monitor does not know which has changed.
+    listing: Listing,
+    /// The mount that the directory is on; `None`: unknown, so that no change can be traced.
+    home: Option<u64>,
     mounted: Mounted,
+    processes: Processes,
     /// Names to probe, whatever they were.
     fresh: BTreeSet<Name>,
     /// More names to probe.
     stale: Stale,
 }
+
+const NOT_READABLE: &str =
+    "to watch the mounts of another process takes the right to read its /proc/PID/root (ptrace(2), PTRACE_MODE_READ)";
 
 /// How much of what is known may be wrong since mounts have changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,14 +77,84 @@ pub(crate) enum MountImpact {
 }
 
 impl Pending {
-    pub(crate) fn new(epoll: Arc<Epoll>, always: bool) -> Self {
-        let mounts = Monitor::new(epoll);
-        Self { mounts, always, mounted: Mounted::default(), fresh: BTreeSet::new(), stale: Stale::Nothing }
+    pub(crate) fn new(epoll: Arc<Epoll>, options: &Options) -> Result<Self> {
+        let elsewhere = Elsewhere::on_the_way(&options.dir, &epoll)?;
+        let process = elsewhere.as_ref().map_or(mounts::OWN.as_ref(), |elsewhere| elsewhere.process.as_path());
+        Ok(Self {
+            epoll: Arc::clone(&epoll),
+            mounts: Monitor::new(Arc::clone(&epoll), process),
+            elsewhere,
+            wanted: options.mount_events,
+            always: false,
+            listing: Listing::default(),
+            home: None,
+            mounted: Mounted::default(),
+            processes: Processes::new(epoll),
+            fresh: BTreeSet::new(),
+            stale: Stale::Nothing,
+        })
     }
 
     /// Arms the monitor if it is to be armed all the time. Before the first scan, so that nothing falls between.
-    pub(crate) fn start(&mut self) -> Result<()> {
-        if self.always { self.mounts.arm() } else { Ok(()) }
+    pub(crate) fn start(&mut self, path: &WatchedPath) -> Result<()> {
+        if self.wanted == MountEvents::Never && self.elsewhere.is_none() {
+            return Ok(());
+        }
+        self.listen(path).map_err(|error| match &self.elsewhere {
+            Some(_) if error.errno() == libc::EACCES => error.because(NOT_READABLE),
+            _ => error,
+        })?;
+        self.always = match self.wanted {
+            MountEvents::Always => true,
+            MountEvents::WhereCheap => self.is_cheap(),
+            MountEvents::Never => false,
+        };
+        match self.always {
+            true => self.processes.start(),
+            false => self.rest(),
+        }
+        Ok(())
+    }
+
+    /// Whether a change of a mount costs no look at every known name.
+    fn is_cheap(&self) -> bool {
+        let traces = || mounts::try_statmount().unwrap_or(false);
+        self.elsewhere.is_none()
+            && !self.mounts.is_last_resort()
+            && (self.mounts.reports_each() || self.listing.is_known())
+            && traces()
+    }
+
+    /// Listens from here on, to the mounts of where the watcher was opened.
+    fn listen(&mut self, path: &WatchedPath) -> Result<()> {
+        path.require_place()?;
+        self.mounts.arm()?;
+        self.home = path.mount_id();
+        self.listing.forget();
+        if self.elsewhere.is_none() && !self.mounts.reports_each() {
+            self.listing.renew();
+        }
+        path.confirm_place().inspect_err(|_| self.distrust())
+    }
+
+    /// Stops listening, and forgets what only a listener keeps up to date. A monitor that was prepared goes on.
+    fn rest(&mut self) {
+        self.mounts.disarm();
+        if !self.mounts.is_armed() {
+            self.listing.forget();
+            self.mounted = Mounted::default();
+        }
+    }
+
+    /// A change may have been missed, or something seen where it means something else.
+    fn distrust(&mut self) {
+        self.stale = self.everything();
+        self.listing.forget();
+        self.home = None;
+    }
+
+    fn everything(&self) -> Stale {
+        if self.always { Stale::Everything } else { Stale::Pending }
     }
 
     /// Makes all that the monitor could need later.
@@ -76,85 +167,98 @@ impl Pending {
         self.fresh.insert(Name::new(name));
     }
 
-    /// A probe found this under a name.
-    pub(crate) fn note(&mut self, name: &CStr, found: Option<Found>) {
-        if let (true, Some(mount_id)) = (self.always, found.and_then(|found| found.mount_id)) {
-            self.mounted.note(name, mount_id);
-        }
-    }
-
+    /// The name is gone.
     pub(crate) fn forget(&mut self, name: &CStr) {
         self.fresh.remove(name);
+        self.mounted.forget_link(name);
+        self.processes.forget(name);
     }
 
+    /// All names are gone.
     pub(crate) fn forget_all(&mut self) {
         self.mounted = Mounted::default();
+        self.processes.retain(|_| false);
     }
 
-    /// Reads the changes of mounts and finds out which names they concern.
-    pub(crate) fn read_mounts(&mut self, path: &WatchedPath) -> Result<MountImpact> {
-        let everything = if self.always { Stale::Everything } else { Stale::Pending };
-        let changes = self.mounts.read().inspect_err(|_| {
-            // a change may have been in what could not be read
-            self.stale = everything;
-        })?;
-        let lost = match changes {
-            Changes::Known(changes) if changes.is_empty() => return Ok(MountImpact::Names),
-            Changes::Known(changes) => {
-                // to a pending name any change may matter, of whatever is mounted: it may uncover a namespace, or a part of
-                // the path that a symbolic link takes
-                self.stale = self.stale.max(Stale::Pending);
-                if self.always {
-                    self.trace_all(&changes, everything, path)?;
-                }
-                false
-            }
-            Changes::Unknown => {
-                self.stale = everything;
-                false
-            }
-            Changes::Lost => {
-                self.stale = everything;
-                true
-            }
+    /// All names in this directory are to be probed, and noted anew.
+    pub(crate) fn begin_scan(&mut self, directory: &OwnedFd) {
+        self.mounted = Mounted::default();
+        self.home = sys::stat(directory.as_fd(), c"", 0).ok().and_then(|stat| stat.mount_id);
+    }
+
+    /// These are the names that the scan found.
+    pub(crate) fn end_scan(&mut self, names: &Names) {
+        self.processes.retain(|name| names.state(name.as_c_str()) != State::Absent);
+    }
+
+    /// A scan is about to probe a link. Noted before, it need not be probed twice, which can take milliseconds.
+    pub(crate) fn expect_link(&mut self, name: &CStr) {
+        if self.mounts.is_armed() {
+            self.mounted.note_link(name);
+        }
+    }
+
+    /// A scan found this under a name in the directory.
+    pub(crate) fn scanned(
+        &mut self,
+        directory: &OwnedFd,
+        path: &WatchedPath,
+        name: &CStr,
+        found: Option<Found>,
+    ) -> Result<()> {
+        if self.note(name, directory.as_fd(), name, path, found)? {
+            self.consider(name);
+        }
+        Ok(())
+    }
+
+    /// Notes where a name ends, of which a probe found this. Returns whether the name is to be probed again: until it was
+    /// noted, a change could not be traced to it.
+    fn note(
+        &mut self,
+        name: &CStr,
+        at: BorrowedFd<'_>,
+        place: &CStr,
+        path: &WatchedPath,
+        found: Option<Found>,
+    ) -> Result<bool> {
+        if !self.mounts.is_armed() {
+            return Ok(false);
+        }
+        let Some(Found { mount_id, .. }) = found else {
+            self.processes.forget(name);
+            return self.note_pending(name, at, place);
         };
+        self.mounted.forget_link(name);
         if !self.always {
-            return Ok(MountImpact::Names);
+            return Ok(false);
         }
-        if lost {
-            return Ok(MountImpact::Lost);
+        if let Some(mount_id) = mount_id.filter(|_| !self.processes.are_on(mount_id)) {
+            // the probe found the namespace and the mount at once
+            self.note_mount(name, mount_id);
         }
-        if path.is_unmoved() {
-            return Ok(MountImpact::Names);
-        }
-        // the same directory by another mount may show its names without what is mounted on them
-        self.stale = everything;
-        Ok(MountImpact::Path)
+        Ok(self.processes.note(name, &path.path_of(name), mount_id))
     }
 
-    /// Traces mounts to names. They can be traced from where the watcher was opened only.
-    fn trace_all(&mut self, changes: &[Change], everything: Stale, path: &WatchedPath) -> Result<()> {
-        let mut traced = path.require_place();
-        if traced.is_ok() {
-            changes.iter().for_each(|change| self.trace(*change, everything));
-            traced = path.confirm_place();
-        }
-        traced.inspect_err(|_| self.stale = everything)
+    fn note_mount(&mut self, name: &CStr, mount_id: u64) -> bool {
+        self.listing.saw(mount_id);
+        self.mounted.note(name, mount_id)
     }
 
-    /// Traces a mount to the names that are namespaces and that it may concern.
-    fn trace(&mut self, change: Change, everything: Stale) {
-        match change {
-            Change::Attached(id) => match mounts::parent_of(id) {
-                // what it hides: the mounts that names ended on until now
-                Ok(Some(parent)) => self.fresh.extend(self.mounted.names_on(parent)),
-                // it has gone again, which is a change of its own
-                Ok(None) => {}
-                Err(_) => self.stale = everything,
-            },
-            // what it hid may be a namespace on a pending name
-            Change::Detached(id) => self.fresh.extend(self.mounted.gone(id)),
-        }
+    fn note_pending(&mut self, name: &CStr, at: BorrowedFd<'_>, place: &CStr) -> Result<bool> {
+        let stat = match sys::stat(at, place, libc::AT_SYMLINK_NOFOLLOW) {
+            Err(error) if is_transient(&error) => return Err(error).doing_on("look at", Name::new(name)),
+            stat => stat,
+        };
+        Ok(match stat {
+            Ok(stat) if !stat.is_link => {
+                self.mounted.forget_link(name);
+                // what is not on another mount than the directory is no namespace at this very moment
+                stat.mount_id.filter(|_| stat.mount_id != self.home).is_some_and(|id| self.note_mount(name, id))
+            }
+            // or something that cannot be looked at: any mount may change that
+            _ => self.mounted.note_link(name),
+        })
     }
 
     /// Probes each name that may have changed and emits the changes.
@@ -165,9 +269,10 @@ impl Pending {
         path: &WatchedPath,
         out: &mut Outbox,
     ) -> Result<()> {
+        self.fresh.extend(self.processes.take_ended().doing("poll processes")?);
         if self.mounted.is_stale(debounce.names().len()) {
-            self.forget_all();
-            self.stale = Stale::Everything;
+            self.mounted = Mounted::default();
+            self.stale = self.everything();
         }
         let mut armed = Ok(());
         while let Some(name) = self.fresh.first().cloned() {
@@ -199,7 +304,7 @@ impl Pending {
         self.stale = Stale::Nothing;
         let is_needed = self.always || debounce.names().pending().len() != 0;
         if !is_needed && self.mounts.is_armed() && path.require_place().is_ok() {
-            self.mounts.disarm();
+            self.rest();
         }
         Ok(())
     }
@@ -207,8 +312,7 @@ impl Pending {
     /// Arms the monitor because names are pending. It does not report what was mounted on them before: they are to be
     /// probed from here on, as those that are fresh are anyway.
     fn arm(&mut self, debounce: &Debounce, path: &WatchedPath) -> Result<()> {
-        path.require_place()?;
-        self.mounts.arm()?;
+        self.listen(path)?;
         if debounce.names().pending().any(|name| !self.fresh.contains(name)) {
             self.stale = self.stale.max(Stale::Pending);
         }
@@ -225,30 +329,50 @@ impl Pending {
         out: &mut Outbox,
     ) -> Result<()> {
         for names in names.chunks(AT_ONCE) {
-            let known: Vec<&Name> =
-                names.iter().filter(|name| debounce.names().state(name.as_c_str()) != State::Absent).collect();
-            if known.is_empty() {
-                continue;
-            }
-            path.require_place()?;
-            let mut found = Vec::with_capacity(known.len());
-            let mut looked = Ok(());
-            for name in &known {
-                match probe.look(CWD, &path.path_of(name.as_c_str())).doing_on("look at", name) {
-                    Ok(here) => found.push(here),
-                    Err(error) => {
-                        looked = Err(error);
-                        break;
-                    }
-                }
-            }
-            path.confirm_place()?;
-            for (name, found) in known.iter().map(|name| name.as_c_str()).zip(found) {
-                debounce.review(name, found.map_or(State::Placeholder, |found| State::Namespace(found.netns)), out);
-                self.note(name, found);
-            }
-            looked?;
+            let again = self.probe_some(names, debounce, probe, path, out)?;
+            self.probe_some(&again, debounce, probe, path, out)?;
         }
         Ok(())
+    }
+
+    /// Probes so many names. Returns those to probe again, since where they end was not noted before.
+    fn probe_some(
+        &mut self,
+        names: &[Name],
+        debounce: &mut Debounce,
+        probe: Probe,
+        path: &WatchedPath,
+        out: &mut Outbox,
+    ) -> Result<Vec<Name>> {
+        let known = names.iter().filter(|name| debounce.names().state(name.as_c_str()) != State::Absent);
+        let known: Vec<&CStr> = known.map(Name::as_c_str).collect();
+        if known.is_empty() {
+            return Ok(Vec::new());
+        }
+        path.require_place()?;
+        let (mut found, mut again) = (Vec::with_capacity(known.len()), Vec::new());
+        let mut looked = Ok(());
+        for name in &known {
+            looked = self.probe(name, probe, path).map(|(state, is_new)| {
+                found.push(state);
+                again.extend(is_new.then(|| Name::new(name)));
+            });
+            if looked.is_err() {
+                break;
+            }
+        }
+        path.confirm_place().inspect_err(|_| self.distrust())?;
+        for (name, state) in known.iter().zip(found) {
+            debounce.review(name, state, out);
+        }
+        looked.map(|()| again)
+    }
+
+    /// What a name refers to, and whether to probe it again. Notes where it ends.
+    fn probe(&mut self, name: &CStr, probe: Probe, path: &WatchedPath) -> Result<(State, bool)> {
+        let place = path.path_of(name);
+        let found = probe.look(CWD, &place).doing_on("look at", Name::new(name))?;
+        let is_new = self.note(name, CWD, &place, path, found)?;
+        Ok((found.map_or(State::Placeholder, |found| State::Namespace(found.netns)), is_new))
     }
 }

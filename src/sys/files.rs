@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
@@ -28,6 +29,11 @@ pub(crate) fn link_target(fd: BorrowedFd<'_>) -> io::Result<Option<OsString>> {
     }
 }
 
+/// What the symbolic link at `path` says.
+pub(crate) fn read_link(path: &Path) -> io::Result<OsString> {
+    Ok(OsString::from_vec(rustix::fs::readlinkat(CWD, path, Vec::new())?.into_bytes()))
+}
+
 /// `f_type` of the filesystem that `fd` is on.
 pub(crate) fn filesystem_of(fd: BorrowedFd<'_>) -> io::Result<i64> {
     #[allow(clippy::unnecessary_cast)] // the type of f_type differs between architectures
@@ -40,6 +46,7 @@ pub(crate) struct Stat {
     pub(crate) dev: u64,
     pub(crate) ino: u64,
     pub(crate) is_directory: bool,
+    pub(crate) is_link: bool,
     /// The path ends on the root of a mount (Linux 5.8). `None`: `statx(2)` is refused.
     pub(crate) is_mount_root: Option<bool>,
     pub(crate) ctime_ns: u64,
@@ -60,10 +67,12 @@ pub(crate) fn stat(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::R
         stat => stat?,
     };
     let unique = stat.stx_mask & STATX_MNT_ID_UNIQUE != 0;
+    let kind = FileType::from_raw_mode(stat.stx_mode.into());
     Ok(Stat {
         dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
         ino: stat.stx_ino,
-        is_directory: FileType::from_raw_mode(stat.stx_mode.into()) == FileType::Directory,
+        is_directory: kind == FileType::Directory,
+        is_link: kind == FileType::Symlink,
         is_mount_root: Some(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
         ctime_ns: nanoseconds(stat.stx_ctime.tv_sec.unsigned_abs(), stat.stx_ctime.tv_nsec.into()),
         mount_id: unique.then_some(stat.stx_mnt_id),
@@ -73,11 +82,13 @@ pub(crate) fn stat(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::R
 #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)] // the types of struct stat differ between architectures
 fn stat_without_statx(at: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> io::Result<Stat> {
     let stat = rustix::fs::statat(at, path, flags)?;
+    let kind = FileType::from_raw_mode(stat.st_mode as _);
     let follow = if flags.contains(AtFlags::SYMLINK_NOFOLLOW) { 0 } else { libc::AT_SYMLINK_FOLLOW };
     Ok(Stat {
         dev: stat.st_dev as u64,
         ino: stat.st_ino as u64,
-        is_directory: FileType::from_raw_mode(stat.st_mode as _) == FileType::Directory,
+        is_directory: kind == FileType::Directory,
+        is_link: kind == FileType::Symlink,
         is_mount_root: None,
         ctime_ns: nanoseconds(stat.st_ctime as u64, stat.st_ctime_nsec as u64),
         // before Linux 6.12, or where a filter refuses handles too, it is not known

@@ -19,7 +19,7 @@ mod wait;
 
 pub(crate) use aio::AioContext;
 pub(crate) use fanotify::{fanotify_init, fanotify_mark};
-pub(crate) use files::{CWD, filesystem_of, link_target, mount_of, open, stat};
+pub(crate) use files::{CWD, filesystem_of, link_target, mount_of, open, read_link, stat};
 pub(crate) use netlink::{
     MANY, bind, drops, receive, receive_buffer, receive_many, rtnetlink, send_to_kernel, set_option,
 };
@@ -27,13 +27,13 @@ pub(crate) use nsfs::{
     cookie, handle, is_namespace, is_network, list_namespaces, mount_id, namespace_of_pidfd, open_again, open_by_cookie,
 };
 pub(crate) use process::{
-    enter_net_namespace, in_own_thread, is_proc_ours, pid_of_pidfd, process_exists, sees_all_namespaces,
+    enter_net_namespace, in_own_thread, is_proc_ours, pid_of_pidfd, pidfd_open, process_exists, sees_all_namespaces,
 };
 #[cfg(feature = "tokio")]
 pub(crate) use reactor::Registration;
 pub(crate) use root::{Root, RootMount, mount_namespace, root, root_mount_id};
-pub(crate) use statmount::statmount;
-pub(crate) use wait::{Epoll, Timer, Waker, poll_priority, poll_readable, poll_readable_either};
+pub(crate) use statmount::{list_mounts, mount_point};
+pub(crate) use wait::{Epoll, Timer, Waker, poll_priority, poll_readable, poll_readable_either, which_are_readable};
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};

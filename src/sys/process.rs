@@ -1,11 +1,11 @@
 //! Processes, and what this one may see.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::thread::{CapabilitySet, capabilities, gettid};
 
-use super::{CWD, check, proc_error, stat, without_signals};
+use super::{CWD, check, owned, proc_error, stat, without_signals};
 
 /// The inode numbers of the initial user and pid namespaces, which the kernel fixes.
 const INITIAL: [(&std::ffi::CStr, u64); 2] =
@@ -55,6 +55,14 @@ pub(crate) fn in_own_thread<T: Send>(body: impl FnOnce() -> T + Send) -> io::Res
         }
     }
     result
+}
+
+/// A pidfd of a process (Linux 5.3) or of a thread (6.9), readable once it has ended. `ESRCH`: it has ended already.
+pub(crate) fn pidfd_open(id: i32, is_thread: bool) -> io::Result<OwnedFd> {
+    // PIDFD_THREAD
+    let flags = if is_thread { libc::O_EXCL } else { 0 };
+    // SAFETY: no pointers.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, id, flags) } as libc::c_int)
 }
 
 /// The pid of the process that a pidfd refers to. `None`: the descriptor is no pidfd. `ESRCH`: the process has ended;

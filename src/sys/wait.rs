@@ -136,6 +136,13 @@ fn poll(fd: BorrowedFd<'_>, events: PollFlags, timeout: Option<Duration>) -> io:
     Ok(rustix::event::poll(&mut entry, timeout.map(timespec).as_ref())? > 0)
 }
 
+/// Which of these descriptors are readable now.
+pub(crate) fn which_are_readable<'a>(fds: impl Iterator<Item = BorrowedFd<'a>>) -> io::Result<Vec<bool>> {
+    let mut entries: Vec<_> = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+    rustix::event::poll(&mut entries, Some(&Timespec::default()))?;
+    Ok(entries.iter().map(|entry| !entry.revents().is_empty()).collect())
+}
+
 /// Waits until one of two descriptors is readable, or a signal comes.
 pub(crate) fn poll_readable_either(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> io::Result<()> {
     let mut entries = [a, b].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));

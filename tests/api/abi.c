@@ -127,6 +127,8 @@ static void options(void)
 	CHECK(o != NULL);
 	CHECK(nsw_options_set_flags(o, NSW_NO_REPLAY | NSW_NO_PARENT | NSW_DIR_EVENTS) == 0);
 	CHECK(nsw_options_set_flags(o, 0x80000000u) == -EINVAL);
+	CHECK(nsw_options_set_flags(o, NSW_MOUNT_EVENTS | NSW_NO_MOUNT_EVENTS) == -EINVAL);
+	CHECK(nsw_options_set_flags(o, NSW_NO_MOUNT_EVENTS) == 0);
 	CHECK(nsw_options_set_flags(o, 0) == 0);
 	CHECK(nsw_options_set_dir(o, NULL) == -EINVAL);
 	CHECK(nsw_options_set_dir(o, "") == -EINVAL);

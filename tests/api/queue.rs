@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex};
 
 use crate::support::api::{Api, How, Kind::*, Observer};
 use crate::support::*;
-use nswatch::capi::options::{NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST};
+use nswatch::capi::options::{NSW_NO_MOUNT_EVENTS, NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST};
 use nswatch::capi::watcher::{NSW_STAT_DROPPED, NSW_STAT_KNOWN, NSW_STAT_OVERFLOWS, NSW_STAT_QUEUED};
 
 both! {
@@ -54,7 +54,7 @@ fn until_full<A: Api>(o: &Observer<A>, capacity: u64) {
 fn events_pass_in_order<A: Api>() {
     for policy in POLICIES {
         sandbox();
-        let mut o = Observer::<A>::open_synced(&how(1000, policy));
+        let mut o = Observer::<A>::open_synced(&how(1000, policy).flags(NSW_NO_MOUNT_EVENTS));
         ip_netns(&["add", "blue"]);
         o.expect(&[(Created, "blue"), (Ready, "blue")]);
         assert!(o.api.open_netns().is_ok());

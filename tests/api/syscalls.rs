@@ -45,6 +45,7 @@ const NUMBERS: &[(&str, c_long)] = calls! {
     io_setup => libc::SYS_io_setup,
     io_submit => libc::SYS_io_submit,
     ioctl => libc::SYS_ioctl,
+    listmount => 458,
     madvise => libc::SYS_madvise,
     mmap => libc::SYS_mmap,
     mprotect => libc::SYS_mprotect,
@@ -53,6 +54,7 @@ const NUMBERS: &[(&str, c_long)] = calls! {
     name_to_handle_at => libc::SYS_name_to_handle_at,
     newfstatat => libc::SYS_newfstatat,
     openat => libc::SYS_openat,
+    pidfd_open => libc::SYS_pidfd_open,
     ppoll => libc::SYS_ppoll,
     read => libc::SYS_read,
     readlinkat => libc::SYS_readlinkat,
@@ -138,6 +140,24 @@ impl<A: Api + 'static> Confined<A> {
     }
 }
 
+/// A name is a link to a thread, which ends.
+fn task_lives<A: Api + 'static>(c: &Confined<A>, flags: u32) {
+    let (started, task) = channel();
+    let (end, ended) = channel::<()>();
+    let thread = std::thread::spawn(move || {
+        started.send(std::fs::read_link("/proc/thread-self").unwrap()).unwrap();
+        ended.recv().ok();
+    });
+    symlink(format!("/proc/{}/ns/net", task.recv().unwrap().display()), "/run/netns/task");
+    c.run(|o| drop(o.until(Ready, "task")));
+    drop(end);
+    thread.join().unwrap();
+    // as new as pidfds of threads, and newer
+    if flags & NSW_MOUNT_EVENTS != 0 && kernel::has_cookie() {
+        c.run(|o| drop(o.until(Detached, "task")));
+    }
+}
+
 /// What names do in a watcher's life.
 fn names_live<A: Api + 'static>(c: &Confined<A>, flags: u32) {
     c.run(|o| drop(o.until(Synced, "")));
@@ -159,6 +179,7 @@ fn names_live<A: Api + 'static>(c: &Confined<A>, flags: u32) {
         std::fs::remove_file("/run/netns/blue").unwrap();
         c.run(|o| drop(o.until(Deleted, "blue")));
     }
+    task_lives(c, flags);
     symlink("old", "/run/netns/link");
     symlink("/proc/self/ns/uts", "/run/netns/other");
     run("mkfifo", &["/run/netns/fifo"]);

@@ -19,6 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
+use nswatch::Feature;
 use nswatch::capi::options::*;
 
 use actors::{ROLES, Role};
@@ -69,6 +70,9 @@ impl Plan {
             .zip([4, 2, 2, 6])
             .filter(|(_, n)| dice.one_in(*n))
             .fold(0, |flags, (flag, _)| flags | flag);
+        if how.flags & NSW_MOUNT_EVENTS == 0 && dice.one_in(3) {
+            how.flags |= NSW_NO_MOUNT_EVENTS;
+        }
         if dice.one_in(4) {
             how.settle_ms = 1 + dice.below(30) as u32;
         }
@@ -95,6 +99,12 @@ impl Plan {
 
     pub fn has(&self, flag: u32) -> bool {
         self.how.flags & flag != 0
+    }
+
+    /// What happens to mounts is reported as it happens.
+    pub fn reports_mounts(&self) -> bool {
+        let cheap = || self.means != Means::Bare && !self.old_kernel && Feature::Statmount.is_available().unwrap();
+        self.has(NSW_MOUNT_EVENTS) || (!self.has(NSW_NO_MOUNT_EVENTS) && cheap())
     }
 
     /// No thread stands between the kernel and the reader.

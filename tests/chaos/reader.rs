@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_NO_PARENT, NSW_NO_REPLAY};
+use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_NO_PARENT, NSW_NO_REPLAY};
 use nswatch::capi::watcher::*;
 
 use crate::Plan;
@@ -274,7 +274,7 @@ impl<'a, A: Api> Reader<'a, A> {
     fn quiet_point(&mut self) {
         let stage = self.stage;
         let quiet = stage.quiet();
-        let veiled = stage.veiled.load(Ordering::Relaxed) && !self.plan.has(NSW_MOUNT_EVENTS);
+        let veiled = stage.veiled.load(Ordering::Relaxed) && !self.plan.reports_mounts();
         self.tally.quiet += 1;
         self.expect_level();
         let truth = kernel::names(&self.plan.how.dir);
@@ -366,7 +366,7 @@ impl<'a, A: Api> Reader<'a, A> {
                 // where a link leads is looked at when it is new
                 _ if is_link => {}
                 Some(belief) if belief == state => {}
-                Some(Some(_)) if !self.plan.has(NSW_MOUNT_EVENTS) => {}
+                Some(Some(_)) if !self.plan.reports_mounts() => {}
                 Some(belief) => return Err(format!("{} is {state:?}, not {belief:?}", name.escape_ascii())),
             }
         }

@@ -64,7 +64,7 @@ fn no_inotify_instance_left() {
 
 #[test]
 fn wrong_usage() {
-    let wrong: [&[&str]; 40] = [
+    let wrong: [&[&str]; 42] = [
         &[],
         &["wash"],
         &["watch", "--source", "magic"],
@@ -78,6 +78,8 @@ fn wrong_usage() {
         &["watch", "--source", "nsid", "--dir", "/run/netns"],
         &["watch", "--source", "nsid", "--dir-events"],
         &["watch", "--source", "nsid", "--mount-events"],
+        &["watch", "--source", "nsid", "--no-mount-events"],
+        &["watch", "--mount-events", "--no-mount-events"],
         &["watch", "--source", "nsid", "--settle", "0"],
         &["watch", "--all-nsid"],
         &["exec", "--source", "nsid", "--settle", "0", "--on", "synced", "--", "true"],

@@ -11,10 +11,10 @@ fn watch(options: &[&str]) -> Running {
 }
 
 #[test]
-fn mounts_are_told_as_they_happen_if_asked_for() {
+fn mounts_are_reported_as_they_happen_unless_asked_not_to() {
     sandbox();
     ip_netns(&["add", "blue"]);
-    let (mut plain, mut mounts) = (watch(&[]), watch(&["--mount-events"]));
+    let (mut plain, mut mounts) = (watch(&["--no-mount-events"]), watch(&["--mount-events"]));
     unmount("/run/netns/blue");
     mounts.expect("detached", Some("blue"));
     mount_new_netns("/run/netns/blue");

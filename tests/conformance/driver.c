@@ -40,7 +40,8 @@ static int number_or(int none)
 static int set_option(nsw_options *options, uint32_t *flags, char *word)
 {
 	static const char *const policies[] = { "", "block", "drop-newest", "drop-oldest", NULL };
-	static const char *const names[] = { "", "no-replay", "no-parent", "dir-events", "mount-events", "all-nsid", NULL };
+	static const char *const names[] = { "",	     "no-replay", "no-parent",	     "dir-events",
+					     "mount-events", "all-nsid",  "no-mount-events", NULL };
 	uint32_t flag = number(names, word);
 	char *value = strchr(word, '=');
 

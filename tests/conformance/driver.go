@@ -39,6 +39,8 @@ func option(word string) nswatch.Option {
 		return nswatch.DirEvents()
 	case "mount-events":
 		return nswatch.MountEvents()
+	case "no-mount-events":
+		return nswatch.NoMountEvents()
 	case "all-nsid":
 		return nswatch.AllNSID()
 	case "dir":

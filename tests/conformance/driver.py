@@ -13,8 +13,8 @@ def options(words: list[str]) -> dict[str, object]:
     found: dict[str, object] = {}
     for word in words:
         name, _, value = word.partition("=")
-        if name in ("no-replay", "no-parent"):
-            found[name.removeprefix("no-")] = False
+        if name in ("no-replay", "no-parent", "no-mount-events"):
+            found[name.removeprefix("no-").replace("-", "_")] = False
         elif not value:
             found[name.replace("-", "_")] = True
         elif name == "dir":

@@ -28,6 +28,7 @@ fn options(words: &[&str]) -> Result<Options, Box<dyn Error>> {
             ("no-parent", _) => options.parent(false),
             ("dir-events", _) => options.dir_events(true),
             ("mount-events", _) => options.mount_events(true),
+            ("no-mount-events", _) => options.mount_events(false),
             ("all-nsid", _) => options.all_nsid(true),
             ("dir", path) => options.dir(path)?,
             ("settle", ms) => options.settle(Duration::from_millis(ms.parse()?)),

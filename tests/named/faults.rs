@@ -3,7 +3,7 @@
 use crate::support::api::{Api, How, Kind::*, Observer, readable};
 use crate::support::thread::{Restriction, elsewhere};
 use crate::support::*;
-use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_NO_PARENT};
+use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_NO_MOUNT_EVENTS, NSW_NO_PARENT};
 
 both! {
     each_failure_at_open_is_passed_on
@@ -64,7 +64,7 @@ fn watched<A: Api>() -> Observer<A> {
     make_dir(RUN_NETNS);
     placeholder("/run/netns/old");
     mount_new_netns("/run/netns/old");
-    Observer::open_synced(&How::default().flags(NSW_DIR_EVENTS))
+    Observer::open_synced(&How::default().flags(NSW_DIR_EVENTS | NSW_NO_MOUNT_EVENTS))
 }
 
 /// Each request fails for now, and says so; the descriptor stays readable.

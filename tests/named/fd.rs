@@ -7,6 +7,7 @@ use crate::support::api::{Api, How, Kind::*, Observer, readable};
 use crate::support::thread::{Restriction, elsewhere};
 use crate::support::*;
 use nswatch::Feature;
+use nswatch::capi::options::{NSW_MOUNT_EVENTS, NSW_NO_MOUNT_EVENTS};
 
 both! {
     each_means_is_what_it_is
@@ -64,13 +65,18 @@ impl Means {
     }
 }
 
-/// An empty directory, and a watcher that will notice mounts by these means, or by what is here in their place.
+/// An empty directory, and a watcher that will notice mounts by these means, or by what is here in their place, while a
+/// name waits.
 fn watched_by<A: Api>(means: Means) -> Observer<A> {
+    watched_with(NSW_NO_MOUNT_EVENTS, means)
+}
+
+fn watched_with<A: Api>(flags: u32, means: Means) -> Observer<A> {
     sandbox();
     make_dir(RUN_NETNS);
     // a name that waits lets the library choose
     placeholder("/run/netns/first");
-    let mut o = elsewhere(&means.rights(), || Observer::<A>::open_synced(&How::default()));
+    let mut o = elsewhere(&means.rights(), || Observer::<A>::open_synced(&How::default().flags(flags)));
     let listens = kernel::listens_to(o.api.fd());
     // two: the one of the watcher itself
     let expected = if means.here() == Means::Aio { 2 } else { 1 };
@@ -129,15 +135,18 @@ fn mounts_are_noticed_by_bare_mountinfo<A: Api>() {
 }
 
 fn whatever_is_mounted_or_unmounted_may_make_a_name_ready<A: Api>() {
-    for means in [Means::Fanotify, Means::Aio, Means::Bare] {
+    let each = [Means::Fanotify, Means::Aio, Means::Bare];
+    let flags = [0, NSW_MOUNT_EVENTS, NSW_NO_MOUNT_EVENTS];
+    for (means, flags) in each.into_iter().flat_map(|means| flags.map(|flags| (means, flags))) {
         let body = move || {
-            let mut o = watched_by::<A>(means);
+            let mut o = watched_with::<A>(flags, means);
             // what covers a namespace goes
             placeholder("/run/netns/covered");
             mount_new_netns("/run/netns/covered");
             o.expect(&[(Created, "covered"), (Ready, "covered")]);
             bind("/proc/self/ns/uts", "/run/netns/covered");
-            assert_eq!(o.resync()[0].kind, Detached);
+            o.resync();
+            assert_eq!(o.checker.believed(), kernel::names(RUN_NETNS));
             unmount("/run/netns/covered");
             o.expect(&[(Ready, "covered")]);
             // what a link leads through comes, and is no namespace itself

@@ -3,6 +3,7 @@
 use crate::support::api::{Api, How, Kind::*, Observer};
 use crate::support::thread::stopped_at;
 use crate::support::*;
+use nswatch::capi::options::NSW_NO_MOUNT_EVENTS;
 
 both! {
     a_namespace_comes_and_goes
@@ -26,9 +27,13 @@ both! {
 
 /// An empty directory of names, watched.
 fn watched<A: Api>() -> Observer<A> {
+    watched_with(0)
+}
+
+fn watched_with<A: Api>(flags: u32) -> Observer<A> {
     sandbox();
     make_dir(RUN_NETNS);
-    let mut o = Observer::open(&How::default());
+    let mut o = Observer::open(&How::default().flags(flags));
     o.expect(&[(Synced, "")]);
     o
 }
@@ -100,7 +105,7 @@ fn a_mount_between_a_look_and_listening_is_not_missed<A: Api>() {
         listening,
         || mount_new_netns(&names[0]),
         || {
-            let mut o = Observer::<A>::open(&How::default());
+            let mut o = Observer::<A>::open(&How::default().flags(NSW_NO_MOUNT_EVENTS));
             o.expect(&[(Created, "blue"), (Ready, "blue"), (Synced, "")]);
             o
         },
@@ -108,7 +113,7 @@ fn a_mount_between_a_look_and_listening_is_not_missed<A: Api>() {
     o.expect_nothing();
     drop(o);
     // a name that comes later, to a watcher that has never listened before
-    let mut o = Observer::<A>::open_synced(&How::default());
+    let mut o = Observer::<A>::open_synced(&How::default().flags(NSW_NO_MOUNT_EVENTS));
     placeholder(&names[1]);
     stopped_at(listening, || mount_new_netns(&names[1]), || drop(o.expect(&[(Created, "green"), (Ready, "green")])));
     o.expect_nothing();
@@ -179,7 +184,7 @@ fn a_name_comes_and_goes_between_two_reads<A: Api>() {
 }
 
 fn another_namespace_is_bound_over_a_ready_one<A: Api>() {
-    let mut o = watched::<A>();
+    let mut o = watched_with::<A>(NSW_NO_MOUNT_EVENTS);
     ip_netns(&["add", "blue"]);
     let old = o.expect(&[(Created, "blue"), (Ready, "blue")]).remove(1);
     mount_new_netns("/run/netns/blue");
@@ -195,7 +200,7 @@ fn another_namespace_is_bound_over_a_ready_one<A: Api>() {
 }
 
 fn another_namespace_takes_its_place_between_two_resyncs<A: Api>() {
-    let mut o = watched::<A>();
+    let mut o = watched_with::<A>(NSW_NO_MOUNT_EVENTS);
     ip_netns(&["add", "blue"]);
     o.expect(&[(Created, "blue"), (Ready, "blue")]);
     // many times: the kernel gives the inode number of the old one to the new one as soon as it can
@@ -209,7 +214,7 @@ fn another_namespace_takes_its_place_between_two_resyncs<A: Api>() {
 }
 
 fn another_namespace_with_the_same_inode_number_takes_its_place<A: Api>() {
-    let mut o = watched::<A>();
+    let mut o = watched_with::<A>(NSW_NO_MOUNT_EVENTS);
     ip_netns(&["add", "blue"]);
     let old = o.expect(&[(Created, "blue"), (Ready, "blue")]).remove(1);
     unmount("/run/netns/blue");
@@ -221,7 +226,7 @@ fn another_namespace_with_the_same_inode_number_takes_its_place<A: Api>() {
 }
 
 fn an_unmount_is_found_by_a_resync<A: Api>() {
-    let mut o = watched::<A>();
+    let mut o = watched_with::<A>(NSW_NO_MOUNT_EVENTS);
     ip_netns(&["add", "blue"]);
     o.expect(&[(Created, "blue"), (Ready, "blue")]);
     unmount("/run/netns/blue");
@@ -233,7 +238,7 @@ fn an_unmount_is_found_by_a_resync<A: Api>() {
 }
 
 fn a_detached_name_becomes_ready_again_as_it_happens<A: Api>() {
-    let mut o = watched::<A>();
+    let mut o = watched_with::<A>(NSW_NO_MOUNT_EVENTS);
     ip_netns(&["add", "blue"]);
     o.expect(&[(Created, "blue"), (Ready, "blue")]);
     unmount("/run/netns/blue");
@@ -246,7 +251,7 @@ fn a_detached_name_becomes_ready_again_as_it_happens<A: Api>() {
 }
 
 fn a_resync_without_changes_tells_nothing<A: Api>() {
-    let mut o = watched::<A>();
+    let mut o = watched_with::<A>(NSW_NO_MOUNT_EVENTS);
     ip_netns(&["add", "blue"]);
     o.expect(&[(Created, "blue"), (Ready, "blue")]);
     placeholder("/run/netns/half");
@@ -258,7 +263,7 @@ fn a_resync_without_changes_tells_nothing<A: Api>() {
 }
 
 fn mounts_are_listened_to_only_while_a_name_waits<A: Api>() {
-    let mut o = watched::<A>();
+    let mut o = watched_with::<A>(NSW_NO_MOUNT_EVENTS);
     let idle = kernel::listens_to(o.api.fd());
     placeholder("/run/netns/half");
     o.expect(&[(Created, "half")]);

@@ -1,8 +1,11 @@
 //! Mount events: unmounts and re-binds as they happen, with and without the privilege for fanotify.
 
 use crate::support::api::{Api, How, Kind::*, Observer, readable};
+use crate::support::thread::{Restriction, elsewhere};
 use crate::support::*;
-use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS};
+use nswatch::Feature;
+use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_NO_MOUNT_EVENTS};
+use nswatch::capi::watcher::NSW_STAT_PENDING;
 
 both! {
     an_unmount_and_a_new_mount_are_told_as_they_happen
@@ -14,6 +17,35 @@ both! {
     what_a_mount_did_is_told_with_the_time_of_then
     unrelated_mounts_tell_nothing
     a_storm_of_mounts_converges
+    a_rebind_is_reported_by_default
+    without_mount_events_a_resync_reports_it
+    an_unrelated_mount_costs_no_look_at_any_name
+    what_covers_a_pending_name_is_traced
+    a_mount_that_came_and_went_unread_is_traced
+    pending_links_take_turns
+    a_link_to_a_process_is_detached_when_it_ends
+    without_mount_events_a_resync_reports_the_end_of_a_process
+    so_many_processes_are_watched_and_no_more
+    a_directory_of_another_process_is_watched
+    a_directory_of_no_process_is_refused
+}
+
+/// Runs `body` for each way to notice mounts: by fanotify where it is there, and by AIO. With `needs_trace`, not before
+/// the kernel says what a mount is mounted on (6.8).
+fn by_each_means(needs_trace: bool, body: impl Fn(&Restriction) + Clone + Send + 'static) {
+    if needs_trace && !Feature::Statmount.is_available().unwrap() {
+        return skipped("needs statmount(2), Linux 6.8");
+    }
+    for rights in [Restriction::none(), Restriction::without_sys_admin()] {
+        let body = body.clone();
+        std::thread::spawn(move || body(&rights)).join().unwrap();
+    }
+}
+
+/// In a sandbox, with the directory made.
+fn opened_with<A: Api>(rights: &Restriction, flags: u32) -> Observer<A> {
+    let how = How::default().flags(flags);
+    elsewhere(rights, || Observer::<A>::open_synced(&how))
 }
 
 fn watched<A: Api>() -> Observer<A> {
@@ -162,4 +194,310 @@ fn a_storm_of_mounts_converges<A: Api>() {
     assert_eq!(o.checker.believed(), kernel::names(RUN_NETNS));
     mount_new_netns("/run/netns/blue");
     o.expect(&[(Ready, "blue")]);
+}
+
+/// What a systemd unit does that makes a named namespace and then binds its own over the name.
+fn a_rebind_is_reported_by_default<A: Api>() {
+    by_each_means(true, |rights| {
+        sandbox();
+        make_dir(RUN_NETNS);
+        let mut o = opened_with::<A>(rights, 0);
+        ip_netns(&["add", "svc"]);
+        o.expect(&[(Created, "svc"), (Ready, "svc")]);
+        unmount("/run/netns/svc");
+        o.expect(&[(Detached, "svc")]);
+        mount_new_netns("/run/netns/svc");
+        let ready = o.expect(&[(Ready, "svc")]).remove(0);
+        assert_eq!(Some((ready.dev, ready.ino, ready.cookie)), kernel::netns("/run/netns/svc"));
+        // and at once, as the unit does
+        unmount("/run/netns/svc");
+        mount_new_netns("/run/netns/svc");
+        o.until(Ready, "svc");
+        o.drain();
+        o.expect_truth(RUN_NETNS);
+    });
+}
+
+fn without_mount_events_a_resync_reports_it<A: Api>() {
+    by_each_means(false, |rights| {
+        sandbox();
+        ip_netns(&["add", "blue"]);
+        let mut o = opened_with::<A>(rights, NSW_NO_MOUNT_EVENTS);
+        unmount("/run/netns/blue");
+        assert!(!readable(o.api.fd(), std::time::Duration::from_millis(20)));
+        assert_eq!(o.resync().iter().map(|event| event.brief()).collect::<Vec<_>>(), [(Detached, "blue".into())]);
+    });
+}
+
+/// Reads what has woken the watcher, in a thread in which a look at any name fails.
+fn read_blindly<A: Api>(o: &mut Observer<A>) {
+    assert!(readable(o.api.fd(), DEADLINE));
+    let blind =
+        Restriction::none().failing(libc::SYS_name_to_handle_at, libc::ENOMEM).failing(libc::SYS_openat, libc::ENOMEM);
+    elsewhere(&blind, || {
+        while readable(o.api.fd(), std::time::Duration::ZERO) {
+            assert_eq!(o.api.next(), Ok(None), "looked at a name");
+        }
+    });
+}
+
+fn an_unrelated_mount_costs_no_look_at_any_name<A: Api>() {
+    for flags in [0, NSW_MOUNT_EVENTS, NSW_NO_MOUNT_EVENTS] {
+        by_each_means(true, move |rights| {
+            sandbox();
+            ip_netns(&["add", "blue"]);
+            let odd = "a b\\c\n\t\"d";
+            for name in ["one", odd, "two"] {
+                placeholder(format!("{RUN_NETNS}/{name}"));
+            }
+            placeholder("/run/netns/covered");
+            bind("/dev/null", "/run/netns/covered");
+            let mut o = opened_with::<A>(rights, flags);
+            assert_eq!(o.api.stat(NSW_STAT_PENDING), 4);
+            make_dir("/run/elsewhere/one");
+            for turn in 0..3 {
+                bind("/run/elsewhere", "/run/elsewhere");
+                read_blindly(&mut o);
+                if turn == 1 {
+                    // no name of ours, but called like one
+                    mount("like", "/run/elsewhere/one", Some("tmpfs"), 0);
+                    read_blindly(&mut o);
+                }
+                unmount("/run/elsewhere");
+                read_blindly(&mut o);
+            }
+            for name in [odd, "one"] {
+                mount_new_netns(format!("{RUN_NETNS}/{name}"));
+                o.expect(&[(Ready, name)]);
+            }
+            mount_new_netns("/run/netns/covered");
+            o.expect(&[(Ready, "covered")]);
+            o.expect_truth(RUN_NETNS);
+        });
+    }
+}
+
+fn what_covers_a_pending_name_is_traced<A: Api>() {
+    for flags in [0, NSW_NO_MOUNT_EVENTS] {
+        by_each_means(false, move |rights| {
+            sandbox();
+            ip_netns(&["add", "blue"]);
+            bind("/dev/null", "/run/netns/blue");
+            bind("/dev/zero", "/run/netns/blue");
+            symlink("blue", "/run/netns/alias");
+            // its directory comes to be on another mount
+            let mut o = opened_with::<A>(rights, flags);
+            bind(RUN_NETNS, RUN_NETNS);
+            unmount(RUN_NETNS);
+            unmount("/run/netns/blue");
+            unmount("/run/netns/blue");
+            o.expect_unordered(&[(Ready, "blue"), (Ready, "alias")]);
+            o.expect_truth(RUN_NETNS);
+        });
+    }
+}
+
+/// The mounts of before beside those of now do not show what came and went between, but a look may have.
+fn a_mount_that_came_and_went_unread_is_traced<A: Api>() {
+    for flags in [0, NSW_NO_MOUNT_EVENTS] {
+        by_each_means(false, move |rights| {
+            sandbox();
+            ip_netns(&["add", "blue"]);
+            placeholder("/run/netns/pending");
+            let mut o = opened_with::<A>(rights, flags);
+            for _ in 0..20 {
+                bind("/proc/self/ns/uts", "/run/netns/blue");
+                o.resync();
+                unmount("/run/netns/blue");
+                o.until(Ready, "blue");
+                o.drain();
+                o.expect_truth(RUN_NETNS);
+            }
+        });
+    }
+}
+
+/// There are more than one change of a mount costs a look at.
+fn pending_links_take_turns<A: Api>() {
+    by_each_means(true, |rights| {
+        sandbox();
+        make_dir(RUN_NETNS);
+        for n in 0..70 {
+            symlink(format!("/run/nowhere/{n}"), format!("{RUN_NETNS}/link{n}"));
+        }
+        make_dir("/run/mountpoint");
+        make_dir("/run/tree");
+        symlink("/proc/thread-self/ns/net", "/run/tree/ns");
+        symlink("/run/mountpoint/ns", "/run/netns/z-last");
+        let mut o = opened_with::<A>(rights, 0);
+        bind("/run/tree", "/run/mountpoint");
+        // 71 links, 32 at each of these changes
+        for _ in 0..2 {
+            assert!(readable(o.api.fd(), DEADLINE));
+            o.drain();
+            bind("/run/tree", "/run/tree");
+        }
+        o.until(Ready, "z-last");
+    });
+}
+
+fn a_link_to_a_process_is_detached_when_it_ends<A: Api>() {
+    for flags in [0, NSW_MOUNT_EVENTS] {
+        by_each_means(flags == 0, move |rights| {
+            sandbox();
+            make_dir(RUN_NETNS);
+            let before = Sleeper::new();
+            symlink(before.namespace("net"), "/run/netns/before");
+            let mut o = opened_with::<A>(rights, flags);
+            let process = Sleeper::new();
+            symlink(process.namespace("net"), "/run/netns/direct");
+            o.expect(&[(Created, "direct"), (Ready, "direct")]);
+            symlink("../netns/direct", "/run/netns/chain");
+            o.expect(&[(Created, "chain"), (Ready, "chain")]);
+            drop(before);
+            o.expect(&[(Detached, "before")]);
+            rename("/run/netns/direct", "/run/netns/moved");
+            o.expect(&[(Deleted, "direct"), (Created, "moved"), (Ready, "moved")]);
+            drop(process);
+            o.until(Detached, "moved");
+            // where the chain leads was changed in its middle
+            o.drain();
+            o.resync();
+            o.expect_truth(RUN_NETNS);
+            assert!(!readable(o.api.fd(), std::time::Duration::ZERO));
+        });
+    }
+}
+
+fn without_mount_events_a_resync_reports_the_end_of_a_process<A: Api>() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    let process = Sleeper::new();
+    symlink(process.namespace("net"), "/run/netns/link");
+    let mut o = Observer::<A>::open_synced(&How::default().flags(NSW_NO_MOUNT_EVENTS));
+    drop(process);
+    o.expect_nothing();
+    assert_eq!(o.resync().iter().map(|event| event.brief()).collect::<Vec<_>>(), [(Detached, "link".into())]);
+}
+
+fn so_many_processes_are_watched_and_no_more<A: Api>() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    let process = Sleeper::new();
+    let mut o = Observer::<A>::open_synced(&How::default().flags(NSW_MOUNT_EVENTS));
+    let link = |n| {
+        let path = format!("{RUN_NETNS}/{n:02}");
+        symlink(process.namespace("net"), &path);
+        path
+    };
+    let watched = |o: &Observer<A>| {
+        kernel::listens_to(o.api.fd()).iter().filter(|fd| fd.contains("[pidfd]") || fd.starts_with("pidfd:")).count()
+    };
+    for n in 0..70 {
+        link(n);
+        o.until(Ready, &format!("{n:02}"));
+    }
+    assert_eq!(watched(&o), 64);
+    // a name that goes makes room
+    for n in 0..10 {
+        std::fs::remove_file(format!("{RUN_NETNS}/{n:02}")).unwrap();
+        o.expect(&[(Deleted, &format!("{n:02}"))]);
+    }
+    assert_eq!(watched(&o), 54);
+    for n in 0..3 {
+        link(n);
+        o.until(Ready, &format!("{n:02}"));
+    }
+    drop(process);
+    let detached = (0..57).map(|_| o.next()).filter(|event| event.kind == Detached).count();
+    assert_eq!(detached, 57);
+    o.expect_nothing();
+    assert_eq!(watched(&o), 0);
+    assert_eq!(o.resync().len(), 6);
+    o.expect_truth(RUN_NETNS);
+}
+
+/// A shell in a mount namespace of its own, with an empty `/run`.
+struct There(std::process::Child);
+
+impl There {
+    fn new() -> Self {
+        use std::os::unix::process::CommandExt;
+        use std::process::{Command, Stdio};
+        let mut command = Command::new("sh");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        // SAFETY: unshare may be called between fork and exec; the closure allocates nothing.
+        unsafe {
+            command.pre_exec(|| unshare(libc::CLONE_NEWNS));
+        }
+        let mut this = Self(command.spawn().unwrap());
+        this.run("mount --make-rprivate / && mount -t tmpfs there /run && mkdir /run/netns && ip netns add old");
+        this
+    }
+
+    /// What must succeed there.
+    fn run(&mut self, line: &str) {
+        use std::io::{Read, Write};
+        writeln!(self.0.stdin.as_mut().unwrap(), "({line}) >&2 && echo . || echo !").unwrap();
+        let mut answer = [0; 2];
+        self.0.stdout.as_mut().unwrap().read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b".\n", "{line}");
+    }
+
+    fn dir(&self) -> std::path::PathBuf {
+        format!("/proc/{}/root/run/netns", self.0.id()).into()
+    }
+}
+
+impl Drop for There {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+fn a_directory_of_another_process_is_watched<A: Api>() {
+    for (flags, by_link) in [(0, false), (0, true), (NSW_MOUNT_EVENTS, false), (NSW_NO_MOUNT_EVENTS, false)] {
+        by_each_means(false, move |rights| {
+            sandbox();
+            let mut there = There::new();
+            symlink(format!("/proc/{}/root", there.0.id()), "/run/host");
+            let dir = if by_link { "/run/host/run/netns".into() } else { there.dir() };
+            let how = How::dir(&dir).flags(flags | NSW_DIR_EVENTS);
+            let mut o = elsewhere(rights, || Observer::<A>::open_synced(&how));
+            there.run("ip netns add blue");
+            o.until(Ready, "blue");
+            there.run("ip netns del old");
+            o.until(Deleted, "old");
+            if flags == NSW_MOUNT_EVENTS {
+                there.run("umount /run/netns/blue");
+                o.until(Detached, "blue");
+            }
+            // here nothing concerns it
+            bind("/run", "/run");
+            o.drain();
+            o.expect_truth(&dir);
+            // whatever the watcher keeps of the process keeps its mounts no longer than it
+            drop(there);
+            o.until(DirDeleted, "");
+            o.drain();
+            assert!(!readable(o.api.fd(), std::time::Duration::ZERO));
+        });
+    }
+}
+
+fn a_directory_of_no_process_is_refused<A: Api>() {
+    sandbox();
+    let gone = Sleeper::new();
+    let dir = format!("/proc/{}/root/run/netns", gone.pid());
+    assert!(A::open(&How::dir(&dir)).is_ok());
+    drop(gone);
+    assert_eq!(A::open(&How::dir(&dir)).err(), Some(libc::ESRCH));
+    // one that the thread may not look into
+    let other = Sleeper::new();
+    let dir = format!("/proc/{}/root/run/netns", other.pid());
+    for flags in [0, NSW_NO_MOUNT_EVENTS] {
+        let open = || A::open(&How::dir(&dir).flags(flags)).err();
+        assert_eq!(elsewhere(&Restriction::powerless(), open), Some(libc::EACCES));
+    }
 }

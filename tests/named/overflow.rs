@@ -3,7 +3,7 @@
 use crate::support::api::{Api, Ev, How, Kind::*, Observer, readable};
 use crate::support::thread::{Restriction, elsewhere};
 use crate::support::*;
-use nswatch::capi::options::NSW_DIR_EVENTS;
+use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_NO_MOUNT_EVENTS};
 use nswatch::capi::watcher::*;
 
 both! {
@@ -81,7 +81,7 @@ fn end<A: Api>(o: &mut Observer<A>) {
 }
 
 fn an_overflow_is_made_good<A: Api>() {
-    let mut o = watched::<A>(0);
+    let mut o = watched::<A>(NSW_NO_MOUNT_EVENTS);
     let resyncs = o.api.stat(NSW_STAT_RESYNCS);
     overflow();
     // none of this is in the queue

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::support::api::{self, Api, How, Kind::*, Observer, readable};
 use crate::support::thread::stopped_at;
 use crate::support::*;
-use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_QUEUE_BLOCK};
+use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_NO_MOUNT_EVENTS, NSW_QUEUE_BLOCK};
 
 both! {
     what_changes_meanwhile_is_reported_afterwards
@@ -237,7 +237,7 @@ fn each(flags: &[u32], body: impl Fn(Away, u32) + Send + Copy + 'static) {
 }
 
 fn what_changes_meanwhile_is_reported_afterwards<A: Api>() {
-    each(&[0, NSW_MOUNT_EVENTS], |away, flags| {
+    each(&[NSW_NO_MOUNT_EVENTS, NSW_MOUNT_EVENTS], |away, flags| {
         let mut outside = stage();
         let mut o = Observer::<A>::open_synced(&How::default().flags(flags));
         let gone = away.go();
@@ -245,7 +245,7 @@ fn what_changes_meanwhile_is_reported_afterwards<A: Api>() {
         in_the_wrong_place(&mut o, away);
         drop(gone);
         o.until(Ready, "becomes");
-        if flags == 0 {
+        if flags == NSW_NO_MOUNT_EVENTS {
             // as ever without them: nothing says that
             assert_eq!(o.resync().len(), 2);
         } else {
@@ -306,10 +306,10 @@ fn a_namespace_is_opened_from_the_right_place_only<A: Api>() {
 }
 
 fn a_call_that_looks_at_nothing_may_come_from_anywhere<A: Api>() {
-    each(&[0], |away, _| {
+    each(&[NSW_NO_MOUNT_EVENTS], |away, flags| {
         let mut outside = stage();
         std::fs::remove_file("/run/netns/becomes").unwrap();
-        let mut o = Observer::<A>::open_synced(&How::default());
+        let mut o = Observer::<A>::open_synced(&How::default().flags(flags));
         let gone = away.go();
         o.expect_nothing();
         assert_eq!(o.api.wait(Some(Duration::ZERO)), Ok(None));
@@ -372,9 +372,9 @@ fn renames_meanwhile_are_reported_afterwards<A: Api>() {
 
 /// It was armed for a name that goes meanwhile, and is needed again afterwards.
 fn the_monitor_of_mounts_goes_on<A: Api>() {
-    each(&[0], |away, _| {
+    each(&[NSW_NO_MOUNT_EVENTS], |away, flags| {
         let mut outside = stage();
-        let mut o = Observer::<A>::open_synced(&How::default());
+        let mut o = Observer::<A>::open_synced(&How::default().flags(flags));
         let gone = away.go();
         outside.run("rm /run/netns/becomes");
         o.expect(&[(Deleted, "becomes")]);

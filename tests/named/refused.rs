@@ -7,7 +7,7 @@ use crate::support::api::{Api, How, Kind::*, Observer, options, readable};
 use crate::support::thread::{Restriction, elsewhere};
 use crate::support::*;
 use libc::c_long;
-use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_PREPARE};
+use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_NO_MOUNT_EVENTS, NSW_PREPARE};
 use nswatch::{Netns, Watcher};
 
 both! {
@@ -82,7 +82,7 @@ fn each(body: impl Fn(i32) + Send + Copy + 'static) {
 }
 
 fn a_name_after_privileges_are_given_up<A: Api>() {
-    for flags in [0, NSW_MOUNT_EVENTS, NSW_PREPARE, NSW_PREPARE | NSW_MOUNT_EVENTS] {
+    for flags in [NSW_NO_MOUNT_EVENTS, 0, NSW_MOUNT_EVENTS, NSW_PREPARE, NSW_PREPARE | NSW_NO_MOUNT_EVENTS] {
         for restriction in [Restriction::without_sys_admin(), Restriction::powerless()] {
             let mut o = warm::<A>(flags);
             for name in ["blue", "red", "green"] {
@@ -97,7 +97,7 @@ fn a_name_after_privileges_are_given_up<A: Api>() {
 }
 
 fn a_name_that_waits_while_privileges_are_given_up<A: Api>() {
-    for flags in [0, NSW_PREPARE] {
+    for flags in [NSW_NO_MOUNT_EVENTS, 0, NSW_PREPARE, NSW_PREPARE | NSW_NO_MOUNT_EVENTS] {
         let mut o = warm::<A>(flags);
         placeholder("/run/netns/blue");
         o.expect(&[(Created, "blue")]);
@@ -121,7 +121,7 @@ fn unmounts_after_privileges_are_given_up<A: Api>() {
 
 fn each_mechanism_of_mounts_gives_way_to_the_next<A: Api>() {
     each(|errno| {
-        for flags in [0, NSW_PREPARE] {
+        for flags in [NSW_NO_MOUNT_EVENTS, 0, NSW_PREPARE] {
             for calls in [&FANOTIFY[..], &FANOTIFY[1..], &[FANOTIFY, AIO].concat(), &[FANOTIFY[1], AIO[1]]] {
                 let mut o = warm::<A>(flags);
                 let restriction = refusing(calls, errno);
@@ -136,7 +136,7 @@ fn each_mechanism_of_mounts_gives_way_to_the_next<A: Api>() {
 fn a_poll_that_cannot_be_renewed_gives_way<A: Api>() {
     each(|errno| {
         for call in [libc::SYS_io_getevents, libc::SYS_io_submit] {
-            for flags in [0, NSW_MOUNT_EVENTS] {
+            for flags in [NSW_NO_MOUNT_EVENTS, NSW_MOUNT_EVENTS] {
                 sandbox();
                 make_dir(RUN_NETNS);
                 let how = How::default().flags(flags);
@@ -159,7 +159,7 @@ fn a_poll_that_cannot_be_renewed_gives_way<A: Api>() {
 
 fn no_mechanism_of_mounts_is_an_error_that_loses_nothing<A: Api>() {
     each(|errno| {
-        let mut o = warm::<A>(0);
+        let mut o = warm::<A>(NSW_NO_MOUNT_EVENTS);
         placeholder("/run/netns/blue");
         let restriction = refusing(&[libc::SYS_epoll_ctl], errno);
         elsewhere(&restriction, || {

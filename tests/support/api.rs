@@ -141,8 +141,12 @@ pub fn options(how: &How) -> Options {
         .all_nsid(has(co::NSW_ALL_NSID))
         .rcvbuf(how.rcvbuf)
         .prepare(has(co::NSW_PREPARE))
-        .mount_events(has(co::NSW_MOUNT_EVENTS))
         .settle(Duration::from_millis(how.settle_ms.into()));
+    let options = match (has(co::NSW_MOUNT_EVENTS), has(co::NSW_NO_MOUNT_EVENTS)) {
+        (true, _) => options.mount_events(true),
+        (_, true) => options.mount_events(false),
+        _ => options,
+    };
     let policy = |policy| match policy {
         co::NSW_QUEUE_BLOCK => Policy::Block,
         co::NSW_QUEUE_DROP_NEWEST => Policy::DropNewest,

@@ -24,8 +24,8 @@ class Feature(enum.Enum):
     NS_HANDLES = 5
     """A file handle says in one system call which namespace a name leads to: Linux 6.18. Without, names are opened."""
     STATMOUNT = 6
-    """statmount(2) says what a mount is mounted on: Linux 6.8. Without, with mount_events, each mount that comes costs
-    a look at every known name."""
+    """statmount(2) says what a mount is mounted on: Linux 6.8. Without, mount_events=None is no, and with True each
+    change of a mount costs a look at every known name."""
     TARGET_NSID = 8
     """A peer's ids can be asked for, given CAP_NET_ADMIN over it: Linux 5.0. Without, translate_nsid() fails, and
     all_nsid tells of peers only what is notified."""

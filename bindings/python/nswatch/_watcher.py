@@ -90,7 +90,9 @@ class Watcher:
     dir_events
         True: tell when the directory itself comes and goes. Only for "named".
     mount_events
-        True: notice unmounts and re-binds of known names as they happen and not only at a resync. Only for "named".
+        Report unmounts and re-binds of known names, and the end of a process that a name is a link to, as they happen
+        and not only at a resync. None: where a change of a mount does not cost a look at every known name; True: in any
+        case; False: no. Only for "named".
     all_nsid
         True: tell what happens in peer namespaces too. Needs CAP_NET_BROADCAST. Only for "nsid".
     prepare
@@ -128,7 +130,7 @@ class Watcher:
         replay: bool = True,
         parent: bool = True,
         dir_events: bool = False,
-        mount_events: bool = False,
+        mount_events: bool | None = None,
         all_nsid: bool = False,
         prepare: bool = False,
         settle: float = 0.0,
@@ -159,7 +161,7 @@ class Watcher:
                 "dir": dir is not None,
                 "parent": not parent,
                 "dir_events": dir_events,
-                "mount_events": mount_events,
+                "mount_events": mount_events is not None,
                 "settle": settle,
             },
         }
@@ -174,6 +176,7 @@ class Watcher:
             | (0 if parent else CONSTANTS["NSW_NO_PARENT"])
             | (CONSTANTS["NSW_DIR_EVENTS"] if dir_events else 0)
             | (CONSTANTS["NSW_MOUNT_EVENTS"] if mount_events else 0)
+            | (CONSTANTS["NSW_NO_MOUNT_EVENTS"] if mount_events is False else 0)
             | (CONSTANTS["NSW_ALL_NSID"] if all_nsid else 0)
             | (CONSTANTS["NSW_PREPARE"] if prepare else 0)
         )

@@ -33,7 +33,7 @@ class Async(TestCase):
     def test_iterating(self) -> None:
         async def main() -> list[Event]:
             seen = []
-            with Watcher() as watcher:
+            with Watcher(mount_events=False) as watcher:
                 changes = asyncio.create_task(change(watcher))
                 async for event in watcher:
                     seen.append(event)

@@ -241,9 +241,14 @@ pub(crate) struct What {
     #[arg(long = "dir", value_name = "PATH", value_hint = ValueHint::DirPath, help_heading = NAMED)]
     dirs: Vec<PathBuf>,
 
-    /// Also notice unmounts and new mounts of known names as they happen
+    /// Report unmounts and new mounts of known names as they happen, even where each mount costs a look at every name
+    /// [default: where it does not]
     #[arg(long, help_heading = NAMED)]
     mount_events: bool,
+
+    /// Do not report unmounts and new mounts of known names
+    #[arg(long, help_heading = NAMED, conflicts_with = "mount_events")]
+    no_mount_events: bool,
 
     /// Tell what has become of a name MS milliseconds after its first change, and nothing if that is nothing
     #[arg(long, value_name = "MS", help_heading = NAMED)]
@@ -268,9 +273,11 @@ impl What {
         let mut options = Options::new()
             .replay(!self.no_replay)
             .dir_events(dir_events)
-            .mount_events(self.mount_events)
             .settle(Duration::from_millis(self.settle.unwrap_or(0).into()))
             .all_nsid(self.all_nsid);
+        if self.mount_events || self.no_mount_events {
+            options = options.mount_events(self.mount_events);
+        }
         if let Some(dir) = dir {
             options = options.dir(dir)?;
         }
@@ -292,6 +299,7 @@ impl What {
                 &[
                     (!self.dirs.is_empty(), "--dir"),
                     (self.mount_events, "--mount-events"),
+                    (self.no_mount_events, "--no-mount-events"),
                     (self.settle.is_some(), "--settle"),
                 ],
             ),

@@ -48,6 +48,8 @@ const (
 	AllNSID     = C.NSW_ALL_NSID
 	Prepare     = C.NSW_PREPARE
 
+	NoMountEvents = C.NSW_NO_MOUNT_EVENTS
+
 	QueueBlock      = C.NSW_QUEUE_BLOCK
 	QueueDropNewest = C.NSW_QUEUE_DROP_NEWEST
 	QueueDropOldest = C.NSW_QUEUE_DROP_OLDEST

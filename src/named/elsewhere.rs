@@ -1,0 +1,112 @@
+//! A directory that is reached through a process, as `/proc/PID/root/run/netns` is: its mounts are those of that process.
+//!
+//! The way ends with the process, which /proc does not report; a pidfd does. It keeps neither the process nor its mounts.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use crate::error::{Doing, Error, Result};
+use crate::sys::{self, Epoll};
+
+/// The most symbolic links in one path, as in the kernel.
+const MAX_LINKS: usize = 40;
+
+/// The process that the path goes through.
+#[derive(Debug)]
+pub(crate) struct Elsewhere {
+    /// `None`: it has ended.
+    pidfd: Option<OwnedFd>,
+    /// `/proc/PID`
+    pub(crate) process: PathBuf,
+}
+
+impl Elsewhere {
+    /// `None`: the path goes through no other process.
+    pub(crate) fn on_the_way(path: &Path, epoll: &Epoll) -> Result<Option<Self>> {
+        let Some((pid, process)) = process_on(path) else { return Ok(None) };
+        let doing = "watch through a process";
+        if !sys::is_proc_ours() {
+            let why =
+                "/proc numbers processes otherwise than this process does, so the end of that one cannot be noticed";
+            return Err(Error::new(libc::EOPNOTSUPP, doing).because(why).on(path));
+        }
+        let pidfd = sys::pidfd_open(pid, false).doing_on(doing, path)?;
+        epoll.add(pidfd.as_fd()).doing_on(doing, path)?;
+        Ok(Some(Self { pidfd: Some(pidfd), process }))
+    }
+
+    /// Whether the process has ended since this was last asked. From then on it wakes nobody.
+    pub(crate) fn take_end(&mut self, epoll: &Epoll) -> io::Result<bool> {
+        let Some(pidfd) = &self.pidfd else { return Ok(false) };
+        if !sys::poll_readable(pidfd.as_fd(), Some(Duration::ZERO))? {
+            return Ok(false);
+        }
+        epoll.remove(pidfd.as_fd())?;
+        self.pidfd = None;
+        Ok(true)
+    }
+}
+
+/// The process whose link in /proc the path takes, by way of other links perhaps.
+fn process_on(path: &Path) -> Option<(i32, PathBuf)> {
+    let mut here = PathBuf::from("/");
+    let mut rest: Vec<_> = components(path);
+    let mut links = 0;
+    while let Some(next) = rest.pop() {
+        if next.as_os_str() == ".." {
+            here.pop();
+            continue;
+        }
+        let parent = here.clone();
+        here.push(next);
+        let target = std::fs::read_link(&here);
+        // that there is no such process is for the caller to find out
+        if let Some(pid) = process_at(&parent).filter(|_| target.is_ok() || here.ends_with("root")) {
+            return Some((pid, Path::new("/proc").join(pid.to_string())));
+        }
+        let Ok(target) = target else { continue };
+        links += 1;
+        if links > MAX_LINKS || here.starts_with("/proc") && parent != Path::new("/proc") {
+            // the text of other links in /proc is not where they lead
+            return None;
+        }
+        here = if target.is_absolute() { PathBuf::from("/") } else { parent };
+        rest.extend(components(&target));
+    }
+    None
+}
+
+/// The components of a path, the last one first.
+fn components(path: &Path) -> Vec<PathBuf> {
+    let parts = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
+    parts.rev().map(|part| Path::new(part.as_os_str()).to_owned()).collect()
+}
+
+/// The process in whose directory in /proc this is.
+fn process_at(path: &Path) -> Option<i32> {
+    path.strip_prefix("/proc").ok()?.components().next()?.as_os_str().to_str()?.parse().ok().filter(|pid| *pid > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_on_the_way_or_is_not() {
+        let own = std::process::id() as i32;
+        let by_link = std::env::temp_dir().join(format!("nswatch-elsewhere-{own}"));
+        std::os::unix::fs::symlink(format!("/proc/{own}/root"), &by_link).unwrap();
+        let expected = Some((own, PathBuf::from(format!("/proc/{own}"))));
+        for path in ["root/run/netns", "cwd", "root", "task/../root/run"] {
+            assert_eq!(process_on(Path::new(&format!("/proc/{own}/{path}"))), expected, "{path}");
+        }
+        assert_eq!(process_on(&by_link.join("run/netns")), expected);
+        assert!(process_on(Path::new("/proc/2147483647/root/run/netns")).is_some());
+        for path in ["/run/netns", "/proc", "/proc/sys/net", "/"] {
+            assert_eq!(process_on(Path::new(path)), None, "{path}");
+        }
+        std::fs::remove_file(by_link).unwrap();
+    }
+}

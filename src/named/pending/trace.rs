@@ -1,0 +1,101 @@
+//! Tracing a change of a mount to the names that it concerns.
+
+use super::{MountImpact, Pending};
+use crate::error::{Doing, Result};
+use crate::mounts::{Change, Changes};
+use crate::named::names::{Names, State};
+use crate::named::path::WatchedPath;
+use crate::sys;
+
+impl Pending {
+    /// Reads the changes of mounts and finds out which names they concern.
+    pub(crate) fn read_mounts(&mut self, path: &WatchedPath, names: &Names) -> Result<MountImpact> {
+        let end = self.elsewhere.as_mut().map(|elsewhere| elsewhere.take_end(&self.epoll)).transpose();
+        if end.doing("poll a process")? == Some(true) {
+            // what the monitor has of the process keeps its mounts
+            self.mounts.close();
+            self.always = false;
+            return Ok(MountImpact::Path);
+        }
+        // a change may have been in what could not be read, or what was read cannot be traced
+        self.take_changes(path, names).inspect_err(|_| self.distrust())
+    }
+
+    /// Whether mounts on the way to the directory, or over it, are to be noticed.
+    pub(crate) fn follows_path(&self) -> bool {
+        self.always
+    }
+
+    fn take_changes(&mut self, path: &WatchedPath, names: &Names) -> Result<MountImpact> {
+        let listens = self.always || self.mounts.is_armed();
+        let mut changes = match self.mounts.read()? {
+            Changes::Known(changes) if self.mounts.is_armed() && changes.is_empty() => return Ok(MountImpact::Names),
+            Changes::Lost => {
+                self.distrust();
+                return Ok(if self.always { MountImpact::Lost } else { MountImpact::Names });
+            }
+            changes => Some(changes),
+        };
+        if !listens || (!self.always && names.pending().len() == 0) {
+            // no mount concerns anybody
+            self.listing.forget();
+            return Ok(MountImpact::Names);
+        }
+        if !self.mounts.is_armed() {
+            // nobody has listened since the other backend stopped working
+            self.listen(path)?;
+            changes = None;
+        }
+        path.require_place()?;
+        let changes = match changes {
+            Some(Changes::Known(changes)) if self.elsewhere.is_none() => Some(changes),
+            Some(Changes::Unknown) if self.elsewhere.is_none() => self.listing.changes(),
+            _ => None,
+        };
+        let home = path.mount_id();
+        match changes {
+            Some(changes) if home.is_some() && home == self.home => {
+                changes.iter().for_each(|change| self.trace(*change, names));
+                self.fresh.extend(self.mounted.next_links());
+            }
+            _ => self.stale = self.everything(),
+        }
+        self.home = home;
+        let is_unmoved = !self.always || path.is_unmoved();
+        path.confirm_place()?;
+        if is_unmoved {
+            return Ok(MountImpact::Names);
+        }
+        // the same directory by another mount may show its names without what is mounted on them
+        self.stale = self.everything();
+        Ok(MountImpact::Path)
+    }
+
+    /// Traces a mount to the names that it may concern.
+    fn trace(&mut self, change: Change, names: &Names) {
+        match change {
+            Change::Attached(id) => match sys::mount_point(id) {
+                Ok(Some(point)) => {
+                    // what it hides: the mounts that names ended on until now
+                    self.fresh.extend(self.mounted.names_on(point.parent));
+                    if Some(point.parent) != self.home {
+                        return;
+                    }
+                    match point.name {
+                        None => self.stale = self.everything(),
+                        Some(name) => match names.state(&name) {
+                            State::Placeholder => self.consider(&name),
+                            State::Namespace(_) if self.always => self.consider(&name),
+                            _ => {}
+                        },
+                    }
+                }
+                // it has gone again, which is a change of its own
+                Ok(None) => {}
+                Err(_) => self.stale = self.everything(),
+            },
+            // what it hid may be a namespace
+            Change::Detached(id) => self.fresh.extend(self.mounted.gone(id)),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The processes that names are links to.
+//!
+//! A link to `/proc/PID/ns/net` stops being a namespace when the process ends, and only a pidfd reports that. A pidfd
+//! keeps neither the process nor its namespaces.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, OsStr};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::event::Name;
+use crate::sys::{self, CWD, Epoll};
+
+/// How many pidfds one watcher has at most.
+const MOST: usize = 64;
+
+/// How many links are followed to that to a process.
+const HOPS: usize = 8;
+
+/// A process, or one thread of it, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Task {
+    id: i32,
+    is_thread: bool,
+}
+
+/// Which processes are watched, and for which name each.
+#[derive(Debug)]
+pub(crate) struct Processes {
+    epoll: Arc<Epoll>,
+    watched: BTreeMap<Name, (Task, OwnedFd)>,
+    /// The mount that every link to a process ends on, where the kernel says so (Linux 6.8); `None`: not started.
+    nsfs: Option<Option<u64>>,
+}
+
+impl Processes {
+    pub(crate) fn new(epoll: Arc<Epoll>) -> Self {
+        Self { epoll, watched: BTreeMap::new(), nsfs: None }
+    }
+
+    /// Watches from here on, if /proc numbers processes as pidfd_open(2) does.
+    pub(crate) fn start(&mut self) {
+        if sys::is_proc_ours() {
+            self.nsfs = Some(sys::stat(CWD, c"/proc/thread-self/ns/net", 0).ok().and_then(|stat| stat.mount_id));
+        }
+    }
+
+    /// Whether every link to a process ends on this mount, which never changes.
+    pub(crate) fn are_on(&self, mount_id: Option<u64>) -> bool {
+        mount_id.is_some() && self.nsfs == Some(mount_id)
+    }
+
+    /// Watches the process that a name, which leads to a namespace on this mount, is a link to, if it is one. Returns
+    /// whether it is watched only now: before, it may have ended unnoticed.
+    pub(crate) fn note(&mut self, name: &CStr, path: &CStr, mount_id: Option<u64>) -> bool {
+        let Some(nsfs) = self.nsfs else { return false };
+        let task = match mount_id.is_none() || mount_id == nsfs {
+            true => task_behind(Path::new(OsStr::from_bytes(path.to_bytes()))),
+            false => None,
+        };
+        let Some(task) = task else {
+            self.forget(name);
+            return false;
+        };
+        if self.watched.get(name).is_some_and(|(watched, _)| *watched == task) {
+            return false;
+        }
+        self.forget(name);
+        if self.watched.len() >= MOST {
+            return false;
+        }
+        match sys::pidfd_open(task.id, task.is_thread) {
+            Ok(pidfd) if self.epoll.add(pidfd.as_fd()).is_ok() => {
+                self.watched.insert(Name::new(name), (task, pidfd));
+                true
+            }
+            // it has ended by now, which another probe shows; or there is no descriptor to be had: for a resync
+            Err(error) => error.raw_os_error() == Some(libc::ESRCH),
+            Ok(_) => false,
+        }
+    }
+
+    pub(crate) fn forget(&mut self, name: &CStr) {
+        if let Some((_, pidfd)) = self.watched.remove(name) {
+            // closing it is not enough where a child of fork(2) has a copy
+            self.epoll.remove(pidfd.as_fd()).ok();
+        }
+    }
+
+    /// Forgets the names of which this is not true.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&Name) -> bool) {
+        let gone: Vec<Name> = self.watched.keys().filter(|name| !keep(name)).cloned().collect();
+        gone.iter().for_each(|name| self.forget(name.as_c_str()));
+    }
+
+    /// The names whose processes have ended; they are not watched any more.
+    pub(crate) fn take_ended(&mut self) -> io::Result<Vec<Name>> {
+        if self.watched.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ended = sys::which_are_readable(self.watched.values().map(|(_, pidfd)| pidfd.as_fd()))?;
+        let ended: Vec<Name> =
+            self.watched.keys().zip(ended).filter(|(_, ended)| *ended).map(|(name, _)| name.clone()).collect();
+        ended.iter().for_each(|name| self.forget(name.as_c_str()));
+        Ok(ended)
+    }
+}
+
+/// The process whose network namespace a symbolic link leads to, by way of other links perhaps.
+fn task_behind(link: &Path) -> Option<Task> {
+    let mut here: PathBuf = link.to_owned();
+    for _ in 0..HOPS {
+        let target = sys::read_link(&here).ok()?;
+        here.pop();
+        here.push(target);
+        if let Some(task) = task_in(&here) {
+            return Some(task);
+        }
+    }
+    None
+}
+
+/// `/proc/PID/ns/net` or `/proc/PID/task/TID/ns/net`.
+fn task_in(path: &Path) -> Option<Task> {
+    let parts: Vec<&str> = path.to_str()?.strip_prefix("/proc/")?.split('/').filter(|part| !part.is_empty()).collect();
+    let (id, is_thread) = match *parts.as_slice() {
+        [pid, "ns", "net"] => (pid, false),
+        [_, "task", tid, "ns", "net"] => (tid, true),
+        _ => return None,
+    };
+    id.parse().ok().filter(|id| *id > 0).map(|id| Task { id, is_thread })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_a_process_or_a_thread() {
+        let task = |path: &str| task_in(Path::new(path)).map(|task| (task.id, task.is_thread));
+        assert_eq!(task("/proc/4711/ns/net"), Some((4711, false)));
+        assert_eq!(task("/proc//4711/ns/net"), Some((4711, false)));
+        assert_eq!(task("/proc/4711/task/4712/ns/net"), Some((4712, true)));
+        for path in ["/proc/self/ns/net", "/proc/0/ns/net", "/proc/-1/ns/net", "/proc/4711/ns/mnt", "/run/4711/ns/net"]
+        {
+            assert_eq!(task(path), None, "{path}");
+        }
+    }
+}

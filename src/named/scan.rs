@@ -1,0 +1,73 @@
+//! Comparing the names with what the directory holds.
+
+use std::ffi::{CString, OsStr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use super::due::EmitMode;
+use super::names::State;
+use super::{Named, pending};
+use crate::error::{Doing, Result, errno_of};
+use crate::netns::Found;
+use crate::outbox::Outbox;
+use crate::sys;
+
+impl Named {
+    /// Compares the names with the directory.
+    pub(super) fn scan(&mut self, directory: &OwnedFd, mode: EmitMode, out: &mut Outbox) -> Result<()> {
+        let doing = "read the directory";
+        let replayed = mode == EmitMode::Replayed;
+        self.debounce.begin_scan();
+        self.pending.begin_scan(directory);
+        let (mut batch, mut links) = (Vec::with_capacity(pending::AT_ONCE), false);
+        let entries = std::fs::read_dir(sys::proc_path(directory.as_fd())).map_err(sys::proc_error);
+        for entry in entries.doing_on(doing, self.path.as_os_str())? {
+            let (entry, kind) = match entry.map(|entry| (entry.file_type().ok(), entry)) {
+                Ok((Some(kind), _)) if kind.is_dir() => continue,
+                Ok((kind, entry)) => (entry, kind),
+                // what was removed while it is read holds no names
+                Err(error) if matches!(errno_of(&error), libc::ENOENT | libc::ESRCH) => break,
+                Err(error) => return Err(error).doing_on(doing, self.path.as_os_str()),
+            };
+            let Ok(name) = CString::new(entry.file_name().into_vec()) else { continue };
+            if kind.is_some_and(|kind| kind.is_symlink()) {
+                self.pending.expect_link(&name);
+            }
+            let found = self.probe.look(directory.as_fd(), &name);
+            let found = found.doing_on("look at", OsStr::from_bytes(name.to_bytes()))?;
+            self.pending.scanned(directory, &self.path, &name, found)?;
+            links |= kind.is_none_or(|kind| kind.is_symlink());
+            batch.push((name, found));
+            if batch.len() == pending::AT_ONCE {
+                self.take_found(&mut batch, links, mode, out)?;
+                links = false;
+            }
+        }
+        self.take_found(&mut batch, links, mode, out)?;
+        self.debounce.end_scan(replayed, out);
+        self.pending.end_scan(self.debounce.names());
+        Ok(())
+    }
+
+    /// Takes in what a scan found under some names. `links`: some lead to where paths start, as symbolic links may.
+    fn take_found(
+        &mut self,
+        batch: &mut Vec<(CString, Option<Found>)>,
+        links: bool,
+        mode: EmitMode,
+        out: &mut Outbox,
+    ) -> Result<()> {
+        if links {
+            self.path.confirm_place()?;
+        }
+        for (name, found) in batch.drain(..) {
+            let state = found.map_or(State::Placeholder, |found| State::Namespace(found.netns));
+            match mode {
+                EmitMode::Silent => self.debounce.assume(&name, state),
+                EmitMode::Changes => self.debounce.review(&name, state, out),
+                _ => self.debounce.scan_found(&name, state, mode == EmitMode::Replayed, out),
+            }
+        }
+        Ok(())
+    }
+}
