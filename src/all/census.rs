@@ -4,7 +4,6 @@
 //! their threads are in, and listns(2) where kernel and privileges permit it (Linux 6.19), which also gives those that
 //! only a descriptor keeps. What cannot be identified is left out.
 
-use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -50,11 +49,11 @@ pub fn census() -> Result<Vec<Sighting>> {
     if !sys::is_proc_ours() {
         return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)).doing(LIST);
     }
-    let mut census = Census { probe: Probe::detect().doing(LIST)?, found: BTreeMap::new() };
+    let mut census = Census { probe: Probe::detect().doing(LIST)?, found: Vec::new(), index: Vec::new() };
     census.mounts().doing_on(LIST, MOUNTINFO)?;
     census.processes().doing_on(LIST, "/proc")?;
     census.listed().doing(LIST)?;
-    Ok(census.found.into_values().collect())
+    Ok(census.found)
 }
 
 impl Sighting {
@@ -78,17 +77,24 @@ const MOUNTINFO: &str = "/proc/thread-self/mountinfo";
 
 struct Census {
     probe: Probe,
-    /// By cookie, and where there is none by inode number.
-    found: BTreeMap<(u64, u64), Sighting>,
+    found: Vec<Sighting>,
+    /// Where each is in `found`: by cookie, or where there is none by inode number, in ascending order.
+    index: Vec<((u64, u64), usize)>,
 }
 
 impl Census {
     fn entry(&mut self, netns: Netns) -> &mut Sighting {
         let new = || Sighting { netns, mounts: Vec::new(), pids: Vec::new() };
-        let known = self
-            .found
-            .entry((netns.cookie().unwrap_or(0), if netns.cookie().is_some() { 0 } else { netns.ino() }))
-            .or_insert_with(new);
+        let key = netns.cookie().map_or((0, netns.ino()), |cookie| (cookie, 0));
+        let at = match self.index.binary_search_by_key(&key, |(key, _)| *key) {
+            Ok(at) => self.index.get(at).map_or(0, |(_, at)| *at),
+            Err(at) => {
+                self.index.insert(at, (key, self.found.len()));
+                self.found.push(new());
+                self.found.len() - 1
+            }
+        };
+        let known = &mut self.found[at];
         if !known.netns.same(&netns) {
             // its inode number has another owner by now, so that it is dead
             *known = new();
@@ -156,7 +162,7 @@ impl Census {
             let Some(last) = cookies.last() else { return Ok(()) };
             after = *last;
             for cookie in cookies {
-                if self.found.contains_key(&(cookie, 0)) {
+                if self.index.binary_search_by_key(&(cookie, 0), |(key, _)| *key).is_ok() {
                     continue;
                 }
                 match sys::open_by_cookie(cookie, 0) {

@@ -6,7 +6,7 @@
 //! one that keeps flapping is reported at the end of each window, since further changes do not start the clock again. A
 //! scan, and a directory that goes, do not wait: they emit that difference at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::CStr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -158,9 +158,9 @@ struct Held {
     /// By name: its number in `ends`, and what was last emitted.
     names: BTreeMap<Name, (u64, State)>,
     /// When the time of each is over, in this order.
-    ends: BTreeMap<u64, (Duration, Name)>,
-    /// Those that came and went.
-    gone: BTreeSet<u64>,
+    ends: VecDeque<(u64, Duration, Name)>,
+    /// Those that came and went, in ascending order.
+    gone: Vec<u64>,
     next: u64,
 }
 
@@ -171,16 +171,16 @@ impl Held {
         let Self { names, ends, gone, next } = self;
         let (number, from) = *names.entry(change.name).or_insert_with_key(|name| {
             *next += 1;
-            ends.insert(*next, (end, name.clone()));
+            ends.push_back((*next, end, name.clone()));
             (*next, change.from)
         });
-        if (from, change.to) != (State::Absent, State::Absent) {
-            gone.remove(&number);
-            return;
+        match ((from, change.to) == (State::Absent, State::Absent), gone.binary_search(&number)) {
+            (false, Ok(at)) => drop(gone.remove(at)),
+            (true, Err(at)) => gone.insert(at, number),
+            _ => {}
         }
-        gone.insert(number);
-        let oldest = if gone.len() > GONE { gone.pop_first() } else { None };
-        if let Some((_, name)) = oldest.and_then(|oldest| ends.remove(&oldest)) {
+        let oldest = if gone.len() > GONE { Some(gone.remove(0)) } else { None };
+        if let Some((.., name)) = oldest.and_then(|oldest| take_end(ends, oldest)) {
             names.remove(&name);
         }
     }
@@ -188,8 +188,10 @@ impl Held {
     /// Holds a name back no longer. What was last emitted of it.
     fn release(&mut self, name: &CStr) -> Option<(Name, State)> {
         let (name, (number, from)) = self.names.remove_entry(name)?;
-        self.ends.remove(&number);
-        self.gone.remove(&number);
+        take_end(&mut self.ends, number);
+        if let Ok(at) = self.gone.binary_search(&number) {
+            self.gone.remove(at);
+        }
         Some((name, from))
     }
 
@@ -205,12 +207,18 @@ impl Held {
     }
 
     fn over(&self, moment: Duration) -> impl Iterator<Item = &Name> {
-        self.ends.values().take_while(move |(end, _)| *end <= moment).map(|(_, name)| name)
+        self.ends.iter().take_while(move |(_, end, _)| *end <= moment).map(|(.., name)| name)
     }
 
     fn next_end(&self) -> Option<Duration> {
-        self.ends.first_key_value().map(|(_, (end, _))| *end)
+        self.ends.front().map(|(_, end, _)| *end)
     }
+}
+
+/// Takes the one with this number out of those whose time is not over.
+fn take_end(ends: &mut VecDeque<(u64, Duration, Name)>, number: u64) -> Option<(u64, Duration, Name)> {
+    let at = ends.binary_search_by_key(&number, |(number, ..)| *number).ok()?;
+    ends.remove(at)
 }
 
 fn emit(change: Transition, replayed: bool, out: &mut Outbox) {

@@ -3,7 +3,6 @@
 //! A link to `/proc/PID/ns/net` stops being a namespace when the process ends, and only a pidfd reports that. A pidfd
 //! keeps neither the process nor its namespaces.
 
-use std::collections::BTreeMap;
 use std::ffi::{CStr, OsStr};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -31,14 +30,14 @@ struct Task {
 #[derive(Debug)]
 pub(crate) struct Processes {
     epoll: Arc<Epoll>,
-    watched: BTreeMap<Name, (Task, OwnedFd)>,
+    watched: Vec<(Name, Task, OwnedFd)>,
     /// The mount that every link to a process ends on, where the kernel says so (Linux 6.8); `None`: not started.
     nsfs: Option<Option<u64>>,
 }
 
 impl Processes {
     pub(crate) fn new(epoll: Arc<Epoll>) -> Self {
-        Self { epoll, watched: BTreeMap::new(), nsfs: None }
+        Self { epoll, watched: Vec::new(), nsfs: None }
     }
 
     /// Watches from here on, if /proc numbers processes as pidfd_open(2) does.
@@ -65,7 +64,7 @@ impl Processes {
             self.forget(name);
             return false;
         };
-        if self.watched.get(name).is_some_and(|(watched, _)| *watched == task) {
+        if self.watched.iter().any(|(watched, its, _)| watched.as_c_str() == name && *its == task) {
             return false;
         }
         self.forget(name);
@@ -74,7 +73,7 @@ impl Processes {
         }
         match sys::pidfd_open(task.id, task.is_thread) {
             Ok(pidfd) if self.epoll.add(pidfd.as_fd()).is_ok() => {
-                self.watched.insert(Name::new(name), (task, pidfd));
+                self.watched.push((Name::new(name), task, pidfd));
                 true
             }
             // it has ended by now, which another probe shows; or there is no descriptor to be had: for a resync
@@ -84,7 +83,8 @@ impl Processes {
     }
 
     pub(crate) fn forget(&mut self, name: &CStr) {
-        if let Some((_, pidfd)) = self.watched.remove(name) {
+        if let Some(at) = self.watched.iter().position(|(watched, ..)| watched.as_c_str() == name) {
+            let (.., pidfd) = self.watched.swap_remove(at);
             // closing it is not enough where a child of fork(2) has a copy
             self.epoll.remove(pidfd.as_fd()).ok();
         }
@@ -92,7 +92,7 @@ impl Processes {
 
     /// Forgets the names of which this is not true.
     pub(crate) fn retain(&mut self, keep: impl Fn(&Name) -> bool) {
-        let gone: Vec<Name> = self.watched.keys().filter(|name| !keep(name)).cloned().collect();
+        let gone: Vec<Name> = self.watched.iter().map(|(name, ..)| name).filter(|name| !keep(name)).cloned().collect();
         gone.iter().for_each(|name| self.forget(name.as_c_str()));
     }
 
@@ -101,9 +101,9 @@ impl Processes {
         if self.watched.is_empty() {
             return Ok(Vec::new());
         }
-        let ended = sys::which_are_readable(self.watched.values().map(|(_, pidfd)| pidfd.as_fd()))?;
+        let ended = sys::which_are_readable(self.watched.iter().map(|(.., pidfd)| pidfd.as_fd()))?;
         let ended: Vec<Name> =
-            self.watched.keys().zip(ended).filter(|(_, ended)| *ended).map(|(name, _)| name.clone()).collect();
+            self.watched.iter().zip(ended).filter(|(_, ended)| *ended).map(|((name, ..), _)| name.clone()).collect();
         ended.iter().for_each(|name| self.forget(name.as_c_str()));
         Ok(ended)
     }
