@@ -387,7 +387,7 @@ impl<'a, A: Api> Reader<'a, A> {
 
     /// Whether what is not about names is as it must be.
     fn rest(&self) -> Result<(), String> {
-        // not by statx(2), which may be refused to this thread
+        // the standard library takes no other way where this thread may not statx(2)
         let is = std::fs::read_dir(&self.plan.how.dir).is_ok();
         if self.checker.open_overflows != 0 {
             return Err("an overflow is not made good".into());

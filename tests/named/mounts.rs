@@ -470,8 +470,14 @@ fn a_directory_of_another_process_is_watched<A: Api>() {
             there.run("ip netns del old");
             o.until(Deleted, "old");
             if flags == NSW_MOUNT_EVENTS {
-                there.run("umount /run/netns/blue");
-                o.until(Detached, "blue");
+                for _ in 0..2 {
+                    there.run("umount /run/netns/blue");
+                    o.until(Detached, "blue");
+                    o.drain();
+                    there.run("unshare -n mount --bind /proc/self/ns/net /run/netns/blue");
+                    o.until(Ready, "blue");
+                    o.drain();
+                }
             }
             // here nothing concerns it
             bind("/run", "/run");

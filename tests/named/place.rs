@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use crate::support::api::{self, Api, How, Kind::*, Observer, readable};
-use crate::support::thread::stopped_at;
+use crate::support::thread::{Restriction, elsewhere, stopped_at};
 use crate::support::*;
 use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_NO_MOUNT_EVENTS, NSW_QUEUE_BLOCK};
 
@@ -22,6 +22,7 @@ both! {
     a_name_that_settles_waits_for_the_right_place
     renames_meanwhile_are_reported_afterwards
     the_monitor_of_mounts_goes_on
+    a_mechanism_of_mounts_gives_way_in_the_right_place
     a_root_that_changes_during_a_probe
     a_root_that_changes_while_the_path_is_resolved
     a_root_that_changes_while_the_directory_is_read
@@ -386,6 +387,26 @@ fn the_monitor_of_mounts_goes_on<A: Api>() {
     });
 }
 
+fn a_mechanism_of_mounts_gives_way_in_the_right_place<A: Api>() {
+    each(&[NSW_MOUNT_EVENTS], |away, flags| {
+        let mut outside = stage();
+        let aio = Restriction::without_sys_admin();
+        let mut o = elsewhere(&aio, || Observer::<A>::open_synced(&How::default().flags(flags)));
+        outside.run("umount /run/netns/detaches");
+        assert!(readable(o.api.fd(), DEADLINE));
+        elsewhere(&Restriction::none().failing(libc::SYS_io_getevents, libc::EPERM), || {
+            let gone = away.go();
+            in_the_wrong_place(&mut o, away);
+            drop(gone);
+        });
+        outside.run("umount /run/netns/changes");
+        o.expect(&[(Detached, "changes"), (Detached, "detaches")]);
+        outside.run(&format!("{MOUNT}/becomes"));
+        o.expect(&[(Ready, "becomes")]);
+        back(&mut o, away);
+    });
+}
+
 /// Another thread of the process changes the root of all at the worst of moments.
 fn moved_at<A: Api>(call: libc::c_long, o: &mut Observer<A>, work: &str) {
     let root = File::open("/").unwrap();
@@ -507,7 +528,6 @@ fn a_watcher_opened_inside_belongs_there<A: Api>() {
 
 /// Whether it is the right place can be found out where a filter refuses statx(2), from the beginning or later.
 fn a_root_can_be_told_without_statx<A: Api>() {
-    use crate::support::thread::{Restriction, elsewhere};
     each(&[0], |away, _| {
         let mut outside = stage();
         let mut o = Observer::<A>::open_synced(&How::default());
