@@ -326,6 +326,29 @@ impl Named {
 impl Source for Named {
     fn drain(&mut self, out: &mut Outbox) -> Result<Progress> {
         self.begin()?;
+        let drained = self.drain_here(out);
+        self.or_elsewhere(drained)
+    }
+
+    fn resync(&mut self, out: &mut Outbox) -> Result<()> {
+        self.begin()?;
+        self.due.scan = Some(EmitMode::Replayed);
+        self.due.synced = true;
+        let done = self.read(out).and_then(|_| self.catch_up(out));
+        self.or_elsewhere(done)
+    }
+
+    fn known(&self) -> u64 {
+        self.debounce.names().len() as u64
+    }
+
+    fn pending(&self) -> u64 {
+        self.debounce.names().pending().len() as u64
+    }
+}
+
+impl Named {
+    fn drain_here(&mut self, out: &mut Outbox) -> Result<Progress> {
         let mut all = self.read(out)?;
         let resolves = self.is_to_resolve();
         self.catch_up(out)?;
@@ -341,24 +364,14 @@ impl Source for Named {
         Ok(if all || !out.is_empty() { Progress::Done } else { Progress::More })
     }
 
-    fn resync(&mut self, out: &mut Outbox) -> Result<()> {
-        self.begin()?;
-        self.due.scan = Some(EmitMode::Replayed);
-        self.due.synced = true;
-        self.read(out)?;
-        self.catch_up(out)
+    /// A failure, unless it comes from another place: another thread may have changed the root of this one meanwhile.
+    fn or_elsewhere<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| match self.path.confirm_place() {
+            Err(elsewhere) if elsewhere.errno() == libc::EXDEV => elsewhere,
+            _ => error,
+        })
     }
 
-    fn known(&self) -> u64 {
-        self.debounce.names().len() as u64
-    }
-
-    fn pending(&self) -> u64 {
-        self.debounce.names().pending().len() as u64
-    }
-}
-
-impl Named {
     /// Begins a call.
     fn begin(&self) -> Result<()> {
         self.path.begin_call();

@@ -107,7 +107,9 @@ impl Queue {
             // The thread shares its root with others, and may have been elsewhere when the caller was. It tries again; if it
             // stays elsewhere, the caller learns of it.
             let is_here = || self.place.as_ref().is_some_and(|place| place.check().is_ok());
-            if failure.errno() != libc::EXDEV || self.excused == EXCUSES || !is_here() {
+            // elsewhere there may be no /proc either
+            let is_of_place = matches!(failure.errno(), libc::EXDEV | libc::EOPNOTSUPP);
+            if !is_of_place || self.excused == EXCUSES || !is_here() {
                 return Err(failure);
             }
             self.excused += 1;

@@ -482,7 +482,7 @@ fn a_hidden_process_is_not_gone<A: Ask>() {
     }
     const NOBODY: u32 = 65534;
     // what may not be read may not be traced, though it may be signalled
-    std::fs::copy("/bin/cat", "/run/cat").unwrap();
+    run("cp", &["/bin/cat", "/run/cat"]);
     std::fs::set_permissions("/run/cat", std::os::unix::fs::PermissionsExt::from_mode(0o111)).unwrap();
     let mut command = Command::new("/run/cat");
     let command = std::os::unix::process::CommandExt::uid(command.stdin(Stdio::piped()), NOBODY);
