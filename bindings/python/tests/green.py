@@ -132,7 +132,7 @@ class Green(TestCase):
 
 class Waiting(Green):
     def test_others_run_while_one_iterates(self) -> None:
-        watcher = self.watcher()
+        watcher = self.watcher(mount_events=False)
 
         def change() -> None:
             waits(watcher)
@@ -151,7 +151,7 @@ class Waiting(Green):
     def test_a_green_thread_polls_while_the_main_one_works(self) -> None:
         for options in ({}, {"queue": 64}):
             with self.subTest(**options):
-                watcher = self.watcher(**options)
+                watcher = self.watcher(mount_events=False, **options)
                 seen: list[Event] = []
 
                 def poll(watcher: Watcher = watcher, seen: list[Event] = seen) -> None:
@@ -469,7 +469,7 @@ class Asyncio(Green):
         return seen, looping
 
     def test_iterating_while_others_run(self) -> None:
-        watcher = self.watcher()
+        watcher = self.watcher(mount_events=False)
         seen, looping = self.run_in_loop(watcher)
         ip_netns("add", "blue")
         ip_netns("del", "blue")

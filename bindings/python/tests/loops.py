@@ -17,7 +17,7 @@ class Uvloop(TestCase):
         uvloop.run(asyncio.sleep(0))
 
     def test_iterating_and_cancelling(self) -> None:
-        watcher = self.watcher()
+        watcher = self.watcher(mount_events=False)
 
         async def main() -> list[Event]:
             self.assertIsInstance(asyncio.get_running_loop(), uvloop.Loop)
@@ -64,7 +64,7 @@ class Uvloop(TestCase):
 
 class Trio(TestCase):
     def test_the_recipe_of_the_readme(self) -> None:
-        watcher = self.watcher()
+        watcher = self.watcher(mount_events=False)
 
         async def events(watcher: Watcher) -> list[Event]:
             seen: list[Event] = []
