@@ -143,7 +143,8 @@ fn what_is_gone_by_then_is_not_reported<A: Api>() {
     o.expect(&[(Created, "after")]);
 }
 
-fn a_resync_reports_what_is_there<A: Api>() {
+/// Two names that settle: over one another namespace is mounted in place of the first, the other has lost its mount.
+fn one_is_replaced_and_one_detached<A: Api>() -> Observer<A> {
     let mut o = watched::<A>(LONG);
     ip_netns(&["add", "replaced"]);
     ip_netns(&["add", "detached"]);
@@ -151,23 +152,22 @@ fn a_resync_reports_what_is_there<A: Api>() {
     unmount("/run/netns/replaced");
     mount_new_netns("/run/netns/replaced");
     unmount("/run/netns/detached");
+    o
+}
+
+fn a_resync_reports_what_is_there<A: Api>() {
+    let mut o = one_is_replaced_and_one_detached::<A>();
     o.api.resync().unwrap();
     o.until(Synced, "");
-    let mut told = o.briefs();
-    told.sort();
+    let mut events = o.briefs();
+    events.sort();
     let expected = [(Created, "detached"), (Created, "replaced"), (Ready, "replaced"), (Synced, ""), (Synced, "")];
-    assert_eq!(told, expected.map(|(kind, name)| (kind, name.to_owned())));
+    assert_eq!(events, expected.map(|(kind, name)| (kind, name.to_owned())));
     o.expect_truth(RUN_NETNS);
 }
 
 fn an_overflow_reports_what_is_there<A: Api>() {
-    let mut o = watched::<A>(LONG);
-    ip_netns(&["add", "replaced"]);
-    ip_netns(&["add", "detached"]);
-    o.expect_nothing();
-    unmount("/run/netns/replaced");
-    mount_new_netns("/run/netns/replaced");
-    unmount("/run/netns/detached");
+    let mut o = one_is_replaced_and_one_detached::<A>();
     for _ in 0..9000 {
         placeholder("/run/netns/noise");
         std::fs::remove_file("/run/netns/noise").unwrap();

@@ -20,7 +20,7 @@ use nswatch::capi::netns::{self as cn, nsw_netns};
 use nswatch::capi::nsid as ci;
 use nswatch::{EventKind, Netns, Options, Watcher, census, nsid};
 use support::api::{How, Kind, Observer};
-use support::nsid::{anonymous, enter, inside};
+use support::nsid::{anonymous, enter, inside, out_id};
 use support::thread::{Restriction, elsewhere};
 use support::*;
 
@@ -105,17 +105,6 @@ fn out(call: impl FnOnce(&mut nsw_netns) -> i32) -> Result<Netns, i32> {
         0 => Ok((&out).into()),
         rc => {
             assert!(rc < 0 && numbers(&out) == numbers(&UNTOUCHED), "rc {rc}");
-            Err(-rc)
-        }
-    }
-}
-
-fn out_id(call: impl FnOnce(&mut i32) -> i32) -> Result<i32, i32> {
-    let mut out = 123_456;
-    match call(&mut out) {
-        0 => Ok(out),
-        rc => {
-            assert!(rc < 0 && out == 123_456, "rc {rc}, out {out}");
             Err(-rc)
         }
     }

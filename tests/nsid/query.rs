@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
-use crate::support::nsid::{anonymous, enter, inside, list_id, living};
+use crate::support::nsid::{anonymous, enter, inside, list_id, living, out_id};
 use crate::support::*;
 use nswatch::capi::nsid as cn;
 use nswatch::{Options, Watcher, nsid};
@@ -57,39 +57,27 @@ impl Ask for Rust {
     }
 }
 
-/// Calls with an out-parameter that must be left alone on failure.
-fn out(call: impl FnOnce(&mut i32) -> i32) -> Result<i32, i32> {
-    let mut out = 123_456;
-    match call(&mut out) {
-        0 => Ok(out),
-        rc => {
-            assert!(rc < 0 && out == 123_456, "rc {rc}, out {out}");
-            Err(-rc)
-        }
-    }
-}
-
 impl Ask for C {
     fn pid(pid: i32) -> Result<i32, i32> {
         // SAFETY: the out-parameter is writable, a string ends in NUL.
-        out(|out| unsafe { cn::nsid_get_for_pid(pid, out) })
+        out_id(|out| unsafe { cn::nsid_get_for_pid(pid, out) })
     }
     fn fd(fd: i32) -> Result<i32, i32> {
         // SAFETY: the out-parameter is writable, a string ends in NUL.
-        out(|out| unsafe { cn::nsid_get_for_fd(fd, out) })
+        out_id(|out| unsafe { cn::nsid_get_for_fd(fd, out) })
     }
     fn name(name: &[u8]) -> Result<i32, i32> {
         let name = CString::new(name).map_err(|_| libc::EINVAL)?;
         // SAFETY: the out-parameter is writable, a string ends in NUL.
-        out(|out| unsafe { cn::nsid_get_for_name(name.as_ptr(), out) })
+        out_id(|out| unsafe { cn::nsid_get_for_name(name.as_ptr(), out) })
     }
     fn assign(fd: i32, wanted: i32) -> Result<i32, i32> {
         // SAFETY: the out-parameter is writable, a string ends in NUL.
-        out(|out| unsafe { cn::nsid_assign(fd, wanted, out) })
+        out_id(|out| unsafe { cn::nsid_assign(fd, wanted, out) })
     }
     fn translate(nsid: i32, from: i32) -> Result<i32, i32> {
         // SAFETY: the out-parameter is writable, a string ends in NUL.
-        out(|out| unsafe { cn::nsid_translate(nsid, from, out) })
+        out_id(|out| unsafe { cn::nsid_translate(nsid, from, out) })
     }
     fn list() -> Result<Vec<i32>, i32> {
         let (mut ids, mut count) = (vec![-7; 2048], 0);

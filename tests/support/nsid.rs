@@ -154,3 +154,15 @@ pub fn listening_ports() -> Vec<u32> {
 pub fn number(fd: &OwnedFd) -> RawFd {
     fd.as_raw_fd()
 }
+
+/// Calls with an out-parameter for an id, which a failure must leave alone. Errors are positive errnos.
+pub fn out_id(call: impl FnOnce(&mut i32) -> i32) -> Result<i32, i32> {
+    let mut out = 123_456;
+    match call(&mut out) {
+        0 => Ok(out),
+        rc => {
+            assert!(rc < 0 && out == 123_456, "rc {rc}, out {out}");
+            Err(-rc)
+        }
+    }
+}
