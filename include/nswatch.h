@@ -478,8 +478,8 @@ typedef struct nsw_netns {
    */
   uint64_t cookie;
   /**
-   * Where there is no cookie and a mount pins the inode (a name): its change time in nanoseconds, which tells this
-   * namespace from a later one with the same inode number; else 0.
+   * Where there is no cookie and a mount pins the inode (a name): its change time in nanoseconds, which
+   * distinguishes this namespace from a later one with the same inode number; else 0.
    */
   uint64_t stamp;
 } nsw_netns;
@@ -780,7 +780,7 @@ int nsw_options_set_settle(nsw_options *o,
  *
  * @capacity: how many events the queue holds, 1 to 1048576.
  * @policy: what a full queue does: NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST or NSW_QUEUE_DROP_OLDEST. What is dropped is
- * counted, told by NSW_EVENT_OVERFLOW, and made good by a resync.
+ * counted, reported by NSW_EVENT_OVERFLOW, and made good by a resync.
  *
  * Returns 0, or -EINVAL: @o is NULL, or a value is none of those; then nothing is changed.
  *
@@ -967,7 +967,7 @@ int nsid_list(int32_t *nsids,
  */
 
 /**
- * Mounts are told by fanotify: Linux 6.15 and CAP_SYS_ADMIN over the mount namespace. Without, by
+ * Fanotify reports mounts: Linux 6.15 and CAP_SYS_ADMIN over the mount namespace. Without, by
  * NSW_FEATURE_MOUNT_POLL. Since: 0.1
  */
 #define NSW_FEATURE_MOUNT_EVENTS 1
@@ -980,8 +980,9 @@ int nsid_list(int32_t *nsids,
 #define NSW_FEATURE_MOUNT_POLL 2
 
 /**
- * Namespaces have a cookie, which tells one from its successor: Linux 6.18. Without it, the change time of its inode does
- * while the namespace is mounted, nothing does behind a symbolic link to /proc/PID/ns/net, and nsw_event_cookie() is 0.
+ * Namespaces have a cookie, which distinguishes one from its successor: Linux 6.18. Without it, the change time of its
+ * inode does while the namespace is mounted, nothing does behind a symbolic link to /proc/PID/ns/net, and
+ * nsw_event_cookie() is 0.
  * Since: 0.1
  */
 #define NSW_FEATURE_COOKIE 3

@@ -22,16 +22,16 @@ use crate::{mounts, netns, nsid};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Feature {
-    /// Mounts are told by fanotify (Linux 6.15, `CAP_SYS_ADMIN` over the mount namespace). Without it, by
+    /// Fanotify reports mounts (Linux 6.15, `CAP_SYS_ADMIN` over the mount namespace). Without it, by
     /// [`MountPoll`](Self::MountPoll).
     MountEvents = 1,
     /// A kernel AIO poll of mountinfo (Linux 4.18, where AIO is not forbidden). Where neither this nor
     /// [`MountEvents`](Self::MountEvents) is there, mountinfo itself is polled, whose readiness is gone once polled:
     /// ask for events after every wake-up.
     MountPoll = 2,
-    /// Namespaces have a cookie, a number that the kernel never reuses (Linux 6.18), which tells one from its successor.
-    /// Without it, the change time of its inode does while the namespace is mounted, and nothing does behind a symbolic
-    /// link to `/proc/PID/ns/net`.
+    /// Namespaces have a cookie, a number that the kernel never reuses (Linux 6.18), which distinguishes one from its
+    /// successor. Without it, the change time of its inode does while the namespace is mounted, and nothing does behind
+    /// a symbolic link to `/proc/PID/ns/net`.
     Cookie = 3,
     /// Mounts have an id that is never used again (Linux 6.8), so that a mount that goes is traced to its names. Without
     /// it each change of a mount costs a look at every known name, if mount events are wanted.
@@ -98,10 +98,10 @@ impl Feature {
     fn texts(self) -> (&'static str, &'static str) {
         match self {
             Self::MountEvents => {
-                ("mount_events", "mounts told by fanotify: Linux 6.15, CAP_SYS_ADMIN over the mount namespace")
+                ("mount_events", "mounts reported by fanotify: Linux 6.15, CAP_SYS_ADMIN over the mount namespace")
             }
             Self::MountPoll => {
-                ("mount_poll", "mounts told by a kernel AIO poll of mountinfo: Linux 4.18, no filter on AIO")
+                ("mount_poll", "mounts reported by a kernel AIO poll of mountinfo: Linux 4.18, no filter on AIO")
             }
             Self::Cookie => ("cookie", "namespaces identified by a cookie: Linux 6.18"),
             Self::MountId => ("mount_id", "a mount that goes traced to its names by a never-reused id: Linux 6.8"),

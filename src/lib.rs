@@ -20,8 +20,8 @@
 //! ```
 //!
 //! It needs no privilege, starts no thread unless asked to, wakes up for nothing, and keeps no descriptor of a namespace
-//! that it reports. (A watcher of nsids has sockets, which keep the namespace alive that they were made in.) What exists is told first, as [replayed](Event::is_replayed) events that end with
-//! [`Synced`](EventKind::Synced):
+//! that it reports. (A watcher of nsids has sockets, which keep the namespace alive that they were made in.) The watcher
+//! first reports what exists, as [replayed](Event::is_replayed) events that end with [`Synced`](EventKind::Synced):
 //!
 //! ```
 //! use nswatch::{EventKind, Options, Watcher};
@@ -116,8 +116,8 @@
 //! when it is needed:
 //! - That a name became ready is noticed by fanotify's mount events with `CAP_SYS_ADMIN` over the mount namespace on
 //!   Linux 6.15, else by an AIO poll of mountinfo, 150 to 200 µs later.
-//! - A namespace is told from its successor by the [cookie](Netns::cookie) on Linux 6.18; before, by the id of its
-//!   mount (6.8) or a change time.
+//! - The [cookie](Netns::cookie) distinguishes a namespace from its successor on Linux 6.18; before, the id of its
+//!   mount (6.8) or a change time does.
 //! - To assign ids takes `CAP_NET_ADMIN`, to watch those of peers ([`Options::all_nsid`]) `CAP_NET_BROADCAST`.
 //!
 //! The README of the package has the whole table.

@@ -68,7 +68,7 @@ impl Netns {
     }
 
     /// Where there is no cookie and a mount pins the inode, as with a name: the inode's change time in nanoseconds, which
-    /// tells this namespace from a later one with the same inode number.
+    /// distinguishes this namespace from a later one with the same inode number.
     pub fn stamp(&self) -> Option<u64> {
         (self.stamp != 0).then_some(self.stamp)
     }

@@ -43,7 +43,7 @@ impl Watcher {
     ///     match event?.kind() {
     ///         EventKind::NsidNew { nsid, .. } => println!("a peer is {nsid} here"),
     ///         EventKind::NsidDel { nsid, .. } => println!("{nsid} is gone"),
-    ///         EventKind::Synced => break, // all that exist have been told
+    ///         EventKind::Synced => break, // all that exist have been reported
     ///         _ => {}
     ///     }
     /// }

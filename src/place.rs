@@ -9,7 +9,7 @@ use crate::sys::{self, Root, RootMount};
 
 /// The root directory and the mount namespace of a thread.
 ///
-/// The id of the mount tells both: a copied mount namespace has mounts with ids of their own. Before Linux 6.8 the kernel
+/// The id of the mount shows both: a copied mount namespace has mounts with ids of their own. Before Linux 6.8 the kernel
 /// reuses the ids, so the inode number of the namespace is compared too.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {

@@ -10,7 +10,7 @@ import (
 type Feature uint32
 
 const (
-	// FeatureMountEvents: mounts are told by fanotify, on Linux 6.15 with CAP_SYS_ADMIN over the mount namespace.
+	// FeatureMountEvents: fanotify reports mounts, on Linux 6.15 with CAP_SYS_ADMIN over the mount namespace.
 	// Without, by FeatureMountPoll.
 	FeatureMountEvents Feature = capi.FeatureMountEvents
 	// FeatureMountPoll: a kernel AIO poll of mountinfo, since Linux 4.18, where AIO is not forbidden. Without both this

@@ -18,7 +18,7 @@ import (
 type Netns struct {
 	Dev, Ino uint64 // st_dev and st_ino of the namespace's file; the kernel recycles inode numbers
 	Cookie   uint64 // the number that the kernel never reuses, from Linux 6.18 on; 0 before
-	Stamp    uint64 // where there is no cookie, for a name: what tells it from a later one of the same inode; else 0
+	Stamp    uint64 // where there is no cookie, for a name: what sets it apart from a later one of the same inode; else 0
 }
 
 // NetnsForFD identifies an open network namespace. The file must stay open during the call; one opened with O_PATH will

@@ -23,7 +23,7 @@ func TestWhatIsAndWhatHappens(t *testing.T) {
 		t.Fatal(err)
 	}
 	if ready.Netns.Ino != stat.Ino || ready.Netns.Dev != uint64(stat.Dev) {
-		t.Errorf("it is %d:%d, told as %d:%d", stat.Dev, stat.Ino, ready.Netns.Dev, ready.Netns.Ino)
+		t.Errorf("it is %d:%d, reported as %d:%d", stat.Dev, stat.Ino, ready.Netns.Dev, ready.Netns.Ino)
 	}
 	if ready.NSID != nswatch.NotAssigned || ready.Origin != nswatch.NotAssigned {
 		t.Errorf("ids that it does not have: %d, %d", ready.NSID, ready.Origin)

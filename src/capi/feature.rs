@@ -8,15 +8,16 @@ use libc::c_int;
 use super::{guard, invalid};
 use crate::feature::Feature;
 
-/// Mounts are told by fanotify: Linux 6.15 and CAP_SYS_ADMIN over the mount namespace. Without, by
+/// Fanotify reports mounts: Linux 6.15 and CAP_SYS_ADMIN over the mount namespace. Without, by
 /// NSW_FEATURE_MOUNT_POLL. Since: 0.1
 pub const NSW_FEATURE_MOUNT_EVENTS: u32 = 1;
 /// A kernel AIO poll of mountinfo: Linux 4.18, where AIO is not forbidden. Without both this and
 /// NSW_FEATURE_MOUNT_EVENTS the readiness of nsw_fd() for what a mount did is gone once polled: ask for events after
 /// every wake-up. Since: 0.1
 pub const NSW_FEATURE_MOUNT_POLL: u32 = 2;
-/// Namespaces have a cookie, which tells one from its successor: Linux 6.18. Without it, the change time of its inode does
-/// while the namespace is mounted, nothing does behind a symbolic link to /proc/PID/ns/net, and nsw_event_cookie() is 0.
+/// Namespaces have a cookie, which distinguishes one from its successor: Linux 6.18. Without it, the change time of its
+/// inode does while the namespace is mounted, nothing does behind a symbolic link to /proc/PID/ns/net, and
+/// nsw_event_cookie() is 0.
 /// Since: 0.1
 pub const NSW_FEATURE_COOKIE: u32 = 3;
 /// Mounts have an id that is never used again: Linux 6.8. A mount that goes is traced to its names by it;

@@ -34,8 +34,8 @@ pub struct nsw_netns {
     pub ino: u64,
     /// The number that the kernel never reuses (SO_NETNS_COOKIE, NS_GET_ID), from Linux 6.18 on; 0 before.
     pub cookie: u64,
-    /// Where there is no cookie and a mount pins the inode (a name): its change time in nanoseconds, which tells this
-    /// namespace from a later one with the same inode number; else 0.
+    /// Where there is no cookie and a mount pins the inode (a name): its change time in nanoseconds, which
+    /// distinguishes this namespace from a later one with the same inode number; else 0.
     pub stamp: u64,
 }
 

@@ -153,7 +153,7 @@ pub unsafe extern "C" fn nsw_options_set_settle(o: *mut nsw_options, ms: u32) ->
 ///
 /// @capacity: how many events the queue holds, 1 to 1048576.
 /// @policy: what a full queue does: NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST or NSW_QUEUE_DROP_OLDEST. What is dropped is
-/// counted, told by NSW_EVENT_OVERFLOW, and made good by a resync.
+/// counted, reported by NSW_EVENT_OVERFLOW, and made good by a resync.
 ///
 /// Returns 0, or -EINVAL: @o is NULL, or a value is none of those; then nothing is changed.
 ///

@@ -194,7 +194,7 @@ pub fn open(name: impl AsRef<OsStr>) -> Result<OwnedFd> {
 
 /// Gives an open network namespace an id here, for as long as it lives; `None`: the lowest that is free. The id.
 ///
-/// When the namespace dies its id becomes free at once and a [watcher](crate::Watcher::nsid) tells so: an id is also
+/// When the namespace dies its id becomes free at once and a [watcher](crate::Watcher::nsid) reports it: an id is also
 /// a notice of death for a namespace that has no name.
 ///
 /// # Errors
@@ -208,7 +208,7 @@ pub fn open(name: impl AsRef<OsStr>) -> Result<OwnedFd> {
 /// // who has no name: the process 4711
 /// let namespace = nsid::open("/proc/4711/ns/net")?;
 /// let id = nsid::assign(&namespace, None)?;
-/// println!("it is {id} here, and a watcher tells when it dies");
+/// println!("it is {id} here, and a watcher reports when it dies");
 /// # Ok::<(), nswatch::Error>(())
 /// ```
 pub fn assign(namespace: impl AsFd, wanted: Option<i32>) -> Result<i32> {

@@ -158,13 +158,13 @@ fn what_a_mount_did_is_told_with_the_time_of_then<A: Api>() {
         let before = kernel::monotonic_ns();
         unmount("/run/netns/blue");
         let told = o.expect(&[(Detached, "blue")]).remove(0);
-        assert!(told.time_ns >= before, "told as older than it is, by {} ns", before - told.time_ns);
+        assert!(told.time_ns >= before, "reported as older than it is, by {} ns", before - told.time_ns);
         mount_new_netns("/run/netns/blue");
         o.expect(&[(Ready, "blue")]);
         let before = kernel::monotonic_ns();
         mount("cover", "/run", Some("tmpfs"), 0);
         let told = o.expect(&[(Deleted, "blue")]).remove(0);
-        assert!(told.time_ns >= before, "told as older than it is, by {} ns", before - told.time_ns);
+        assert!(told.time_ns >= before, "reported as older than it is, by {} ns", before - told.time_ns);
     }
 }
 

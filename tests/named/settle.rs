@@ -1,4 +1,4 @@
-//! Names that settle before they are told.
+//! Names that settle before they are reported.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::support::api::{Api, How, Kind::*, Observer, readable};
 use crate::support::*;
 
 both! {
-    what_comes_and_goes_is_never_told
+    what_comes_and_goes_is_never_reported
     what_stays_is_told_when_its_time_is_over
     what_was_replaced_is_told_once
     what_flaps_is_told_all_the_same
@@ -29,7 +29,7 @@ fn watched<A: Api>(settle_ms: u32) -> Observer<A> {
 /// A window that ends in no test, however slow the machine.
 const LONG: u32 = 3_600_000;
 
-fn what_comes_and_goes_is_never_told<A: Api>() {
+fn what_comes_and_goes_is_never_reported<A: Api>() {
     let mut o = watched::<A>(LONG);
     placeholder("/run/netns/brief");
     o.expect_nothing();

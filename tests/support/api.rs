@@ -492,7 +492,7 @@ impl<A: Api> Observer<A> {
         let before = self.log.len();
         self.until(Kind::Synced, "");
         let told = self.log[before..self.log.len() - 1].to_vec();
-        assert!(told.iter().all(|event| event.replayed), "told by a resync, but not as replayed: {told:#?}");
+        assert!(told.iter().all(|event| event.replayed), "reported by a resync, but not as replayed: {told:#?}");
         told
     }
 

@@ -12,7 +12,7 @@ class Feature(enum.Enum):
     """Something that makes watchers better where it is there, and that they do without where it is not."""
 
     MOUNT_EVENTS = 1
-    """Mounts are told by fanotify: Linux 6.15 and CAP_SYS_ADMIN over the mount namespace. Without, by MOUNT_POLL."""
+    """Fanotify reports mounts: Linux 6.15 and CAP_SYS_ADMIN over the mount namespace. Without, by MOUNT_POLL."""
     MOUNT_POLL = 2
     """A kernel AIO poll of mountinfo: Linux 4.18, where AIO is not forbidden. Without both this and MOUNT_EVENTS the
     readiness of fileno() for what a mount did is gone once polled: call poll(0) after every wake-up."""

@@ -41,8 +41,8 @@ class Netns:
     cookie: int = 0
     """The number that the kernel never reuses, from Linux 6.18 on; 0 before."""
     stamp: int = 0
-    """Where there is no cookie and a mount pins the inode (a name): its change time in nanoseconds, which tells this
-    namespace from a later one with the same inode number; else 0."""
+    """Where there is no cookie and a mount pins the inode (a name): its change time in nanoseconds, which
+    distinguishes this namespace from a later one with the same inode number; else 0."""
 
     def __post_init__(self) -> None:
         for name in ("dev", "ino", "cookie", "stamp"):

@@ -108,7 +108,7 @@ class Watcher:
         1 to 1048576. The price: a process with such a thread cannot unshare(CLONE_NEWUSER) any more. None: no thread.
     queue_policy
         What a full queue does: ``"block"``: the thread waits; ``"drop-newest"``, ``"drop-oldest"``: what is dropped
-        is counted, told by OVERFLOW, and made good by a resync.
+        is counted, reported by OVERFLOW, and made good by a resync.
 
     Raises nswatch.Error:
     ENOTDIR: a part of the path is not a directory;

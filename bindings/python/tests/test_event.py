@@ -180,7 +180,7 @@ class Opening(TestCase):
             self.assertEqual(os.fstat(fd).st_ino, event.ino)
 
     def test_events_hold_nothing_open(self) -> None:
-        # the death of a namespace is told by its id
+        # the death of a namespace is reported with its id
         event = self.ready()
         deaths = self.watcher("nsid")
         with event.open_netns() as fd:
