@@ -33,8 +33,8 @@ impl Watcher {
 
     /// Watches the ids that the kernel assigns to peers of the network namespace that the calling thread is in.
     ///
-    /// The watcher goes on about that namespace wherever the thread goes, and keeps it alive. Only by [`Options::all_nsid`] does it take
-    /// privilege.
+    /// The watcher goes on about that namespace wherever the thread goes, and keeps it alive. Only by
+    /// [`Options::all_nsid`] does it take privilege.
     ///
     /// ```
     /// use nswatch::{EventKind, Options, Watcher};

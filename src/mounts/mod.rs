@@ -62,6 +62,14 @@ impl Mechanism {
         self.made.as_mut().map_or_else(|| Ok(Changes::none()), |backend| backend.read())
     }
 
+    /// Closes the backend.
+    fn close(&mut self, epoll: &Epoll) {
+        if let Some(backend) = self.made.take() {
+            // closing it is not enough where a child of fork(2) has a copy; one that is not listened to is not in the set
+            epoll.remove(backend.as_fd()).ok();
+        }
+    }
+
     /// Stops listening. A backend that may not be stopped is closed; whether it is still there.
     fn stop(&mut self, epoll: &Epoll) -> bool {
         let stopped = |backend: &mut Box<dyn Backend>| epoll.remove(backend.as_fd()).and_then(|()| backend.stop());
@@ -118,13 +126,8 @@ impl Monitor {
 
     /// Gives up all that it has of the process.
     pub(crate) fn close(&mut self) {
-        let started = self.current.take().filter(|_| std::mem::take(&mut self.armed));
-        for (which, mechanism) in self.mechanisms.iter_mut().enumerate() {
-            if let (Some(backend), true) = (mechanism.made.take(), started == Some(which)) {
-                // closing it is not enough where a child of fork(2) has a copy
-                self.epoll.remove(backend.as_fd()).ok();
-            }
-        }
+        self.mechanisms.iter_mut().for_each(|mechanism| mechanism.close(&self.epoll));
+        (self.armed, self.current) = (false, None);
     }
 
     pub(crate) fn is_armed(&self) -> bool {
@@ -172,10 +175,7 @@ impl Monitor {
         };
         match mechanism.read() {
             Err(error) if !is_transient(&error) => {
-                // closing it is not enough where a child of fork(2) has a copy
-                if let Some(backend) = mechanism.made.take() {
-                    self.epoll.remove(backend.as_fd()).ok();
-                }
+                mechanism.close(&self.epoll);
                 (self.armed, self.current, self.next) = (false, None, Some(which + 1));
                 Ok(Changes::Unknown)
             }

@@ -7,11 +7,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use super::path::MAX_LINKS;
 use crate::error::{Doing, Error, Result};
 use crate::sys::{self, Epoll};
-
-/// The most symbolic links in one path, as in the kernel.
-const MAX_LINKS: usize = 40;
 
 /// The process that the path goes through.
 #[derive(Debug)]

@@ -18,6 +18,13 @@ pub(crate) enum State {
     Namespace(Netns),
 }
 
+impl From<Option<Netns>> for State {
+    /// The state of a name that is there, by the namespace that a probe found.
+    fn from(found: Option<Netns>) -> Self {
+        found.map_or(Self::Placeholder, Self::Namespace)
+    }
+}
+
 /// A change of one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Transition {

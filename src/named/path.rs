@@ -36,7 +36,7 @@ const SELF: ReadFlags =
 const LONGEST: usize = libc::PATH_MAX as usize - 257;
 
 /// The most symbolic links in one path, as in the kernel.
-const MAX_LINKS: usize = 40;
+pub(super) const MAX_LINKS: usize = 40;
 
 /// A directory on the way, and the component that follows in it.
 #[derive(Debug)]
@@ -132,19 +132,20 @@ impl WatchedPath {
     /// Probes whether there is something of this name in the directory, other than a directory.
     pub(crate) fn has(&self, name: &Name) -> Result<bool> {
         self.require_place()?;
-        let has = match sys::stat(CWD, &self.path_of(name.as_c_str()), libc::AT_SYMLINK_NOFOLLOW) {
-            Ok(stat) => !stat.is_directory,
-            Err(error) if is_transient(&error) || is_refusal(&error) => return Err(error).doing_on("look at", name),
-            Err(_) => false,
-        };
+        let has = self.look(name)?.is_ok_and(|stat| !stat.is_directory);
         self.confirm_place().map(|()| has)
     }
 
     /// Whether nothing of this name is there. What cannot be looked at is there. The caller confirms the place.
     pub(crate) fn is_missing(&self, name: &Name) -> Result<bool> {
+        Ok(self.look(name)?.is_err_and(|error| error.kind() == io::ErrorKind::NotFound))
+    }
+
+    /// What is there under a name in the directory, or what the kernel answers instead. Fails where it gives no answer.
+    fn look(&self, name: &Name) -> Result<io::Result<sys::Stat>> {
         match sys::stat(CWD, &self.path_of(name.as_c_str()), libc::AT_SYMLINK_NOFOLLOW) {
             Err(error) if is_transient(&error) || is_refusal(&error) => Err(error).doing_on("look at", name),
-            found => Ok(found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)),
+            answer => Ok(answer),
         }
     }
 

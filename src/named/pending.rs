@@ -373,6 +373,6 @@ impl Pending {
         let place = path.path_of(name);
         let found = probe.look(CWD, &place).doing_on("look at", Name::new(name))?;
         let is_new = self.note(name, CWD, &place, path, found)?;
-        Ok((found.map_or(State::Placeholder, |found| State::Namespace(found.netns)), is_new))
+        Ok((found.map(|found| found.netns).into(), is_new))
     }
 }

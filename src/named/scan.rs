@@ -5,7 +5,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::due::EmitMode;
-use super::names::State;
 use super::{Named, pending};
 use crate::error::{Doing, Result, errno_of};
 use crate::netns::Found;
@@ -61,7 +60,7 @@ impl Named {
             self.path.confirm_place()?;
         }
         for (name, found) in batch.drain(..) {
-            let state = found.map_or(State::Placeholder, |found| State::Namespace(found.netns));
+            let state = found.map(|found| found.netns).into();
             match mode {
                 EmitMode::Silent => self.debounce.assume(&name, state),
                 EmitMode::Changes => self.debounce.review(&name, state, out),

@@ -86,8 +86,8 @@ fn handle_and_mount(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::
     }
 }
 
-/// Opens the network namespace with this cookie and inode number (0: whatever it is, from Linux 6.19 on), wherever it is. `ESTALE`: it is dead, or it is out of
-/// reach of this process. `EBADF`, `EINVAL`, `EOPNOTSUPP`: before Linux 6.18.
+/// Opens the network namespace with this cookie and inode number (0: whatever it is, from Linux 6.19 on), wherever it is.
+/// `ESTALE`: it is dead, or it is out of reach of this process. `EBADF`, `EINVAL`, `EOPNOTSUPP`: before Linux 6.18.
 pub(crate) fn open_by_cookie(cookie: u64, ino: u32) -> io::Result<OwnedFd> {
     let mut buffer = HandleBuffer { bytes: NSFS_HANDLE as libc::c_uint, kind: FILEID_NSFS, data: [0; MAX_HANDLE] };
     let parts = [
