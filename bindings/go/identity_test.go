@@ -111,15 +111,7 @@ func TestEveryWayLeadsToTheSameIdentity(t *testing.T) {
 	ready := announced(t)
 	ipNetns(t, "set", "blue", "5")
 	process := sleeper(t, "ip", "netns", "exec", "blue")
-	file, err := ready.OpenNetns()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	var stat syscall.Stat_t
-	if err := syscall.Fstat(int(file.Fd()), &stat); err != nil {
-		t.Fatal(err)
-	}
+	file, stat := opened(t, ready)
 	number, _ := cookie(file)
 	wanted := nswatch.Netns{Dev: uint64(stat.Dev), Ino: stat.Ino, Cookie: number}
 	if number == 0 { // the stamp is the library's affair

@@ -24,18 +24,25 @@ func announced(t *testing.T) nswatch.Event {
 	return expect(t, watcher, "created blue", "ready blue")
 }
 
-func TestOpenNetns(t *testing.T) {
-	clean(t)
-	ready := announced(t)
-	file, err := ready.OpenNetns()
+// The namespace of an event, open until the test ends, and what its file is.
+func opened(t *testing.T, event nswatch.Event) (*os.File, syscall.Stat_t) {
+	t.Helper()
+	file, err := event.OpenNetns()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	t.Cleanup(func() { file.Close() })
 	var stat syscall.Stat_t
 	if err := syscall.Fstat(int(file.Fd()), &stat); err != nil {
 		t.Fatal(err)
 	}
+	return file, stat
+}
+
+func TestOpenNetns(t *testing.T) {
+	clean(t)
+	ready := announced(t)
+	file, stat := opened(t, ready)
 	if stat.Ino != ready.Netns.Ino || file.Name() != "/run/netns/blue" {
 		t.Errorf("%s is %d, not %d", file.Name(), stat.Ino, ready.Netns.Ino)
 	}

@@ -48,6 +48,15 @@ fn watched<A: Api>() -> Observer<A> {
     o
 }
 
+/// The directory is there, and nothing in it.
+fn watched_empty<A: Api>() -> Observer<A> {
+    sandbox();
+    make_dir(DIR);
+    let mut o = Observer::open(&how());
+    o.expect(&[(DirCreated, ""), (Synced, "")]);
+    o
+}
+
 fn path(name: &str) -> String {
     format!("{DIR}/{name}")
 }
@@ -139,10 +148,7 @@ fn it_vanishes_and_comes_again<A: Api>() {
 }
 
 fn it_is_replaced_before_anybody_reads<A: Api>() {
-    sandbox();
-    make_dir(DIR);
-    let mut o = Observer::<A>::open(&how());
-    o.expect(&[(DirCreated, ""), (Synced, "")]);
+    let mut o = watched_empty::<A>();
     for turn in 0..100 {
         for _ in 0..=turn % 3 {
             remove_dir_all(DIR).unwrap();
@@ -197,10 +203,7 @@ fn it_is_moved_away_and_back_before_anybody_reads<A: Api>() {
 }
 
 fn it_is_replaced_by_a_rename<A: Api>() {
-    sandbox();
-    make_dir(DIR);
-    let mut o = Observer::<A>::open(&how());
-    o.expect(&[(DirCreated, ""), (Synced, "")]);
+    let mut o = watched_empty::<A>();
     for turn in 0..5 {
         make_dir("/run/new");
         placeholder("/run/new/half");
