@@ -40,16 +40,14 @@ impl Reader {
             if state.stop {
                 return Ok(false);
             }
-            std::mem::take(&mut state.resync)
+            // one comparison serves all requests that come before the last one is passed on
+            self.watcher.stats().queued == 0 && std::mem::take(&mut state.resync)
         };
-        let next = match resync {
-            true => match self.watcher.resync() {
-                Ok(()) => Ok(None),
-                // what is known comes before the failure, which comes again if it still stands
-                Err(_) => self.watcher.next_event(),
-            },
-            false => self.watcher.next_event(),
-        };
+        if resync {
+            // what failed is tried again by the next call, which reports what is known before the failure
+            self.watcher.resync().ok();
+        }
+        let next = self.watcher.next_event();
         let stats = self.watcher.stats();
         self.shared.known.store(stats.known, Ordering::Relaxed);
         self.shared.pending.store(stats.pending, Ordering::Relaxed);

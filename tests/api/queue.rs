@@ -14,6 +14,7 @@ both! {
     the_oldest_are_dropped_and_made_good
     a_full_queue_that_blocks_loses_nothing
     a_resync_reaches_the_thread
+    resyncs_before_each_event_are_few
     the_end_of_the_watch_is_told
     what_was_not_replayed_is_told_by_what_makes_good
     the_end_of_the_watch_is_told_before_a_resync_fails
@@ -122,6 +123,24 @@ fn a_resync_reaches_the_thread<A: Api>() {
         o.api.resync().unwrap();
         o.expect(&[(Detached, "blue"), (Synced, "")]);
     }
+}
+
+/// Requests for a resync that come faster than events leave neither hold the events back nor pile up `Synced`.
+fn resyncs_before_each_event_are_few<A: Api>() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    let mut o = Observer::<A>::open_synced(&how(1, NSW_QUEUE_BLOCK));
+    (0..100).for_each(|i| placeholder(name(i)));
+    for i in 0..100 {
+        until_full(&o, 1);
+        o.api.resync().unwrap();
+        let event = o.now();
+        assert_eq!(event.map(|event| event.brief()), Some((Created, format!("name-{i:04}"))));
+    }
+    placeholder(name(100));
+    o.until(Created, "name-0100");
+    let synced = o.log.iter().filter(|event| event.kind == Synced).count();
+    assert!(synced <= 3, "{synced} times, that at open included");
 }
 
 fn the_end_of_the_watch_is_told<A: Api>() {
