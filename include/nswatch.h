@@ -203,7 +203,7 @@ int nsw_fd(const nsw_watcher *watcher);
  * -EMFILE, -ENFILE, -ENOMEM, -ENOSPC: a limit kept the watcher from looking. Nothing is lost: the descriptor stays
  * readable, and the next call goes on where this one stopped;
  * -EPERM, -ENOSYS, -EACCES: a seccomp filter, a security policy or a lost privilege refuses a system call that has no
- * fallback. Nothing is lost, as above;
+ * fallback; -EACCES also: the process has given up the right to reach the directory. Nothing is lost, as above;
  * -EXDEV: the call has to look at paths, and the calling thread has another root directory or mount namespace than the one
  * that called nsw_open() (chroot, pivot_root, unshare, setns). Nothing is lost here either: call again from the right
  * place, or close the watcher;

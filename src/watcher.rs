@@ -127,7 +127,7 @@ impl Watcher {
     /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit kept the watcher from looking. Nothing is lost: the
     /// descriptor stays readable, and the next call goes on where this one stopped.
     /// `EPERM`, `ENOSYS`, `EACCES`: a seccomp filter, a security policy or a lost privilege refuses a system call that has
-    /// no fallback. Nothing is lost, as above.
+    /// no fallback; `EACCES` also: the process has given up the right to reach the directory. Nothing is lost, as above.
     /// `EXDEV`: the call has to look at paths, and the calling thread has another root directory or mount namespace than
     /// the one that opened the watcher. Nothing is lost here either: the next call from the right place goes on.
     /// `ENOENT`: the directory is gone and [`Options::parent`](crate::Options::parent) was switched off.

@@ -4,14 +4,14 @@
 //! their threads are in, and listns(2) where kernel and privileges permit it (Linux 6.19), which also gives those that
 //! only a descriptor keeps. What cannot be identified is left out.
 
-use std::ffi::{CString, OsString};
+use std::ffi::{CStr, CString, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Doing, Result, is_shortage, is_transient};
-use crate::netns::{Netns, Probe, identify_open};
+use crate::error::{Doing, Result, errno_of, is_refused, is_shortage, is_transient};
+use crate::netns::{Found, Netns, Probe, identify_open};
 use crate::sys::{self, CWD};
 
 const LIST: &str = "list the network namespaces";
@@ -109,7 +109,7 @@ impl Census {
         for (ino, path) in mounted(&mountinfo) {
             let Ok(terminated) = CString::new(path.as_os_str().as_bytes()) else { continue };
             // what is mounted over it, or over the way to it, hides it
-            match self.probe.look(CWD, &terminated)? {
+            match self.reach(&terminated)? {
                 Some(found) if found.netns.ino() == ino => self.entry(found.netns).mounts.push(path),
                 _ => {}
             }
@@ -147,7 +147,15 @@ impl Census {
 
     fn look(&self, path: &str) -> io::Result<Option<Netns>> {
         let path = CString::new(format!("{path}/ns/net"))?;
-        Ok(self.probe.look(CWD, &path)?.map(|found| found.netns))
+        Ok(self.reach(&path)?.map(|found| found.netns))
+    }
+
+    /// The network namespace that a path leads to, if it does and may be looked at.
+    fn reach(&self, path: &CStr) -> io::Result<Option<Found>> {
+        match self.probe.look(CWD, path) {
+            Err(error) if errno_of(&error) == libc::EACCES && !is_refused(&error) => Ok(None),
+            found => found,
+        }
     }
 
     /// What no mount and no process has shown. Where listns(2) is missing or forbidden that is nothing.

@@ -206,6 +206,13 @@ impl Named {
 
     /// Does what else is due.
     fn catch_up_with_names(&mut self, out: &mut Outbox) -> Result<()> {
+        let done = self.look_at_names(out);
+        // whether the names are out of reach or the directory has changed, the way to it shows
+        self.due.resolve |= done.as_ref().is_err_and(|error| error.errno() == libc::EACCES);
+        done
+    }
+
+    fn look_at_names(&mut self, out: &mut Outbox) -> Result<()> {
         while let Some(name) = self.due.vacated.first() {
             if self.debounce.names().state(name.as_c_str()) == State::Absent && self.path.has(name)? {
                 self.debounce.observe(name.as_c_str(), State::Placeholder, out);

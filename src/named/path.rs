@@ -32,6 +32,8 @@ const END: WatchFlags = WAY.union(WatchFlags::CREATE).union(WatchFlags::DELETE_S
 const SELF: ReadFlags =
     ReadFlags::MOVE_SELF.union(ReadFlags::DELETE_SELF).union(ReadFlags::UNMOUNT).union(ReadFlags::IGNORED);
 
+const GIVEN_UP: &str = "the calling thread has given up the right to it: its permissions and its owner are the same as when it was open to it";
+
 /// The longest path of a directory whose every name can be reached: with `/`, a name of 255 bytes and a NUL.
 const LONGEST: usize = libc::PATH_MAX as usize - 257;
 
@@ -65,6 +67,8 @@ pub(crate) struct WatchedPath {
     /// The place was checked in this call.
     checked: Cell<bool>,
     steps: Vec<Step>,
+    /// The directories on the way as they were when they let this process through.
+    passed: Vec<Passed>,
     /// The watch of the directory itself, if the path leads to one.
     directory: Option<i32>,
     /// The directory and the mount that it is on, to notice that mounts have changed where the path leads.
@@ -73,6 +77,9 @@ pub(crate) struct WatchedPath {
 
 /// Device, inode, mount.
 type End = (u64, u64, Option<u64>);
+
+/// Device, inode, permissions.
+type Passed = (u64, u64, sys::Access);
 
 impl WatchedPath {
     pub(crate) fn new(path: &Path) -> Result<Self> {
@@ -86,6 +93,7 @@ impl WatchedPath {
             place: Place::of_caller()?,
             checked: Cell::new(true),
             steps: Vec::new(),
+            passed: Vec::new(),
             directory: None,
             end: None,
         })
@@ -144,7 +152,9 @@ impl WatchedPath {
     /// What is there under a name in the directory, or what the kernel answers instead. Fails where it gives no answer.
     fn look(&self, name: &Name) -> Result<io::Result<sys::Stat>> {
         match sys::stat(CWD, &self.path_of(name.as_c_str()), libc::AT_SYMLINK_NOFOLLOW) {
-            Err(error) if is_transient(&error) || is_refusal(&error) => Err(error).doing_on("look at", name),
+            Err(error) if is_transient(&error) || is_refusal(&error) || is_denied(&error) => {
+                Err(error).doing_on("look at", name)
+            }
             answer => Ok(answer),
         }
     }
@@ -168,7 +178,7 @@ impl WatchedPath {
     /// place, and perhaps more; the next call puts that right.
     pub(crate) fn resolve(&mut self, inotify: &Inotify) -> Result<Resolution> {
         self.require_place()?;
-        let mut walk = Walk { inotify, steps: Vec::new() };
+        let mut walk = Walk { inotify, before: &self.passed, steps: Vec::new(), passed: Vec::new() };
         let walked = match walk.walk_on(&self.path) {
             Err(error) if is_transient(&error) || is_refusal(&error) => {
                 Err(error).doing_on("watch the way to", self.as_os_str())
@@ -187,7 +197,7 @@ impl WatchedPath {
                 return Err(error);
             }
         };
-        let steps = walk.steps;
+        let (steps, passed) = (walk.steps, walk.passed);
         let narrow_mask = steps.split_last().is_some_and(|(end, way)| {
             let is_end = |step: &Step| step.watch == end.watch;
             way.iter().any(is_end) || (self.directory != Some(end.watch) && self.steps.iter().any(is_end))
@@ -198,7 +208,7 @@ impl WatchedPath {
             }
         }
         let before = self.directory.take();
-        self.steps = steps;
+        (self.steps, self.passed) = (steps, passed);
         match resolution {
             Ok(opened) => {
                 self.directory = self.steps.last().map(|step| step.watch);
@@ -231,10 +241,18 @@ fn end(at: BorrowedFd<'_>, path: &CStr) -> Option<End> {
     is_known.then_some((stat.dev, stat.ino, stat.mount_id))
 }
 
+fn passed(directory: BorrowedFd<'_>) -> io::Result<Passed> {
+    let stat = sys::stat(directory, c"", 0)?;
+    Ok((stat.dev, stat.ino, stat.access))
+}
+
 /// A resolution in progress.
 struct Walk<'a> {
     inotify: &'a Inotify,
+    /// What let this process through before.
+    before: &'a [Passed],
     steps: Vec<Step>,
+    passed: Vec<Passed>,
 }
 
 impl Walk<'_> {
@@ -284,8 +302,26 @@ impl Walk<'_> {
             (Ok(()), Err(error)) if is_denied(&error) && open(libc::O_PATH).is_ok() => {
                 Err(refused(&error, refusal!("openat(2) of the directory")))
             }
-            (Err(error), _) => Err(error),
-            (_, opened) => opened,
+            (Err(error), _) | (_, Err(error)) => Err(self.why_denied(end, error)),
+            (_, Ok(opened)) => {
+                self.pass(end)?;
+                Ok(opened)
+            }
+        }
+    }
+
+    /// Notes that this directory has let this process through.
+    fn pass(&mut self, directory: BorrowedFd<'_>) -> io::Result<()> {
+        self.passed.push(passed(directory)?);
+        Ok(())
+    }
+
+    /// Makes a refusal of a missing permission where the directory is as it was when it let this process through: then
+    /// the process has changed, which says nothing about what is in there.
+    fn why_denied(&self, directory: BorrowedFd<'_>, error: io::Error) -> io::Error {
+        match passed(directory) {
+            Ok(now) if is_denied(&error) && self.before.contains(&now) => refused(&error, GIVEN_UP),
+            _ => error,
         }
     }
 
@@ -294,18 +330,23 @@ impl Walk<'_> {
         let open = || sys::open(here, next, libc::O_PATH | libc::O_NOFOLLOW);
         match self.watch(here, WAY, Some(next)) {
             // who may not read a directory cannot watch it, but can perhaps go through it
-            Err(error) if is_denied(&error) => return open().map_err(|_| error),
+            Err(error) if is_denied(&error) => {
+                let found = open().map_err(|why| if is_denied(&why) { self.why_denied(here, why) } else { error })?;
+                self.pass(here)?;
+                return Ok(found);
+            }
             result => result?,
         }
-        match open() {
-            Err(_) => {
-                // it is missing or in the way; now watch for its coming too, and try again
-                self.steps.pop();
-                self.watch(here, END, Some(next))?;
-                open()
-            }
-            found => found,
+        let found = open().or_else(|_| {
+            // it is missing or in the way; now watch for its coming too, and try again
+            self.steps.pop();
+            self.watch(here, END, Some(next))?;
+            open()
+        });
+        if !found.as_ref().is_err_and(is_denied) {
+            self.pass(here)?;
         }
+        found.map_err(|error| self.why_denied(here, error))
     }
 
     fn watch(&mut self, directory: BorrowedFd<'_>, mask: WatchFlags, next: Option<&CStr>) -> io::Result<()> {

@@ -48,11 +48,22 @@ impl Probe {
 
     /// The network namespace that `path` leads to; `None` if it leads to anything else or nowhere.
     ///
-    /// Fails where the answer could not be had: because of a shortage, or as all ways are [refused](is_refused).
+    /// Fails where the answer could not be had: because of a shortage, as all ways are [refused](is_refused), or as what
+    /// is at `path` may not be looked at, whether it is a symbolic link or not (`EACCES`).
     pub(crate) fn look(&self, at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<Found>> {
-        match *self {
+        let found = match *self {
             Self::Handles { dev } => by_handle(at, path, dev),
             Self::Opens => by_opening(at, path),
+        };
+        match found {
+            Err(error) if errno_of(&error) == libc::EACCES && !is_refused(&error) => {
+                match sys::stat(at, path, libc::AT_SYMLINK_NOFOLLOW) {
+                    Err(error) if errno_of(&error) == libc::EACCES || is_transient(&error) => Err(error),
+                    // it leads to where this process may not go
+                    _ => Ok(None),
+                }
+            }
+            found => found,
         }
     }
 }
@@ -64,6 +75,7 @@ fn by_handle(at: BorrowedFd<'_>, path: &CStr, dev: u64) -> io::Result<Option<Fou
         Err(error) => match sys::handle(CWD, OWN) {
             Err(own) if errno_of(&own) == errno_of(&error) => return by_opening(at, path),
             Err(own) if is_shortage(&own) => return Err(own),
+            _ if errno_of(&error) == libc::EACCES => return Err(error),
             _ => return Ok(None),
         },
         Ok(handle) => handle,
@@ -76,8 +88,8 @@ fn by_handle(at: BorrowedFd<'_>, path: &CStr, dev: u64) -> io::Result<Option<Fou
 
 fn by_opening(at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<Found>> {
     match open_path(at, path).and_then(|namespace| identify_open(namespace.as_fd())) {
-        Err(error) if is_transient(&error) || is_refused(&error) => Err(error),
-        // it leads nowhere, or not for us
+        Err(error) if is_transient(&error) || is_refused(&error) || errno_of(&error) == libc::EACCES => Err(error),
+        // it leads nowhere, or to something else
         Err(_) => Ok(None),
         found => found.map(Some),
     }

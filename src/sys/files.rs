@@ -47,11 +47,20 @@ pub(crate) struct Stat {
     pub(crate) ino: u64,
     pub(crate) is_directory: bool,
     pub(crate) is_link: bool,
+    pub(crate) access: Access,
     /// The path ends on the root of a mount (Linux 5.8). `None`: `statx(2)` is refused.
     pub(crate) is_mount_root: Option<bool>,
     pub(crate) ctime_ns: u64,
     /// The never-reused id of the mount (Linux 6.8).
     pub(crate) mount_id: Option<u64>,
+}
+
+/// Whom an object belongs to, and who may do what with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Access {
+    mode: u32,
+    uid: u32,
+    gid: u32,
 }
 
 /// Which rustix 1.1 has no name for.
@@ -73,6 +82,7 @@ pub(crate) fn stat(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::R
         ino: stat.stx_ino,
         is_directory: kind == FileType::Directory,
         is_link: kind == FileType::Symlink,
+        access: Access { mode: stat.stx_mode.into(), uid: stat.stx_uid, gid: stat.stx_gid },
         is_mount_root: Some(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
         ctime_ns: nanoseconds(stat.stx_ctime.tv_sec.unsigned_abs(), stat.stx_ctime.tv_nsec.into()),
         mount_id: unique.then_some(stat.stx_mnt_id),
@@ -89,6 +99,7 @@ fn stat_without_statx(at: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> io::Re
         ino: stat.st_ino as u64,
         is_directory: kind == FileType::Directory,
         is_link: kind == FileType::Symlink,
+        access: Access { mode: stat.st_mode as u32, uid: stat.st_uid, gid: stat.st_gid },
         is_mount_root: None,
         ctime_ns: nanoseconds(stat.st_ctime as u64, stat.st_ctime_nsec as u64),
         // before Linux 6.12, or where a filter refuses handles too, it is not known

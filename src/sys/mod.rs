@@ -19,7 +19,7 @@ mod wait;
 
 pub(crate) use aio::AioContext;
 pub(crate) use fanotify::{fanotify_init, fanotify_mark};
-pub(crate) use files::{CWD, Stat, filesystem_of, link_target, mount_of, open, read_link, stat};
+pub(crate) use files::{Access, CWD, Stat, filesystem_of, link_target, mount_of, open, read_link, stat};
 pub(crate) use netlink::{
     MANY, bind, drops, receive, receive_buffer, receive_many, rtnetlink, send_to_kernel, set_option,
 };

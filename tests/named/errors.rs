@@ -3,8 +3,9 @@
 use std::ffi::CStr;
 use std::os::unix::fs::PermissionsExt;
 use std::ptr::{null, null_mut};
+use std::time::Duration;
 
-use crate::support::api::{Api, How, Kind::*, Observer};
+use crate::support::api::{Api, How, Kind, Kind::*, Observer, readable};
 use crate::support::thread::{Restriction, elsewhere};
 use crate::support::*;
 use nswatch::capi::{about, event as ce, options as co, watcher as cw};
@@ -19,6 +20,8 @@ both! {
     permission_for_an_ancestor_is_taken_away_and_given_back
     names_that_may_not_be_read_are_told
     names_change_places_in_a_directory_that_may_not_be_read_any_more
+    who_gave_up_the_right_to_the_directory_cannot_tell
+    what_happens_to_names_while_the_right_is_given_up
 }
 
 fn refused<A: Api>(dir: &str, errno: i32) {
@@ -153,6 +156,83 @@ fn permission_is_taken_away_and_given_back<A: Api>() {
 
 fn permission_for_an_ancestor_is_taken_away_and_given_back<A: Api>() {
     permission_changes::<A>("/run/a/b", "/run/a/b/c/netns");
+}
+
+/// A directory that only who overrides permissions may search: an ancestor, or the watched one itself.
+const CLOSED: [&str; 2] = ["/run/a", "/run/a/netns"];
+
+/// Opens a watcher of names there, of which `blue` is a namespace.
+fn in_a_closed_directory<A: Api>(closed: &str, flags: u32) -> Observer<A> {
+    sandbox();
+    make_dir("/run/a/netns");
+    for name in ["blue", "half", "other"] {
+        placeholder(format!("/run/a/netns/{name}"));
+    }
+    mount_new_netns("/run/a/netns/blue");
+    symlink("blue", "/run/a/netns/link");
+    set_mode(closed, 0o000);
+    Observer::open_synced(&How::dir("/run/a/netns").flags(flags))
+}
+
+/// What a caller without the right is told before it is refused.
+fn told_without_the_right<A: Api>(o: &mut Observer<A>) -> Vec<(Kind, String)> {
+    let before = o.log.len();
+    let refused = elsewhere(&Restriction::powerless(), || {
+        std::iter::from_fn(|| o.try_now().transpose()).take(10).find_map(Result::err)
+    });
+    let told: Vec<_> = o.log[before..].iter().map(|event| event.brief()).collect();
+    assert_eq!(refused, Some(libc::EACCES), "{told:?}");
+    told
+}
+
+/// That a permission was taken away is an answer about the directory; that a process gave up a right says nothing of it.
+fn who_gave_up_the_right_to_the_directory_cannot_tell<A: Api>() {
+    for closed in CLOSED {
+        let mut o = in_a_closed_directory::<A>(closed, co::NSW_DIR_EVENTS);
+        assert_eq!(elsewhere(&Restriction::powerless(), || o.api.resync()), Err(libc::EACCES), "{closed}");
+        assert_eq!(told_without_the_right(&mut o), []);
+        assert!(readable(o.api.fd(), Duration::ZERO));
+        placeholder("/run/a/netns/new");
+        assert_eq!(told_without_the_right(&mut o), [(Created, "new".to_owned())]);
+        // what was asked for goes on
+        o.expect(&[(Synced, "")]);
+        o.expect_nothing();
+        o.expect_truth("/run/a/netns");
+        // another permission, and it is an answer again
+        set_mode(closed, 0o001);
+        elsewhere(&Restriction::powerless(), || o.until(DirDeleted, ""));
+        o.resync();
+        o.expect_truth("/run/a/netns");
+    }
+}
+
+fn what_happens_to_names_while_the_right_is_given_up<A: Api>() {
+    for (closed, flags) in CLOSED.into_iter().flat_map(|closed| [0, co::NSW_MOUNT_EVENTS].map(|flags| (closed, flags)))
+    {
+        let expect = |happens: &dyn Fn(), told: &[(Kind, &str)], then: &[(Kind, &str)]| {
+            let mut o = in_a_closed_directory::<A>(closed, flags);
+            happens();
+            let told: Vec<_> = told.iter().map(|(kind, name)| (*kind, (*name).to_owned())).collect();
+            assert_eq!(told_without_the_right(&mut o), told, "{closed}");
+            o.expect_unordered(then);
+            o.expect_nothing();
+            o.expect_truth("/run/a/netns");
+        };
+        let path = |name: &str| format!("/run/a/netns/{name}");
+        expect(&|| mount_new_netns(path("half")), &[], &[(Ready, "half")]);
+        expect(&|| placeholder(path("new")), &[(Created, "new")], &[]);
+        let comes = || {
+            placeholder(path("new"));
+            mount_new_netns(path("new"));
+        };
+        expect(&comes, &[(Created, "new")], &[(Ready, "new")]);
+        // the kernel reports the old name of the one after the new name of the other
+        let notices = [(Deleted, "half"), (Deleted, "other"), (Created, "half")];
+        expect(&|| exchange(path("half"), path("other")), &notices, &[(Created, "other")]);
+        if flags != 0 {
+            expect(&|| mount_new_netns(path("blue")), &[], &[(Ready, "blue"), (Ready, "link")]);
+        }
+    }
 }
 
 fn names_that_may_not_be_read_are_told<A: Api>() {
