@@ -11,12 +11,14 @@ use nswatch::capi::options::{
 };
 use nswatch::capi::watcher::{NSW_STAT_DELIVERED, NSW_STAT_DROPPED, NSW_STAT_KNOWN, NSW_STAT_RESYNCS};
 
-use crate::Curtain;
 use crate::reader::Tally;
 use crate::stage::{Dice, Round};
+use crate::stray::Astray;
 use crate::support::api::{Api, C, How, Kind, Observer, Rust, readable};
 use crate::support::nsid::{Raw, anonymous, enter, id_of, inside, living};
+use crate::support::thread::{Restriction, elsewhere};
 use crate::support::{DEADLINE, run};
+use crate::{Curtain, own_root};
 
 /// Above every id that is wished for.
 const IDS: i32 = 700;
@@ -35,6 +37,10 @@ pub struct Plan {
     by_c: bool,
     actors: usize,
     scenes: usize,
+    /// What every other call of the reader goes without.
+    lacks: Option<Restriction>,
+    /// The reader now and then calls from elsewhere.
+    strays: bool,
 }
 
 impl Plan {
@@ -46,7 +52,12 @@ impl Plan {
             let policy = dice.pick(&[NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST]);
             how.queue = Some((dice.pick(&[1, 2, 10, 100]), policy));
         }
-        Self { how, by_c: dice.one_in(2), actors: 1 + dice.below(4), scenes: 1 + dice.below(6) }
+        // the ids in peers take a right to be listed
+        let rights = if how.flags & NSW_ALL_NSID == 0 { Restriction::powerless() } else { Restriction::none() };
+        let one_by_one = Restriction::none().failing(libc::SYS_recvmmsg, dice.pick(&[libc::EPERM, libc::ENOSYS]));
+        let lacks = dice.one_in(3).then(|| dice.pick(&[rights, one_by_one]));
+        let strays = dice.one_in(3);
+        Self { how, by_c: dice.one_in(2), actors: 1 + dice.below(4), scenes: 1 + dice.below(6), lacks, strays }
     }
 }
 
@@ -94,10 +105,10 @@ pub fn round(plan: &Plan, dice: &mut Dice, tally: &mut Tally) {
                 round.perform(|| act(world, round, &raw, &mut dice));
             });
         }
-        match plan.by_c {
+        elsewhere(&Restriction::none(), || match plan.by_c {
             true => watch::<C>(plan, world, round, reading, tally),
             false => watch::<Rust>(plan, world, round, reading, tally),
-        }
+        });
     });
     tally.rounds += 1;
     tally.acts += round.count().0;
@@ -161,6 +172,7 @@ fn act(world: &World, round: &Round, raw: &Raw, dice: &mut Dice) {
 }
 
 fn watch<A: Api>(plan: &Plan, world: &World, round: &Round, mut dice: Dice, tally: &mut Tally) {
+    own_root();
     let mut o = Observer::<A>::open(&plan.how);
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         for _ in 0..plan.scenes {
@@ -168,7 +180,12 @@ fn watch<A: Api>(plan: &Plan, world: &World, round: &Round, mut dice: Dice, tall
             let end = done + failed + 5 + dice.below(60) as u64;
             let latest = Instant::now() + Duration::from_millis(300);
             while round.count().0 + round.count().1 < end && Instant::now() < latest {
-                turn(&mut o, round, &mut dice);
+                let astray = if plan.strays && dice.one_in(10) { Astray::go(&mut dice) } else { None };
+                match plan.lacks.as_ref().filter(|_| dice.one_in(2)) {
+                    Some(lacks) => elsewhere(lacks, || turn(&mut o, round, &mut dice)),
+                    None => turn(&mut o, round, &mut dice),
+                }
+                tally.strayed += u64::from(astray.is_some());
             }
             quiet_point(&mut o, plan, world, round, tally);
         }

@@ -2,9 +2,9 @@
 //! that fall at random. Every event is checked against the grammar; whenever all actors hold still, what the watcher
 //! has told must add up to what the kernel has.
 //!
-//! `NSWATCH_SECONDS` says how long (default 5), `NSWATCH_SEED` which dice. With `NSWATCH_TINY=1` some watchers
-//! are opened while the queues of inotify and fanotify are set, for the whole machine, to next to nothing. A seed fixes what each actor tries and how
-//! is watched, not how the scheduler interleaves them.
+//! `NSWATCH_SECONDS` says how long (default 5), `NSWATCH_SEED` which dice. With `NSWATCH_TINY=1` some
+//! watchers are opened while the queues of inotify and fanotify are set, for the whole machine, to next to nothing. A
+//! seed fixes what each actor tries and how is watched, not how the scheduler interleaves them.
 
 #![allow(missing_docs, unreachable_pub)]
 
@@ -12,6 +12,7 @@ mod actors;
 mod ids;
 mod reader;
 mod stage;
+mod stray;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -49,7 +50,7 @@ pub struct Plan {
     opens_in_quiet: bool,
     /// What the reader gives up, or is refused, from some moment on.
     loses: Option<Restriction>,
-    /// The reader now and then calls from another root directory.
+    /// The reader now and then calls from another root directory, mount or network namespace.
     strays: bool,
     /// How much the kernel queues, if not as much as it is set to.
     kernel_queue: Option<u32>,
@@ -135,7 +136,8 @@ const SYS_STATMOUNT: libc::c_long = 457;
 
 /// Privileges that are given up, or a filter: what a watcher can do without.
 fn loss(dice: &mut Dice) -> Restriction {
-    const CALLS: [&[libc::c_long]; 6] = [
+    const CALLS: [&[libc::c_long]; 7] = [
+        &[],
         &[libc::SYS_fanotify_init, libc::SYS_fanotify_mark],
         &[libc::SYS_fanotify_mark, libc::SYS_io_submit],
         &[libc::SYS_io_getevents],
@@ -144,7 +146,8 @@ fn loss(dice: &mut Dice) -> Restriction {
         &[libc::SYS_name_to_handle_at, libc::SYS_statx, SYS_STATMOUNT],
     ];
     let errno = dice.pick(&[libc::EPERM, libc::ENOSYS, libc::EACCES]);
-    let restriction = if dice.one_in(2) { Restriction::without_sys_admin() } else { Restriction::none() };
+    let kept = [Restriction::none(), Restriction::without_sys_admin(), Restriction::powerless()];
+    let restriction = dice.pick(&kept);
     dice.pick(&CALLS).iter().fold(restriction, |restriction, call| restriction.failing(*call, errno))
 }
 
@@ -180,10 +183,14 @@ fn round(plan: &Plan, dice: &mut Dice, tally: &mut Tally) {
     tally.acts += stage.count().0;
 }
 
-fn watch<A: Api>(plan: &Plan, stage: &Stage, dice: Dice, tally: &mut Tally) {
-    // a root of its own: the actors stay where they are
+/// Gives this thread a root directory of its own: when it changes, the actors stay where they are.
+pub fn own_root() {
     // SAFETY: no pointers; it concerns this thread alone.
     assert_eq!(unsafe { libc::unshare(libc::CLONE_FS) }, 0);
+}
+
+fn watch<A: Api>(plan: &Plan, stage: &Stage, dice: Dice, tally: &mut Tally) {
+    own_root();
     let Some(mut reader) = Reader::<A>::open(plan, stage, dice, tally) else { return };
     let result = catch_unwind(AssertUnwindSafe(|| reader.read()));
     if let Err(panic) = result {

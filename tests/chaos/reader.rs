@@ -9,7 +9,8 @@ use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_NO_PARENT, NSW_NO_REPLAY};
 use nswatch::capi::watcher::*;
 
 use crate::Plan;
-use crate::stage::{BAIT, Dice, Stage};
+use crate::stage::{Dice, Stage};
+use crate::stray::Astray;
 use crate::support::DEADLINE;
 use crate::support::api::{Api, Ev, Kind, readable};
 use crate::support::grammar::{Checker, Id};
@@ -75,7 +76,7 @@ pub struct Reader<'a, A> {
     ended: bool,
     /// The plan's loss is still to come.
     loses: bool,
-    /// The calling thread has another root directory than the one that opened the watcher.
+    /// The calling thread has another root directory or mount namespace than the one that opened the watcher.
     strayed: bool,
     tally: &'a mut Tally,
 }
@@ -179,14 +180,10 @@ impl<'a, A: Api> Reader<'a, A> {
         }
     }
 
-    /// Makes some calls from another root directory, and comes back.
+    /// Makes some calls from elsewhere, and comes back.
     fn stray(&mut self) {
-        let home = std::fs::File::open("/").unwrap();
-        if std::os::unix::fs::chroot(BAIT).is_err() {
-            // an actor has covered it
-            return;
-        }
-        self.strayed = true;
+        let Some(astray) = Astray::go(&mut self.dice) else { return };
+        self.strayed = astray.is_other_place();
         for _ in 0..1 + self.dice.below(5) {
             match self.dice.below(4) {
                 0 => self.resync(),
@@ -201,8 +198,7 @@ impl<'a, A: Api> Reader<'a, A> {
                 _ => drop(self.next()),
             }
         }
-        rustix::process::fchdir(home).unwrap();
-        std::os::unix::fs::chroot(".").unwrap();
+        drop(astray);
         self.strayed = false;
         self.tally.strayed += 1;
     }

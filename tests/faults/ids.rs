@@ -44,16 +44,26 @@ const DECEPTIVE: [i32; 2] = [libc::ENOENT, libc::EINVAL];
 
 #[test]
 fn ids_here() {
-    matrix::<Rust>(&How::nsid(), &[SHORTAGES.as_slice(), &ANSWERS, &DECEPTIVE].concat());
+    matrix::<Rust>(&How::nsid(), || {}, &[SHORTAGES.as_slice(), &ANSWERS, &DECEPTIVE].concat());
 }
 
 #[test]
 fn ids_in_peers_too() {
     let errnos = [[libc::ENOMEM, libc::EINTR, libc::EPERM].as_slice(), &DECEPTIVE].concat();
-    matrix::<C>(&How::nsid().flags(NSW_ALL_NSID), &errnos);
+    matrix::<C>(&How::nsid().flags(NSW_ALL_NSID), || {}, &errnos);
 }
 
-fn matrix<A: Api>(how: &How, errnos: &[i32]) {
+/// The calls that meet a failure are made from another network and mount namespace, without any privilege.
+#[test]
+fn ids_for_a_caller_elsewhere() {
+    let leave = || {
+        unshare(libc::CLONE_NEWNET | libc::CLONE_NEWNS).unwrap();
+        Restriction::powerless().apply();
+    };
+    matrix::<C>(&How::nsid(), leave, &[[libc::ENOMEM, libc::EPERM].as_slice(), &DECEPTIVE].concat());
+}
+
+fn matrix<A: Api>(how: &How, leave: fn(), errnos: &[i32]) {
     let _alone = alone();
     for (call, name) in CALLS {
         for &errno in errnos {
@@ -65,7 +75,7 @@ fn matrix<A: Api>(how: &How, errnos: &[i32]) {
             sandbox();
             at_open::<A>(how, call, errno, &what);
             sandbox();
-            running::<A>(how, call, errno, &what);
+            running::<A>(how, leave, (call, errno), &what);
         }
     }
 }
@@ -88,7 +98,7 @@ fn at_open<A: Api>(how: &How, call: c_long, errno: i32, what: &str) {
     assert_eq!(kernel::open_fds(), fds, "{what} at open: descriptors are left open");
 }
 
-fn running<A: Api>(how: &How, call: c_long, errno: i32, what: &str) {
+fn running<A: Api>(how: &How, leave: fn(), (call, errno): (c_long, i32), what: &str) {
     let fds = kernel::open_fds();
     let mut peers = vec![(1, peer(1, 4)), (2, peer(2, 5))];
     let mut checker = Checker::default();
@@ -101,7 +111,9 @@ fn running<A: Api>(how: &How, call: c_long, errno: i32, what: &str) {
     peers.push((2, peer_of_a_free_id(2, 7)));
     // a look puts right what must not become wrong: most do without
     let looks = errno == libc::ENOMEM || ANSWERS.contains(&errno);
-    elsewhere(&Restriction::none().failing(call, errno), || {
+    elsewhere(&Restriction::none(), || {
+        leave();
+        Restriction::none().failing(call, errno).apply();
         for turn in 0..20 {
             let told = match turn % 3 {
                 0 => api.wait(Some(Duration::ZERO)),

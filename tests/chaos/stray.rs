@@ -1,0 +1,55 @@
+//! A caller who goes elsewhere: a path, or the own network namespace, is another one there.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+
+use crate::stage::{BAIT, Dice};
+
+/// A thread that is not where it was; it goes back when this is dropped.
+pub enum Astray {
+    /// In another root directory: the one that it had.
+    Root(File),
+    /// In another namespace of this kind: the one that it had.
+    Namespace(File, i32),
+}
+
+impl Astray {
+    /// `None`: it may not, or an actor has covered the way.
+    pub fn go(dice: &mut Dice) -> Option<Self> {
+        let home = |path| File::open(path).unwrap();
+        let unshare = |home, kind| {
+            // SAFETY: no pointers; it concerns this thread alone.
+            (unsafe { libc::unshare(kind) } == 0).then(|| Self::Namespace(home, kind))
+        };
+        match dice.below(3) {
+            0 => {
+                let root = home("/");
+                std::os::unix::fs::chroot(BAIT).ok().map(|()| Self::Root(root))
+            }
+            // a copy, in which nothing changes from now on
+            1 => unshare(home("/proc/thread-self/ns/mnt"), libc::CLONE_NEWNS),
+            _ => unshare(home("/proc/thread-self/ns/net"), libc::CLONE_NEWNET),
+        }
+    }
+
+    /// Whether paths lead elsewhere.
+    pub fn is_other_place(&self) -> bool {
+        !matches!(self, Self::Namespace(_, libc::CLONE_NEWNET))
+    }
+}
+
+impl Drop for Astray {
+    fn drop(&mut self) {
+        match self {
+            Self::Root(root) => {
+                rustix::process::fchdir(root).unwrap();
+                std::os::unix::fs::chroot(".").unwrap();
+            }
+            Self::Namespace(home, kind) => {
+                // SAFETY: no pointers; it concerns this thread alone.
+                let rc = unsafe { libc::setns(home.as_raw_fd(), *kind) };
+                assert_eq!(rc, 0, "back to the namespace: {}", std::io::Error::last_os_error());
+            }
+        }
+    }
+}
