@@ -10,6 +10,7 @@
 #     make chaos         SECONDS=60 SEED= TINY=: actors at random against beliefs, see docs/reliability.md
 #     make bench         what it costs beside the bare system calls and beside others: writes docs/benchmarks.md
 #     make bench-nsid    what a question about an nsid costs beside its system calls
+#     make bench-hostile what attacks of who may write to the directory cost the watcher
 #     make bench-mounts  what a change of a mount costs with 1000 names more than with none
 #     make instructions  the instructions and the size of the library beside the figures in benches/guard
 #     make test-kernels  the suites on older kernels, under emulation, beside the running one; see ci/kernels/run
@@ -37,7 +38,7 @@ COMMAND := $(TARGET)/nswatch
 COMPLETIONS := $(BASHCOMPDIR)/nswatch $(ZSHCOMPDIR)/_nswatch $(FISHCOMPDIR)/nswatch.fish
 SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 
-.PHONY: all watch test test-kernels chaos bench bench-nsid bench-mounts instructions sanitize install uninstall wheel deb header
+.PHONY: all watch test test-kernels chaos bench bench-hostile bench-nsid bench-mounts instructions sanitize install uninstall wheel deb header
 .PHONY: abi-baseline lint clean
 
 all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc
@@ -56,7 +57,7 @@ chaos:
 	NSWATCH_SECONDS=$(SECONDS) NSWATCH_SEED=$(SEED) NSWATCH_TINY=$(TINY) $(CARGO) test --release --locked --features capi \
 		--config 'target."cfg(all())".runner="tests/sandbox"' --test chaos -- --nocapture
 
-bench bench-nsid bench-mounts: STAGE := $(abspath $(dir $(TARGET)))/stage
+bench bench-hostile bench-nsid bench-mounts: STAGE := $(abspath $(dir $(TARGET)))/stage
 
 # About ten minutes, as root, with nothing else running. What others need is installed on demand.
 bench: all
@@ -70,6 +71,12 @@ bench-nsid: all
 	$(CC) -O2 benches/nsid_query.c -o $(dir $(TARGET))nsid_query \
 		-I$(STAGE)/include -L$(STAGE)/lib -Wl,-rpath,$(STAGE)/lib -lnswatch
 	$(dir $(TARGET))nsid_query
+
+bench-hostile: all
+	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) DESTDIR= > /dev/null
+	$(CC) -O2 benches/hostile.c -o $(dir $(TARGET))hostile \
+		-I$(STAGE)/include -L$(STAGE)/lib -Wl,-rpath,$(STAGE)/lib -lnswatch
+	tests/sandbox $(dir $(TARGET))hostile
 
 bench-mounts: all
 	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) DESTDIR= > /dev/null

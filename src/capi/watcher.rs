@@ -120,8 +120,8 @@ unsafe fn with(watcher: *mut nsw_watcher, body: impl FnOnce(&mut nsw_watcher) ->
 /// -EOPNOTSUPP: /proc is not mounted, or not that of this process;
 /// -ENOMEM, -ENOBUFS: the kernel is out of memory. (For want of its own memory the library aborts, as Rust does.)
 ///
-/// NSW_SOURCE_NAMED uses one inotify instance and three file descriptors; up to three more once a name has waited for
-/// its mount, one for nsw_options_set_settle(). NSW_SOURCE_NSID uses four file descriptors, with NSW_ALL_NSID five, and needs Linux 5.0.
+/// NSW_SOURCE_NAMED uses one inotify instance and four file descriptors, up to three more once a name has waited for its
+/// mount. NSW_SOURCE_NSID uses four file descriptors, with NSW_ALL_NSID five, and needs Linux 5.0.
 /// nsw_options_set_queue() takes four more. Paths are resolved in the mount namespace of the calling thread.
 ///
 /// Since: 0.1 (Linux 5.10; see inotify(7), fanotify(7), rtnetlink(7))

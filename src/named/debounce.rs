@@ -8,15 +8,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::CStr;
-use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::names::{Names, State, Transition};
-use crate::error::{Doing, Result};
 use crate::event::Name;
 use crate::outbox::Outbox;
-use crate::sys::{Epoll, Timer};
 
 /// How many names that came and went keep their clock, for they may be flapping. Of all others nothing is kept.
 const GONE: usize = 64;
@@ -32,19 +28,13 @@ pub(crate) struct Debounce {
 #[derive(Debug)]
 struct Window {
     length: Duration,
-    timer: Timer,
     held: Held,
 }
 
 impl Debounce {
-    pub(crate) fn new(settle: Duration, epoll: &Arc<Epoll>) -> Result<Self> {
-        let mut window = None;
-        if !settle.is_zero() {
-            let timer = Timer::new().doing("make a timer")?;
-            epoll.add(timer.as_fd()).doing("listen to a timer")?;
-            window = Some(Window { length: settle, timer, held: Held::default() });
-        }
-        Ok(Self { names: Names::default(), window })
+    pub(crate) fn new(settle: Duration) -> Self {
+        let window = (!settle.is_zero()).then(|| Window { length: settle, held: Held::default() });
+        Self { names: Names::default(), window }
     }
 
     pub(crate) fn names(&self) -> &Names {
@@ -145,10 +135,9 @@ impl Debounce {
         }
     }
 
-    /// Sets the clock for what is held back.
-    pub(crate) fn set_timer(&mut self) -> Result<()> {
-        let Some(window) = &mut self.window else { return Ok(()) };
-        window.timer.set(window.held.next_end()).doing("set a timer")
+    /// When the time of a name is over next.
+    pub(crate) fn next_end(&self) -> Option<Duration> {
+        self.window.as_ref()?.held.next_end()
     }
 }
 

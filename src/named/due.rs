@@ -14,6 +14,8 @@ pub(crate) struct Due {
     pub(crate) resolve: bool,
     /// The names are to be compared with the directory, and the differences emitted in this mode.
     pub(crate) scan: Option<EmitMode>,
+    /// The caller asked for that: it does not wait for the pace of looks.
+    pub(crate) asked: bool,
     /// When all that is done, `Synced` is to be emitted.
     pub(crate) synced: bool,
     /// Until the queue has been read to its end, a name that it reports as deleted may exist again.
@@ -44,6 +46,11 @@ impl Due {
     /// The kernel has lost notices, nobody knows how many.
     pub(crate) fn everything(&mut self) {
         (self.resolve, self.scan, self.synced) = (true, Some(EmitMode::Replayed), true);
+    }
+
+    /// Whether to find out where the path leads, or what is there.
+    pub(crate) fn is_to_look(&self) -> bool {
+        self.resolve || self.scan.is_some()
     }
 
     /// Something was moved away from this name.

@@ -12,6 +12,7 @@ pub(crate) mod inotify;
 mod listing;
 mod mounted;
 mod names;
+mod pace;
 mod path;
 mod pending;
 mod processes;
@@ -29,11 +30,12 @@ use crate::options::Options;
 use crate::outbox::Outbox;
 use crate::place::Place;
 use crate::source::{Progress, Source};
-use crate::sys::{self, Epoll};
+use crate::sys::{self, Epoll, Timer};
 use debounce::Debounce;
 use due::{Due, EmitMode};
 use inotify::{Inotify, Notice, ReadFlags};
 pub(crate) use names::{Names, State, Transition};
+use pace::Pace;
 use path::{Resolution, WatchedPath};
 use pending::{MountImpact, Pending};
 
@@ -59,6 +61,9 @@ pub(crate) struct Named {
     pending: Pending,
     probe: Probe,
     due: Due,
+    pace: Pace,
+    /// Wakes for what is held back, and for a look that must wait.
+    timer: Timer,
     dir_events: bool,
     /// Without it the watch ends with its directory.
     parent: bool,
@@ -69,16 +74,20 @@ impl Named {
     pub(crate) fn open(options: &Options, epoll: Arc<Epoll>, out: &mut Outbox) -> Result<Self> {
         let inotify = Inotify::new().doing("make an inotify instance")?;
         epoll.add(inotify.as_fd()).doing("listen to an inotify instance")?;
+        let timer = Timer::new().doing("make a timer")?;
+        epoll.add(timer.as_fd()).doing("listen to a timer")?;
         let mut this = Self {
             inotify,
             buffer: vec![0; BUFFER].into_boxed_slice(),
             path: WatchedPath::new(&options.dir)?,
             present: false,
             reported: false,
-            debounce: Debounce::new(options.settle, &epoll)?,
+            debounce: Debounce::new(options.settle),
             pending: Pending::new(epoll, options)?,
             probe: Probe::detect().doing("identify the own network namespace")?,
             due: Due::at_open(options.replay),
+            pace: Pace::default(),
+            timer,
             dir_events: options.dir_events,
             parent: options.parent,
             ended: false,
@@ -122,9 +131,9 @@ impl Named {
             self.buffer = buffer;
             let enough = match self.due.scan {
                 // what is in the queue now is older than the scan to come
-                Some(_) => READS_OF_A_QUEUE,
-                None if out.is_empty() => READS,
-                None => break,
+                Some(_) if self.is_to_look(out) => READS_OF_A_QUEUE,
+                _ if out.is_empty() => READS,
+                _ => break,
             };
             if reads >= enough {
                 break;
@@ -190,18 +199,22 @@ impl Named {
             MountImpact::Path => self.due.resolve = true,
             MountImpact::Names => {}
         }
-        if self.is_to_resolve() {
+        if self.is_to_look(out) {
+            let from = out.now();
             let resolution = self.path.resolve(&self.inotify)?;
             self.due.resolve = false;
             // what a scan finds out about the directory is no more news than what it finds out about the names
             self.arrive(resolution, self.due.scan.unwrap_or(EmitMode::News), out)?;
+            if !std::mem::take(&mut self.due.asked) {
+                self.pace.looked(from, sys::monotonic());
+            }
         }
         self.catch_up_with_names(out)
     }
 
-    /// Whether to find out where the path leads, or what is there.
-    fn is_to_resolve(&self) -> bool {
-        self.due.resolve || self.due.scan.is_some()
+    /// Whether to find out now where the path leads, or what is there.
+    fn is_to_look(&self, out: &Outbox) -> bool {
+        self.due.is_to_look() && (self.due.asked || self.pace.next() <= out.now())
     }
 
     /// Does what else is due.
@@ -226,13 +239,32 @@ impl Named {
                 self.pending.consider(name.as_c_str());
             }
         }
-        self.pending.check(&mut self.debounce, self.probe, &self.path, out)?;
+        let is_synced = self.due.synced && !self.due.is_to_look();
+        let may_look = is_synced || self.pace.next() <= now;
+        if self.pending.check(may_look, &mut self.debounce, self.probe, &self.path, out)? && !is_synced {
+            self.pace.looked(now, sys::monotonic());
+        }
         self.emit_settled(now, out)?;
-        if self.due.synced {
+        if is_synced {
             self.due.synced = false;
             out.push(EventKind::Synced, false);
         }
-        Ok(())
+        self.set_timer()
+    }
+
+    /// Has the timer wake for what is held back, and for a look that must wait.
+    fn set_timer(&mut self) -> Result<()> {
+        let waits = self.due.is_to_look() || self.pending.is_to_look();
+        let look = waits.then(|| self.pace.next());
+        let held = self.debounce.next_end();
+        match self.timer.set(look.into_iter().chain(held).min()) {
+            Err(_) if held.is_none() => {
+                // where a filter refuses it, nothing waits
+                self.pace = Pace::default();
+                Ok(())
+            }
+            set => set.doing("set a timer"),
+        }
     }
 
     /// Emits the names whose time is over and that are gone, of which no look says more.
@@ -264,7 +296,7 @@ impl Named {
             self.pending.forget(name.as_c_str());
         }
         self.debounce.emit_held(&over, false, out);
-        self.debounce.set_timer()
+        Ok(())
     }
 
     /// Notes where the path leads now. `coming`: how to report a directory that was not there before.
@@ -340,7 +372,7 @@ impl Source for Named {
     fn resync(&mut self, out: &mut Outbox) -> Result<()> {
         self.begin()?;
         self.due.scan = Some(EmitMode::Replayed);
-        self.due.synced = true;
+        (self.due.synced, self.due.asked) = (true, true);
         let done = self.read(out).and_then(|_| self.catch_up(out));
         self.or_elsewhere(done)
     }
@@ -357,18 +389,18 @@ impl Source for Named {
 impl Named {
     fn drain_here(&mut self, out: &mut Outbox) -> Result<Progress> {
         let mut all = self.read(out)?;
-        let resolves = self.is_to_resolve();
+        let was_to_look = self.due.is_to_look();
         self.catch_up(out)?;
-        if all && resolves && out.is_empty() {
+        if all && was_to_look && !self.due.is_to_look() && out.is_empty() {
             // the watches that resolving gives up say so in the queue, and would wake the consumer for nothing
             all = self.read(out)?;
-            if self.is_to_resolve() {
-                // one scan is enough for one call
-                return Ok(Progress::More);
+            if !self.is_to_look(out) {
+                self.catch_up_with_names(out)?;
             }
-            self.catch_up_with_names(out)?;
         }
-        Ok(if all || !out.is_empty() { Progress::Done } else { Progress::More })
+        // one scan is enough for one call
+        let more = self.is_to_look(out) || (!all && out.is_empty());
+        Ok(if more { Progress::More } else { Progress::Done })
     }
 
     /// A failure, unless it comes from another place: another thread may have changed the root of this one meanwhile.

@@ -261,14 +261,21 @@ impl Pending {
         })
     }
 
-    /// Probes each name that may have changed and emits the changes.
+    /// Whether names are to be probed of which nothing is known but that mounts have changed.
+    pub(crate) fn is_to_look(&self) -> bool {
+        self.stale != Stale::Nothing
+    }
+
+    /// Probes each name that may have changed and emits the changes; if it `may_look`, also the names of which nothing is
+    /// known but that mounts have changed. Returns whether it did.
     pub(crate) fn check(
         &mut self,
+        may_look: bool,
         debounce: &mut Debounce,
         probe: Probe,
         path: &WatchedPath,
         out: &mut Outbox,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         self.fresh.extend(self.processes.take_ended().doing("poll processes")?);
         if self.mounted.is_stale(debounce.names().len()) {
             self.mounted = Mounted::default();
@@ -292,6 +299,10 @@ impl Pending {
         if debounce.names().pending().len() != 0 && !self.mounts.is_armed() {
             self.arm(debounce, path)?;
         }
+        let looks = self.is_to_look();
+        if looks && !may_look {
+            return Ok(false);
+        }
         let stale: Vec<Name> = match self.stale {
             Stale::Nothing => Vec::new(),
             Stale::Pending => debounce.names().pending().cloned().collect(),
@@ -306,7 +317,7 @@ impl Pending {
         if !is_needed && self.mounts.is_armed() && path.require_place().is_ok() {
             self.rest();
         }
-        Ok(())
+        Ok(looks)
     }
 
     /// Arms the monitor because names are pending. It does not report what was mounted on them before: they are to be

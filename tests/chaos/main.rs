@@ -113,9 +113,15 @@ impl Plan {
         self.how.queue.is_none()
     }
 
-    /// What there is shows at once: nothing stands between at all, neither thread nor worker nor timer.
+    /// What there is shows at once: nothing stands between at all, neither thread nor worker nor timer. (Looks at the
+    /// whole directory wait for their time if there are many.)
     pub fn is_prompt(&self) -> bool {
-        self.is_direct() && self.how.settle_ms == 0 && self.means == Means::Fanotify && self.loses.is_none()
+        let provokes = |role: &Role| matches!(role, Role::Surgeon | Role::Coverer | Role::FileStorm | Role::MountStorm);
+        self.is_direct()
+            && self.how.settle_ms == 0
+            && self.means == Means::Fanotify
+            && self.loses.is_none()
+            && !self.cast.iter().any(provokes)
     }
 
     fn restriction(&self) -> Restriction {

@@ -11,6 +11,7 @@ mod lifecycle;
 mod mounts;
 mod open;
 mod overflow;
+mod pace;
 mod paths;
 mod place;
 mod propagation;
