@@ -155,7 +155,7 @@ fn alone_channels() {
                 channel.receiver().recv_timeout(Duration::from_millis(10)).ok();
             }
             drop(channel);
-            assert_eq!(resources(), before);
+            expect_resources(before, "after a channel");
         }
     }
 }
@@ -263,7 +263,7 @@ fn alone_queues() {
             Restriction::none().failing(libc::SYS_clone3, libc::EAGAIN).failing(libc::SYS_clone, libc::EAGAIN);
         assert_eq!(elsewhere(&no_thread, || Rust::open(&how).err()), Some(libc::EAGAIN));
         assert_eq!(elsewhere(&no_thread, || C::open(&how).err()), Some(libc::EAGAIN));
-        assert_eq!(resources(), before, "after there was no thread to be had");
+        expect_resources(before, "after there was no thread to be had");
 
         let mut o = Observer::<Rust>::open_synced(&how);
         make_dir("/run/new");
@@ -284,7 +284,7 @@ fn alone_queues() {
             }
         }
         drop(o);
-        assert_eq!(resources(), before);
+        expect_resources(before, "after a queue");
         std::fs::remove_dir_all(RUN_NETNS).unwrap();
         std::fs::remove_dir_all("/run/new").unwrap();
     }
