@@ -81,6 +81,7 @@ impl Plan {
             let policy = dice.pick(&[NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST]);
             how.queue = Some((dice.pick(&[1, 2, 3, 10, 100]), policy));
         }
+        let is_direct = how.queue.is_none();
         let mut cast: Vec<Role> = ROLES.into_iter().filter(|_| dice.one_in(2)).collect();
         cast.push(Role::Raw);
         Self {
@@ -91,7 +92,7 @@ impl Plan {
             cast,
             scenes: 1 + dice.below(6),
             opens_in_quiet: dice.one_in(4),
-            loses: dice.one_in(3).then(|| loss(dice)),
+            loses: dice.one_in(3).then(|| loss(dice, is_direct)),
             strays: dice.one_in(3),
             kernel_queue: (dice.one_in(3) && may_set_queues()).then(|| dice.pick(&[1, 8, 60, 500])),
             dir,
@@ -140,8 +141,9 @@ impl Plan {
 
 const SYS_STATMOUNT: libc::c_long = 457;
 
-/// Privileges that are given up, or a filter: what a watcher can do without.
-fn loss(dice: &mut Dice) -> Restriction {
+/// Privileges that are given up, or a filter: what a watcher can do without. The thread behind a queue keeps what it has:
+/// only where there is none may the reader become blind to the namespaces of processes.
+fn loss(dice: &mut Dice, is_direct: bool) -> Restriction {
     const CALLS: [&[libc::c_long]; 7] = [
         &[],
         &[libc::SYS_fanotify_init, libc::SYS_fanotify_mark],
@@ -152,8 +154,8 @@ fn loss(dice: &mut Dice) -> Restriction {
         &[libc::SYS_name_to_handle_at, libc::SYS_statx, SYS_STATMOUNT],
     ];
     let errno = dice.pick(&[libc::EPERM, libc::ENOSYS, libc::EACCES]);
-    let kept = [Restriction::none(), Restriction::without_sys_admin(), Restriction::powerless()];
-    let restriction = dice.pick(&kept);
+    let all = if is_direct { Restriction::powerless() } else { Restriction::none() };
+    let restriction = dice.pick(&[Restriction::none(), Restriction::without_sys_admin(), all]);
     dice.pick(&CALLS).iter().fold(restriction, |restriction, call| restriction.failing(*call, errno))
 }
 
