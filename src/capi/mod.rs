@@ -80,10 +80,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use libc::c_int;
 
 use crate::error::{Error, Result};
+use crate::sys;
 
-/// Runs the body of a function of the ABI. A panic is `ENOTRECOVERABLE`.
+/// Runs the body of a function of the ABI. A panic is `ENOTRECOVERABLE`, and pthread_cancel(3) waits.
 fn guard(body: impl FnOnce() -> Result<c_int>) -> c_int {
-    answer(catch_unwind(AssertUnwindSafe(body)))
+    let before = sys::disable_cancel();
+    let result = answer(catch_unwind(AssertUnwindSafe(body)));
+    sys::restore_cancel(before);
+    result
 }
 
 /// What C gets. Not in [`guard`], of which there is a copy for each function.
@@ -153,7 +157,7 @@ unsafe fn descriptor<'a>(fd: c_int) -> Result<BorrowedFd<'a>> {
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-/// Borrows for change what a handle of C points to.
+/// Borrows for change what a handle of C points to, but not a watcher: see `enter`.
 ///
 /// # Safety
 /// As [`borrow`].

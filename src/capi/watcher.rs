@@ -9,11 +9,16 @@ use libc::c_int;
 
 use super::event::nsw_event;
 use super::options::nsw_options;
-use super::{Out, borrow, borrow_mut, guard, invalid};
+use super::{Out, borrow, guard, invalid};
 use crate::error::{Error, Result};
 use crate::options::Options;
-use crate::watcher::Watcher;
-use std::os::fd::{AsRawFd, IntoRawFd};
+use crate::outbox::Counters;
+use crate::sys::{self, Process};
+use crate::watcher::{Stats, Watcher, not_this_process};
+use std::cell::UnsafeCell;
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Names in a directory, as `ip netns` makes them (inotify). Since: 0.1
@@ -39,8 +44,20 @@ pub const NSW_STAT_PENDING: u32 = 7;
 /// nsw_stat(): names, or ids, that exist. Since: 0.1
 pub const NSW_STAT_KNOWN: u32 = 8;
 
-/// A watcher, as C holds it.
+/// A watcher, as C holds it. What is outside of `inner` never changes, or atomically: any thread may look at it.
 pub struct nsw_watcher {
+    fd: c_int,
+    process: Process,
+    counters: Arc<Counters>,
+    /// The thread that is in a call; 0: none.
+    caller: AtomicUsize,
+    /// It waits for the descriptor, and nothing is half done meanwhile.
+    waits: AtomicBool,
+    /// For the caller alone.
+    inner: UnsafeCell<Inner>,
+}
+
+struct Inner {
     watcher: Watcher,
     /// What the caller has borrowed.
     current: Lent,
@@ -79,21 +96,69 @@ impl Drop for Lent {
     }
 }
 
-/// Runs `body` on a watcher, unless a panic has broken it before.
+/// The turn of one thread, until it is dropped. A call that is left by longjmp(3) keeps it.
+struct Turn<'a>(&'a AtomicUsize);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.store(0, Ordering::Release);
+    }
+}
+
+impl nsw_watcher {
+    fn enter(&self) -> Result<Turn<'_>> {
+        // first: in a child of fork(2) a thread of the parent may seem to be in a call
+        if !self.process.is_this() {
+            return Err(not_this_process());
+        }
+        match self.caller.compare_exchange(0, sys::thread_number(), Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => Ok(Turn(&self.caller)),
+            Err(_) => Err(Error::new(libc::EBUSY, "use a watcher that is in use")),
+        }
+    }
+
+    /// Waits for a descriptor in the middle of a call.
+    fn wait(&self, fd: BorrowedFd<'_>, timeout: Option<Duration>) -> std::io::Result<bool> {
+        self.waits.store(true, Ordering::SeqCst);
+        let result = sys::poll_readable(fd, timeout);
+        self.waits.store(false, Ordering::SeqCst);
+        result
+    }
+
+    /// Whether nothing of it is half done, so that it can be freed.
+    fn is_whole(&self) -> bool {
+        match self.caller.load(Ordering::Acquire) {
+            0 => true,
+            caller => {
+                // who waited is not in the call any more: it has left by longjmp(3), or it is not in this process
+                let has_left = caller == sys::thread_number() || !self.process.is_this();
+                has_left && self.waits.load(Ordering::SeqCst)
+            }
+        }
+    }
+}
+
+/// Runs `body` on a watcher, unless a panic has broken it before, or another thread uses it.
 ///
 /// # Safety
-/// `watcher` is NULL or came from nsw_open(), and nobody else uses it during the call.
-unsafe fn with(watcher: *mut nsw_watcher, body: impl FnOnce(&mut nsw_watcher) -> Result<c_int>) -> c_int {
+/// `watcher` is NULL or came from nsw_open().
+unsafe fn with(
+    watcher: *const nsw_watcher,
+    body: impl FnOnce(&nsw_watcher, &mut Inner) -> Result<c_int>,
+) -> c_int {
     guard(|| {
         // SAFETY: the caller's promise.
-        let this = unsafe { borrow_mut(watcher) }?;
-        if this.broken {
+        let this = unsafe { borrow(watcher) }?;
+        let _turn = this.enter()?;
+        // SAFETY: it is the turn of this thread.
+        let inner = unsafe { &mut *this.inner.get() };
+        if inner.broken {
             return Err(Error::new(libc::ENOTRECOVERABLE, "use a watcher that a panic has broken"));
         }
         // and stays so, if the body does not come back
-        this.broken = true;
-        let result = body(this);
-        this.broken = result.as_ref().is_err_and(|error| error.errno() == libc::ENOTRECOVERABLE);
+        inner.broken = true;
+        let result = body(this, inner);
+        inner.broken = result.as_ref().is_err_and(|error| error.errno() == libc::ENOTRECOVERABLE);
         result
     })
 }
@@ -143,7 +208,15 @@ pub unsafe extern "C" fn nsw_open(source: u32, options: *const nsw_options, watc
             NSW_SOURCE_NSID => Watcher::nsid(options)?,
             _ => return Err(invalid()),
         };
-        out.put(Box::into_raw(Box::new(nsw_watcher { watcher: opened, current: Lent::default(), broken: false })));
+        let watcher = nsw_watcher {
+            fd: opened.as_raw_fd(),
+            process: opened.process(),
+            counters: opened.counters(),
+            caller: AtomicUsize::new(0),
+            waits: AtomicBool::new(false),
+            inner: UnsafeCell::new(Inner { watcher: opened, current: Lent::default(), broken: false }),
+        };
+        out.put(Box::into_raw(Box::new(watcher)));
         Ok(0)
     })
 }
@@ -153,13 +226,14 @@ pub unsafe extern "C" fn nsw_open(source: u32, options: *const nsw_options, watc
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_close(watcher: *mut nsw_watcher) {
-    if !watcher.is_null() {
-        guard(|| {
+    guard(|| {
+        // SAFETY: NULL or live, as the documentation demands.
+        if unsafe { borrow(watcher) }?.is_whole() {
             // SAFETY: not NULL, so it came from nsw_open() and is given back here.
             drop(unsafe { Box::from_raw(watcher) });
-            Ok(0)
-        });
-    }
+        }
+        Ok(0)
+    });
 }
 
 /// The file descriptor to poll for POLLIN. It is level-triggered: readable while there is an event to be had, however
@@ -173,7 +247,7 @@ pub unsafe extern "C" fn nsw_close(watcher: *mut nsw_watcher) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_fd(watcher: *const nsw_watcher) -> c_int {
     // SAFETY: NULL or live, as the documentation demands.
-    guard(|| Ok(unsafe { borrow(watcher) }?.watcher.as_raw_fd()))
+    unsafe { watcher.as_ref() }.map_or(-libc::EINVAL, |this| this.fd)
 }
 
 /// Gives out the next event. Never waits for one. (A name that is a symbolic link into a filesystem that hangs makes
@@ -200,7 +274,7 @@ pub unsafe extern "C" fn nsw_fd(watcher: *const nsw_watcher) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_next_event(watcher: *mut nsw_watcher, event: *mut *const nsw_event) -> c_int {
     // SAFETY: NULL or live and writable, as the documentation demands.
-    unsafe { give(watcher, event, |watcher| watcher.next_event()) }
+    unsafe { give(watcher, event, |_, watcher| watcher.next_event()) }
 }
 
 /// Waits for the next event and gives it out.
@@ -221,7 +295,7 @@ pub unsafe extern "C" fn nsw_wait_event(
 ) -> c_int {
     let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
     // SAFETY: NULL or live and writable, as the documentation demands.
-    unsafe { give(watcher, event, |watcher| watcher.wait(timeout)) }
+    unsafe { give(watcher, event, |this, watcher| watcher.wait_by(timeout, &|fd, left| this.wait(fd, left))) }
 }
 
 /// # Safety
@@ -229,14 +303,14 @@ pub unsafe extern "C" fn nsw_wait_event(
 unsafe fn give(
     watcher: *mut nsw_watcher,
     event: *mut *const nsw_event,
-    next: impl FnOnce(&mut Watcher) -> Result<Option<crate::Event>>,
+    next: impl FnOnce(&nsw_watcher, &mut Watcher) -> Result<Option<crate::Event>>,
 ) -> c_int {
-    let body = |this: &mut nsw_watcher| {
+    let body = |this: &nsw_watcher, inner: &mut Inner| {
         // SAFETY: the caller's promise.
         let out = unsafe { Out::new(event) }?;
-        match next(&mut this.watcher)? {
+        match next(this, &mut inner.watcher)? {
             Some(next) => {
-                out.put(this.current.lend(next.into()));
+                out.put(inner.current.lend(next.into()));
                 Ok(1)
             }
             None => Ok(0),
@@ -256,7 +330,7 @@ unsafe fn give(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_resync(watcher: *mut nsw_watcher) -> c_int {
     // SAFETY: NULL or live, as the documentation demands.
-    unsafe { with(watcher, |this| this.watcher.resync().map(|()| 0)) }
+    unsafe { with(watcher, |_, inner| inner.watcher.resync().map(|()| 0)) }
 }
 
 /// Opens the very namespace that an NSW_EVENT_READY announced, for setns(2) and its like.
@@ -275,16 +349,13 @@ pub unsafe extern "C" fn nsw_resync(watcher: *mut nsw_watcher) -> c_int {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_open_netns(watcher: *const nsw_watcher, ready: *const nsw_event) -> c_int {
-    guard(|| {
-        // SAFETY: NULL or live, as the documentation demands.
-        let this = unsafe { borrow(watcher) }?;
-        if this.broken {
-            return Err(Error::new(libc::ENOTRECOVERABLE, "use a watcher that a panic has broken"));
-        }
+    let open = |_: &nsw_watcher, inner: &mut Inner| {
         // SAFETY: NULL or still borrowed, as the documentation demands.
         let ready = unsafe { borrow(ready) }?;
-        this.watcher.open_netns(ready).map(IntoRawFd::into_raw_fd)
-    })
+        inner.watcher.open_netns(ready).map(IntoRawFd::into_raw_fd)
+    };
+    // SAFETY: NULL or live, as the documentation demands.
+    unsafe { with(watcher, open) }
 }
 
 /// One of the numbers NSW_STAT_*, of this watcher since it was opened.
@@ -295,8 +366,8 @@ pub unsafe extern "C" fn nsw_open_netns(watcher: *const nsw_watcher, ready: *con
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_stat(watcher: *const nsw_watcher, which: u32) -> u64 {
     // SAFETY: NULL or live, as the documentation demands.
-    let Ok(this) = (unsafe { borrow(watcher) }) else { return 0 };
-    let stats = this.watcher.stats();
+    let Some(this) = (unsafe { watcher.as_ref() }) else { return 0 };
+    let stats = Stats::from(&*this.counters);
     match which {
         NSW_STAT_DELIVERED => stats.delivered,
         NSW_STAT_DROPPED => stats.dropped,
