@@ -84,15 +84,13 @@ use crate::sys;
 
 /// Runs the body of a function of the ABI. A panic is `ENOTRECOVERABLE`, and pthread_cancel(3) waits.
 fn guard(body: impl FnOnce() -> Result<c_int>) -> c_int {
-    let before = sys::disable_cancel();
-    let result = answer(catch_unwind(AssertUnwindSafe(body)));
-    sys::restore_cancel(before);
-    result
+    let cancel = sys::disable_cancel();
+    answer(cancel, catch_unwind(AssertUnwindSafe(body)))
 }
 
 /// What C gets. Not in [`guard`], of which there is a copy for each function.
-fn answer(result: std::thread::Result<Result<c_int>>) -> c_int {
-    match result {
+fn answer(cancel: c_int, result: std::thread::Result<Result<c_int>>) -> c_int {
+    let answer = match result {
         Ok(Ok(value)) => value,
         Ok(Err(error)) => -error.errno(),
         Err(payload) => {
@@ -100,7 +98,9 @@ fn answer(result: std::thread::Result<Result<c_int>>) -> c_int {
             std::mem::forget(payload);
             -libc::ENOTRECOVERABLE
         }
-    }
+    };
+    sys::restore_cancel(cancel);
+    answer
 }
 
 /// The error for a NULL where something is needed, and for a number that means nothing.

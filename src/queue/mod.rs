@@ -57,6 +57,7 @@ impl Queue {
             capacity: capacity as usize,
             state: Mutex::default(),
             watcher: Mutex::new(Some(watcher)),
+            wakes,
             readable: Waker::new().doing("make an event descriptor")?,
             request: Waker::new().doing("make an event descriptor")?,
             turn: Condvar::new(),
@@ -64,7 +65,6 @@ impl Queue {
         });
         epoll.add(shared.readable.as_fd()).doing("listen to an event descriptor")?;
         let reader = Reader {
-            wakes,
             policy,
             shared: Arc::clone(&shared),
             complete: options.replay,

@@ -7,11 +7,9 @@ use super::shared::{Shared, State};
 use crate::error::{Doing, Error};
 use crate::event::{Event, EventKind};
 use crate::options::Policy;
-use crate::sys::{self, Epoll};
+use crate::sys;
 
 pub(super) struct Reader {
-    /// The descriptor of the watcher, which is waited for without the lock.
-    pub(super) wakes: Arc<Epoll>,
     pub(super) policy: Policy,
     pub(super) shared: Arc<Shared>,
     /// Everything that exists has been reported, or will be: not so without a replay, until a resync reports it.
@@ -65,7 +63,7 @@ impl Reader {
                 }
                 self.pass(event, stats.queued == 0 && !self.replaying)
             }
-            Ok(None) => match sys::poll_readable_either(self.wakes.as_fd(), self.shared.request.as_fd()) {
+            Ok(None) => match sys::poll_readable_either(self.shared.wakes.as_fd(), self.shared.request.as_fd()) {
                 Ok(()) => self.shared.request.clear().map(|_| true),
                 Err(error) => self.report(Err::<(), _>(error).doing("wait for an event").err()),
             },

@@ -9,7 +9,7 @@ use super::consumer::ConsumerState;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
 use crate::outbox::Counters;
-use crate::sys::{self, Waker};
+use crate::sys::{self, Epoll, Waker};
 use crate::watcher::Watcher;
 
 /// What the two sides share.
@@ -20,6 +20,8 @@ pub(super) struct Shared {
     pub(super) state: Mutex<State>,
     /// What the thread reads. It holds the lock while the watcher works, and not while it waits.
     pub(super) watcher: Mutex<Option<Watcher>>,
+    /// Its descriptor, which is waited for without the lock.
+    pub(super) wakes: Arc<Epoll>,
     /// Wakes the consumer.
     pub(super) readable: Waker,
     /// Wakes the thread for a request.
@@ -91,8 +93,9 @@ impl Shared {
         if let Ok(mut state) = self.state.try_lock() {
             *state = State::default();
         }
-        sys::close_copy(self.readable.as_fd());
-        sys::close_copy(self.request.as_fd());
+        for fd in [self.wakes.as_fd(), self.readable.as_fd(), self.request.as_fd()] {
+            sys::close_copy(fd);
+        }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

@@ -2,11 +2,11 @@
 
 use std::io;
 use std::os::unix::thread::JoinHandleExt;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::ptr::null_mut;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use super::{Process, without_signals};
+use super::{Process, monotonic, without_signals};
 
 /// A thread that takes no processor time for so long hangs: in a system call on a filesystem that does not answer.
 const HANGS_AFTER: Duration = Duration::from_secs(2);
@@ -15,38 +15,15 @@ const HANGS_AFTER: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Thread {
     handle: JoinHandle<()>,
-    end: Arc<End>,
     process: Process,
-}
-
-#[derive(Debug, Default)]
-struct End {
-    reached: Mutex<bool>,
-    news: Condvar,
-}
-
-/// Reports the end when it is dropped, after a panic too.
-struct Reports(Arc<End>);
-
-impl Drop for Reports {
-    fn drop(&mut self) {
-        *self.0.reached.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.0.news.notify_one();
-    }
 }
 
 impl Thread {
     /// Fails with `EAGAIN` where there is one too many.
     pub(crate) fn start(body: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let process = Process::this()?;
-        let end = Arc::<End>::default();
-        let reports = Reports(Arc::clone(&end));
-        let run = move || {
-            let _reports = reports;
-            body();
-        };
-        let handle = without_signals(|| Builder::new().name("nswatch".into()).spawn(run))?;
-        Ok(Self { handle, end, process })
+        let handle = without_signals(|| Builder::new().name("nswatch".into()).spawn(body))?;
+        Ok(Self { handle, process })
     }
 
     /// Waits for the end of a thread that was asked to end. If it hangs, it is left alone, and frees what it holds if it
@@ -56,41 +33,57 @@ impl Thread {
             std::mem::forget(self);
             return;
         }
-        let mut used = self.processor_time();
+        let thread = self.handle.into_pthread_t() as libc::pthread_t;
+        let mut used = processor_time(thread);
         loop {
-            let reached = self.end.reached.lock().unwrap_or_else(PoisonError::into_inner);
-            let waited = self.end.news.wait_timeout_while(reached, HANGS_AFTER, |reached| !*reached);
-            let (reached, _) = waited.unwrap_or_else(PoisonError::into_inner);
-            if *reached {
-                drop(reached);
-                // it has reported why, if it panicked
-                self.handle.join().ok();
+            let since = monotonic();
+            if join_within(thread, HANGS_AFTER) {
                 return;
             }
-            let now = self.processor_time();
-            if now == used {
+            let now = processor_time(thread);
+            // the clock that was waited by may have been set meanwhile
+            if now == used && monotonic() >= since + HANGS_AFTER {
+                // SAFETY: it has not been joined, and nobody uses it any more.
+                unsafe { libc::pthread_detach(thread) };
                 return;
             }
             used = now;
         }
     }
+}
 
-    /// How much the thread has used so far. `None`: it cannot be had.
-    fn processor_time(&self) -> Option<(libc::time_t, libc::c_long)> {
-        let mut clock: libc::clockid_t = 0;
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: the thread has not been joined; the clock and the time are ours to write.
-        let failed = unsafe {
-            libc::pthread_getcpuclockid(self.handle.as_pthread_t() as libc::pthread_t, &mut clock) != 0
-                || libc::clock_gettime(clock, &mut time) != 0
-        };
-        (!failed).then_some((time.tv_sec, time.tv_nsec))
+/// Waits for the end of a thread that has not been joined; whether it has ended.
+fn join_within(thread: libc::pthread_t, time: Duration) -> bool {
+    let mut end = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the time is ours; nobody else joins the thread.
+    unsafe {
+        libc::clock_gettime(libc::CLOCK_REALTIME, &mut end);
+        end.tv_sec += time.as_secs() as libc::time_t;
+        pthread_timedjoin_np(thread, null_mut(), &end) == 0
     }
 }
 
+/// What a thread that has not been joined has used so far; 0: it cannot be had.
+fn processor_time(thread: libc::pthread_t) -> (libc::time_t, libc::c_long) {
+    let mut clock: libc::clockid_t = 0;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the clock and the time are ours to write.
+    unsafe {
+        if libc::pthread_getcpuclockid(thread, &mut clock) == 0 {
+            libc::clock_gettime(clock, &mut time);
+        }
+    }
+    (time.tv_sec, time.tv_nsec)
+}
+
 unsafe extern "C" {
-    /// pthread.h; the crate libc lacks it.
+    // pthread.h; the crate libc lacks them
     fn pthread_setcancelstate(state: libc::c_int, before: *mut libc::c_int) -> libc::c_int;
+    fn pthread_timedjoin_np(
+        thread: libc::pthread_t,
+        result: *mut *mut libc::c_void,
+        end: *const libc::timespec,
+    ) -> libc::c_int;
 }
 
 /// `PTHREAD_CANCEL_DISABLE`, in glibc and musl.
@@ -108,11 +101,34 @@ pub(crate) fn disable_cancel() -> libc::c_int {
 /// Undoes [`disable_cancel`].
 pub(crate) fn restore_cancel(before: libc::c_int) {
     // SAFETY: no pointer that is written to; both libraries take NULL.
-    unsafe { pthread_setcancelstate(before, std::ptr::null_mut()) };
+    unsafe { pthread_setcancelstate(before, null_mut()) };
 }
 
 /// A number for the calling thread, which no other thread of the process has; not 0.
 pub(crate) fn thread_number() -> usize {
     // SAFETY: it cannot fail.
     unsafe { libc::pthread_self() as usize }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    static ENDED: AtomicBool = AtomicBool::new(false);
+
+    #[test]
+    fn one_that_works_is_waited_for_however_long() {
+        let work = || {
+            let mut used = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            while used.tv_sec < HANGS_AFTER.as_secs() as libc::time_t + 1 {
+                // SAFETY: the time is ours to write.
+                unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut used) };
+            }
+            ENDED.store(true, Ordering::Release);
+        };
+        Thread::start(work).unwrap().join();
+        assert!(ENDED.load(Ordering::Acquire));
+    }
 }
