@@ -146,7 +146,7 @@ static void check_works(nsw_watcher *watcher, const struct how *how)
 	}
 	touch("/run/netns/later");
 	CHECK(until(watcher, NSW_EVENT_CREATED) != NULL);
-	CHECK(mount("/proc/self/ns/net", "/run/netns/later", NULL, MS_BIND, NULL) == 0);
+	CHECK(mount("/proc/self/ns/net", "/run/netns/later", "", MS_BIND, NULL) == 0);
 	CHECK(until(watcher, NSW_EVENT_READY) != NULL);
 	CHECK(umount2("/run/netns/later", MNT_DETACH) == 0 && unlink("/run/netns/later") == 0);
 	until(watcher, NSW_EVENT_DELETED);
@@ -284,10 +284,9 @@ static void until_it_waits(struct lent *lent)
 	long call = -1;
 	int rc;
 
-	while ((rc = nsw_next_event(lent->watcher, &event)) != -EBUSY) {
-		CHECK(rc == 0);
+	while ((rc = nsw_next_event(lent->watcher, &event)) == 0)
 		sched_yield();
-	}
+	CHECK(rc == -EBUSY);
 	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", __atomic_load_n(&lent->thread, __ATOMIC_ACQUIRE));
 	while (call != SYS_ppoll) {
 		FILE *file = fopen(path, "re");
