@@ -168,6 +168,11 @@ impl Watcher {
     /// `ECHILD`: this is a child of fork(2), and the watcher that of its parent.
     pub fn next_event(&mut self) -> Result<Option<Event>> {
         self.check_process()?;
+        self.take()
+    }
+
+    /// As [`next_event`](Self::next_event), for a caller who has checked the process.
+    pub(crate) fn take(&mut self) -> Result<Option<Event>> {
         let mut failure = None;
         if self.out.is_empty() {
             let progress = self.source.drain(&mut self.out);
@@ -202,10 +207,12 @@ impl Watcher {
     /// # Ok::<(), nswatch::Error>(())
     /// ```
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<Option<Event>> {
+        self.check_process()?;
         self.wait_by(timeout, &sys::poll_readable)
     }
 
-    /// As [`wait`](Self::wait); `poll` waits for the descriptor, and nothing is half done when it is called.
+    /// As [`wait`](Self::wait), for a caller who has checked the process. `poll` waits for the descriptor, and nothing is
+    /// half done when it is called.
     pub(crate) fn wait_by(
         &mut self,
         timeout: Option<Duration>,
@@ -213,7 +220,7 @@ impl Watcher {
     ) -> Result<Option<Event>> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
-            if let Some(event) = self.next_event()? {
+            if let Some(event) = self.take()? {
                 return Ok(Some(event));
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));

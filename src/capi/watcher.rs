@@ -1,9 +1,8 @@
 //! Watching
 //!
 //! A watcher is opened by nsw_open() and owned by the caller, who gives it back to nsw_close(). It may move between
-//! threads and must be used by one at a time; different watchers are independent. The event that nsw_next_event() or
-//! nsw_wait_event() gives out is borrowed from it, until the next call of one of the two, or of nsw_close(), on the
-//! same watcher.
+//! threads, and one at a time calls it. The event that nsw_next_event() or nsw_wait_event() gives out is borrowed from
+//! it, until the next call of one of the two, or of nsw_close(), on the same watcher.
 
 use libc::c_int;
 
@@ -49,11 +48,11 @@ pub struct nsw_watcher {
     fd: c_int,
     process: Process,
     counters: Arc<Counters>,
-    /// The thread that is in a call; 0: none.
-    caller: AtomicUsize,
-    /// It waits for the descriptor, and nothing is half done meanwhile.
-    waits: AtomicBool,
-    /// For the caller alone.
+    /// A thread is in a call.
+    is_called: AtomicBool,
+    /// That thread, while it waits for the descriptor, and nothing is half done; else 0.
+    waits: AtomicUsize,
+    /// For that thread alone.
     inner: UnsafeCell<Inner>,
 }
 
@@ -97,55 +96,59 @@ impl Drop for Lent {
 }
 
 /// The turn of one thread, until it is dropped. A call that is left by longjmp(3) keeps it.
-struct Turn<'a>(&'a AtomicUsize);
+struct Turn<'a>(&'a AtomicBool);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.store(0, Ordering::Release);
+        self.0.store(false, Ordering::Release);
     }
 }
 
 impl nsw_watcher {
+    #[inline]
     fn enter(&self) -> Result<Turn<'_>> {
         // first: in a child of fork(2) a thread of the parent may seem to be in a call
-        if !self.process.is_this() {
-            return Err(not_this_process());
+        if self.process.is_this() && !self.is_called.swap(true, Ordering::Acquire) {
+            return Ok(Turn(&self.is_called));
         }
-        match self.caller.compare_exchange(0, sys::thread_number(), Ordering::Acquire, Ordering::Relaxed) {
-            Ok(_) => Ok(Turn(&self.caller)),
-            Err(_) => Err(Error::new(libc::EBUSY, "use a watcher that is in use")),
+        Err(self.refusal())
+    }
+
+    #[cold]
+    fn refusal(&self) -> Error {
+        match self.process.is_this() {
+            true => Error::new(libc::EBUSY, "use a watcher that is in use"),
+            false => not_this_process(),
         }
     }
 
     /// Waits for a descriptor in the middle of a call.
     fn wait(&self, fd: BorrowedFd<'_>, timeout: Option<Duration>) -> std::io::Result<bool> {
-        self.waits.store(true, Ordering::SeqCst);
+        self.waits.store(sys::thread_number(), Ordering::SeqCst);
         let result = sys::poll_readable(fd, timeout);
-        self.waits.store(false, Ordering::SeqCst);
+        self.waits.store(0, Ordering::SeqCst);
         result
     }
 
     /// Whether nothing of it is half done, so that it can be freed.
     fn is_whole(&self) -> bool {
-        match self.caller.load(Ordering::Acquire) {
-            0 => true,
-            caller => {
-                // who waited is not in the call any more: it has left by longjmp(3), or it is not in this process
-                let has_left = caller == sys::thread_number() || !self.process.is_this();
-                has_left && self.waits.load(Ordering::SeqCst)
-            }
-        }
+        let waits = self.waits.load(Ordering::SeqCst);
+        // who waited is not in the call any more: it has left by longjmp(3), or it is not in this process
+        let has_left = || waits == sys::thread_number() || waits != 0 && !self.process.is_this();
+        !self.is_called.load(Ordering::Acquire) || has_left()
     }
+}
+
+#[cold]
+fn broken() -> Error {
+    Error::new(libc::ENOTRECOVERABLE, "use a watcher that a panic has broken")
 }
 
 /// Runs `body` on a watcher, unless a panic has broken it before, or another thread uses it.
 ///
 /// # Safety
 /// `watcher` is NULL or came from nsw_open().
-unsafe fn with(
-    watcher: *const nsw_watcher,
-    body: impl FnOnce(&nsw_watcher, &mut Inner) -> Result<c_int>,
-) -> c_int {
+unsafe fn with(watcher: *const nsw_watcher, body: impl FnOnce(&nsw_watcher, &mut Inner) -> Result<c_int>) -> c_int {
     guard(|| {
         // SAFETY: the caller's promise.
         let this = unsafe { borrow(watcher) }?;
@@ -153,7 +156,7 @@ unsafe fn with(
         // SAFETY: it is the turn of this thread.
         let inner = unsafe { &mut *this.inner.get() };
         if inner.broken {
-            return Err(Error::new(libc::ENOTRECOVERABLE, "use a watcher that a panic has broken"));
+            return Err(broken());
         }
         // and stays so, if the body does not come back
         inner.broken = true;
@@ -183,7 +186,7 @@ unsafe fn with(
 /// -EAGAIN: NSW_SOURCE_NSID, and the kernel was interrupted time and again; or the reader thread of
 /// nsw_options_set_queue() is one too many (RLIMIT_NPROC);
 /// -EOPNOTSUPP: /proc is not mounted, or not that of this process;
-/// -ENOMEM, -ENOBUFS: the kernel is out of memory. (For want of its own memory the library aborts, as Rust does.)
+/// -ENOMEM, -ENOBUFS: the kernel is out of memory. (If the library's own allocation fails, the process aborts.)
 ///
 /// NSW_SOURCE_NAMED uses one inotify instance and three file descriptors; up to three more once a name has waited for
 /// its mount, one for nsw_options_set_settle(). NSW_SOURCE_NSID uses four file descriptors, with NSW_ALL_NSID five, and needs Linux 5.0.
@@ -212,8 +215,8 @@ pub unsafe extern "C" fn nsw_open(source: u32, options: *const nsw_options, watc
             fd: opened.as_raw_fd(),
             process: opened.process(),
             counters: opened.counters(),
-            caller: AtomicUsize::new(0),
-            waits: AtomicBool::new(false),
+            is_called: AtomicBool::new(false),
+            waits: AtomicUsize::new(0),
             inner: UnsafeCell::new(Inner { watcher: opened, current: Lent::default(), broken: false }),
         };
         out.put(Box::into_raw(Box::new(watcher)));
@@ -221,7 +224,17 @@ pub unsafe extern "C" fn nsw_open(source: u32, options: *const nsw_options, watc
     })
 }
 
-/// Closes a watcher and frees all that belongs to it, the event borrowed from it included. NULL does nothing.
+/// Closes a watcher and frees all that belongs to it, the event borrowed from it included. NULL does nothing. No other
+/// thread may be in a call on the watcher, and none may call it afterwards.
+///
+/// Waits for the reader thread of nsw_options_set_queue() to end. If that hangs (in a filesystem that does not answer) and
+/// takes no processor time for two seconds, the call returns, and the thread frees its part, with descriptors, when it
+/// goes on.
+///
+/// In a child of fork(2) it frees the child's copies and leaves the watcher of the parent alone. What a thread of the
+/// parent was at work on at the moment of the fork stays until the child ends or executes a program, as do some hundred
+/// bytes and the stack of a reader thread. If nsw_close() finds that a call of another thread has not ended, or that
+/// longjmp(3) left one that did not wait, it frees nothing.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -239,7 +252,7 @@ pub unsafe extern "C" fn nsw_close(watcher: *mut nsw_watcher) {
 /// The file descriptor to poll for POLLIN. It is level-triggered: readable while there is an event to be had, however
 /// often and by whatever means it is polled. (One exception: where both fanotify mount events and AIO are refused, a
 /// wake-up for a mount is seen by one poll only; ask for events after each.) Close-on-exec, non-blocking, the same for
-/// the life of the watcher.
+/// the life of the watcher. May be called from any thread at any time.
 ///
 /// Returns the descriptor, which stays the watcher's: do not read or close it; or -EINVAL: @watcher is NULL.
 ///
@@ -266,6 +279,9 @@ pub unsafe extern "C" fn nsw_fd(watcher: *const nsw_watcher) -> c_int {
 /// that called nsw_open() (chroot, pivot_root, unshare, setns). Nothing is lost here either: call again from the right
 /// place, or close the watcher;
 /// -ENOENT: the directory is gone, and NSW_NO_PARENT was set: no event will come any more;
+/// -EBUSY: another thread is in a call on this watcher, or longjmp(3) left one;
+/// -ECHILD: the process is a child of the one that opened the watcher;
+/// -EBADF: the program has closed a descriptor of the library;
 /// -ENOTRECOVERABLE: an internal error; the watcher is of no more use.
 ///
 /// One call does at most the work of one full kernel queue and of one comparison of all names.
@@ -274,7 +290,7 @@ pub unsafe extern "C" fn nsw_fd(watcher: *const nsw_watcher) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_next_event(watcher: *mut nsw_watcher, event: *mut *const nsw_event) -> c_int {
     // SAFETY: NULL or live and writable, as the documentation demands.
-    unsafe { give(watcher, event, |_, watcher| watcher.next_event()) }
+    unsafe { give(watcher, event, |_, watcher| watcher.take()) }
 }
 
 /// Waits for the next event and gives it out.
@@ -344,7 +360,7 @@ pub unsafe extern "C" fn nsw_resync(watcher: *mut nsw_watcher) -> c_int {
 /// -EXDEV: the calling thread has another root directory or mount namespace than the one that called nsw_open();
 /// -EACCES, -EMFILE, -ENFILE, -ENOMEM: as open(2);
 /// -EPERM, -ENOSYS: a seccomp filter or a security policy refuses a system call;
-/// -ENOTRECOVERABLE: an internal error earlier.
+/// -EBUSY, -ECHILD, -ENOTRECOVERABLE: as nsw_next_event().
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -358,7 +374,7 @@ pub unsafe extern "C" fn nsw_open_netns(watcher: *const nsw_watcher, ready: *con
     unsafe { with(watcher, open) }
 }
 
-/// One of the numbers NSW_STAT_*, of this watcher since it was opened.
+/// One of the numbers NSW_STAT_*, of this watcher since it was opened. May be called from any thread at any time.
 ///
 /// Returns the number; 0 if @watcher is NULL or @which is none of them.
 ///

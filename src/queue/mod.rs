@@ -64,12 +64,8 @@ impl Queue {
             counters: Arc::clone(&out.counters),
         });
         epoll.add(shared.readable.as_fd()).doing("listen to an event descriptor")?;
-        let reader = Reader {
-            policy,
-            shared: Arc::clone(&shared),
-            complete: options.replay,
-            replaying: options.replay,
-        };
+        let reader =
+            Reader { policy, shared: Arc::clone(&shared), complete: options.replay, replaying: options.replay };
         let thread = Thread::start(move || reader.run());
         Ok(Self {
             shared,

@@ -6,6 +6,8 @@
 #![allow(unsafe_code)]
 
 mod aio;
+#[cfg(feature = "capi")]
+mod cancel;
 mod fanotify;
 mod files;
 mod fork;
@@ -20,6 +22,8 @@ mod thread;
 mod wait;
 
 pub(crate) use aio::AioContext;
+#[cfg(feature = "capi")]
+pub(crate) use cancel::{disable_cancel, restore_cancel, thread_number};
 pub(crate) use fanotify::{fanotify_init, fanotify_mark};
 pub(crate) use files::{Access, CWD, Stat, filesystem_of, link_target, mount_of, open, read_link, stat};
 pub(crate) use fork::Process;
@@ -36,7 +40,7 @@ pub(crate) use process::{
 pub(crate) use reactor::Registration;
 pub(crate) use root::{Root, RootMount, mount_namespace, root, root_mount_id};
 pub(crate) use statmount::{list_mounts, mount_point};
-pub(crate) use thread::{Thread, disable_cancel, restore_cancel, thread_number};
+pub(crate) use thread::Thread;
 pub(crate) use wait::{Epoll, Timer, Waker, poll_priority, poll_readable, poll_readable_either, which_are_readable};
 
 use std::io;

@@ -42,12 +42,7 @@ fn in_child(body: impl FnOnce()) {
 
 fn hows() -> [How; 4] {
     let queued = |policy, how| How { queue: Some((10, policy)), ..how };
-    [
-        How::default(),
-        How::nsid(),
-        queued(NSW_QUEUE_BLOCK, How::default()),
-        queued(NSW_QUEUE_DROP_OLDEST, How::nsid()),
-    ]
+    [How::default(), How::nsid(), queued(NSW_QUEUE_BLOCK, How::default()), queued(NSW_QUEUE_DROP_OLDEST, How::nsid())]
 }
 
 fn open(how: &How) -> Watcher {
