@@ -168,11 +168,11 @@ impl Watcher {
     /// `ECHILD`: this is a child of fork(2), and the watcher that of its parent.
     pub fn next_event(&mut self) -> Result<Option<Event>> {
         self.check_process()?;
-        self.take()
+        self.take_event()
     }
 
     /// As [`next_event`](Self::next_event), for a caller who has checked the process.
-    pub(crate) fn take(&mut self) -> Result<Option<Event>> {
+    pub(crate) fn take_event(&mut self) -> Result<Option<Event>> {
         let mut failure = None;
         if self.out.is_empty() {
             let progress = self.source.drain(&mut self.out);
@@ -220,7 +220,7 @@ impl Watcher {
     ) -> Result<Option<Event>> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
-            if let Some(event) = self.take()? {
+            if let Some(event) = self.take_event()? {
                 return Ok(Some(event));
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));

@@ -290,7 +290,7 @@ pub unsafe extern "C" fn nsw_fd(watcher: *const nsw_watcher) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_next_event(watcher: *mut nsw_watcher, event: *mut *const nsw_event) -> c_int {
     // SAFETY: NULL or live and writable, as the documentation demands.
-    unsafe { give(watcher, event, |_, watcher| watcher.take()) }
+    unsafe { give(watcher, event, None) }
 }
 
 /// Waits for the next event and gives it out.
@@ -309,22 +309,26 @@ pub unsafe extern "C" fn nsw_wait_event(
     timeout_ms: c_int,
     event: *mut *const nsw_event,
 ) -> c_int {
-    let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
     // SAFETY: NULL or live and writable, as the documentation demands.
-    unsafe { give(watcher, event, |this, watcher| watcher.wait_by(timeout, &|fd, left| this.wait(fd, left))) }
+    unsafe { give(watcher, event, Some(timeout_ms)) }
 }
 
+/// Gives out the next event; with a timeout, waits for it.
+///
 /// # Safety
 /// As [`with`]; and `event` is NULL or writable.
-unsafe fn give(
-    watcher: *mut nsw_watcher,
-    event: *mut *const nsw_event,
-    next: impl FnOnce(&nsw_watcher, &mut Watcher) -> Result<Option<crate::Event>>,
-) -> c_int {
+unsafe fn give(watcher: *mut nsw_watcher, event: *mut *const nsw_event, timeout_ms: Option<c_int>) -> c_int {
     let body = |this: &nsw_watcher, inner: &mut Inner| {
         // SAFETY: the caller's promise.
         let out = unsafe { Out::new(event) }?;
-        match next(this, &mut inner.watcher)? {
+        let next = match timeout_ms {
+            None => inner.watcher.take_event(),
+            Some(ms) => {
+                let timeout = u64::try_from(ms).ok().map(Duration::from_millis);
+                inner.watcher.wait_by(timeout, &|fd, left| this.wait(fd, left))
+            }
+        };
+        match next? {
             Some(next) => {
                 out.put(inner.current.lend(next.into()));
                 Ok(1)
