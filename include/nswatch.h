@@ -37,13 +37,24 @@
  * - 1: here is an event; 0: nothing now; negative: an error. The same wherever events are given out.
  * - Every pointer argument may be NULL: that is -EINVAL, or nothing happens in nsw_close() and nsw_options_free().
  * - Strings given out end in NUL and are owned by what gave them. Nothing but handles is ever freed by the caller.
- * - A watcher may move between threads and must be used by one at a time; different watchers are independent.
+ * - A watcher may move between threads, and one thread at a time calls it. While a call runs, a call of another thread on
+ *   that watcher returns -EBUSY and changes nothing. nsw_stat() and nsw_fd() may be called from any thread at any time.
+ *   Different watchers are independent.
+ * - A call that a signal handler leaves by longjmp(3) never ends: all that follow return -EBUSY. Close the watcher.
+ * - In a child of fork(2), calls on a watcher of the parent return -ECHILD and change nothing. nsw_close() frees the
+ *   child's memory and descriptors, and leaves the watcher of the parent alone.
+ * - pthread_cancel(3) of a thread in a call acts after the call, with deferred cancelability, the default. To cancel a
+ *   thread that waits, have it wait by poll(2) on nsw_fd().
  * - A call that has to look at paths returns -EXDEV if the calling thread has another root directory or mount namespace than
  *   the one that opened the watcher; nothing is lost, and the next call from the right place goes on.
  * - An internal error never leaves the library: the call returns -ENOTRECOVERABLE, and so does every later call that
  *   asks that watcher for something to be done.
- * - All file descriptors are close-on-exec. The library starts no thread, installs no signal handler, keeps no global
- *   state and prints nothing, unless asked for. (The message of an internal error goes to standard error.)
+ * - All file descriptors are 3 or above, and close-on-exec. Do not close those of the library (closefrom(3), close_range(2)):
+ *   calls would return -EBADF, or read, write and close what gets the number next.
+ * - The library starts no thread, installs no signal handler and prints nothing, unless asked for. (The message of an
+ *   internal error goes to standard error.) Its only global state is the number by which it recognizes a child of fork(2).
+ * - If the library's own allocation fails, the process aborts. What it allocates grows with the names in the directory
+ *   (up to 500 bytes each), the ids (100 bytes each) and the capacity of a queue.
  *
  * The grammar of events
  * =====================
@@ -83,9 +94,8 @@ typedef struct nsw_event nsw_event;
  * ========
  *
  * A watcher is opened by nsw_open() and owned by the caller, who gives it back to nsw_close(). It may move between
- * threads and must be used by one at a time; different watchers are independent. The event that nsw_next_event() or
- * nsw_wait_event() gives out is borrowed from it, until the next call of one of the two, or of nsw_close(), on the
- * same watcher.
+ * threads, and one at a time calls it. The event that nsw_next_event() or nsw_wait_event() gives out is borrowed from
+ * it, until the next call of one of the two, or of nsw_close(), on the same watcher.
  */
 
 /**
@@ -160,7 +170,7 @@ typedef struct nsw_event nsw_event;
  * -EAGAIN: NSW_SOURCE_NSID, and the kernel was interrupted time and again; or the reader thread of
  * nsw_options_set_queue() is one too many (RLIMIT_NPROC);
  * -EOPNOTSUPP: /proc is not mounted, or not that of this process;
- * -ENOMEM, -ENOBUFS: the kernel is out of memory. (For want of its own memory the library aborts, as Rust does.)
+ * -ENOMEM, -ENOBUFS: the kernel is out of memory. (If the library's own allocation fails, the process aborts.)
  *
  * NSW_SOURCE_NAMED uses one inotify instance and four file descriptors, up to three more once a name has waited for its
  * mount. NSW_SOURCE_NSID uses four file descriptors, with NSW_ALL_NSID five, and needs Linux 5.0.
@@ -173,7 +183,17 @@ int nsw_open(uint32_t source,
              nsw_watcher **watcher);
 
 /**
- * Closes a watcher and frees all that belongs to it, the event borrowed from it included. NULL does nothing.
+ * Closes a watcher and frees all that belongs to it, the event borrowed from it included. NULL does nothing. No other
+ * thread may be in a call on the watcher, and none may call it afterwards.
+ *
+ * Waits for the reader thread of nsw_options_set_queue() to end. If that hangs (in a filesystem that does not answer) and
+ * takes no processor time for two seconds, the call returns, and the thread frees its part, with descriptors, when it
+ * goes on.
+ *
+ * In a child of fork(2) it frees the child's copies and leaves the watcher of the parent alone. What a thread of the
+ * parent was at work on at the moment of the fork stays until the child ends or executes a program, as do some hundred
+ * bytes and the stack of a reader thread. If nsw_close() finds that a call of another thread has not ended, or that
+ * longjmp(3) left one that did not wait, it frees nothing.
  *
  * Since: 0.1
  */
@@ -183,7 +203,7 @@ void nsw_close(nsw_watcher *watcher);
  * The file descriptor to poll for POLLIN. It is level-triggered: readable while there is an event to be had, however
  * often and by whatever means it is polled. (One exception: where both fanotify mount events and AIO are refused, a
  * wake-up for a mount is seen by one poll only; ask for events after each.) Close-on-exec, non-blocking, the same for
- * the life of the watcher.
+ * the life of the watcher. May be called from any thread at any time.
  *
  * Returns the descriptor, which stays the watcher's: do not read or close it; or -EINVAL: @watcher is NULL.
  *
@@ -208,6 +228,9 @@ int nsw_fd(const nsw_watcher *watcher);
  * that called nsw_open() (chroot, pivot_root, unshare, setns). Nothing is lost here either: call again from the right
  * place, or close the watcher;
  * -ENOENT: the directory is gone, and NSW_NO_PARENT was set: no event will come any more;
+ * -EBUSY: another thread is in a call on this watcher, or longjmp(3) left one;
+ * -ECHILD: the process is a child of the one that opened the watcher;
+ * -EBADF: the program has closed a descriptor of the library;
  * -ENOTRECOVERABLE: an internal error; the watcher is of no more use.
  *
  * One call does at most the work of one full kernel queue and of one comparison of all names.
@@ -254,7 +277,7 @@ int nsw_resync(nsw_watcher *watcher);
  * -EXDEV: the calling thread has another root directory or mount namespace than the one that called nsw_open();
  * -EACCES, -EMFILE, -ENFILE, -ENOMEM: as open(2);
  * -EPERM, -ENOSYS: a seccomp filter or a security policy refuses a system call;
- * -ENOTRECOVERABLE: an internal error earlier.
+ * -EBUSY, -ECHILD, -ENOTRECOVERABLE: as nsw_next_event().
  *
  * Since: 0.1
  */
@@ -262,13 +285,14 @@ int nsw_open_netns(const nsw_watcher *watcher,
                    const nsw_event *ready);
 
 /**
- * One of the numbers NSW_STAT_*, of this watcher since it was opened.
+ * One of the numbers NSW_STAT_*, of this watcher since it was opened. May be called from any thread at any time.
  *
  * Returns the number; 0 if @watcher is NULL or @which is none of them.
  *
  * Since: 0.1
  */
-uint64_t nsw_stat(const nsw_watcher *watcher, uint32_t which);
+uint64_t nsw_stat(const nsw_watcher *watcher,
+                  uint32_t which);
 
 /*
  * Events
@@ -774,9 +798,8 @@ int nsw_options_set_settle(nsw_options *o,
 
 /**
  * Asks for a background reader thread with a bounded queue, which takes events from the kernel as they come, however
- * rarely they are asked for. The thread ends with nsw_close() and has all signals blocked. The price: a process with a
- * second thread can no longer unshare(CLONE_NEWUSER), or setns(2) to a user or mount namespace; and a child of fork(2) has no
- * such thread and must not touch the watcher.
+ * rarely they are asked for. The thread ends with nsw_close(), which does not wait for one that hangs, and has all signals blocked. The price: a process with a
+ * second thread can no longer unshare(CLONE_NEWUSER), or setns(2) to a user or mount namespace.
  *
  * @capacity: how many events the queue holds, 1 to 1048576.
  * @policy: what a full queue does: NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST or NSW_QUEUE_DROP_OLDEST. What is dropped is

@@ -7,21 +7,21 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Select, Sender, bounded};
 
 use crate::error::{Doing, Error, Result};
 use crate::event::Event;
-use crate::sys::{self, Epoll, Waker};
-use crate::watcher::{Stats, Watcher};
+use crate::outbox::Counters;
+use crate::sys::{self, Epoll, Process, Thread, Waker};
+use crate::watcher::{Stats, Watcher, not_this_process};
 
 /// A watcher whose events come out of a [`crossbeam_channel`], to be waited for beside other channels. Made by
 /// [`Watcher::into_channel`].
 ///
 /// Use it where a program of threads already has a loop of [`select!`](crossbeam_channel::select). Elsewhere it has
 /// nothing that a [`Watcher`] has not, and it costs a thread: after that `unshare(CLONE_NEWUSER)` fails in this process,
-/// as does `setns` to a user or mount namespace, and a child of `fork(2)` must not touch it.
+/// as does `setns` to a user or mount namespace.
 ///
 /// The channel has room for one event: nothing is told that waits long to be taken. What happens meanwhile is queued
 /// where it is always queued: in the kernel, or in the queue of [`Options::queue`](crate::Options::queue), by its
@@ -65,9 +65,10 @@ pub struct EventChannel {
     stop: Arc<Waker>,
     /// Dropped to end the thread while it waits for room.
     running: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-    /// Where the thread lives: a child of fork(2) has none to wait for.
-    process: u32,
+    thread: Option<Thread>,
+    /// Where the thread lives: a child of fork(2) has none to wait for, and locks that nobody will open.
+    process: Process,
+    counters: Arc<Counters>,
 }
 
 impl Watcher {
@@ -77,22 +78,22 @@ impl Watcher {
     /// # Errors
     /// `EMFILE`, `ENFILE`, `ENOMEM`: a limit was reached. `EAGAIN`: one thread too many (`RLIMIT_NPROC`).
     pub fn into_channel(self) -> Result<EventChannel> {
-        let readable = self.pollable();
+        let (readable, process, counters) = (self.pollable(), self.process(), self.counters());
         let stop = Arc::new(Waker::new().doing("make an event descriptor")?);
         let watcher = Arc::new(Mutex::new(self));
         let (sender, events) = bounded(1);
         let (running, stopped) = bounded(0);
         let feeder =
             Feeder { watcher: Arc::clone(&watcher), readable, events: sender, stopped, stop: Arc::clone(&stop) };
-        let thread =
-            sys::without_signals(|| std::thread::Builder::new().name("nswatch".into()).spawn(move || feeder.run()));
+        let thread = Thread::start(move || feeder.run());
         Ok(EventChannel {
             events,
             watcher,
             stop,
             running: Some(running),
             thread: Some(thread.doing("start a thread")?),
-            process: std::process::id(),
+            process,
+            counters,
         })
     }
 }
@@ -108,6 +109,7 @@ impl EventChannel {
     /// # Errors
     /// As [`Watcher::resync`]; and `ENOTRECOVERABLE`: the thread has panicked.
     pub fn resync(&self) -> Result<()> {
+        self.check_process()?;
         self.watcher.lock().map_err(|_| panicked())?.resync()
     }
 
@@ -116,12 +118,17 @@ impl EventChannel {
     /// # Errors
     /// As [`Watcher::open_netns`].
     pub fn open_netns(&self, ready: &Event) -> Result<OwnedFd> {
+        self.check_process()?;
         whole(&self.watcher).open_netns(ready)
+    }
+
+    fn check_process(&self) -> Result<()> {
+        if self.process.is_this() { Ok(()) } else { Err(not_this_process()) }
     }
 
     /// The counters. An event is delivered, for them, when it goes into the channel.
     pub fn stats(&self) -> Stats {
-        whole(&self.watcher).stats()
+        Stats::from(&*self.counters)
     }
 }
 
@@ -136,7 +143,7 @@ fn panicked() -> Error {
 
 impl Drop for EventChannel {
     fn drop(&mut self) {
-        if std::process::id() != self.process {
+        if !self.process.is_this() {
             // to let go of the last receiver takes a lock, too
             std::mem::forget((self.thread.take(), self.running.take(), self.events.clone()));
             return;
@@ -144,8 +151,7 @@ impl Drop for EventChannel {
         self.running = None;
         let asked = self.stop.wake();
         if let (Some(thread), Ok(())) = (self.thread.take(), asked) {
-            // if it panicked, the consumer got ENOTRECOVERABLE
-            thread.join().ok();
+            thread.join();
         }
     }
 }

@@ -94,7 +94,8 @@ impl Watched {
         assert!(self.add_up(), "a resync ends in `Synced`");
         assert_eq!(self.believed, self.truth);
         assert!(self.directory);
-        assert_eq!((self.source.known(), self.source.pending()), (3, 2));
+        self.source.count(&self.out.counters);
+        assert_eq!((self.out.counters.known.get(), self.out.counters.pending.get()), (3, 2));
     }
 
     /// Takes all events, each of which the grammar must allow; whether the last one was `Synced`.

@@ -81,6 +81,6 @@ fn finish(
     let Some((capacity, policy)) = options.queue else { return Ok(watcher) };
     let (epoll, mut out) = front()?;
     out.dir = dir;
-    let queue = Queue::start(watcher, place, options, capacity, policy, &epoll)?;
+    let queue = Queue::start(watcher, place, options, capacity, policy, (&epoll, &out))?;
     Watcher::new(Box::new(queue), out, epoll, place)
 }

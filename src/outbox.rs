@@ -6,19 +6,59 @@
 use std::collections::VecDeque;
 use std::ffi::CStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::event::{Event, EventKind};
 use crate::sys;
 
-/// What has passed so far.
-#[derive(Debug, Clone, Copy, Default)]
+/// A number that one thread at a time sets, and any thread may read meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, number: u64) {
+        self.0.store(number, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add(&self, number: u64) {
+        self.set(self.get() + number);
+    }
+
+    fn raise_to(&self, number: u64) {
+        if number > self.get() {
+            self.set(number);
+        }
+    }
+}
+
+/// What has passed so far, and what there is now.
+#[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) delivered: u64,
-    pub(crate) dropped: u64,
-    pub(crate) overflows: u64,
-    pub(crate) resyncs: u64,
-    pub(crate) queued_max: u64,
+    pub(crate) delivered: Count,
+    pub(crate) dropped: Count,
+    pub(crate) overflows: Count,
+    pub(crate) resyncs: Count,
+    /// Events in the outbox.
+    pub(crate) waiting: Count,
+    pub(crate) most_waiting: Count,
+    /// Events in the queue of a reader thread.
+    pub(crate) ahead: Count,
+    pub(crate) most_ahead: Count,
+    pub(crate) known: Count,
+    pub(crate) pending: Count,
+}
+
+impl Counters {
+    /// Of the queue of a reader thread.
+    pub(crate) fn set_ahead(&self, length: usize) {
+        self.ahead.set(length as u64);
+        self.most_ahead.raise_to(length as u64);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -29,7 +69,7 @@ pub(crate) struct Outbox {
     overflown: bool,
     /// The directory that the names of all events are in.
     pub(crate) dir: Option<Arc<CStr>>,
-    pub(crate) counters: Counters,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Outbox {
@@ -57,7 +97,7 @@ impl Outbox {
     pub(crate) fn forward(&mut self, event: Event) {
         match event.kind {
             EventKind::Overflow { dropped } => {
-                self.counters.dropped += dropped;
+                self.counters.dropped.add(dropped);
                 if std::mem::replace(&mut self.overflown, true) {
                     // more was lost before the first loss was made good: the one `Synced` to come serves both
                     let emitted = self.queue.iter_mut().rev().find_map(|event| match &mut event.kind {
@@ -69,21 +109,23 @@ impl Outbox {
                     }
                     return;
                 }
-                self.counters.overflows += 1;
+                self.counters.overflows.add(1);
             }
             EventKind::Synced => {
-                self.counters.resyncs += 1;
+                self.counters.resyncs.add(1);
                 self.overflown = false;
             }
             _ => {}
         }
         self.queue.push_back(event);
-        self.counters.queued_max = self.counters.queued_max.max(self.len());
+        self.counters.waiting.set(self.len());
+        self.counters.most_waiting.raise_to(self.len());
     }
 
     pub(crate) fn pop(&mut self) -> Option<Event> {
         let event = self.queue.pop_front()?;
-        self.counters.delivered += 1;
+        self.counters.delivered.add(1);
+        self.counters.waiting.set(self.len());
         if self.queue.is_empty() {
             // a replay of thousands must not be paid for ever after
             self.queue.shrink_to(64);

@@ -1,7 +1,7 @@
 //! What the kinds of watcher have in common, seen from the front.
 
 use crate::error::Result;
-use crate::outbox::Outbox;
+use crate::outbox::{Counters, Outbox};
 
 /// How far a source came when it stopped reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,16 +28,6 @@ pub(crate) trait Source: Send {
         false
     }
 
-    /// How many objects are known, reported or not.
-    fn known(&self) -> u64;
-
-    /// How many of them are not usable yet.
-    fn pending(&self) -> u64 {
-        0
-    }
-
-    /// How many events wait in it for the next call, and the most that ever did.
-    fn queued(&self) -> (u64, u64) {
-        (0, 0)
-    }
+    /// Sets how many objects are known, reported or not, and how many of them are not usable yet.
+    fn count(&self, counters: &Counters);
 }

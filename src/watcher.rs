@@ -3,16 +3,17 @@
 //! The watcher owns a source and an outbox and keeps the one promise that neither can: its descriptor polls readable
 //! while there is an event to return. It knows the trait only, not what its source listens to.
 
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Doing, Error, Result};
 use crate::event::Event;
-use crate::outbox::Outbox;
+use crate::outbox::{Counters, Outbox};
 use crate::place::Place;
 use crate::source::{Progress, Source};
-use crate::sys::{self, Epoll, Waker};
+use crate::sys::{self, Epoll, Process, Waker};
 
 /// What a watcher has counted since it was opened, and what it holds now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,6 +35,21 @@ pub struct Stats {
     pub pending: u64,
     /// Names, or ids, that exist.
     pub known: u64,
+}
+
+impl From<&Counters> for Stats {
+    fn from(counters: &Counters) -> Self {
+        Self {
+            delivered: counters.delivered.get(),
+            dropped: counters.dropped.get(),
+            overflows: counters.overflows.get(),
+            resyncs: counters.resyncs.get(),
+            queued: counters.waiting.get() + counters.ahead.get(),
+            queued_max: counters.most_waiting.get().max(counters.most_ahead.get()),
+            pending: counters.pending.get(),
+            known: counters.known.get(),
+        }
+    }
 }
 
 /// Tells what happens to network namespaces. Made by [`Watcher::named`] or [`Watcher::nsid`].
@@ -70,6 +86,8 @@ pub struct Watcher {
     place: Option<Place>,
     /// An iteration has returned the error that is the end.
     over: bool,
+    /// A child of fork(2) would take the events of its parent.
+    process: Process,
 }
 
 /// Keeps the descriptor readable while there is something that the kernel's own descriptors do not show.
@@ -106,17 +124,33 @@ impl Watcher {
         Arc::clone(&self.epoll)
     }
 
+    /// The process that it works in.
+    pub(crate) fn process(&self) -> Process {
+        self.process
+    }
+
+    /// What it counts, for any thread to read.
+    pub(crate) fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.out.counters)
+    }
+
+    fn check_process(&self) -> Result<()> {
+        if self.process.is_this() { Ok(()) } else { Err(not_this_process()) }
+    }
+
     /// `epoll` has the descriptors of the source in it, `out` what opening the source found; `place` is where the paths
     /// of its events lead, if it watches paths.
     pub(crate) fn new(source: Box<dyn Source>, out: Outbox, epoll: Arc<Epoll>, place: Option<Place>) -> Result<Self> {
         let waker = Waker::new().doing("make an event descriptor")?;
         epoll.add(waker.as_fd()).doing("listen to an event descriptor")?;
         let mut readable = Readable { waker, awake: false };
+        let process = Process::this().doing("map memory")?;
+        source.count(&out.counters);
         let unfinished = source.unfinished();
         if !out.is_empty() || unfinished {
             readable.wake()?;
         }
-        Ok(Self { source, out, unfinished, readable, epoll, place, over: false })
+        Ok(Self { source, out, unfinished, readable, epoll, place, over: false, process })
     }
 
     /// The next event, or `None` if there is none now. Never blocks.
@@ -131,10 +165,18 @@ impl Watcher {
     /// `EXDEV`: the call has to look at paths, and the calling thread has another root directory or mount namespace than
     /// the one that opened the watcher. Nothing is lost here either: the next call from the right place goes on.
     /// `ENOENT`: the directory is gone and [`Options::parent`](crate::Options::parent) was switched off.
+    /// `ECHILD`: this is a child of fork(2), and the watcher that of its parent.
     pub fn next_event(&mut self) -> Result<Option<Event>> {
+        self.check_process()?;
+        self.take_event()
+    }
+
+    /// As [`next_event`](Self::next_event), for a caller who has checked the process.
+    pub(crate) fn take_event(&mut self) -> Result<Option<Event>> {
         let mut failure = None;
         if self.out.is_empty() {
             let progress = self.source.drain(&mut self.out);
+            self.source.count(&self.out.counters);
             self.unfinished = !matches!(progress, Ok(Progress::Done));
             failure = progress.err();
         }
@@ -165,9 +207,20 @@ impl Watcher {
     /// # Ok::<(), nswatch::Error>(())
     /// ```
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<Option<Event>> {
+        self.check_process()?;
+        self.wait_by(timeout, &sys::poll_readable)
+    }
+
+    /// As [`wait`](Self::wait), for a caller who has checked the process. `poll` waits for the descriptor, and nothing is
+    /// half done when it is called.
+    pub(crate) fn wait_by(
+        &mut self,
+        timeout: Option<Duration>,
+        poll: &dyn Fn(BorrowedFd<'_>, Option<Duration>) -> io::Result<bool>,
+    ) -> Result<Option<Event>> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
-            if let Some(event) = self.next_event()? {
+            if let Some(event) = self.take_event()? {
                 return Ok(Some(event));
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -175,7 +228,7 @@ impl Watcher {
             if left == Some(Duration::ZERO) {
                 return Ok(None);
             }
-            if !sys::poll_readable(self.epoll.as_fd(), left).doing("wait for an event")? {
+            if !poll(self.epoll.as_fd(), left).doing("wait for an event")? {
                 return Ok(None);
             }
         }
@@ -196,7 +249,9 @@ impl Watcher {
     /// # Ok::<(), nswatch::Error>(())
     /// ```
     pub fn resync(&mut self) -> Result<()> {
+        self.check_process()?;
         let done = self.source.resync(&mut self.out);
+        self.source.count(&self.out.counters);
         // the next call does what an error kept from being done: the consumer must be woken to make it
         self.unfinished |= done.is_err() || self.source.unfinished();
         if self.unfinished || !self.out.is_empty() {
@@ -210,7 +265,8 @@ impl Watcher {
     /// # Errors
     /// `ENOENT`: it is gone from this name. `ESTALE`: the name refers to another namespace by now. `EINVAL`: the
     /// event is not a `Ready`. `EXDEV`: the calling thread has another root directory or mount namespace than the one
-    /// that opened the watcher. Otherwise as `open(2)`.
+    /// that opened the watcher. `ECHILD`: this is a child of fork(2), and the watcher that of its parent. Otherwise as
+    /// `open(2)`.
     ///
     /// ```no_run
     /// use std::os::fd::AsRawFd;
@@ -231,6 +287,7 @@ impl Watcher {
     /// # Ok::<(), nswatch::Error>(())
     /// ```
     pub fn open_netns(&self, ready: &Event) -> Result<OwnedFd> {
+        self.check_process()?;
         let Some((netns, path)) = ready.netns().zip(ready.path()) else {
             return Err(Error::invalid("open the network namespace", "the event announces none"));
         };
@@ -242,19 +299,13 @@ impl Watcher {
 
     /// The counters.
     pub fn stats(&self) -> Stats {
-        let counters = self.out.counters;
-        let (queued, queued_max) = self.source.queued();
-        Stats {
-            delivered: counters.delivered,
-            dropped: counters.dropped,
-            overflows: counters.overflows,
-            resyncs: counters.resyncs,
-            queued: self.out.len() + queued,
-            queued_max: counters.queued_max.max(queued_max),
-            pending: self.source.pending(),
-            known: self.source.known(),
-        }
+        Stats::from(&*self.out.counters)
     }
+}
+
+/// The error of a call on a watcher in a child of fork(2).
+pub(crate) fn not_this_process() -> Error {
+    Error::new(libc::ECHILD, "use a watcher of the parent process")
 }
 
 impl std::fmt::Debug for Watcher {

@@ -34,13 +34,24 @@
 //! - 1: here is an event; 0: nothing now; negative: an error. The same wherever events are given out.
 //! - Every pointer argument may be NULL: that is -EINVAL, or nothing happens in nsw_close() and nsw_options_free().
 //! - Strings given out end in NUL and are owned by what gave them. Nothing but handles is ever freed by the caller.
-//! - A watcher may move between threads and must be used by one at a time; different watchers are independent.
+//! - A watcher may move between threads, and one thread at a time calls it. While a call runs, a call of another thread on
+//!   that watcher returns -EBUSY and changes nothing. nsw_stat() and nsw_fd() may be called from any thread at any time.
+//!   Different watchers are independent.
+//! - A call that a signal handler leaves by longjmp(3) never ends: all that follow return -EBUSY. Close the watcher.
+//! - In a child of fork(2), calls on a watcher of the parent return -ECHILD and change nothing. nsw_close() frees the
+//!   child's memory and descriptors, and leaves the watcher of the parent alone.
+//! - pthread_cancel(3) of a thread in a call acts after the call, with deferred cancelability, the default. To cancel a
+//!   thread that waits, have it wait by poll(2) on nsw_fd().
 //! - A call that has to look at paths returns -EXDEV if the calling thread has another root directory or mount namespace than
 //!   the one that opened the watcher; nothing is lost, and the next call from the right place goes on.
 //! - An internal error never leaves the library: the call returns -ENOTRECOVERABLE, and so does every later call that
 //!   asks that watcher for something to be done.
-//! - All file descriptors are close-on-exec. The library starts no thread, installs no signal handler, keeps no global
-//!   state and prints nothing, unless asked for. (The message of an internal error goes to standard error.)
+//! - All file descriptors are 3 or above, and close-on-exec. Do not close those of the library (closefrom(3), close_range(2)):
+//!   calls would return -EBADF, or read, write and close what gets the number next.
+//! - The library starts no thread, installs no signal handler and prints nothing, unless asked for. (The message of an
+//!   internal error goes to standard error.) Its only global state is the number by which it recognizes a child of fork(2).
+//! - If the library's own allocation fails, the process aborts. What it allocates grows with the names in the directory
+//!   (up to 500 bytes each), the ids (100 bytes each) and the capacity of a queue.
 //!
 //! The grammar of events
 //! =====================
@@ -80,26 +91,28 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use libc::c_int;
 
 use crate::error::{Error, Result};
+use crate::sys;
 
-/// Runs the body of a function of the ABI. A panic is `ENOTRECOVERABLE`.
+/// Runs the body of a function of the ABI. A panic is `ENOTRECOVERABLE`, and pthread_cancel(3) waits.
 fn guard(body: impl FnOnce() -> Result<c_int>) -> c_int {
-    answer(catch_unwind(AssertUnwindSafe(body)))
+    let cancel = sys::disable_cancel();
+    let answer = catch_unwind(AssertUnwindSafe(|| body().unwrap_or_else(negative_errno))).unwrap_or_else(|payload| {
+        // dropping it could panic again
+        std::mem::forget(payload);
+        -libc::ENOTRECOVERABLE
+    });
+    sys::restore_cancel(cancel);
+    answer
 }
 
-/// What C gets. Not in [`guard`], of which there is a copy for each function.
-fn answer(result: std::thread::Result<Result<c_int>>) -> c_int {
-    match result {
-        Ok(Ok(value)) => value,
-        Ok(Err(error)) => -error.errno(),
-        Err(payload) => {
-            // dropping it could panic again
-            std::mem::forget(payload);
-            -libc::ENOTRECOVERABLE
-        }
-    }
+/// Not in [`guard`], of which there is a copy for each function.
+#[cold]
+fn negative_errno(error: Error) -> c_int {
+    -error.errno()
 }
 
 /// The error for a NULL where something is needed, and for a number that means nothing.
+#[cold]
 fn invalid() -> Error {
     Error::invalid("do that", "an argument is NULL or an unknown value")
 }
@@ -153,7 +166,7 @@ unsafe fn descriptor<'a>(fd: c_int) -> Result<BorrowedFd<'a>> {
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-/// Borrows for change what a handle of C points to.
+/// Borrows for change what a handle of C points to, but not a watcher: see `enter`.
 ///
 /// # Safety
 /// As [`borrow`].

@@ -147,9 +147,8 @@ pub unsafe extern "C" fn nsw_options_set_settle(o: *mut nsw_options, ms: u32) ->
 }
 
 /// Asks for a background reader thread with a bounded queue, which takes events from the kernel as they come, however
-/// rarely they are asked for. The thread ends with nsw_close() and has all signals blocked. The price: a process with a
-/// second thread can no longer unshare(CLONE_NEWUSER), or setns(2) to a user or mount namespace; and a child of fork(2) has no
-/// such thread and must not touch the watcher.
+/// rarely they are asked for. The thread ends with nsw_close(), which does not wait for one that hangs, and has all signals blocked. The price: a process with a
+/// second thread can no longer unshare(CLONE_NEWUSER), or setns(2) to a user or mount namespace.
 ///
 /// @capacity: how many events the queue holds, 1 to 1048576.
 /// @policy: what a full queue does: NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST or NSW_QUEUE_DROP_OLDEST. What is dropped is

@@ -1,19 +1,23 @@
 //! Watching
 //!
 //! A watcher is opened by nsw_open() and owned by the caller, who gives it back to nsw_close(). It may move between
-//! threads and must be used by one at a time; different watchers are independent. The event that nsw_next_event() or
-//! nsw_wait_event() gives out is borrowed from it, until the next call of one of the two, or of nsw_close(), on the
-//! same watcher.
+//! threads, and one at a time calls it. The event that nsw_next_event() or nsw_wait_event() gives out is borrowed from
+//! it, until the next call of one of the two, or of nsw_close(), on the same watcher.
 
 use libc::c_int;
 
 use super::event::nsw_event;
 use super::options::nsw_options;
-use super::{Out, borrow, borrow_mut, guard, invalid};
+use super::{Out, borrow, guard, invalid};
 use crate::error::{Error, Result};
 use crate::options::Options;
-use crate::watcher::Watcher;
-use std::os::fd::{AsRawFd, IntoRawFd};
+use crate::outbox::Counters;
+use crate::sys::{self, Process};
+use crate::watcher::{Stats, Watcher, not_this_process};
+use std::cell::UnsafeCell;
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Names in a directory, as `ip netns` makes them (inotify). Since: 0.1
@@ -39,8 +43,20 @@ pub const NSW_STAT_PENDING: u32 = 7;
 /// nsw_stat(): names, or ids, that exist. Since: 0.1
 pub const NSW_STAT_KNOWN: u32 = 8;
 
-/// A watcher, as C holds it.
+/// A watcher, as C holds it. What is outside of `inner` never changes, or atomically: any thread may look at it.
 pub struct nsw_watcher {
+    fd: c_int,
+    process: Process,
+    counters: Arc<Counters>,
+    /// A thread is in a call.
+    is_called: AtomicBool,
+    /// That thread, while it waits for the descriptor, and nothing is half done; else 0.
+    waits: AtomicUsize,
+    /// For that thread alone.
+    inner: UnsafeCell<Inner>,
+}
+
+struct Inner {
     watcher: Watcher,
     /// What the caller has borrowed.
     current: Lent,
@@ -79,21 +95,73 @@ impl Drop for Lent {
     }
 }
 
-/// Runs `body` on a watcher, unless a panic has broken it before.
+/// The turn of one thread, until it is dropped. A call that is left by longjmp(3) keeps it.
+struct Turn<'a>(&'a AtomicBool);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+impl nsw_watcher {
+    #[inline]
+    fn enter(&self) -> Result<Turn<'_>> {
+        // first: in a child of fork(2) a thread of the parent may seem to be in a call
+        if self.process.is_this() && !self.is_called.swap(true, Ordering::Acquire) {
+            return Ok(Turn(&self.is_called));
+        }
+        Err(self.refusal())
+    }
+
+    #[cold]
+    fn refusal(&self) -> Error {
+        match self.process.is_this() {
+            true => Error::new(libc::EBUSY, "use a watcher that is in use"),
+            false => not_this_process(),
+        }
+    }
+
+    /// Waits for a descriptor in the middle of a call.
+    fn wait(&self, fd: BorrowedFd<'_>, timeout: Option<Duration>) -> std::io::Result<bool> {
+        self.waits.store(sys::thread_number(), Ordering::SeqCst);
+        let result = sys::poll_readable(fd, timeout);
+        self.waits.store(0, Ordering::SeqCst);
+        result
+    }
+
+    /// Whether nothing of it is half done, so that it can be freed.
+    fn is_whole(&self) -> bool {
+        let waits = self.waits.load(Ordering::SeqCst);
+        // who waited is not in the call any more: it has left by longjmp(3), or it is not in this process
+        let has_left = || waits == sys::thread_number() || waits != 0 && !self.process.is_this();
+        !self.is_called.load(Ordering::Acquire) || has_left()
+    }
+}
+
+#[cold]
+fn broken() -> Error {
+    Error::new(libc::ENOTRECOVERABLE, "use a watcher that a panic has broken")
+}
+
+/// Runs `body` on a watcher, unless a panic has broken it before, or another thread uses it.
 ///
 /// # Safety
-/// `watcher` is NULL or came from nsw_open(), and nobody else uses it during the call.
-unsafe fn with(watcher: *mut nsw_watcher, body: impl FnOnce(&mut nsw_watcher) -> Result<c_int>) -> c_int {
+/// `watcher` is NULL or came from nsw_open().
+unsafe fn with(watcher: *const nsw_watcher, body: impl FnOnce(&nsw_watcher, &mut Inner) -> Result<c_int>) -> c_int {
     guard(|| {
         // SAFETY: the caller's promise.
-        let this = unsafe { borrow_mut(watcher) }?;
-        if this.broken {
-            return Err(Error::new(libc::ENOTRECOVERABLE, "use a watcher that a panic has broken"));
+        let this = unsafe { borrow(watcher) }?;
+        let _turn = this.enter()?;
+        // SAFETY: it is the turn of this thread.
+        let inner = unsafe { &mut *this.inner.get() };
+        if inner.broken {
+            return Err(broken());
         }
         // and stays so, if the body does not come back
-        this.broken = true;
-        let result = body(this);
-        this.broken = result.as_ref().is_err_and(|error| error.errno() == libc::ENOTRECOVERABLE);
+        inner.broken = true;
+        let result = body(this, inner);
+        inner.broken = result.as_ref().is_err_and(|error| error.errno() == libc::ENOTRECOVERABLE);
         result
     })
 }
@@ -118,7 +186,7 @@ unsafe fn with(watcher: *mut nsw_watcher, body: impl FnOnce(&mut nsw_watcher) ->
 /// -EAGAIN: NSW_SOURCE_NSID, and the kernel was interrupted time and again; or the reader thread of
 /// nsw_options_set_queue() is one too many (RLIMIT_NPROC);
 /// -EOPNOTSUPP: /proc is not mounted, or not that of this process;
-/// -ENOMEM, -ENOBUFS: the kernel is out of memory. (For want of its own memory the library aborts, as Rust does.)
+/// -ENOMEM, -ENOBUFS: the kernel is out of memory. (If the library's own allocation fails, the process aborts.)
 ///
 /// NSW_SOURCE_NAMED uses one inotify instance and four file descriptors, up to three more once a name has waited for its
 /// mount. NSW_SOURCE_NSID uses four file descriptors, with NSW_ALL_NSID five, and needs Linux 5.0.
@@ -143,29 +211,48 @@ pub unsafe extern "C" fn nsw_open(source: u32, options: *const nsw_options, watc
             NSW_SOURCE_NSID => Watcher::nsid(options)?,
             _ => return Err(invalid()),
         };
-        out.put(Box::into_raw(Box::new(nsw_watcher { watcher: opened, current: Lent::default(), broken: false })));
+        let watcher = nsw_watcher {
+            fd: opened.as_raw_fd(),
+            process: opened.process(),
+            counters: opened.counters(),
+            is_called: AtomicBool::new(false),
+            waits: AtomicUsize::new(0),
+            inner: UnsafeCell::new(Inner { watcher: opened, current: Lent::default(), broken: false }),
+        };
+        out.put(Box::into_raw(Box::new(watcher)));
         Ok(0)
     })
 }
 
-/// Closes a watcher and frees all that belongs to it, the event borrowed from it included. NULL does nothing.
+/// Closes a watcher and frees all that belongs to it, the event borrowed from it included. NULL does nothing. No other
+/// thread may be in a call on the watcher, and none may call it afterwards.
+///
+/// Waits for the reader thread of nsw_options_set_queue() to end. If that hangs (in a filesystem that does not answer) and
+/// takes no processor time for two seconds, the call returns, and the thread frees its part, with descriptors, when it
+/// goes on.
+///
+/// In a child of fork(2) it frees the child's copies and leaves the watcher of the parent alone. What a thread of the
+/// parent was at work on at the moment of the fork stays until the child ends or executes a program, as do some hundred
+/// bytes and the stack of a reader thread. If nsw_close() finds that a call of another thread has not ended, or that
+/// longjmp(3) left one that did not wait, it frees nothing.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_close(watcher: *mut nsw_watcher) {
-    if !watcher.is_null() {
-        guard(|| {
+    guard(|| {
+        // SAFETY: NULL or live, as the documentation demands.
+        if unsafe { borrow(watcher) }?.is_whole() {
             // SAFETY: not NULL, so it came from nsw_open() and is given back here.
             drop(unsafe { Box::from_raw(watcher) });
-            Ok(0)
-        });
-    }
+        }
+        Ok(0)
+    });
 }
 
 /// The file descriptor to poll for POLLIN. It is level-triggered: readable while there is an event to be had, however
 /// often and by whatever means it is polled. (One exception: where both fanotify mount events and AIO are refused, a
 /// wake-up for a mount is seen by one poll only; ask for events after each.) Close-on-exec, non-blocking, the same for
-/// the life of the watcher.
+/// the life of the watcher. May be called from any thread at any time.
 ///
 /// Returns the descriptor, which stays the watcher's: do not read or close it; or -EINVAL: @watcher is NULL.
 ///
@@ -173,7 +260,7 @@ pub unsafe extern "C" fn nsw_close(watcher: *mut nsw_watcher) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_fd(watcher: *const nsw_watcher) -> c_int {
     // SAFETY: NULL or live, as the documentation demands.
-    guard(|| Ok(unsafe { borrow(watcher) }?.watcher.as_raw_fd()))
+    unsafe { watcher.as_ref() }.map_or(-libc::EINVAL, |this| this.fd)
 }
 
 /// Gives out the next event. Never waits for one. (A name that is a symbolic link into a filesystem that hangs makes
@@ -192,6 +279,9 @@ pub unsafe extern "C" fn nsw_fd(watcher: *const nsw_watcher) -> c_int {
 /// that called nsw_open() (chroot, pivot_root, unshare, setns). Nothing is lost here either: call again from the right
 /// place, or close the watcher;
 /// -ENOENT: the directory is gone, and NSW_NO_PARENT was set: no event will come any more;
+/// -EBUSY: another thread is in a call on this watcher, or longjmp(3) left one;
+/// -ECHILD: the process is a child of the one that opened the watcher;
+/// -EBADF: the program has closed a descriptor of the library;
 /// -ENOTRECOVERABLE: an internal error; the watcher is of no more use.
 ///
 /// One call does at most the work of one full kernel queue and of one comparison of all names.
@@ -200,7 +290,7 @@ pub unsafe extern "C" fn nsw_fd(watcher: *const nsw_watcher) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_next_event(watcher: *mut nsw_watcher, event: *mut *const nsw_event) -> c_int {
     // SAFETY: NULL or live and writable, as the documentation demands.
-    unsafe { give(watcher, event, |watcher| watcher.next_event()) }
+    unsafe { give(watcher, event, None) }
 }
 
 /// Waits for the next event and gives it out.
@@ -219,24 +309,28 @@ pub unsafe extern "C" fn nsw_wait_event(
     timeout_ms: c_int,
     event: *mut *const nsw_event,
 ) -> c_int {
-    let timeout = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
     // SAFETY: NULL or live and writable, as the documentation demands.
-    unsafe { give(watcher, event, |watcher| watcher.wait(timeout)) }
+    unsafe { give(watcher, event, Some(timeout_ms)) }
 }
 
+/// Gives out the next event; with a timeout, waits for it.
+///
 /// # Safety
 /// As [`with`]; and `event` is NULL or writable.
-unsafe fn give(
-    watcher: *mut nsw_watcher,
-    event: *mut *const nsw_event,
-    next: impl FnOnce(&mut Watcher) -> Result<Option<crate::Event>>,
-) -> c_int {
-    let body = |this: &mut nsw_watcher| {
+unsafe fn give(watcher: *mut nsw_watcher, event: *mut *const nsw_event, timeout_ms: Option<c_int>) -> c_int {
+    let body = |this: &nsw_watcher, inner: &mut Inner| {
         // SAFETY: the caller's promise.
         let out = unsafe { Out::new(event) }?;
-        match next(&mut this.watcher)? {
+        let next = match timeout_ms {
+            None => inner.watcher.take_event(),
+            Some(ms) => {
+                let timeout = u64::try_from(ms).ok().map(Duration::from_millis);
+                inner.watcher.wait_by(timeout, &|fd, left| this.wait(fd, left))
+            }
+        };
+        match next? {
             Some(next) => {
-                out.put(this.current.lend(next.into()));
+                out.put(inner.current.lend(next.into()));
                 Ok(1)
             }
             None => Ok(0),
@@ -256,7 +350,7 @@ unsafe fn give(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_resync(watcher: *mut nsw_watcher) -> c_int {
     // SAFETY: NULL or live, as the documentation demands.
-    unsafe { with(watcher, |this| this.watcher.resync().map(|()| 0)) }
+    unsafe { with(watcher, |_, inner| inner.watcher.resync().map(|()| 0)) }
 }
 
 /// Opens the very namespace that an NSW_EVENT_READY announced, for setns(2) and its like.
@@ -270,24 +364,21 @@ pub unsafe extern "C" fn nsw_resync(watcher: *mut nsw_watcher) -> c_int {
 /// -EXDEV: the calling thread has another root directory or mount namespace than the one that called nsw_open();
 /// -EACCES, -EMFILE, -ENFILE, -ENOMEM: as open(2);
 /// -EPERM, -ENOSYS: a seccomp filter or a security policy refuses a system call;
-/// -ENOTRECOVERABLE: an internal error earlier.
+/// -EBUSY, -ECHILD, -ENOTRECOVERABLE: as nsw_next_event().
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_open_netns(watcher: *const nsw_watcher, ready: *const nsw_event) -> c_int {
-    guard(|| {
-        // SAFETY: NULL or live, as the documentation demands.
-        let this = unsafe { borrow(watcher) }?;
-        if this.broken {
-            return Err(Error::new(libc::ENOTRECOVERABLE, "use a watcher that a panic has broken"));
-        }
+    let open = |_: &nsw_watcher, inner: &mut Inner| {
         // SAFETY: NULL or still borrowed, as the documentation demands.
         let ready = unsafe { borrow(ready) }?;
-        this.watcher.open_netns(ready).map(IntoRawFd::into_raw_fd)
-    })
+        inner.watcher.open_netns(ready).map(IntoRawFd::into_raw_fd)
+    };
+    // SAFETY: NULL or live, as the documentation demands.
+    unsafe { with(watcher, open) }
 }
 
-/// One of the numbers NSW_STAT_*, of this watcher since it was opened.
+/// One of the numbers NSW_STAT_*, of this watcher since it was opened. May be called from any thread at any time.
 ///
 /// Returns the number; 0 if @watcher is NULL or @which is none of them.
 ///
@@ -295,8 +386,8 @@ pub unsafe extern "C" fn nsw_open_netns(watcher: *const nsw_watcher, ready: *con
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_stat(watcher: *const nsw_watcher, which: u32) -> u64 {
     // SAFETY: NULL or live, as the documentation demands.
-    let Ok(this) = (unsafe { borrow(watcher) }) else { return 0 };
-    let stats = this.watcher.stats();
+    let Some(this) = (unsafe { watcher.as_ref() }) else { return 0 };
+    let stats = Stats::from(&*this.counters);
     match which {
         NSW_STAT_DELIVERED => stats.delivered,
         NSW_STAT_DROPPED => stats.dropped,

@@ -12,7 +12,8 @@ use crate::sys::{self, Epoll};
 
 /// Opens the mountinfo of a process. While it is open, it keeps the mount namespace of the process.
 pub(super) fn open(process: &Path) -> io::Result<File> {
-    File::open(process.join("mountinfo")).map_err(sys::proc_error)
+    let file = File::open(process.join("mountinfo")).map_err(sys::proc_error)?;
+    sys::above_standard(file.into()).map(File::from)
 }
 
 #[derive(Debug)]

@@ -16,7 +16,7 @@ pub(crate) struct Inotify(OwnedFd);
 
 impl Inotify {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self(inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?))
+        sys::above_standard(inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?).map(Self)
     }
 
     /// Watches an open directory; one that is watched already gets the mask in place of its own. Returns the watch

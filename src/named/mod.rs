@@ -27,7 +27,7 @@ use crate::error::{Doing, Error, Result};
 use crate::event::{EventKind, Name};
 use crate::netns::Probe;
 use crate::options::Options;
-use crate::outbox::Outbox;
+use crate::outbox::{Counters, Outbox};
 use crate::place::Place;
 use crate::source::{Progress, Source};
 use crate::sys::{self, Epoll, Timer};
@@ -377,12 +377,9 @@ impl Source for Named {
         self.or_elsewhere(done)
     }
 
-    fn known(&self) -> u64 {
-        self.debounce.names().len() as u64
-    }
-
-    fn pending(&self) -> u64 {
-        self.debounce.names().pending().len() as u64
+    fn count(&self, counters: &Counters) {
+        counters.known.set(self.debounce.names().len() as u64);
+        counters.pending.set(self.debounce.names().pending().len() as u64);
     }
 }
 

@@ -15,7 +15,7 @@ use super::state::{Id, State};
 use crate::error::{Doing, Result};
 use crate::event::EventKind;
 use crate::options::Options;
-use crate::outbox::Outbox;
+use crate::outbox::{Counters, Outbox};
 use crate::source::{Progress, Source};
 use crate::sys::Epoll;
 
@@ -313,8 +313,8 @@ impl<R: Rtnetlink> Source for Nsid<R> {
         self.due.overflow || !self.due.peers.is_empty() || !self.inbox.is_empty()
     }
 
-    fn known(&self) -> u64 {
-        self.state.len() as u64
+    fn count(&self, counters: &Counters) {
+        counters.known.set(self.state.len() as u64);
     }
 }
 

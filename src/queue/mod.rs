@@ -11,17 +11,15 @@ mod reader;
 mod shared;
 
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread::JoinHandle;
 
 use crate::error::{Doing, Result};
 use crate::event::EventKind;
 use crate::options::{Options, Policy};
-use crate::outbox::Outbox;
+use crate::outbox::{Counters, Outbox};
 use crate::place::Place;
 use crate::source::{Progress, Source};
-use crate::sys::{self, Epoll, Waker};
+use crate::sys::{Epoll, Process, Thread, Waker};
 use crate::watcher::Watcher;
 use consumer::ConsumerState;
 use reader::Reader;
@@ -40,9 +38,9 @@ pub(crate) struct Queue {
     place: Option<Place>,
     /// How often in a row the thread met a failure elsewhere that was none of the caller's.
     excused: u8,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Thread>,
     /// Where the thread lives: a child of fork(2) has none to wait for, and locks that nobody will open.
-    process: u32,
+    process: Process,
 }
 
 impl Queue {
@@ -52,27 +50,23 @@ impl Queue {
         options: &Options,
         capacity: u32,
         policy: Policy,
-        epoll: &Epoll,
+        (epoll, out): (&Epoll, &Outbox),
     ) -> Result<Self> {
+        let (wakes, process) = (watcher.pollable(), watcher.process());
         let shared = Arc::new(Shared {
             capacity: capacity as usize,
             state: Mutex::default(),
+            watcher: Mutex::new(Some(watcher)),
+            wakes,
             readable: Waker::new().doing("make an event descriptor")?,
             request: Waker::new().doing("make an event descriptor")?,
             turn: Condvar::new(),
-            known: AtomicU64::new(0),
-            pending: AtomicU64::new(0),
+            counters: Arc::clone(&out.counters),
         });
         epoll.add(shared.readable.as_fd()).doing("listen to an event descriptor")?;
-        let reader = Reader {
-            watcher,
-            policy,
-            shared: Arc::clone(&shared),
-            complete: options.replay,
-            replaying: options.replay,
-        };
-        let thread =
-            sys::without_signals(|| std::thread::Builder::new().name("nswatch".into()).spawn(move || reader.run()));
+        let reader =
+            Reader { policy, shared: Arc::clone(&shared), complete: options.replay, replaying: options.replay };
+        let thread = Thread::start(move || reader.run());
         Ok(Self {
             shared,
             policy,
@@ -80,7 +74,7 @@ impl Queue {
             place,
             excused: 0,
             thread: Some(thread.doing("start a thread")?),
-            process: std::process::id(),
+            process,
         })
     }
 
@@ -126,7 +120,7 @@ impl Queue {
         // not now: an event that the thread learned of before now may still come to the queue
         out.learned_at(state.learned);
         if loss.more {
-            out.counters.dropped += loss.counted;
+            out.counters.dropped.add(loss.counted);
             out.push(EventKind::Overflow { dropped: 0 }, false);
         } else {
             out.push(EventKind::Overflow { dropped: loss.counted }, false);
@@ -154,6 +148,7 @@ impl Source for Queue {
             let older = std::mem::take(&mut state.queue);
             let loss = state.broken.get_or_insert_default();
             older.iter().for_each(|event| loss.add(&event.kind));
+            shared.counters.set_ahead(0);
         }
         let full = state.queue.len() >= shared.capacity;
         match state.queue.pop_front() {
@@ -163,6 +158,7 @@ impl Source for Queue {
                     Policy::Block => {}
                     _ => self.consumer.add(&event.kind),
                 }
+                shared.counters.set_ahead(state.queue.len());
                 out.forward(event);
             }
             None => {
@@ -186,32 +182,25 @@ impl Source for Queue {
         self.shared.request.wake().doing("raise an event descriptor")
     }
 
-    fn known(&self) -> u64 {
-        self.shared.known.load(Ordering::Relaxed)
-    }
-
-    fn pending(&self) -> u64 {
-        self.shared.pending.load(Ordering::Relaxed)
-    }
-
-    fn queued(&self) -> (u64, u64) {
-        let state = self.shared.state();
-        (state.queue.len() as u64, state.queued_max as u64)
-    }
+    /// The thread counts.
+    fn count(&self, _counters: &Counters) {}
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        if std::process::id() != self.process {
-            std::mem::forget(self.thread.take());
-            return;
-        }
-        self.shared.state().stop = true;
-        self.shared.turn.notify_one();
-        let asked = self.shared.request.wake();
-        if let (Some(thread), Ok(())) = (self.thread.take(), asked) {
-            // if it panicked, the consumer got ENOTRECOVERABLE
-            thread.join().ok();
+        let asked = if self.process.is_this() {
+            self.shared.state().stop = true;
+            self.shared.turn.notify_one();
+            self.shared.request.wake().is_ok()
+        } else {
+            // what the thread has let go of before the fork is dropped as ever
+            if Arc::get_mut(&mut self.shared).is_none() {
+                self.shared.abandon();
+            }
+            true
+        };
+        if let (Some(thread), true) = (self.thread.take(), asked) {
+            thread.join();
         }
     }
 }

@@ -1,18 +1,15 @@
 //! The side of the thread: it reads a watcher, and queues its events.
 
 use std::os::fd::AsFd;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use super::shared::{Shared, State};
 use crate::error::{Doing, Error};
 use crate::event::{Event, EventKind};
 use crate::options::Policy;
 use crate::sys;
-use crate::watcher::Watcher;
 
 pub(super) struct Reader {
-    pub(super) watcher: Watcher,
     pub(super) policy: Policy,
     pub(super) shared: Arc<Shared>,
     /// Everything that exists has been reported, or will be: not so without a replay, until a resync reports it.
@@ -35,22 +32,25 @@ impl Reader {
 
     /// Takes one event, request or failure on; `false` when it is time to end.
     fn step(&mut self) -> std::io::Result<bool> {
+        let mut locked = self.shared.watcher.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(watcher) = locked.as_mut() else { return Ok(false) };
         let resync = {
             let mut state = self.shared.state();
             if state.stop {
                 return Ok(false);
             }
             // one comparison serves all requests that come before the last one is passed on
-            self.watcher.stats().queued == 0 && std::mem::take(&mut state.resync)
+            watcher.stats().queued == 0 && std::mem::take(&mut state.resync)
         };
         if resync {
             // what failed is tried again by the next call, which reports what is known before the failure
-            self.watcher.resync().ok();
+            watcher.resync().ok();
         }
-        let next = self.watcher.next_event();
-        let stats = self.watcher.stats();
-        self.shared.known.store(stats.known, Ordering::Relaxed);
-        self.shared.pending.store(stats.pending, Ordering::Relaxed);
+        let next = watcher.next_event();
+        let stats = watcher.stats();
+        drop(locked);
+        self.shared.counters.known.set(stats.known);
+        self.shared.counters.pending.set(stats.pending);
         match next {
             Ok(Some(event)) => {
                 match event.kind {
@@ -63,7 +63,7 @@ impl Reader {
                 }
                 self.pass(event, stats.queued == 0 && !self.replaying)
             }
-            Ok(None) => match sys::poll_readable_either(self.watcher.as_fd(), self.shared.request.as_fd()) {
+            Ok(None) => match sys::poll_readable_either(self.shared.wakes.as_fd(), self.shared.request.as_fd()) {
                 Ok(()) => self.shared.request.clear().map(|_| true),
                 Err(error) => self.report(Err::<(), _>(error).doing("wait for an event").err()),
             },
@@ -100,7 +100,7 @@ impl Reader {
             }
             _ => self.queue_or_drop(&mut state, event, settled),
         };
-        state.queued_max = state.queued_max.max(state.queue.len());
+        shared.counters.set_ahead(state.queue.len());
         if news {
             shared.readable.wake()?;
         }

@@ -1,14 +1,16 @@
 //! What the reader thread and the consumer share.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::consumer::ConsumerState;
 use crate::error::Error;
 use crate::event::{Event, EventKind};
-use crate::sys::Waker;
+use crate::outbox::Counters;
+use crate::sys::{self, Epoll, Waker};
+use crate::watcher::Watcher;
 
 /// What the two sides share.
 #[derive(Debug)]
@@ -16,21 +18,23 @@ pub(super) struct Shared {
     /// How many events there is room for.
     pub(super) capacity: usize,
     pub(super) state: Mutex<State>,
+    /// What the thread reads. It holds the lock while the watcher works, and not while it waits.
+    pub(super) watcher: Mutex<Option<Watcher>>,
+    /// Its descriptor, which is waited for without the lock.
+    pub(super) wakes: Arc<Epoll>,
     /// Wakes the consumer.
     pub(super) readable: Waker,
     /// Wakes the thread for a request.
     pub(super) request: Waker,
     /// The consumer has made room, taken note of a failure, or wants no more.
     pub(super) turn: Condvar,
-    pub(super) known: AtomicU64,
-    pub(super) pending: AtomicU64,
+    /// Those of the watcher that the queue is the source of.
+    pub(super) counters: Arc<Counters>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) queue: VecDeque<Event>,
-    /// The most that was ever in it.
-    pub(super) queued_max: usize,
     /// What the consumer is to believe in the end. Kept only if events may be dropped.
     pub(super) truth: ConsumerState,
     /// When the thread learned the last of it.
@@ -80,6 +84,20 @@ impl State {
 }
 
 impl Shared {
+    /// In a child of fork(2), in which the thread is not, and never lets go of what it shares: frees what the thread was
+    /// not in the middle of at the fork.
+    pub(super) fn abandon(&self) {
+        if let Ok(mut watcher) = self.watcher.try_lock() {
+            *watcher = None;
+        }
+        if let Ok(mut state) = self.state.try_lock() {
+            *state = State::default();
+        }
+        for fd in [self.wakes.as_fd(), self.readable.as_fd(), self.request.as_fd()] {
+            sys::close_copy(fd);
+        }
+    }
+
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // a panic while it was held left numbers and sets, which are whole at any time
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

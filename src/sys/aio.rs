@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::check;
+use super::{Process, check};
 
 const IOCB_CMD_POLL: u16 = 5;
 const IOCB_FLAG_RESFD: u32 = 1;
@@ -44,16 +44,17 @@ struct Completion {
 pub(crate) struct AioContext {
     id: libc::c_ulong,
     /// Where it is: a child of fork(2) has none, or another under the same number.
-    process: u32,
+    process: Process,
 }
 
 impl AioContext {
     /// Fails with `ENOSYS` or `EPERM` where AIO is missing or forbidden, `EAGAIN` beyond `fs.aio-max-nr`.
     pub(crate) fn new() -> io::Result<Self> {
+        let process = Process::this()?;
         let mut context: libc::c_ulong = 0;
         // SAFETY: io_setup writes the id of the new context.
         check(unsafe { libc::syscall(libc::SYS_io_setup, 1, &mut context) } as libc::c_int)?;
-        Ok(Self { id: context, process: std::process::id() })
+        Ok(Self { id: context, process })
     }
 
     /// Submits one poll of `fd`, whose completion raises the eventfd `done`.
@@ -88,7 +89,7 @@ impl AioContext {
 
 impl Drop for AioContext {
     fn drop(&mut self) {
-        if std::process::id() == self.process {
+        if self.process.is_this() {
             // SAFETY: no pointers.
             unsafe { libc::syscall(libc::SYS_io_destroy, self.id) };
         }

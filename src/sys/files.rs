@@ -15,7 +15,7 @@ pub(crate) use rustix::fs::CWD;
 /// `openat(2)`, always close-on-exec.
 pub(crate) fn open(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::Result<OwnedFd> {
     let flags = OFlags::from_bits_retain(flags as u32) | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(at, path, flags, Mode::empty())?)
+    super::above_standard(rustix::fs::openat(at, path, flags, Mode::empty())?)
 }
 
 /// What a symbolic link opened with `O_PATH | O_NOFOLLOW` says; `None` if `fd` is not a symbolic link.

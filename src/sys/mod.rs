@@ -6,8 +6,11 @@
 #![allow(unsafe_code)]
 
 mod aio;
+#[cfg(feature = "capi")]
+mod cancel;
 mod fanotify;
 mod files;
+mod fork;
 mod netlink;
 mod nsfs;
 mod process;
@@ -15,11 +18,15 @@ mod process;
 mod reactor;
 mod root;
 mod statmount;
+mod thread;
 mod wait;
 
 pub(crate) use aio::AioContext;
+#[cfg(feature = "capi")]
+pub(crate) use cancel::{disable_cancel, restore_cancel, thread_number};
 pub(crate) use fanotify::{fanotify_init, fanotify_mark};
 pub(crate) use files::{Access, CWD, Stat, filesystem_of, link_target, mount_of, open, read_link, stat};
+pub(crate) use fork::Process;
 pub(crate) use netlink::{
     MANY, bind, drops, receive, receive_buffer, receive_many, rtnetlink, send_to_kernel, set_option,
 };
@@ -33,11 +40,14 @@ pub(crate) use process::{
 pub(crate) use reactor::Registration;
 pub(crate) use root::{Root, RootMount, mount_namespace, root, root_mount_id};
 pub(crate) use statmount::{list_mounts, mount_point};
+pub(crate) use thread::Thread;
 pub(crate) use wait::{Epoll, Timer, Waker, poll_priority, poll_readable, poll_readable_either, which_are_readable};
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
+
+use rustix::io::Errno;
 
 /// `-1` with `errno` as the standard library's error.
 fn check(rc: libc::c_int) -> io::Result<libc::c_int> {
@@ -48,7 +58,28 @@ fn check(rc: libc::c_int) -> io::Result<libc::c_int> {
 fn owned(rc: libc::c_int) -> io::Result<OwnedFd> {
     let fd = check(rc)?;
     // SAFETY: a non-negative result of the calls that this is used on is a new descriptor that nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    above_standard(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The lowest descriptor that is not standard input, output or error.
+const ABOVE_STANDARD: RawFd = 3;
+
+/// Moves a new descriptor away from 0, 1 and 2: in a program that has closed those, what others print would go there.
+pub(crate) fn above_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
+    if fd.as_raw_fd() >= ABOVE_STANDARD {
+        return Ok(fd);
+    }
+    rustix::io::fcntl_dupfd_cloexec(&fd, ABOVE_STANDARD).map_err(|error| match error {
+        // RLIMIT_NOFILE permits no such number
+        Errno::INVAL => Errno::MFILE.into(),
+        error => error.into(),
+    })
+}
+
+/// Closes this process's copy of a descriptor whose owner is not here: in a child of fork(2), a thread of the parent.
+pub(crate) fn close_copy(fd: BorrowedFd<'_>) {
+    // SAFETY: no pointers; nobody in this process uses the descriptor any more.
+    unsafe { libc::close(fd.as_raw_fd()) };
 }
 
 /// The path that leads to what `fd` refers to, for calls that only take a path. Needs /proc.

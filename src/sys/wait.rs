@@ -9,13 +9,15 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 
+use super::above_standard;
+
 /// An epoll instance that is handed out to be polled and never waited on by the library itself.
 #[derive(Debug)]
 pub(crate) struct Epoll(OwnedFd);
 
 impl Epoll {
     pub(crate) fn new() -> io::Result<Self> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let epoll = above_standard(epoll::create(epoll::CreateFlags::CLOEXEC)?)?;
         // Go registers a descriptor with its poller only if O_NONBLOCK is set on it.
         rustix::fs::fcntl_setfl(&epoll, OFlags::NONBLOCK)?;
         Ok(Self(epoll))
@@ -59,7 +61,8 @@ pub(crate) struct Waker(OwnedFd);
 
 impl Waker {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self(rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        above_standard(rustix::event::eventfd(0, flags)?).map(Self)
     }
 
     /// Makes it readable; doing so again is a new edge for those who poll for edges.
@@ -94,7 +97,8 @@ pub(crate) struct Timer {
 impl Timer {
     pub(crate) fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
-        Ok(Self { fd: rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?, end: None })
+        let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        Ok(Self { fd: above_standard(timer)?, end: None })
     }
 
     /// Sets the moment, or stops it. It costs nothing if nothing changes by it.

@@ -1,6 +1,9 @@
 //! What the fuzzers have found worth keeping, once more, without a fuzzer.
 #![cfg(feature = "fuzzing")]
 
+use crate::calls;
+use crate::resources::{expect_resources, resources, run_alone};
+use crate::support::sandbox;
 use nswatch::fuzzing;
 
 fn replay(corpus: &str, target: fn(&[u8])) {
@@ -11,6 +14,21 @@ fn replay(corpus: &str, target: fn(&[u8])) {
         inputs += 1;
     }
     assert!(inputs > 5, "{corpus}: {inputs} inputs");
+}
+
+/// In a process of its own, since it forks.
+#[test]
+fn calls_in_any_order() {
+    run_alone("corpus::alone_calls", &[]);
+}
+
+#[test]
+#[ignore = "run by calls_in_any_order"]
+fn alone_calls() {
+    sandbox();
+    let before = resources();
+    replay("calls", calls::run);
+    expect_resources(before, "after all programs");
 }
 
 #[test]

@@ -2,9 +2,12 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+#[cfg(feature = "fuzzing")]
+mod calls;
 mod channel;
 mod corpus;
 mod features;
+mod host;
 mod iteration;
 mod queue;
 #[path = "../docs/readme.rs"]

@@ -11,8 +11,12 @@ use nswatch::capi::options::{NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_D
 
 /// Runs an ignored test of this file in a process of its own, by way of another command if it is to be prepared.
 fn alone(test: &str, by: &[&str]) {
+    run_alone(&format!("resources::{test}"), by);
+}
+
+/// The same, of any file.
+pub fn run_alone(test: &str, by: &[&str]) {
     let this = std::env::current_exe().unwrap();
-    let test = &format!("resources::{test}");
     let mut words: Vec<_> = by.iter().map(std::ffi::OsString::from).collect();
     words.push(this.into());
     words.extend(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"].map(Into::into));
@@ -63,7 +67,7 @@ fn links_to_one_mount_leave_nothing_behind() {
 }
 
 /// Descriptors, threads, and AIO contexts, of which a process sees the rings.
-fn resources() -> (usize, usize, usize) {
+pub fn resources() -> (usize, usize, usize) {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     (kernel::open_fds(), kernel::threads(), maps.matches("/[aio]").count())
 }
@@ -80,7 +84,7 @@ fn names() {
 }
 
 /// Asserts that all is as it was. A thread that was joined may still be about to leave the kernel.
-fn expect_resources(before: (usize, usize, usize), when: &str) {
+pub fn expect_resources(before: (usize, usize, usize), when: &str) {
     let end = std::time::Instant::now() + DEADLINE;
     while resources() != before {
         assert!(std::time::Instant::now() < end, "{when}: {:?}, not {before:?}", resources());

@@ -150,6 +150,16 @@ fn install(rules: &[(libc::c_long, Option<u32>, u32)], others: u32, flags: libc:
 /// Runs `body` in a thread of its own, and `meanwhile` when that is about to make this system call for the first time:
 /// what happens between two steps of the library.
 pub fn stopped_at<T>(call: libc::c_long, meanwhile: impl FnOnce(), body: impl FnOnce() -> T) -> T {
+    stopped_once(&AtomicBool::new(true), call, meanwhile, body)
+}
+
+/// The same, for the first such call while `armed` is set, of the thread or of one that it has started.
+pub fn stopped_once<T>(
+    armed: &AtomicBool,
+    call: libc::c_long,
+    meanwhile: impl FnOnce(),
+    body: impl FnOnce() -> T,
+) -> T {
     let body = Lent(body);
     let (told, stops) = std::sync::mpsc::channel();
     let result = std::thread::scope(|scope| {
@@ -164,7 +174,9 @@ pub fn stopped_at<T>(call: libc::c_long, meanwhile: impl FnOnce(), body: impl Fn
         let stops = stops.recv().unwrap();
         let mut meanwhile = Some(meanwhile);
         while let Some((stop, _)) = next_stop(&stops) {
-            if let Some(act) = meanwhile.take() {
+            if armed.load(Ordering::Acquire)
+                && let Some(act) = meanwhile.take()
+            {
                 act();
             }
             go_on(&stops, stop);

@@ -38,6 +38,10 @@ class ProcessLookupError(Error, builtins.ProcessLookupError):  # noqa: A001
     """ESRCH."""
 
 
+class ChildProcessError(Error, builtins.ChildProcessError):  # noqa: A001
+    """ECHILD."""
+
+
 class BlockingIOError(Error, builtins.BlockingIOError):  # noqa: A001
     """EAGAIN."""
 
@@ -49,6 +53,7 @@ _CLASSES: dict[int, type[Error]] = {
     errno.EEXIST: FileExistsError,
     errno.ENOTDIR: NotADirectoryError,
     errno.ESRCH: ProcessLookupError,
+    errno.ECHILD: ChildProcessError,
     errno.EAGAIN: BlockingIOError,
 }
 

@@ -3,7 +3,7 @@
 from .support import DEADLINE, TestCase, ip_netns, python
 
 PROGRAM = """
-import asyncio, os, sys, threading
+import asyncio, errno, os, sys, threading
 import nswatch
 
 queue = int(sys.argv[1]) or None
@@ -37,6 +37,13 @@ if using == 0:
             assert "belongs to process" in str(error), error
         else:
             raise AssertionError(use)
+    # past the check of the binding, as if both were process 1 of a pid namespace
+    try:
+        nswatch._errors.check(nswatch._ffi.lib.nsw_resync(watcher._handle))
+    except ChildProcessError as error:
+        assert isinstance(error, nswatch.Error) and error.errno == errno.ECHILD, error
+    else:
+        raise AssertionError("resync")
     with nswatch.Watcher() as own:
         print("child", len([own.poll() for _ in range(3)]), flush=True)
     watcher.close()

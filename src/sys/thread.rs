@@ -1,0 +1,109 @@
+//! Threads of the library: they take no signals, are named, and end when they are asked to, unless they hang.
+
+use std::io;
+use std::os::unix::thread::JoinHandleExt;
+use std::ptr::null_mut;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use super::{Process, monotonic, without_signals};
+
+/// A thread that takes no processor time for so long hangs: in a system call on a filesystem that does not answer.
+const HANGS_AFTER: Duration = Duration::from_secs(2);
+
+/// A thread, and the process that it is in: a child of fork(2) has none to wait for.
+#[derive(Debug)]
+pub(crate) struct Thread {
+    handle: JoinHandle<()>,
+    process: Process,
+}
+
+impl Thread {
+    /// Fails with `EAGAIN` where there is one too many.
+    pub(crate) fn start(body: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+        let process = Process::this()?;
+        let handle = without_signals(|| Builder::new().name("nswatch".into()).spawn(body))?;
+        Ok(Self { handle, process })
+    }
+
+    /// Waits for the end of a thread that was asked to end. If it hangs, it is left alone, and frees what it holds if it
+    /// ever goes on. In a child of fork(2) nothing happens.
+    pub(crate) fn join(self) {
+        if !self.process.is_this() {
+            std::mem::forget(self);
+            return;
+        }
+        let thread = self.handle.into_pthread_t() as usize as libc::pthread_t;
+        let mut used = processor_time(thread);
+        loop {
+            let since = monotonic();
+            if join_within(thread, HANGS_AFTER) {
+                return;
+            }
+            let now = processor_time(thread);
+            // the clock that was waited by may have been set meanwhile
+            if now == used && monotonic() >= since + HANGS_AFTER {
+                // SAFETY: it has not been joined, and nobody uses it any more.
+                unsafe { libc::pthread_detach(thread) };
+                return;
+            }
+            used = now;
+        }
+    }
+}
+
+/// Waits for the end of a thread that has not been joined; whether it has ended.
+fn join_within(thread: libc::pthread_t, time: Duration) -> bool {
+    let mut end = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the time is ours; nobody else joins the thread.
+    unsafe {
+        libc::clock_gettime(libc::CLOCK_REALTIME, &mut end);
+        end.tv_sec += time.as_secs() as libc::time_t;
+        pthread_timedjoin_np(thread, null_mut(), &end) == 0
+    }
+}
+
+/// What a thread that has not been joined has used so far; 0: it cannot be had.
+fn processor_time(thread: libc::pthread_t) -> (libc::time_t, libc::c_long) {
+    let mut clock: libc::clockid_t = 0;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the clock and the time are ours to write.
+    unsafe {
+        if libc::pthread_getcpuclockid(thread, &mut clock) == 0 {
+            libc::clock_gettime(clock, &mut time);
+        }
+    }
+    (time.tv_sec, time.tv_nsec)
+}
+
+unsafe extern "C" {
+    /// pthread.h; the crate libc lacks it.
+    fn pthread_timedjoin_np(
+        thread: libc::pthread_t,
+        result: *mut *mut libc::c_void,
+        end: *const libc::timespec,
+    ) -> libc::c_int;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    static ENDED: AtomicBool = AtomicBool::new(false);
+
+    #[test]
+    fn one_that_works_is_waited_for_however_long() {
+        let work = || {
+            let mut used = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            while used.tv_sec < HANGS_AFTER.as_secs() as libc::time_t + 1 {
+                // SAFETY: the time is ours to write.
+                unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut used) };
+            }
+            ENDED.store(true, Ordering::Release);
+        };
+        Thread::start(work).unwrap().join();
+        assert!(ENDED.load(Ordering::Acquire));
+    }
+}
