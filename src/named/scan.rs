@@ -5,9 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::due::EmitMode;
-use super::{Named, pending};
+use super::{Named, State, pending};
 use crate::error::{Doing, Result, errno_of};
-use crate::netns::Found;
 use crate::outbox::Outbox;
 use crate::sys;
 
@@ -18,6 +17,8 @@ impl Named {
         let replayed = mode == EmitMode::Replayed;
         self.debounce.begin_scan();
         self.pending.begin_scan(directory);
+        self.due.left_out.begin_scan();
+        let (mut to_see, mut news) = (self.debounce.names().len(), 0);
         let (mut batch, mut links) = (Vec::with_capacity(pending::AT_ONCE), false);
         let entries = std::fs::read_dir(sys::proc_path(directory.as_fd())).map_err(sys::proc_error);
         for entry in entries.doing_on(doing, self.path.as_os_str())? {
@@ -29,17 +30,34 @@ impl Named {
                 Err(error) => return Err(error).doing_on(doing, self.path.as_os_str()),
             };
             let Ok(name) = CString::new(entry.file_name().into_vec()) else { continue };
+            let is_known = self.debounce.names().state(&name) != State::Absent;
+            if !self.admit(&name, news) {
+                if self.due.left_out.is_more() && to_see == 0 {
+                    self.take_found(&mut batch, links, mode, out)?;
+                    if self.debounce.names().are_all_seen() {
+                        // what else there is has no room
+                        break;
+                    }
+                    // a directory that changes may show a name twice
+                    to_see = usize::MAX;
+                }
+                continue;
+            }
+            match is_known {
+                true => to_see = to_see.saturating_sub(1),
+                false => news += 1,
+            }
             if kind.is_some_and(|kind| kind.is_symlink()) {
-                self.pending.expect_link(&name);
+                self.pending.expect_link(&name, &self.path);
             }
             let found = self.probe.look(directory.as_fd(), &name);
             let found = found.doing_on("look at", OsStr::from_bytes(name.to_bytes()))?;
-            self.pending.scanned(directory, &self.path, &name, found)?;
+            let state = self.pending.scanned(directory, &self.path, &name, found)?;
             links |= kind.is_none_or(|kind| kind.is_symlink());
-            batch.push((name, found));
+            batch.push((name, state));
             if batch.len() == pending::AT_ONCE {
                 self.take_found(&mut batch, links, mode, out)?;
-                links = false;
+                (links, news) = (false, 0);
             }
         }
         self.take_found(&mut batch, links, mode, out)?;
@@ -51,7 +69,7 @@ impl Named {
     /// Takes in what a scan found under some names. `links`: some lead to where paths start, as symbolic links may.
     fn take_found(
         &mut self,
-        batch: &mut Vec<(CString, Option<Found>)>,
+        batch: &mut Vec<(CString, State)>,
         links: bool,
         mode: EmitMode,
         out: &mut Outbox,
@@ -59,8 +77,7 @@ impl Named {
         if links {
             self.path.confirm_place()?;
         }
-        for (name, found) in batch.drain(..) {
-            let state = found.map(|found| found.netns).into();
+        for (name, state) in batch.drain(..) {
             match mode {
                 EmitMode::Silent => self.debounce.assume(&name, state),
                 EmitMode::Changes => self.debounce.review(&name, state, out),
