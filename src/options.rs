@@ -214,8 +214,12 @@ impl Options {
     /// request for an event fails with `E2BIG` each time that the limit is crossed; the watcher goes on with the names that
     /// it knows, and reports names that it left out when others have gone.
     pub fn max_names(mut self, names: u32) -> Self {
-        self.max_names = if names == 0 { MAX_NAMES } else { names } as usize;
+        self.set_max_names(names);
         self
+    }
+
+    pub(crate) fn set_max_names(&mut self, names: u32) {
+        self.max_names = if names == 0 { MAX_NAMES } else { names } as usize;
     }
 
     /// Whether to make at open all that could be needed later, such as descriptors of fallbacks (default: no, when they

@@ -204,7 +204,7 @@ pub unsafe extern "C" fn nsw_options_set_max_names(o: *mut nsw_options, names: u
     guard(|| {
         // SAFETY: NULL or live, as the chapter demands.
         let options = unsafe { borrow_mut(o) }?;
-        options.0 = options.0.clone().max_names(names);
+        options.0.set_max_names(names);
         Ok(0)
     })
 }

@@ -329,10 +329,12 @@ impl Named {
             }
         };
         if let (Some(directory), Some(mode)) = (directory, self.due.scan) {
-            self.scan(&directory, mode, out)?;
-            if self.due.left_out.needs_scan(self.room()) {
-                // names that are gone took the room while it was read
+            for _ in 0..2 {
                 self.scan(&directory, mode, out)?;
+                // names that are gone may have taken the room while it was read
+                if !self.due.left_out.needs_scan(self.room()) {
+                    break;
+                }
             }
         }
         self.due.scan = None;

@@ -44,6 +44,7 @@ pub(crate) struct Transition {
 
 impl Transition {
     /// The fewest events that lead from one state to the other.
+    #[inline(never)] // it is long, and used at many places
     pub(crate) fn emit(self, event: &mut dyn FnMut(EventKind)) {
         use State::{Absent, Link, Namespace, Placeholder};
         let Self { name, from, to } = self;
@@ -89,6 +90,8 @@ pub(crate) struct Names {
     /// The links that are not followed. A change of a mount costs them nothing.
     links: Entries,
     scan: u32,
+    /// How many names the scan has not found yet.
+    unseen: usize,
 }
 
 impl Names {
@@ -113,11 +116,17 @@ impl Names {
         let scan = self.scan;
         match self.entry_in(name, to) {
             Some(entry) => {
-                entry.scan = scan;
+                let before = std::mem::replace(&mut entry.scan, scan);
+                self.saw(before);
                 None
             }
             None => self.observe(name, to),
         }
+    }
+
+    /// A name was found, or goes, that a scan found last.
+    fn saw(&mut self, scan: u32) {
+        self.unseen = self.unseen.saturating_sub((scan != self.scan).into());
     }
 
     /// Notes what exists without reporting it: it is reported as new when it changes, or at the next scan.
@@ -140,7 +149,9 @@ impl Names {
         if let Some(entry) = self.entry_in(name, to) {
             // what was reported before need not be reported again, and what is not to be reported is not
             if entry.reported || !reported {
-                (entry.scan, entry.reported) = (scan, reported);
+                entry.reported = reported;
+                let before = std::mem::replace(&mut entry.scan, scan);
+                self.saw(before);
                 return None;
             }
         }
@@ -184,21 +195,18 @@ impl Names {
             State::Namespace(_) => &mut self.namespaces,
         };
         let (name, entry) = entries.remove_entry(name)?;
+        self.saw(entry.scan);
         Some((name, entry.reported, state))
     }
 
     /// Begins a scan of the directory: what is not observed before [`Names::end_scan`] is gone.
     pub(crate) fn begin_scan(&mut self) {
-        self.scan = self.scan.wrapping_add(1);
+        (self.scan, self.unseen) = (self.scan.wrapping_add(1), self.len());
     }
 
-    fn entries(&self) -> impl Iterator<Item = (&Name, &Entry)> {
-        self.namespaces.iter().chain(&self.pending).chain(&self.links)
-    }
-
-    /// Whether the scan has found every name that is known.
+    /// Whether the scan has found every name that was known.
     pub(crate) fn are_all_seen(&self) -> bool {
-        self.entries().all(|(_, entry)| entry.scan == self.scan)
+        self.unseen == 0
     }
 
     /// The names that the scan did not find, as changes.
@@ -206,7 +214,7 @@ impl Names {
         let missing = |(name, entry): (&Name, &Entry)| (entry.scan != self.scan).then(|| name.clone());
         // in the order of their names
         let mut gone = BTreeSet::new();
-        gone.extend(self.entries().filter_map(missing));
+        gone.extend(self.namespaces.iter().chain(&self.pending).chain(&self.links).filter_map(missing));
         gone.iter().filter_map(|name| self.observe(name.as_c_str(), State::Absent)).collect()
     }
 

@@ -18,8 +18,8 @@ impl Named {
         self.debounce.begin_scan();
         self.pending.begin_scan(directory);
         self.due.left_out.begin_scan();
-        let (mut to_see, mut news) = (self.debounce.names().len(), 0);
-        let (mut batch, mut links) = (Vec::with_capacity(pending::AT_ONCE), false);
+        // `news`: so many in the batch are not known yet
+        let (mut batch, mut news, mut links) = (Vec::with_capacity(pending::AT_ONCE), 0, false);
         let entries = std::fs::read_dir(sys::proc_path(directory.as_fd())).map_err(sys::proc_error);
         for entry in entries.doing_on(doing, self.path.as_os_str())? {
             let (entry, kind) = match entry.map(|entry| (entry.file_type().ok(), entry)) {
@@ -31,33 +31,26 @@ impl Named {
             };
             let Ok(name) = CString::new(entry.file_name().into_vec()) else { continue };
             let is_known = self.debounce.names().state(&name) != State::Absent;
-            if !self.admit(&name, news) {
-                if self.due.left_out.is_more() && to_see == 0 {
-                    self.take_found(&mut batch, links, mode, out)?;
-                    if self.debounce.names().are_all_seen() {
-                        // what else there is has no room
-                        break;
-                    }
-                    // a directory that changes may show a name twice
-                    to_see = usize::MAX;
+            let is_admitted = self.admit(&name, news);
+            let is_more = !is_admitted && self.due.left_out.is_more();
+            if is_admitted {
+                news += usize::from(!is_known);
+                if kind.is_some_and(|kind| kind.is_symlink()) {
+                    self.pending.expect_link(&name, &self.path);
                 }
-                continue;
+                let found = self.probe.look(directory.as_fd(), &name);
+                let found = found.doing_on("look at", OsStr::from_bytes(name.to_bytes()))?;
+                let state = self.pending.scanned(directory, &self.path, &name, found)?;
+                links |= kind.is_none_or(|kind| kind.is_symlink());
+                batch.push((name, state));
             }
-            match is_known {
-                true => to_see = to_see.saturating_sub(1),
-                false => news += 1,
-            }
-            if kind.is_some_and(|kind| kind.is_symlink()) {
-                self.pending.expect_link(&name, &self.path);
-            }
-            let found = self.probe.look(directory.as_fd(), &name);
-            let found = found.doing_on("look at", OsStr::from_bytes(name.to_bytes()))?;
-            let state = self.pending.scanned(directory, &self.path, &name, found)?;
-            links |= kind.is_none_or(|kind| kind.is_symlink());
-            batch.push((name, state));
-            if batch.len() == pending::AT_ONCE {
+            if batch.len() == pending::AT_ONCE || is_more && !batch.is_empty() {
                 self.take_found(&mut batch, links, mode, out)?;
                 (links, news) = (false, 0);
+            }
+            if is_more && self.debounce.names().are_all_seen() {
+                // what else there is has no room
+                break;
             }
         }
         self.take_found(&mut batch, links, mode, out)?;
