@@ -380,3 +380,60 @@ fn it_is_ignored_for_ids<A: Api>() {
     }
     o.expect_nothing();
 }
+
+/// Under a limit of memory that so many names would exceed: in a process of its own, since the limit is of a process.
+#[test]
+fn names_of_others_do_not_take_the_memory() {
+    let this = std::env::current_exe().unwrap();
+    let test = ["--exact", "limit::alone_with_little_memory", "--ignored", "--nocapture", "--test-threads=1"];
+    let output = std::process::Command::new(this).args(test).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{}: {text}", output.status);
+}
+
+const MANY: usize = 300_000;
+
+#[test]
+#[ignore = "run by names_of_others_do_not_take_the_memory"]
+fn alone_with_little_memory() {
+    use crate::support::api::{C, Rust};
+    sandbox();
+    let full = make_dir("/run/full");
+    for n in 0..MANY {
+        placeholder(full.join(n.to_string()));
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.strip_suffix(" kB")?.trim().parse().ok());
+    let limit = (size.unwrap_or(0u64) + 8 * 1024) * 1024;
+    let limits = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+    // SAFETY: the structure is ours and lives until the call returns.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limits) }, 0);
+    // 0: see how it was before there was a limit
+    let most = std::env::var("NSWATCH_MAX_NAMES").map_or(1000, |names| names.parse().unwrap());
+    within_memory::<Rust>(most);
+    within_memory::<C>(most);
+}
+
+fn within_memory<A: Api>(most: u32) {
+    let limited = |how: How| How { max_names: most, ..how };
+    assert_eq!(A::open(&limited(How::dir("/run/full"))).map(drop), Err(libc::E2BIG));
+    let mut watcher = A::open(&limited(How::default())).unwrap();
+    for _ in 0..2 {
+        rename("/run/full", RUN_NETNS);
+        assert!(readable(watcher.fd(), DEADLINE));
+        let mut events = 0;
+        loop {
+            match watcher.next() {
+                Err(errno) => break assert_eq!(errno, libc::E2BIG),
+                Ok(Some(_)) => events += 1,
+                Ok(None) => panic!("no error after {events} events"),
+            }
+        }
+        watcher.resync().unwrap();
+        while watcher.next().unwrap().is_some() {}
+        assert_eq!((watcher.stat(NSW_STAT_KNOWN), events >= most), (u64::from(most), true));
+        rename(RUN_NETNS, "/run/full");
+        while watcher.next().unwrap().is_some() {}
+        assert_eq!(watcher.stat(NSW_STAT_KNOWN), 0);
+    }
+}
