@@ -162,7 +162,9 @@ typedef struct nsw_event nsw_event;
  * -ENOTDIR: a part of the path is not a directory;
  * -EACCES: the directory may not be read or searched by this process;
  * -ENOENT: the directory is missing, and NSW_NO_PARENT was set;
- * -ELOOP, -ENAMETOOLONG: as open(2);
+ * -ELOOP: too many symbolic links on the way, or with NSW_NO_SYMLINKS one that root does not own;
+ * -ENAMETOOLONG: as open(2);
+ * -E2BIG: the directory has more names than nsw_options_set_max_names() permits;
  * -EMFILE, -ENFILE: the limit of inotify instances, or of open files, is reached;
  * -ENOSPC: the limit of inotify watches is reached;
  * -EPERM: NSW_SOURCE_NSID with NSW_ALL_NSID, and CAP_NET_BROADCAST is missing;
@@ -213,7 +215,7 @@ int nsw_fd(const nsw_watcher *watcher);
 
 /**
  * Gives out the next event. Never waits for one. (A name that is a symbolic link into a filesystem that hangs makes
- * the look at it hang: watch directories that only trusted users write to.)
+ * the look at it hang: set NSW_NO_SYMLINKS for a directory that others may write to.)
  *
  * @event: where a pointer to the event is stored; it is borrowed until the next call of this function,
  * nsw_wait_event() or nsw_close() on the same watcher.
@@ -227,6 +229,8 @@ int nsw_fd(const nsw_watcher *watcher);
  * -EXDEV: the call has to look at paths, and the calling thread has another root directory or mount namespace than the one
  * that called nsw_open() (chroot, pivot_root, unshare, setns). Nothing is lost here either: call again from the right
  * place, or close the watcher;
+ * -E2BIG: the directory has more names than nsw_options_set_max_names() permits. One call returns it each time that the
+ * limit is crossed, after the events of the names that there is room for. The watcher goes on; see there;
  * -ENOENT: the directory is gone, and NSW_NO_PARENT was set: no event will come any more;
  * -EBUSY: another thread is in a call on this watcher, or longjmp(3) left one;
  * -ECHILD: the process is a child of the one that opened the watcher;
@@ -726,6 +730,14 @@ int nsw_netns_is_alive(const struct nsw_netns *netns);
 #define NSW_NO_MOUNT_EVENTS 32
 
 /**
+ * NSW_SOURCE_NAMED, for a directory that others may write to: a name that is a symbolic link is never followed. It stays
+ * pending (NSW_EVENT_CREATED, never NSW_EVENT_READY), and a change of a mount costs it nothing. On the way to the directory
+ * only symbolic links that root owns are followed, root of the caller's user namespace: another one is -ELOOP for
+ * nsw_open(); if one comes later, the directory counts as gone until the link goes. Since: 0.1
+ */
+#define NSW_NO_SYMLINKS 64
+
+/**
  * A full queue: the reader thread waits for room; meanwhile the kernel queues, and then overflows. Since: 0.1
  */
 #define NSW_QUEUE_BLOCK 1
@@ -760,7 +772,7 @@ void nsw_options_free(nsw_options *o);
  * Sets the flags, in place of those set before.
  *
  * @flags: 0, or one or several of NSW_NO_REPLAY, NSW_NO_PARENT, NSW_DIR_EVENTS, NSW_MOUNT_EVENTS,
- * NSW_NO_MOUNT_EVENTS, NSW_ALL_NSID, NSW_PREPARE.
+ * NSW_NO_MOUNT_EVENTS, NSW_NO_SYMLINKS, NSW_ALL_NSID, NSW_PREPARE.
  *
  * Returns 0, or -EINVAL: @o is NULL, a bit is unknown, or both NSW_MOUNT_EVENTS and NSW_NO_MOUNT_EVENTS are set; then
  * nothing is changed.
@@ -773,6 +785,11 @@ int nsw_options_set_flags(nsw_options *o,
 /**
  * Sets the directory whose entries are the names, for NSW_SOURCE_NAMED. It need not exist.
  *
+ * Whoever may write to the directory decides what the watcher reports and how long its calls take: a name that is a
+ * symbolic link has the watcher look at whatever it leads to (a directory that only root may read, an automount, a
+ * filesystem that hangs), and the watcher reports it as ready if that is a network namespace, be it the caller's own. For a
+ * directory that others may write to, set NSW_NO_SYMLINKS and nsw_options_set_max_names().
+ *
  * @path: an absolute path; copied. Default: "/run/netns". More than 3839 bytes are
  * -ENAMETOOLONG for nsw_open(): no name in it could be reached.
  *
@@ -780,7 +797,8 @@ int nsw_options_set_flags(nsw_options *o,
  *
  * Since: 0.1
  */
-int nsw_options_set_dir(nsw_options *o, const char *path);
+int nsw_options_set_dir(nsw_options *o,
+                        const char *path);
 
 /**
  * Sets for how long a name may change before the outcome is told, for NSW_SOURCE_NAMED. The first change of a name
@@ -812,6 +830,22 @@ int nsw_options_set_settle(nsw_options *o,
 int nsw_options_set_queue(nsw_options *o,
                           uint32_t capacity,
                           uint32_t policy);
+
+/**
+ * Sets how many names the watcher keeps at most, for NSW_SOURCE_NAMED. Directories do not count. This bounds the memory: a
+ * name takes up to 400 bytes.
+ *
+ * @names: the limit; 0, the default: 1048576. For nsw_open() a directory with more names is -E2BIG. Later, one call of
+ * nsw_next_event() or nsw_wait_event() returns -E2BIG each time that the limit is crossed, and the descriptor is not
+ * readable because of it. The watcher goes on with the names that it knows, and reports those that it left out when others
+ * have gone.
+ *
+ * Returns 0, or -EINVAL: @o is NULL.
+ *
+ * Since: 0.1
+ */
+int nsw_options_set_max_names(nsw_options *o,
+                              uint32_t names);
 
 /**
  * Sets the size of the socket's receive buffer, for NSW_SOURCE_NSID. The kernel doubles it; a notification takes some

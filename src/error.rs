@@ -36,6 +36,8 @@ struct Circumstances {
     /// More exact than what can be said of the errno in general.
     why: Option<&'static str>,
     last: bool,
+    /// Nothing is left to do about it.
+    settled: bool,
 }
 
 fn subject(on: &Option<OsString>) -> String {
@@ -44,13 +46,13 @@ fn subject(on: &Option<OsString>) -> String {
 
 impl Error {
     pub(crate) fn new(errno: i32, doing: &'static str) -> Self {
-        Self(Box::new(Circumstances { errno, doing, on: None, why: None, last: false }))
+        Self(Box::new(Circumstances { errno, doing, on: None, why: None, last: false, settled: false }))
     }
 
     /// A failed system call.
     pub(crate) fn of(error: &io::Error, doing: &'static str) -> Self {
         let why = refusal_in(error).map(|refusal| refusal.why);
-        Self(Box::new(Circumstances { errno: errno_of(error), doing, on: None, why, last: false }))
+        Self(Box::new(Circumstances { errno: errno_of(error), doing, on: None, why, last: false, settled: false }))
     }
 
     /// An argument that cannot be right.
@@ -67,6 +69,16 @@ impl Error {
     pub(crate) fn last(mut self) -> Self {
         self.0.last = true;
         self
+    }
+
+    /// States that it is a notice: no work is left because of it.
+    pub(crate) fn settled(mut self) -> Self {
+        self.0.settled = true;
+        self
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        self.0.settled
     }
 
     pub(crate) fn on(mut self, on: impl AsRef<OsStr>) -> Self {
@@ -203,6 +215,7 @@ pub fn explain(errno: i32) -> &'static CStr {
         libc::EIO => c"input/output error: the kernel could not carry out the request",
         libc::EBADF => c"bad file descriptor: it is negative or not open",
         libc::ECHILD => c"a child of fork(2) cannot use the watcher of its parent: close it and open another",
+        libc::E2BIG => c"more names in the directory than the watcher may keep: raise nsw_options_set_max_names(), or remove names",
         libc::EAGAIN => c"resource temporarily unavailable: call again",
         libc::ENOMEM => c"out of memory: the kernel or this process has none to spare",
         libc::EACCES => c"permission denied: a directory must be readable and all above it searchable; nsids of a peer require CAP_NET_ADMIN over it, the namespace of a process ptrace access to it",

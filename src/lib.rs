@@ -160,6 +160,7 @@ mod source;
 #[cfg(feature = "tokio")]
 mod stream;
 mod sys;
+mod walk;
 mod watcher;
 
 #[cfg(feature = "capi")]
@@ -177,7 +178,7 @@ pub use error::{Error, Result, explain};
 pub use event::{Event, EventKind, Name};
 pub use feature::Feature;
 pub use netns::Netns;
-pub use options::{DEFAULT_DIR, Options, Policy, QUEUE_MAX};
+pub use options::{DEFAULT_DIR, MAX_NAMES, Options, Policy, QUEUE_MAX};
 #[cfg(feature = "tokio")]
 pub use stream::EventStream;
 pub use watcher::{Stats, Watcher};

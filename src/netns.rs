@@ -8,7 +8,7 @@
 mod probe;
 mod process;
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -17,6 +17,7 @@ use std::path::{Component, Path};
 use crate::error::{Doing, Error, Result, errno_of, is_refused, is_transient};
 use crate::options::DEFAULT_DIR;
 use crate::sys::{self, CWD};
+use crate::walk::{Links, walk_to};
 pub(crate) use probe::{Found, Probe, identify_open, of_calling_thread, try_own};
 use probe::{identify, open_path};
 use process::open_for_pid;
@@ -159,16 +160,25 @@ impl Netns {
     /// From Linux 7.0 on, a namespace that only sockets keep is not found by its cookie.
     pub fn open(&self, path: Option<&Path>) -> Result<OwnedFd> {
         match path {
-            Some(path) => self.open_at(path),
+            Some(path) => {
+                let terminated = CString::new(path.as_os_str().as_bytes())
+                    .map_err(|_| Error::invalid(OPEN, "the path has a NUL byte in it").on(path))?;
+                self.check_opened(open_path(CWD, &terminated, Links::All), path)
+            }
             None => self.open_by_cookie(),
         }
     }
 
-    fn open_at(&self, path: &Path) -> Result<OwnedFd> {
-        let terminated = CString::new(path.as_os_str().as_bytes())
-            .map_err(|_| Error::invalid(OPEN, "the path has a NUL byte in it").on(path))?;
-        let opened = open_path(CWD, &terminated).and_then(|fd| Ok((identify_open(fd.as_fd())?.netns, fd)));
-        match opened {
+    /// Opens exactly this namespace under a name in a directory, without following a link there, or one on the way to the
+    /// directory that is not root's.
+    pub(crate) fn open_in(&self, dir: &CStr, name: &CStr, path: &Path) -> Result<OwnedFd> {
+        let links = Links::RootsOnTheWay;
+        self.check_opened(walk_to(dir, links).and_then(|dir| open_path(dir.as_fd(), name, links)), path)
+    }
+
+    /// Passes on what was opened at a path if it is this namespace.
+    fn check_opened(&self, opened: io::Result<OwnedFd>, path: &Path) -> Result<OwnedFd> {
+        match opened.and_then(|fd| Ok((identify_open(fd.as_fd())?.netns, fd))) {
             Ok((netns, namespace)) if self.same(&netns) => Ok(namespace),
             Ok(_) => Err(Error::new(libc::ESTALE, OPEN).on(path)),
             Err(error)
@@ -265,7 +275,7 @@ pub(crate) fn open_name(doing: &'static str, name: &OsStr) -> Result<OwnedFd> {
     };
     let path =
         CString::new(path.as_os_str().as_bytes()).map_err(|_| invalid("a name must not have a NUL byte in it"))?;
-    open_path(CWD, &path).doing_on(doing, name)
+    open_path(CWD, &path, Links::All).doing_on(doing, name)
 }
 
 /// Whether this kernel opens a namespace by its cookie without the inode number, tried with the own one.

@@ -20,7 +20,9 @@ impl Watcher {
     ///
     /// # Errors
     /// `ENOTDIR`: a part of the path is not a directory. `EACCES`: the directory may not be read or searched.
-    /// `ENOENT`: it is missing, with [`Options::parent`] switched off. `ELOOP`, `ENAMETOOLONG`: as in `open(2)`.
+    /// `ENOENT`: it is missing, with [`Options::parent`] switched off. `ELOOP`: too many symbolic links on the way to it, or,
+    /// with [`Options::symlinks`] switched off, one that root does not own. `ENAMETOOLONG`: as in `open(2)`. `E2BIG`: it has
+    /// more names than [`Options::max_names`].
     /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit was reached; the error's text says which to raise. `EPERM`,
     /// `ENOSYS`, `EACCES`: a seccomp filter or a security policy refuses a system call that has no fallback; the text
     /// names it.
@@ -77,10 +79,10 @@ fn finish(
     place: Option<Place>,
 ) -> Result<Watcher> {
     let dir = out.dir.clone();
-    let watcher = Watcher::new(source, out, epoll, place)?;
+    let watcher = Watcher::new(source, out, epoll, place, options.links)?;
     let Some((capacity, policy)) = options.queue else { return Ok(watcher) };
     let (epoll, mut out) = front()?;
     out.dir = dir;
     let queue = Queue::start(watcher, place, options, capacity, policy, (&epoll, &out))?;
-    Watcher::new(Box::new(queue), out, epoll, place)
+    Watcher::new(Box::new(queue), out, epoll, place, options.links)
 }

@@ -4,12 +4,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::walk::Links;
 
 /// Where `ip netns` keeps its names.
 pub const DEFAULT_DIR: &str = "/run/netns";
 
 /// The most events that a queue can be asked to hold.
 pub const QUEUE_MAX: u32 = 1 << 20;
+
+/// How many names a watcher keeps unless it is asked to keep fewer, or more.
+pub const MAX_NAMES: u32 = 1 << 20;
 
 /// What a full queue does with one event more. What is dropped is counted, and made good by a resync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +62,8 @@ pub struct Options {
     pub(crate) all_nsid: bool,
     pub(crate) rcvbuf: u32,
     pub(crate) prepare: bool,
+    pub(crate) links: Links,
+    pub(crate) max_names: usize,
 }
 
 impl Default for Options {
@@ -73,6 +79,8 @@ impl Default for Options {
             all_nsid: false,
             rcvbuf: 0,
             prepare: false,
+            links: Links::All,
+            max_names: MAX_NAMES as usize,
         }
     }
 }
@@ -84,6 +92,11 @@ impl Options {
     }
 
     /// The directory whose entries are the names. It need not exist.
+    ///
+    /// Whoever may write to the directory decides what the watcher reports and how long its calls take: a name that is a
+    /// symbolic link has the watcher look at whatever it leads to, and call it ready if that is a network namespace, be it
+    /// the own one. For a directory that others may write to, set [`symlinks(false)`](Self::symlinks) and
+    /// [`max_names`](Self::max_names).
     ///
     /// # Errors
     /// `EINVAL`: `dir` is not absolute or contains a NUL byte.
@@ -182,6 +195,31 @@ impl Options {
     pub fn rcvbuf(mut self, bytes: u32) -> Self {
         self.rcvbuf = bytes;
         self
+    }
+
+    /// Whether to follow symbolic links (default: yes). `false` is for a directory that others may write to.
+    ///
+    /// Without it a name that is a symbolic link stays pending: it is [`Created`](crate::EventKind::Created) and never
+    /// [`Ready`](crate::EventKind::Ready), and changes of mounts cost it nothing. On the way to the directory only links that
+    /// root owns are followed, root of the caller's user namespace: another one is `ELOOP` at open, and later the directory
+    /// counts as gone until the link goes. [`Watcher::open_netns`](crate::Watcher::open_netns) follows no other links either.
+    pub fn symlinks(mut self, symlinks: bool) -> Self {
+        self.links = if symlinks { Links::All } else { Links::RootsOnTheWay };
+        self
+    }
+
+    /// The most names that the watcher keeps; 0, the default, is [`MAX_NAMES`]. Directories do not count.
+    ///
+    /// It bounds the memory: a name takes up to 400 bytes. Opening a directory with more names is `E2BIG`. Later, one
+    /// request for an event fails with `E2BIG` each time that the limit is crossed; the watcher goes on with the names that
+    /// it knows, and reports names that it left out when others have gone.
+    pub fn max_names(mut self, names: u32) -> Self {
+        self.set_max_names(names);
+        self
+    }
+
+    pub(crate) fn set_max_names(&mut self, names: u32) {
+        self.max_names = if names == 0 { MAX_NAMES } else { names } as usize;
     }
 
     /// Whether to make at open all that could be needed later, such as descriptors of fallbacks (default: no, when they

@@ -14,6 +14,7 @@ use crate::outbox::{Counters, Outbox};
 use crate::place::Place;
 use crate::source::{Progress, Source};
 use crate::sys::{self, Epoll, Process, Waker};
+use crate::walk::Links;
 
 /// What a watcher has counted since it was opened, and what it holds now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -84,6 +85,8 @@ pub struct Watcher {
     epoll: Arc<Epoll>,
     /// Where the paths of its events lead, if it watches paths.
     place: Option<Place>,
+    /// Which links in them are followed.
+    links: Links,
     /// An iteration has returned the error that is the end.
     over: bool,
     /// A child of fork(2) would take the events of its parent.
@@ -139,8 +142,14 @@ impl Watcher {
     }
 
     /// `epoll` has the descriptors of the source in it, `out` what opening the source found; `place` is where the paths
-    /// of its events lead, if it watches paths.
-    pub(crate) fn new(source: Box<dyn Source>, out: Outbox, epoll: Arc<Epoll>, place: Option<Place>) -> Result<Self> {
+    /// of its events lead, if it watches paths, and `links` which links in them are followed.
+    pub(crate) fn new(
+        source: Box<dyn Source>,
+        out: Outbox,
+        epoll: Arc<Epoll>,
+        place: Option<Place>,
+        links: Links,
+    ) -> Result<Self> {
         let waker = Waker::new().doing("make an event descriptor")?;
         epoll.add(waker.as_fd()).doing("listen to an event descriptor")?;
         let mut readable = Readable { waker, awake: false };
@@ -150,7 +159,7 @@ impl Watcher {
         if !out.is_empty() || unfinished {
             readable.wake()?;
         }
-        Ok(Self { source, out, unfinished, readable, epoll, place, over: false, process })
+        Ok(Self { source, out, unfinished, readable, epoll, place, links, over: false, process })
     }
 
     /// The next event, or `None` if there is none now. Never blocks.
@@ -164,6 +173,9 @@ impl Watcher {
     /// no fallback; `EACCES` also: the process has given up the right to reach the directory. Nothing is lost, as above.
     /// `EXDEV`: the call has to look at paths, and the calling thread has another root directory or mount namespace than
     /// the one that opened the watcher. Nothing is lost here either: the next call from the right place goes on.
+    /// `E2BIG`: the directory has more names than [`Options::max_names`](crate::Options::max_names). One call returns it each
+    /// time that the limit is crossed, after the events of the names that there is room for; the descriptor is not readable
+    /// because of it.
     /// `ENOENT`: the directory is gone and [`Options::parent`](crate::Options::parent) was switched off.
     /// `ECHILD`: this is a child of fork(2), and the watcher that of its parent.
     pub fn next_event(&mut self) -> Result<Option<Event>> {
@@ -177,7 +189,10 @@ impl Watcher {
         if self.out.is_empty() {
             let progress = self.source.drain(&mut self.out);
             self.source.count(&self.out.counters);
-            self.unfinished = !matches!(progress, Ok(Progress::Done));
+            self.unfinished = match &progress {
+                Ok(progress) => *progress == Progress::More,
+                Err(error) => !error.is_settled(),
+            };
             failure = progress.err();
         }
         match (self.out.len(), self.unfinished) {
@@ -260,7 +275,8 @@ impl Watcher {
         done
     }
 
-    /// Opens the very namespace that a [`crate::EventKind::Ready`] announced.
+    /// Opens the very namespace that a [`crate::EventKind::Ready`] announced. Follows the links that the watcher follows
+    /// ([`Options::symlinks`](crate::Options::symlinks)).
     ///
     /// # Errors
     /// `ENOENT`: it is gone from this name. `ESTALE`: the name refers to another namespace by now. `EINVAL`: the
@@ -294,7 +310,11 @@ impl Watcher {
         let check = || self.place.as_ref().map_or(Ok(()), Place::check);
         check()?;
         // what was opened is the announced one, wherever the path leads; a failure says something about one place only
-        netns.open(Some(&path)).or_else(|error| check().and(Err(error)))
+        let opened = match ready.dir.as_deref().zip(ready.name()).filter(|_| !self.links.are_followed()) {
+            Some((dir, name)) => netns.open_in(dir, name.as_c_str(), &path),
+            None => netns.open(Some(&path)),
+        };
+        opened.or_else(|error| check().and(Err(error)))
     }
 
     /// The counters.

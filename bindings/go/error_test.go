@@ -52,6 +52,8 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		"a negative time":           nswatch.Settle(-1),
 		"a month":                   nswatch.Settle(60 * 24 * time.Hour),
 		"a negative buffer":         nswatch.RcvBuf(-1),
+		"fewer names than none":     nswatch.MaxNames(-1),
+		"more than can be counted":  nswatch.MaxNames(math.MaxInt),
 		"a queue for nothing":       nswatch.Queue(0, nswatch.QueueBlock),
 		"a queue for less":          nswatch.Queue(-1, nswatch.QueueBlock),
 		"a queue for far less":      nswatch.Queue(1-1<<32, nswatch.QueueBlock),

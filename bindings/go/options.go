@@ -18,6 +18,7 @@ type config struct {
 	dir      string
 	flags    uint32
 	settle   time.Duration
+	maxNames int
 	rcvbuf   int
 	queue    bool
 	capacity int
@@ -35,6 +36,10 @@ func Named() Option { return func(c *config) { c.source = capi.SourceNamed } }
 func NSID() Option { return func(c *config) { c.source = capi.SourceNSID } }
 
 // Dir is the directory whose entries are the names, as an absolute path. It need not exist. Default: DefaultDir.
+//
+// Whoever may write to the directory decides what the watcher reports and how long its calls take: it looks at whatever a
+// symbolic link there leads to, and reports the name as Ready if that is a network namespace, be it your own. For a
+// directory that others may write to, pass NoSymlinks and MaxNames.
 func Dir(path string) Option { return func(c *config) { c.dir = path } }
 
 // NoReplay starts with now, not with what exists.
@@ -54,6 +59,16 @@ func MountEvents() Option { return flag(capi.MountEvents) }
 
 // NoMountEvents, for names: no mount events, even where they are the default. With MountEvents, Open fails with EINVAL.
 func NoMountEvents() Option { return flag(capi.NoMountEvents) }
+
+// NoSymlinks, for names, is for a directory that others may write to. A name that is a symbolic link is never followed: it
+// is Created and never Ready. On the way to the directory only links that root owns are followed: another one is ELOOP from
+// Open, and later the directory counts as gone until the link goes.
+func NoSymlinks() Option { return flag(capi.NoSymlinks) }
+
+// MaxNames, for names, is the most names that the watcher keeps; directories do not count. More names are E2BIG from Open.
+// Later Next returns E2BIG once each time that the limit is crossed; the watcher goes on with the names that it knows, and
+// reports those that it left out when others have gone. Default: 0, which is 1048576.
+func MaxNames(n int) Option { return func(c *config) { c.maxNames = n } }
 
 // AllNSID, for ids: tell what happens in peer namespaces too, those that have an id here. Needs CAP_NET_BROADCAST.
 func AllNSID() Option { return flag(capi.AllNSID) }
@@ -111,6 +126,12 @@ func (c *config) open() (*capi.Watcher, error) {
 		return nil, &Error{Op: "settle for " + c.settle.String(), Errno: syscall.EINVAL}
 	}
 	if err := check("settle", "", capi.OptionsSetSettle(options, settle)); err != nil {
+		return nil, err
+	}
+	if c.maxNames < 0 || int64(c.maxNames) > math.MaxUint32 {
+		return nil, &Error{Op: "limit the names", Errno: syscall.EINVAL}
+	}
+	if err := check("limit the names", "", capi.OptionsSetMaxNames(options, uint32(c.maxNames))); err != nil {
 		return nil, err
 	}
 	if c.rcvbuf < 0 || int64(c.rcvbuf) > math.MaxUint32 {

@@ -2,6 +2,7 @@ package nswatch_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -514,6 +515,29 @@ func TestOptions(t *testing.T) {
 		}
 	}
 	expect(t, settling, "created long")
+}
+
+// A directory that others write to: links are not followed, and what is beyond the limit is left out until there is room.
+func TestNoSymlinksAndMaxNames(t *testing.T) {
+	clean(t)
+	ipNetns(t, "add", "blue")
+	if err := os.Symlink("/proc/self/ns/net", "/run/netns/own"); err != nil {
+		t.Fatal(err)
+	}
+	if watcher, err := nswatch.Open(nswatch.MaxNames(1)); !errors.Is(err, syscall.E2BIG) {
+		t.Fatal(watcher, err)
+	}
+	watcher := open(t, nswatch.NoSymlinks(), nswatch.MaxNames(2), nswatch.NoReplay())
+	if err := os.Symlink("blue", "/run/netns/alias"); err != nil {
+		t.Fatal(err)
+	}
+	if event, err := watcher.Next(context.Background()); !errors.Is(err, syscall.E2BIG) {
+		t.Fatal(event, err)
+	}
+	if err := os.Remove("/run/netns/own"); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, watcher, "created alias")
 }
 
 func TestMountEvents(t *testing.T) {

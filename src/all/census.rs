@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Doing, Result, errno_of, is_refused, is_shortage, is_transient};
 use crate::netns::{Found, Netns, Probe, identify_open};
 use crate::sys::{self, CWD};
+use crate::walk::Links;
 
 const LIST: &str = "list the network namespaces";
 
@@ -49,7 +50,7 @@ pub fn census() -> Result<Vec<Sighting>> {
     if !sys::is_proc_ours() {
         return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)).doing(LIST);
     }
-    let mut census = Census { probe: Probe::detect().doing(LIST)?, found: Vec::new(), index: Vec::new() };
+    let mut census = Census { probe: Probe::detect(Links::All).doing(LIST)?, found: Vec::new(), index: Vec::new() };
     census.mounts().doing_on(LIST, MOUNTINFO)?;
     census.processes().doing_on(LIST, "/proc")?;
     census.listed().doing(LIST)?;

@@ -12,6 +12,7 @@ use libc::c_int;
 
 use super::{borrow_mut, guard, invalid};
 use crate::options::{MountEvents, Options, Policy};
+use crate::walk::Links;
 
 /// Start with now, not with what exists. Since: 0.1
 pub const NSW_NO_REPLAY: u32 = 0x1;
@@ -37,8 +38,15 @@ pub const NSW_PREPARE: u32 = 0x80;
 /// resync only. Together with NSW_MOUNT_EVENTS: -EINVAL. Since: 0.1
 pub const NSW_NO_MOUNT_EVENTS: u32 = 0x20;
 
+/// NSW_SOURCE_NAMED, for a directory that others may write to: a name that is a symbolic link is never followed. It stays
+/// pending (NSW_EVENT_CREATED, never NSW_EVENT_READY), and a change of a mount costs it nothing. On the way to the directory
+/// only symbolic links that root owns are followed, root of the caller's user namespace: another one is -ELOOP for
+/// nsw_open(); if one comes later, the directory counts as gone until the link goes. Since: 0.1
+pub const NSW_NO_SYMLINKS: u32 = 0x40;
+
 const MOUNT_FLAGS: u32 = NSW_MOUNT_EVENTS | NSW_NO_MOUNT_EVENTS;
-const FLAGS: u32 = NSW_NO_REPLAY | NSW_NO_PARENT | NSW_DIR_EVENTS | MOUNT_FLAGS | NSW_ALL_NSID | NSW_PREPARE;
+const FLAGS: u32 =
+    NSW_NO_REPLAY | NSW_NO_PARENT | NSW_DIR_EVENTS | MOUNT_FLAGS | NSW_NO_SYMLINKS | NSW_ALL_NSID | NSW_PREPARE;
 
 /// A full queue: the reader thread waits for room; meanwhile the kernel queues, and then overflows. Since: 0.1
 pub const NSW_QUEUE_BLOCK: u32 = 1;
@@ -75,7 +83,7 @@ pub unsafe extern "C" fn nsw_options_free(o: *mut nsw_options) {
 /// Sets the flags, in place of those set before.
 ///
 /// @flags: 0, or one or several of NSW_NO_REPLAY, NSW_NO_PARENT, NSW_DIR_EVENTS, NSW_MOUNT_EVENTS,
-/// NSW_NO_MOUNT_EVENTS, NSW_ALL_NSID, NSW_PREPARE.
+/// NSW_NO_MOUNT_EVENTS, NSW_NO_SYMLINKS, NSW_ALL_NSID, NSW_PREPARE.
 ///
 /// Returns 0, or -EINVAL: @o is NULL, a bit is unknown, or both NSW_MOUNT_EVENTS and NSW_NO_MOUNT_EVENTS are set; then
 /// nothing is changed.
@@ -98,6 +106,7 @@ pub unsafe extern "C" fn nsw_options_set_flags(o: *mut nsw_options, flags: u32) 
             NSW_NO_MOUNT_EVENTS => MountEvents::Never,
             _ => MountEvents::WhereCheap,
         };
+        options.0.links = if has(NSW_NO_SYMLINKS) { Links::RootsOnTheWay } else { Links::All };
         options.0.all_nsid = has(NSW_ALL_NSID);
         options.0.prepare = has(NSW_PREPARE);
         Ok(0)
@@ -105,6 +114,11 @@ pub unsafe extern "C" fn nsw_options_set_flags(o: *mut nsw_options, flags: u32) 
 }
 
 /// Sets the directory whose entries are the names, for NSW_SOURCE_NAMED. It need not exist.
+///
+/// Whoever may write to the directory decides what the watcher reports and how long its calls take: a name that is a
+/// symbolic link has the watcher look at whatever it leads to (a directory that only root may read, an automount, a
+/// filesystem that hangs), and the watcher reports it as ready if that is a network namespace, be it the caller's own. For a
+/// directory that others may write to, set NSW_NO_SYMLINKS and nsw_options_set_max_names().
 ///
 /// @path: an absolute path; copied. Default: "/run/netns". More than 3839 bytes are
 /// -ENAMETOOLONG for nsw_open(): no name in it could be reached.
@@ -169,6 +183,27 @@ pub unsafe extern "C" fn nsw_options_set_queue(o: *mut nsw_options, capacity: u3
             _ => return Err(invalid()),
         };
         options.0 = options.0.clone().queue(capacity, policy)?;
+        Ok(0)
+    })
+}
+
+/// Sets how many names the watcher keeps at most, for NSW_SOURCE_NAMED. Directories do not count. This bounds the memory: a
+/// name takes up to 400 bytes.
+///
+/// @names: the limit; 0, the default: 1048576. For nsw_open() a directory with more names is -E2BIG. Later, one call of
+/// nsw_next_event() or nsw_wait_event() returns -E2BIG each time that the limit is crossed, and the descriptor is not
+/// readable because of it. The watcher goes on with the names that it knows, and reports those that it left out when others
+/// have gone.
+///
+/// Returns 0, or -EINVAL: @o is NULL.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_options_set_max_names(o: *mut nsw_options, names: u32) -> c_int {
+    guard(|| {
+        // SAFETY: NULL or live, as the chapter demands.
+        let options = unsafe { borrow_mut(o) }?;
+        options.0.set_max_names(names);
         Ok(0)
     })
 }

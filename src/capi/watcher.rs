@@ -178,7 +178,9 @@ unsafe fn with(watcher: *const nsw_watcher, body: impl FnOnce(&nsw_watcher, &mut
 /// -ENOTDIR: a part of the path is not a directory;
 /// -EACCES: the directory may not be read or searched by this process;
 /// -ENOENT: the directory is missing, and NSW_NO_PARENT was set;
-/// -ELOOP, -ENAMETOOLONG: as open(2);
+/// -ELOOP: too many symbolic links on the way, or with NSW_NO_SYMLINKS one that root does not own;
+/// -ENAMETOOLONG: as open(2);
+/// -E2BIG: the directory has more names than nsw_options_set_max_names() permits;
 /// -EMFILE, -ENFILE: the limit of inotify instances, or of open files, is reached;
 /// -ENOSPC: the limit of inotify watches is reached;
 /// -EPERM: NSW_SOURCE_NSID with NSW_ALL_NSID, and CAP_NET_BROADCAST is missing;
@@ -264,7 +266,7 @@ pub unsafe extern "C" fn nsw_fd(watcher: *const nsw_watcher) -> c_int {
 }
 
 /// Gives out the next event. Never waits for one. (A name that is a symbolic link into a filesystem that hangs makes
-/// the look at it hang: watch directories that only trusted users write to.)
+/// the look at it hang: set NSW_NO_SYMLINKS for a directory that others may write to.)
 ///
 /// @event: where a pointer to the event is stored; it is borrowed until the next call of this function,
 /// nsw_wait_event() or nsw_close() on the same watcher.
@@ -278,6 +280,8 @@ pub unsafe extern "C" fn nsw_fd(watcher: *const nsw_watcher) -> c_int {
 /// -EXDEV: the call has to look at paths, and the calling thread has another root directory or mount namespace than the one
 /// that called nsw_open() (chroot, pivot_root, unshare, setns). Nothing is lost here either: call again from the right
 /// place, or close the watcher;
+/// -E2BIG: the directory has more names than nsw_options_set_max_names() permits. One call returns it each time that the
+/// limit is crossed, after the events of the names that there is room for. The watcher goes on; see there;
 /// -ENOENT: the directory is gone, and NSW_NO_PARENT was set: no event will come any more;
 /// -EBUSY: another thread is in a call on this watcher, or longjmp(3) left one;
 /// -ECHILD: the process is a child of the one that opened the watcher;

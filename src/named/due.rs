@@ -23,6 +23,10 @@ pub(crate) struct Due {
     /// Names that something was moved away from, to be probed for something else: when two names change places, inotify
     /// reports each as the target of one move and then as the source of the other.
     pub(crate) vacated: BTreeSet<Name>,
+    /// Names that there was no room for.
+    pub(crate) left_out: LeftOut,
+    /// The consumer is to learn that names were left out.
+    pub(crate) too_many: bool,
 }
 
 /// How the differences that a scan finds are emitted.
@@ -64,6 +68,69 @@ impl Due {
     }
 }
 
+/// Names that exist beyond the limit of names.
+///
+/// So many of them are kept that most that follow when there is room do so without a scan: a scan is due once for each
+/// [`WAITING`] of them.
+#[derive(Debug, Default)]
+pub(crate) struct LeftOut {
+    names: BTreeSet<Name>,
+    /// There are more, which only a scan finds.
+    more: bool,
+    /// The consumer knows, or is about to learn, that names are left out.
+    reported: bool,
+}
+
+/// How many names that were left out are kept.
+const WAITING: usize = 1024;
+
+impl LeftOut {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.names.is_empty() && !self.more
+    }
+
+    /// Whether some are known by a scan only.
+    pub(crate) fn is_more(&self) -> bool {
+        self.more
+    }
+
+    /// There was no room for this name.
+    pub(crate) fn add(&mut self, name: &CStr) {
+        if self.names.len() < WAITING {
+            self.names.insert(Name::new(name));
+        } else {
+            self.more |= !self.names.contains(name);
+        }
+    }
+
+    /// The name is gone.
+    pub(crate) fn forget(&mut self, name: &CStr) {
+        self.names.remove(name);
+    }
+
+    /// A scan finds all of them anew.
+    pub(crate) fn begin_scan(&mut self) {
+        self.names.clear();
+        self.more = false;
+    }
+
+    /// Whether it takes a scan to fill so much room.
+    pub(crate) fn needs_scan(&self, room: usize) -> bool {
+        self.more && room > self.names.len()
+    }
+
+    /// Takes names for so much room.
+    pub(crate) fn take(&mut self, room: usize) -> impl Iterator<Item = Name> {
+        std::iter::from_fn(|| self.names.pop_first()).take(room)
+    }
+
+    /// Whether names are left out since this was last asked, where none were then.
+    pub(crate) fn is_crossed(&mut self) -> bool {
+        let over = !self.is_empty();
+        !std::mem::replace(&mut self.reported, over) && over
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +143,25 @@ mod tests {
         assert_eq!((due.vacated.len(), due.scan), (VACATED, None));
         due.vacate(&name(VACATED));
         assert_eq!((due.vacated.len(), due.scan), (0, Some(EmitMode::Changes)));
+    }
+
+    #[test]
+    fn names_that_are_left_out_are_kept_to_a_bound_and_follow_before_a_scan() {
+        let mut left_out = LeftOut::default();
+        let name = |i: usize| std::ffi::CString::new(i.to_string()).unwrap();
+        assert!(left_out.is_empty() && !left_out.is_crossed());
+        (0..WAITING).for_each(|i| left_out.add(&name(i)));
+        assert!(left_out.is_crossed() && !left_out.is_crossed());
+        left_out.add(&name(0));
+        assert!(!left_out.needs_scan(WAITING + 1), "none more");
+        left_out.add(&name(WAITING));
+        assert_eq!((left_out.names.len(), left_out.more), (WAITING, true));
+        left_out.forget(&name(7));
+        assert_eq!(left_out.take(WAITING - 1).count(), WAITING - 1);
+        assert!(!left_out.needs_scan(0) && left_out.needs_scan(1) && !left_out.is_crossed());
+        left_out.begin_scan();
+        assert!(left_out.is_empty() && !left_out.is_crossed());
+        left_out.add(&name(1));
+        assert!(left_out.is_crossed());
     }
 }

@@ -7,9 +7,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use super::path::MAX_LINKS;
-use crate::error::{Doing, Error, Result};
+use super::path::WatchedPath;
+use crate::error::{Doing, Error, Result, errno_of, is_refusal, is_transient};
 use crate::sys::{self, Epoll};
+use crate::walk::{MAX_LINKS, open_step, walk};
 
 /// The process that the path goes through.
 #[derive(Debug)]
@@ -22,7 +23,12 @@ pub(crate) struct Elsewhere {
 
 impl Elsewhere {
     /// `None`: the path goes through no other process.
-    pub(crate) fn on_the_way(path: &Path, epoll: &Epoll) -> Result<Option<Self>> {
+    pub(crate) fn on_the_way(path: &WatchedPath, epoll: &Epoll) -> Result<Option<Self>> {
+        // what is behind a link that is not to be followed is not to be looked at either
+        if !path.links().are_followed() && !passes_proc(path).doing_on("watch", path.as_os_str())? {
+            return Ok(None);
+        }
+        let path = Path::new(path.as_os_str());
         let Some((pid, process)) = process_on(path) else { return Ok(None) };
         let doing = "watch through a process";
         if !sys::is_proc_ours() {
@@ -44,6 +50,19 @@ impl Elsewhere {
         epoll.remove(pidfd.as_fd())?;
         self.pidfd = None;
         Ok(true)
+    }
+}
+
+/// Whether the path goes through /proc, as far as it leads anywhere. `ELOOP`: by a link that is not to be followed.
+fn passes_proc(path: &WatchedPath) -> io::Result<bool> {
+    let mut passes = false;
+    let walked = walk(path.as_c_str(), path.links(), &mut |here, next| {
+        passes |= sys::filesystem_of(here)? == libc::PROC_SUPER_MAGIC;
+        open_step(here, next)
+    });
+    match walked {
+        Err(error) if errno_of(&error) == libc::ELOOP || is_transient(&error) || is_refusal(&error) => Err(error),
+        _ => Ok(passes),
     }
 }
 

@@ -18,6 +18,7 @@ mod pending;
 mod processes;
 mod scan;
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -32,7 +33,7 @@ use crate::place::Place;
 use crate::source::{Progress, Source};
 use crate::sys::{self, Epoll, Timer};
 use debounce::Debounce;
-use due::{Due, EmitMode};
+use due::{Due, EmitMode, LeftOut};
 use inotify::{Inotify, Notice, ReadFlags};
 pub(crate) use names::{Names, State, Transition};
 use pace::Pace;
@@ -67,6 +68,8 @@ pub(crate) struct Named {
     dir_events: bool,
     /// Without it the watch ends with its directory.
     parent: bool,
+    /// The most names that are kept.
+    max_names: usize,
     ended: bool,
 }
 
@@ -76,20 +79,22 @@ impl Named {
         epoll.add(inotify.as_fd()).doing("listen to an inotify instance")?;
         let timer = Timer::new().doing("make a timer")?;
         epoll.add(timer.as_fd()).doing("listen to a timer")?;
+        let path = WatchedPath::new(&options.dir, options.links)?;
         let mut this = Self {
             inotify,
             buffer: vec![0; BUFFER].into_boxed_slice(),
-            path: WatchedPath::new(&options.dir)?,
             present: false,
             reported: false,
             debounce: Debounce::new(options.settle),
-            pending: Pending::new(epoll, options)?,
-            probe: Probe::detect().doing("identify the own network namespace")?,
+            pending: Pending::new(epoll, options, &path)?,
+            path,
+            probe: Probe::detect(options.links).doing("identify the own network namespace")?,
             due: Due::at_open(options.replay),
             pace: Pace::default(),
             timer,
             dir_events: options.dir_events,
             parent: options.parent,
+            max_names: options.max_names,
             ended: false,
         };
         out.dir = Some(this.path.shared_path());
@@ -104,6 +109,9 @@ impl Named {
                 return Err(why).doing_on("watch", &options.dir);
             }
             resolution => this.arrive(resolution, mode, out)?,
+        }
+        if !this.due.left_out.is_empty() {
+            return Err(this.too_many());
         }
         this.catch_up(out)?;
         Ok(this)
@@ -166,15 +174,36 @@ impl Named {
             return;
         }
         if mask.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) {
-            self.debounce.appear(notice.name, out);
-            self.pending.consider(notice.name);
+            if self.admit(notice.name, 0) {
+                self.debounce.appear(notice.name, out);
+                self.pending.consider(notice.name);
+            }
         } else if mask.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
             self.debounce.observe(notice.name, State::Absent, out);
             self.pending.forget(notice.name);
+            self.due.left_out.forget(notice.name);
             if mask.contains(ReadFlags::MOVED_FROM) || self.due.stale_deletes {
                 self.due.vacate(notice.name);
             }
         }
+    }
+
+    /// Whether a name that is there is known, or there is room for it beside so many others.
+    fn admit(&mut self, name: &CStr, others: usize) -> bool {
+        let names = self.debounce.names();
+        let admitted = names.len() + others < self.max_names || names.state(name) != State::Absent;
+        if !admitted {
+            self.due.left_out.add(name);
+        }
+        admitted
+    }
+
+    fn room(&self) -> usize {
+        self.max_names.saturating_sub(self.debounce.names().len())
+    }
+
+    fn too_many(&self) -> Error {
+        Error::new(libc::E2BIG, "watch all names in").on(self.path.as_os_str()).settled()
     }
 
     /// The kernel has lost notices, nobody knows how many: a scan is due.
@@ -198,6 +227,9 @@ impl Named {
             MountImpact::Lost => self.lost(out),
             MountImpact::Path => self.due.resolve = true,
             MountImpact::Names => {}
+        }
+        if self.due.left_out.needs_scan(self.room()) {
+            self.due.scan.get_or_insert(EmitMode::Changes);
         }
         if self.is_to_look(out) {
             let from = out.now();
@@ -226,8 +258,11 @@ impl Named {
     }
 
     fn look_at_names(&mut self, out: &mut Outbox) -> Result<()> {
-        while let Some(name) = self.due.vacated.first() {
-            if self.debounce.names().state(name.as_c_str()) == State::Absent && self.path.has(name)? {
+        let room = self.room();
+        self.due.vacated.extend(self.due.left_out.take(room));
+        while let Some(name) = self.due.vacated.first().cloned() {
+            let is_news = self.debounce.names().state(name.as_c_str()) == State::Absent && self.path.has(&name)?;
+            if is_news && self.admit(name.as_c_str(), 0) {
                 self.debounce.observe(name.as_c_str(), State::Placeholder, out);
                 self.pending.consider(name.as_c_str());
             }
@@ -283,8 +318,7 @@ impl Named {
         let mut missing = Vec::new();
         for name in &over {
             // what is still to be read says so too
-            let is_pending = self.debounce.names().state(name.as_c_str()) == State::Placeholder;
-            if is_pending && self.path.is_missing(name)? {
+            if self.debounce.names().state(name.as_c_str()).is_pending() && self.path.is_missing(name)? {
                 missing.push(name);
             }
         }
@@ -327,7 +361,13 @@ impl Named {
             }
         };
         if let (Some(directory), Some(mode)) = (directory, self.due.scan) {
-            self.scan(&directory, mode, out)?;
+            for _ in 0..2 {
+                self.scan(&directory, mode, out)?;
+                // names that are gone may have taken the room while it was read
+                if !self.due.left_out.needs_scan(self.room()) {
+                    break;
+                }
+            }
         }
         self.due.scan = None;
         Ok(())
@@ -348,6 +388,7 @@ impl Named {
         (self.present, self.reported) = (false, false);
         // names of a directory that is gone: a scan covers whatever comes next
         self.due.vacated.clear();
+        self.due.left_out = LeftOut::default();
         self.debounce.begin_scan();
         self.debounce.end_scan(replayed, out);
         self.pending.forget_all();
@@ -379,7 +420,7 @@ impl Source for Named {
 
     fn count(&self, counters: &Counters) {
         counters.known.set(self.debounce.names().len() as u64);
-        counters.pending.set(self.debounce.names().pending().len() as u64);
+        counters.pending.set(self.debounce.names().pending_len() as u64);
     }
 }
 
@@ -395,9 +436,16 @@ impl Named {
                 self.catch_up_with_names(out)?;
             }
         }
+        self.due.too_many |= self.due.left_out.is_crossed();
         // one scan is enough for one call
-        let more = self.is_to_look(out) || (!all && out.is_empty());
-        Ok(if more { Progress::More } else { Progress::Done })
+        if self.is_to_look(out) || (!all && out.is_empty()) {
+            return Ok(Progress::More);
+        }
+        // after the events of the names that there is room for
+        match out.is_empty() && std::mem::take(&mut self.due.too_many) {
+            true => Err(self.too_many()),
+            false => Ok(Progress::Done),
+        }
     }
 
     /// A failure, unless it comes from another place: another thread may have changed the root of this one meanwhile.

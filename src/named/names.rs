@@ -15,7 +15,16 @@ pub(crate) enum State {
     Absent,
     /// There, but not a network namespace that can be opened.
     Placeholder,
+    /// There, and a symbolic link that is not to be followed. For the consumer a placeholder.
+    Link,
     Namespace(Netns),
+}
+
+impl State {
+    /// Whether a name is there and waits to become a namespace, as far as the consumer knows.
+    pub(crate) fn is_pending(self) -> bool {
+        matches!(self, Self::Placeholder | Self::Link)
+    }
 }
 
 impl From<Option<Netns>> for State {
@@ -35,14 +44,15 @@ pub(crate) struct Transition {
 
 impl Transition {
     /// The fewest events that lead from one state to the other.
+    #[inline(never)] // it is long, and used at many places
     pub(crate) fn emit(self, event: &mut dyn FnMut(EventKind)) {
-        use State::{Absent, Namespace, Placeholder};
+        use State::{Absent, Link, Namespace, Placeholder};
         let Self { name, from, to } = self;
         match (from, to) {
-            (Absent, Absent) | (Placeholder, Placeholder) => {}
+            (Absent, Absent) | (Placeholder | Link, Placeholder | Link) => {}
             (_, Absent) => event(EventKind::Deleted(name)),
-            (Absent, Placeholder) => event(EventKind::Created(name)),
-            (Namespace(_), Placeholder) => event(EventKind::Detached(name)),
+            (Absent, Placeholder | Link) => event(EventKind::Created(name)),
+            (Namespace(_), Placeholder | Link) => event(EventKind::Detached(name)),
             (Namespace(old), Namespace(new)) if old == new => {}
             (Absent, Namespace(netns)) => {
                 event(EventKind::Created(name.clone()));
@@ -55,11 +65,11 @@ impl Transition {
 
 /// What is known of one name.
 ///
-/// The state is kept without a tag, by which of two maps the entry is in: with thousands of names this is what a
+/// The state is kept without a tag, by which of the maps the entry is in: with thousands of names this is what a
 /// watcher takes of memory.
 #[derive(Debug, PartialEq, Eq)]
 struct Entry {
-    /// Meaningless for a pending name.
+    /// Meaningless for a name that is no namespace.
     netns: Netns,
     /// The scan that found it last.
     scan: u32,
@@ -77,7 +87,11 @@ pub(crate) struct Names {
     namespaces: Entries,
     /// The placeholders.
     pending: Entries,
+    /// The links that are not followed. A change of a mount costs them nothing.
+    links: Entries,
     scan: u32,
+    /// How many names the scan has not found yet.
+    unseen: usize,
 }
 
 impl Names {
@@ -102,11 +116,17 @@ impl Names {
         let scan = self.scan;
         match self.entry_in(name, to) {
             Some(entry) => {
-                entry.scan = scan;
+                let before = std::mem::replace(&mut entry.scan, scan);
+                self.saw(before);
                 None
             }
             None => self.observe(name, to),
         }
+    }
+
+    /// A name was found, or goes, that a scan found last.
+    fn saw(&mut self, scan: u32) {
+        self.unseen = self.unseen.saturating_sub((scan != self.scan).into());
     }
 
     /// Notes what exists without reporting it: it is reported as new when it changes, or at the next scan.
@@ -119,6 +139,7 @@ impl Names {
         match state {
             State::Absent => None,
             State::Placeholder => self.pending.get_mut(name),
+            State::Link => self.links.get_mut(name),
             State::Namespace(netns) => self.namespaces.get_mut(name).filter(|entry| entry.netns == netns),
         }
     }
@@ -128,7 +149,9 @@ impl Names {
         if let Some(entry) = self.entry_in(name, to) {
             // what was reported before need not be reported again, and what is not to be reported is not
             if entry.reported || !reported {
-                (entry.scan, entry.reported) = (scan, reported);
+                entry.reported = reported;
+                let before = std::mem::replace(&mut entry.scan, scan);
+                self.saw(before);
                 return None;
             }
         }
@@ -153,27 +176,37 @@ impl Names {
 
     fn insert(&mut self, name: Name, state: State, reported: bool) {
         let scan = self.scan;
-        match state {
-            State::Absent => {}
-            State::Placeholder => drop(self.pending.insert(name, Entry { netns: NO_NETNS, scan, reported })),
-            State::Namespace(netns) => drop(self.namespaces.insert(name, Entry { netns, scan, reported })),
-        }
+        let (entries, netns) = match state {
+            State::Absent => return,
+            State::Placeholder => (&mut self.pending, NO_NETNS),
+            State::Link => (&mut self.links, NO_NETNS),
+            State::Namespace(netns) => (&mut self.namespaces, netns),
+        };
+        entries.insert(name, Entry { netns, scan, reported });
     }
 
     /// Takes a name out. Returns whether it was reported, and what it was.
     fn remove(&mut self, name: &CStr) -> Option<(Name, bool, State)> {
-        match self.pending.remove_entry(name) {
-            Some((name, entry)) => Some((name, entry.reported, State::Placeholder)),
-            None => self
-                .namespaces
-                .remove_entry(name)
-                .map(|(name, entry)| (name, entry.reported, State::Namespace(entry.netns))),
-        }
+        let state = self.state(name);
+        let entries = match state {
+            State::Absent => return None,
+            State::Placeholder => &mut self.pending,
+            State::Link => &mut self.links,
+            State::Namespace(_) => &mut self.namespaces,
+        };
+        let (name, entry) = entries.remove_entry(name)?;
+        self.saw(entry.scan);
+        Some((name, entry.reported, state))
     }
 
     /// Begins a scan of the directory: what is not observed before [`Names::end_scan`] is gone.
     pub(crate) fn begin_scan(&mut self) {
-        self.scan = self.scan.wrapping_add(1);
+        (self.scan, self.unseen) = (self.scan.wrapping_add(1), self.len());
+    }
+
+    /// Whether the scan has found every name that was known.
+    pub(crate) fn are_all_seen(&self) -> bool {
+        self.unseen == 0
     }
 
     /// The names that the scan did not find, as changes.
@@ -181,7 +214,7 @@ impl Names {
         let missing = |(name, entry): (&Name, &Entry)| (entry.scan != self.scan).then(|| name.clone());
         // in the order of their names
         let mut gone = BTreeSet::new();
-        gone.extend(self.namespaces.iter().chain(&self.pending).filter_map(missing));
+        gone.extend(self.namespaces.iter().chain(&self.pending).chain(&self.links).filter_map(missing));
         gone.iter().filter_map(|name| self.observe(name.as_c_str(), State::Absent)).collect()
     }
 
@@ -189,10 +222,12 @@ impl Names {
         match self.namespaces.get(name) {
             Some(entry) => State::Namespace(entry.netns),
             None if self.pending.contains_key(name) => State::Placeholder,
+            None if self.links.contains_key(name) => State::Link,
             None => State::Absent,
         }
     }
 
+    /// The names that are namespaces, or may become so without notice.
     pub(crate) fn names(&self) -> impl Iterator<Item = &Name> {
         self.namespaces.keys().chain(self.pending.keys())
     }
@@ -202,8 +237,13 @@ impl Names {
         self.pending.keys()
     }
 
+    /// How many names are pending, as far as the consumer knows.
+    pub(crate) fn pending_len(&self) -> usize {
+        self.pending.len() + self.links.len()
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.namespaces.len() + self.pending.len()
+        self.namespaces.len() + self.pending_len()
     }
 }
 

@@ -6,12 +6,11 @@
 //! filesystem busy. This part does not know what the names in the directory mean.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
-use std::ffi::{CStr, CString, OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Component, Path};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::inotify::{Inotify, Notice, ReadFlags, WatchFlags};
@@ -19,6 +18,7 @@ use crate::error::{Doing, Error, Result, is_refusal, is_transient, refusal, refu
 use crate::event::Name;
 use crate::place::Place;
 use crate::sys::{self, CWD};
+use crate::walk::{Links, open_step, walk, walk_to};
 
 /// The narrow mask, of a step: what can take a component away, or make it lead elsewhere. Creation is not among it: a
 /// directory above the watched one may be busy, and its business is not ours.
@@ -36,9 +36,6 @@ const GIVEN_UP: &str = "the calling thread has given up the right to it: its per
 
 /// The longest path of a directory whose every name can be reached: with `/`, a name of 255 bytes and a NUL.
 const LONGEST: usize = libc::PATH_MAX as usize - 257;
-
-/// The most symbolic links in one path, as in the kernel.
-pub(super) const MAX_LINKS: usize = 40;
 
 /// A directory on the way, and the component that follows in it.
 #[derive(Debug)]
@@ -62,6 +59,7 @@ pub(crate) enum Resolution {
 #[derive(Debug)]
 pub(crate) struct WatchedPath {
     path: CString,
+    links: Links,
     /// Where the path starts.
     place: Place,
     /// The place was checked in this call.
@@ -82,7 +80,7 @@ type End = (u64, u64, Option<u64>);
 type Passed = (u64, u64, sys::Access);
 
 impl WatchedPath {
-    pub(crate) fn new(path: &Path) -> Result<Self> {
+    pub(crate) fn new(path: &Path, links: Links) -> Result<Self> {
         let path = CString::new(path.as_os_str().as_bytes())
             .map_err(|_| Error::invalid("watch", "the path has a NUL byte in it").on(path))?;
         if path.count_bytes() > LONGEST {
@@ -90,6 +88,7 @@ impl WatchedPath {
         }
         Ok(Self {
             path,
+            links,
             place: Place::of_caller()?,
             checked: Cell::new(true),
             steps: Vec::new(),
@@ -97,6 +96,10 @@ impl WatchedPath {
             directory: None,
             end: None,
         })
+    }
+
+    pub(crate) fn as_c_str(&self) -> &CStr {
+        &self.path
     }
 
     pub(crate) fn as_os_str(&self) -> &OsStr {
@@ -131,10 +134,31 @@ impl WatchedPath {
         self.place.check()
     }
 
+    pub(crate) fn links(&self) -> Links {
+        self.links
+    }
+
     /// The path of a name in the directory.
     pub(crate) fn path_of(&self, name: &CStr) -> CString {
         // neither part contains a NUL
         CString::from_vec_with_nul([self.path.to_bytes(), b"/", name.to_bytes_with_nul()].concat()).unwrap_or_default()
+    }
+
+    /// Where to look names up. Where links are not to be followed, the directory as the path leads to it now: a link that
+    /// came to the way in this moment is not followed either.
+    pub(crate) fn base(&self) -> io::Result<Base<'_>> {
+        let directory = match self.links {
+            Links::All => None,
+            links => Some(walk_to(&self.path, links)?),
+        };
+        Ok(Base { path: self, directory })
+    }
+
+    fn stat(&self) -> io::Result<sys::Stat> {
+        match self.base()?.directory {
+            None => sys::stat(CWD, &self.path, 0),
+            Some(directory) => sys::stat(directory.as_fd(), c"", 0),
+        }
     }
 
     /// Probes whether there is something of this name in the directory, other than a directory.
@@ -151,7 +175,8 @@ impl WatchedPath {
 
     /// What is there under a name in the directory, or what the kernel answers instead. Fails where it gives no answer.
     fn look(&self, name: &Name) -> Result<io::Result<sys::Stat>> {
-        match sys::stat(CWD, &self.path_of(name.as_c_str()), libc::AT_SYMLINK_NOFOLLOW) {
+        let look = |base: Base<'_>| sys::stat(base.at(), &base.name(name.as_c_str()), libc::AT_SYMLINK_NOFOLLOW);
+        match self.base().and_then(look) {
             Err(error) if is_transient(&error) || is_refusal(&error) || is_denied(&error) => {
                 Err(error).doing_on("look at", name)
             }
@@ -179,7 +204,7 @@ impl WatchedPath {
     pub(crate) fn resolve(&mut self, inotify: &Inotify) -> Result<Resolution> {
         self.require_place()?;
         let mut walk = Walk { inotify, before: &self.passed, steps: Vec::new(), passed: Vec::new() };
-        let walked = match walk.walk_on(&self.path) {
+        let walked = match walk.walk_on(&self.path, self.links) {
             Err(error) if is_transient(&error) || is_refusal(&error) => {
                 Err(error).doing_on("watch the way to", self.as_os_str())
             }
@@ -212,7 +237,7 @@ impl WatchedPath {
         match resolution {
             Ok(opened) => {
                 self.directory = self.steps.last().map(|step| step.watch);
-                self.end = end(opened.as_fd(), c"");
+                self.end = sys::stat(opened.as_fd(), c"", 0).ok().and_then(end);
                 Ok(Resolution::Directory { opened, same: before == self.directory, narrow_mask })
             }
             Err(why) => {
@@ -224,18 +249,36 @@ impl WatchedPath {
 
     /// The never-reused id of the mount that the path ends on now (Linux 6.8).
     pub(crate) fn mount_id(&self) -> Option<u64> {
-        sys::stat(CWD, &self.path, 0).ok()?.mount_id
+        self.stat().ok()?.mount_id
     }
 
     /// Whether the path leads where it was last resolved to, as far as mounts are concerned. A path that leads nowhere
     /// may do so by other ancestors than before, which are to be watched.
     pub(crate) fn is_unmoved(&self) -> bool {
-        self.end.is_some() && end(CWD, &self.path) == self.end
+        self.end.is_some() && self.stat().ok().and_then(end) == self.end
     }
 }
 
-fn end(at: BorrowedFd<'_>, path: &CStr) -> Option<End> {
-    let stat = sys::stat(at, path, 0).ok()?;
+/// Where names are looked up.
+#[derive(Debug)]
+pub(crate) struct Base<'a> {
+    path: &'a WatchedPath,
+    /// `None`: at the path, by whatever links.
+    directory: Option<OwnedFd>,
+}
+
+impl Base<'_> {
+    pub(crate) fn at(&self) -> BorrowedFd<'_> {
+        self.directory.as_ref().map_or(CWD, AsFd::as_fd)
+    }
+
+    /// A name, or its path, as it is looked up there.
+    pub(crate) fn name(&self, name: &CStr) -> CString {
+        if self.directory.is_some() { name.to_owned() } else { self.path.path_of(name) }
+    }
+}
+
+fn end(stat: sys::Stat) -> Option<End> {
     // where a filter refuses both ways to it, nobody knows the mount
     let is_known = stat.mount_id.is_some() || stat.is_mount_root.is_some();
     is_known.then_some((stat.dev, stat.ino, stat.mount_id))
@@ -257,39 +300,9 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// The directory, opened for reading.
-    fn walk_on(&mut self, path: &CStr) -> io::Result<OwnedFd> {
-        // it takes no permission to open the root
-        let root = || {
-            let root = sys::open(CWD, c"/", libc::O_PATH | libc::O_DIRECTORY);
-            root.map_err(refused_if_denied(refusal!("openat(2)")))
-        };
-        let mut components = split(path.to_bytes());
-        let mut links = 0;
-        let mut here = root()?;
-        while let Some(next) = components.pop_front() {
-            let found = self.step(here.as_fd(), &next)?;
-            // nor does it to read a link
-            let target = sys::link_target(found.as_fd()).map_err(refused_if_denied(refusal!("readlinkat(2)")))?;
-            match target {
-                None => here = found,
-                Some(_) if links == MAX_LINKS => return Err(io::Error::from_raw_os_error(libc::ELOOP)),
-                Some(target) => {
-                    links += 1;
-                    if sys::filesystem_of(found.as_fd())? == libc::PROC_SUPER_MAGIC {
-                        // the text of /proc/PID/root and its like is not where they lead
-                        here = sys::open(here.as_fd(), &next, libc::O_PATH | libc::O_DIRECTORY)?;
-                        continue;
-                    }
-                    if target.as_bytes().starts_with(b"/") {
-                        here = root()?;
-                    }
-                    let mut target = split(target.as_bytes());
-                    target.append(&mut components);
-                    components = target;
-                }
-            }
-        }
-        self.arrive(here.as_fd())
+    fn walk_on(&mut self, path: &CStr, links: Links) -> io::Result<OwnedFd> {
+        let end = walk(path, links, &mut |here, next| self.step(here, next))?;
+        self.arrive(end.as_fd())
     }
 
     /// Watches the end of the way and opens it for reading.
@@ -327,7 +340,7 @@ impl Walk<'_> {
 
     /// Opens `next` in the directory `here`, having watched `here` first.
     fn step(&mut self, here: BorrowedFd<'_>, next: &CStr) -> io::Result<OwnedFd> {
-        let open = || sys::open(here, next, libc::O_PATH | libc::O_NOFOLLOW);
+        let open = || open_step(here, next);
         match self.watch(here, WAY, Some(next)) {
             // who may not read a directory cannot watch it, but can perhaps go through it
             Err(error) if is_denied(&error) => {
@@ -356,24 +369,6 @@ impl Walk<'_> {
     }
 }
 
-/// Makes a refusal of an error where no permission could be missing.
-fn refused_if_denied(why: &'static str) -> impl Fn(io::Error) -> io::Error {
-    move |error| if is_denied(&error) { refused(&error, why) } else { error }
-}
-
-fn is_denied(error: &io::Error) -> bool {
+pub(super) fn is_denied(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied
-}
-
-/// Components without those that lead nowhere else. `..` is one to be walked: it depends on where one is.
-fn split(path: &[u8]) -> VecDeque<CString> {
-    let path = OsString::from_vec(path.to_vec());
-    Path::new(&path)
-        .components()
-        .filter_map(|component| match component {
-            Component::Normal(name) => CString::new(name.as_bytes()).ok(),
-            Component::ParentDir => Some(c"..".to_owned()),
-            _ => None,
-        })
-        .collect()
 }

@@ -19,15 +19,15 @@ use super::elsewhere::Elsewhere;
 use super::listing::Listing;
 use super::mounted::Mounted;
 use super::names::{Names, State};
-use super::path::WatchedPath;
+use super::path::{Base, WatchedPath, is_denied};
 use super::processes::Processes;
-use crate::error::{Doing, Result, is_transient};
+use crate::error::{Doing, Result, is_refusal, is_transient};
 use crate::event::Name;
 use crate::mounts::{self, Monitor};
 use crate::netns::{Found, Probe};
 use crate::options::{MountEvents, Options};
 use crate::outbox::Outbox;
-use crate::sys::{self, CWD, Epoll};
+use crate::sys::{self, Epoll};
 
 /// How many names are probed before what was found is used.
 pub(super) const AT_ONCE: usize = 64;
@@ -77,8 +77,8 @@ pub(crate) enum MountImpact {
 }
 
 impl Pending {
-    pub(crate) fn new(epoll: Arc<Epoll>, options: &Options) -> Result<Self> {
-        let elsewhere = Elsewhere::on_the_way(&options.dir, &epoll)?;
+    pub(crate) fn new(epoll: Arc<Epoll>, options: &Options, path: &WatchedPath) -> Result<Self> {
+        let elsewhere = Elsewhere::on_the_way(path, &epoll)?;
         let process = elsewhere.as_ref().map_or(mounts::OWN.as_ref(), |elsewhere| elsewhere.process.as_path());
         Ok(Self {
             epoll: Arc::clone(&epoll),
@@ -110,7 +110,8 @@ impl Pending {
             MountEvents::Never => false,
         };
         match self.always {
-            true => self.processes.start(),
+            true if path.links().are_followed() => self.processes.start(),
+            true => {}
             false => self.rest(),
         }
         Ok(())
@@ -192,28 +193,29 @@ impl Pending {
     }
 
     /// A scan is about to probe a link. Noted before, it need not be probed twice, which can take milliseconds.
-    pub(crate) fn expect_link(&mut self, name: &CStr) {
-        if self.mounts.is_armed() {
+    pub(crate) fn expect_link(&mut self, name: &CStr, path: &WatchedPath) {
+        if self.mounts.is_armed() && path.links().are_followed() {
             self.mounted.note_link(name);
         }
     }
 
-    /// A scan found this under a name in the directory.
+    /// A scan found this under a name in the directory. Returns what the name is.
     pub(crate) fn scanned(
         &mut self,
         directory: &OwnedFd,
         path: &WatchedPath,
         name: &CStr,
         found: Option<Found>,
-    ) -> Result<()> {
-        if self.note(name, directory.as_fd(), name, path, found)? {
+    ) -> Result<State> {
+        let (state, is_new) = self.note(name, directory.as_fd(), name, path, found)?;
+        if is_new {
             self.consider(name);
         }
-        Ok(())
+        Ok(state)
     }
 
-    /// Notes where a name ends, of which a probe found this. Returns whether the name is to be probed again: until it was
-    /// noted, a change could not be traced to it.
+    /// Notes where a name ends, of which a probe found this. Returns what the name is, and whether it is to be probed
+    /// again: until it was noted, a change could not be traced to it.
     fn note(
         &mut self,
         name: &CStr,
@@ -221,23 +223,25 @@ impl Pending {
         place: &CStr,
         path: &WatchedPath,
         found: Option<Found>,
-    ) -> Result<bool> {
-        if !self.mounts.is_armed() {
-            return Ok(false);
+    ) -> Result<(State, bool)> {
+        let state = found.map(|found| found.netns).into();
+        let follows = path.links().are_followed();
+        if follows && !self.mounts.is_armed() {
+            return Ok((state, false));
         }
         let Some(Found { mount_id, .. }) = found else {
             self.processes.forget(name);
-            return self.note_pending(name, at, place);
+            return self.note_pending(name, at, place, follows);
         };
         self.mounted.forget_link(name);
         if !self.always {
-            return Ok(false);
+            return Ok((state, false));
         }
         if let Some(mount_id) = mount_id.filter(|_| !self.processes.are_on(mount_id)) {
             // the probe found the namespace and the mount at once
             self.note_mount(name, mount_id);
         }
-        Ok(self.processes.note(name, &path.path_of(name), mount_id))
+        Ok((state, self.processes.note(name, &path.path_of(name), mount_id)))
     }
 
     fn note_mount(&mut self, name: &CStr, mount_id: u64) -> bool {
@@ -245,12 +249,17 @@ impl Pending {
         self.mounted.note(name, mount_id)
     }
 
-    fn note_pending(&mut self, name: &CStr, at: BorrowedFd<'_>, place: &CStr) -> Result<bool> {
+    fn note_pending(&mut self, name: &CStr, at: BorrowedFd<'_>, place: &CStr, follows: bool) -> Result<(State, bool)> {
         let stat = match sys::stat(at, place, libc::AT_SYMLINK_NOFOLLOW) {
             Err(error) if is_transient(&error) => return Err(error).doing_on("look at", Name::new(name)),
             stat => stat,
         };
-        Ok(match stat {
+        let is_new = match stat {
+            Ok(stat) if stat.is_link && !follows => {
+                self.mounted.forget_link(name);
+                return Ok((State::Link, false));
+            }
+            _ if !self.mounts.is_armed() => false,
             Ok(stat) if !stat.is_link => {
                 self.mounted.forget_link(name);
                 // what is not on another mount than the directory is no namespace at this very moment
@@ -258,7 +267,8 @@ impl Pending {
             }
             // or something that cannot be looked at: any mount may change that
             _ => self.mounted.note_link(name),
-        })
+        };
+        Ok((State::Placeholder, is_new))
     }
 
     /// Whether names are to be probed of which nothing is known but that mounts have changed.
@@ -361,10 +371,18 @@ impl Pending {
             return Ok(Vec::new());
         }
         path.require_place()?;
+        let base = match path.base() {
+            Ok(base) => Some(base),
+            Err(error) if is_transient(&error) || is_refusal(&error) || is_denied(&error) => {
+                return Err(error).doing_on("look at", path.as_os_str());
+            }
+            // the path leads nowhere now, which inotify reports too
+            Err(_) => None,
+        };
         let (mut found, mut again) = (Vec::with_capacity(known.len()), Vec::new());
         let mut looked = Ok(());
         for name in &known {
-            looked = self.probe(name, probe, path).map(|(state, is_new)| {
+            looked = self.probe(name, probe, base.as_ref(), path).map(|(state, is_new)| {
                 found.push(state);
                 again.extend(is_new.then(|| Name::new(name)));
             });
@@ -380,10 +398,16 @@ impl Pending {
     }
 
     /// What a name refers to, and whether to probe it again. Notes where it ends.
-    fn probe(&mut self, name: &CStr, probe: Probe, path: &WatchedPath) -> Result<(State, bool)> {
-        let place = path.path_of(name);
-        let found = probe.look(CWD, &place).doing_on("look at", Name::new(name))?;
-        let is_new = self.note(name, CWD, &place, path, found)?;
-        Ok((found.map(|found| found.netns).into(), is_new))
+    fn probe(
+        &mut self,
+        name: &CStr,
+        probe: Probe,
+        base: Option<&Base<'_>>,
+        path: &WatchedPath,
+    ) -> Result<(State, bool)> {
+        let Some(base) = base else { return Ok((State::Placeholder, false)) };
+        let place = base.name(name);
+        let found = probe.look(base.at(), &place).doing_on("look at", Name::new(name))?;
+        self.note(name, base.at(), &place, path, found)
     }
 }

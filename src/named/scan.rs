@@ -5,9 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::due::EmitMode;
-use super::{Named, pending};
+use super::{Named, State, pending};
 use crate::error::{Doing, Result, errno_of};
-use crate::netns::Found;
 use crate::outbox::Outbox;
 use crate::sys;
 
@@ -18,7 +17,9 @@ impl Named {
         let replayed = mode == EmitMode::Replayed;
         self.debounce.begin_scan();
         self.pending.begin_scan(directory);
-        let (mut batch, mut links) = (Vec::with_capacity(pending::AT_ONCE), false);
+        self.due.left_out.begin_scan();
+        // `news`: so many in the batch are not known yet
+        let (mut batch, mut news, mut links) = (Vec::with_capacity(pending::AT_ONCE), 0, false);
         let entries = std::fs::read_dir(sys::proc_path(directory.as_fd())).map_err(sys::proc_error);
         for entry in entries.doing_on(doing, self.path.as_os_str())? {
             let (entry, kind) = match entry.map(|entry| (entry.file_type().ok(), entry)) {
@@ -29,17 +30,27 @@ impl Named {
                 Err(error) => return Err(error).doing_on(doing, self.path.as_os_str()),
             };
             let Ok(name) = CString::new(entry.file_name().into_vec()) else { continue };
-            if kind.is_some_and(|kind| kind.is_symlink()) {
-                self.pending.expect_link(&name);
+            let is_known = self.debounce.names().state(&name) != State::Absent;
+            let is_admitted = self.admit(&name, news);
+            let is_more = !is_admitted && self.due.left_out.is_more();
+            if is_admitted {
+                news += usize::from(!is_known);
+                if kind.is_some_and(|kind| kind.is_symlink()) {
+                    self.pending.expect_link(&name, &self.path);
+                }
+                let found = self.probe.look(directory.as_fd(), &name);
+                let found = found.doing_on("look at", OsStr::from_bytes(name.to_bytes()))?;
+                let state = self.pending.scanned(directory, &self.path, &name, found)?;
+                links |= kind.is_none_or(|kind| kind.is_symlink());
+                batch.push((name, state));
             }
-            let found = self.probe.look(directory.as_fd(), &name);
-            let found = found.doing_on("look at", OsStr::from_bytes(name.to_bytes()))?;
-            self.pending.scanned(directory, &self.path, &name, found)?;
-            links |= kind.is_none_or(|kind| kind.is_symlink());
-            batch.push((name, found));
-            if batch.len() == pending::AT_ONCE {
+            if batch.len() == pending::AT_ONCE || is_more && !batch.is_empty() {
                 self.take_found(&mut batch, links, mode, out)?;
-                links = false;
+                (links, news) = (false, 0);
+            }
+            if is_more && self.debounce.names().are_all_seen() {
+                // what else there is has no room
+                break;
             }
         }
         self.take_found(&mut batch, links, mode, out)?;
@@ -51,7 +62,7 @@ impl Named {
     /// Takes in what a scan found under some names. `links`: some lead to where paths start, as symbolic links may.
     fn take_found(
         &mut self,
-        batch: &mut Vec<(CString, Option<Found>)>,
+        batch: &mut Vec<(CString, State)>,
         links: bool,
         mode: EmitMode,
         out: &mut Outbox,
@@ -59,8 +70,7 @@ impl Named {
         if links {
             self.path.confirm_place()?;
         }
-        for (name, found) in batch.drain(..) {
-            let state = found.map(|found| found.netns).into();
+        for (name, state) in batch.drain(..) {
             match mode {
                 EmitMode::Silent => self.debounce.assume(&name, state),
                 EmitMode::Changes => self.debounce.review(&name, state, out),

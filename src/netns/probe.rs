@@ -10,7 +10,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::Netns;
 use crate::error::{errno_of, is_refused, is_shortage, is_transient, refusal, refused};
-use crate::sys::{self, CWD};
+use crate::sys::{self, CWD, Handle};
+use crate::walk::Links;
 
 /// The namespace that the calling thread is in. Every process may look at it.
 const OWN: &CStr = c"/proc/thread-self/ns/net";
@@ -25,25 +26,24 @@ pub(crate) struct Found {
 
 /// How this kernel and its filters permit to look at a path. Probed once a watcher.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Probe {
-    /// By file handles, and by opening where they are refused later; namespaces are on this device.
-    Handles { dev: u64 },
-    /// By opening.
-    Opens,
+pub(crate) struct Probe {
+    /// By file handles, and by opening where they are refused later; namespaces are on this device. `None`: by opening.
+    handles: Option<u64>,
+    links: Links,
 }
 
 impl Probe {
-    /// Finds out by the own namespace. Fails where no way leads to it.
-    pub(crate) fn detect() -> io::Result<Self> {
-        match sys::handle(CWD, OWN) {
+    /// Finds out by the own namespace. Fails where no way leads to it. `links`: those that a path ends on.
+    pub(crate) fn detect(links: Links) -> io::Result<Self> {
+        match own_handle() {
             Ok(Some(handle)) => match sys::stat(CWD, OWN, 0) {
-                Ok(stat) if u64::from(handle.ino) == stat.ino => return Ok(Self::Handles { dev: stat.dev }),
+                Ok(stat) if u64::from(handle.ino) == stat.ino => return Ok(Self { handles: Some(stat.dev), links }),
                 _ => {}
             },
             Err(error) if is_shortage(&error) => return Err(error),
             _ => {}
         }
-        of_calling_thread().map(|_| Self::Opens)
+        of_calling_thread().map(|_| Self { handles: None, links })
     }
 
     /// The network namespace that `path` leads to; `None` if it leads to anything else or nowhere.
@@ -51,9 +51,9 @@ impl Probe {
     /// Fails where the answer could not be had: because of a shortage, as all ways are [refused](is_refused), or as what
     /// is at `path` may not be looked at, whether it is a symbolic link or not (`EACCES`).
     pub(crate) fn look(&self, at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<Found>> {
-        let found = match *self {
-            Self::Handles { dev } => by_handle(at, path, dev),
-            Self::Opens => by_opening(at, path),
+        let found = match self.handles {
+            Some(dev) => by_handle(at, path, self.links, dev),
+            None => by_opening(at, path, self.links),
         };
         match found {
             Err(error) if errno_of(&error) == libc::EACCES && !is_refused(&error) => {
@@ -68,12 +68,17 @@ impl Probe {
     }
 }
 
-fn by_handle(at: BorrowedFd<'_>, path: &CStr, dev: u64) -> io::Result<Option<Found>> {
-    let handle = match sys::handle(at, path) {
+fn own_handle() -> io::Result<Option<Handle>> {
+    sys::handle(CWD, OWN, libc::AT_SYMLINK_FOLLOW)
+}
+
+fn by_handle(at: BorrowedFd<'_>, path: &CStr, links: Links, dev: u64) -> io::Result<Option<Found>> {
+    let follow = if links.are_followed() { libc::AT_SYMLINK_FOLLOW } else { 0 };
+    let handle = match sys::handle(at, path, follow) {
         Err(error) if is_about_path(&error) => return Ok(None),
         Err(error) if is_shortage(&error) => return Err(error),
-        Err(error) => match sys::handle(CWD, OWN) {
-            Err(own) if errno_of(&own) == errno_of(&error) => return by_opening(at, path),
+        Err(error) => match own_handle() {
+            Err(own) if errno_of(&own) == errno_of(&error) => return by_opening(at, path, links),
             Err(own) if is_shortage(&own) => return Err(own),
             _ if errno_of(&error) == libc::EACCES => return Err(error),
             _ => return Ok(None),
@@ -86,8 +91,8 @@ fn by_handle(at: BorrowedFd<'_>, path: &CStr, dev: u64) -> io::Result<Option<Fou
     }))
 }
 
-fn by_opening(at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<Found>> {
-    match open_path(at, path).and_then(|namespace| identify_open(namespace.as_fd())) {
+fn by_opening(at: BorrowedFd<'_>, path: &CStr, links: Links) -> io::Result<Option<Found>> {
+    match open_path(at, path, links).and_then(|namespace| identify_open(namespace.as_fd())) {
         Err(error) if is_transient(&error) || is_refused(&error) || errno_of(&error) == libc::EACCES => Err(error),
         // it leads nowhere, or to something else
         Err(_) => Ok(None),
@@ -127,7 +132,7 @@ impl Failure {
         if is_about_path(&error) || is_transient(&error) {
             return error;
         }
-        match try_open(CWD, OWN) {
+        match try_open(CWD, OWN, Links::All) {
             Err(own) if errno_of(&own.error) == errno_of(&error) => refused(&error, why),
             Err(own) if is_shortage(&own.error) => own.error,
             // a /proc that hides the processes of others says so in its own way
@@ -139,14 +144,15 @@ impl Failure {
 
 /// Opens what a path leads to, if it is a network namespace.
 ///
-/// `ENODEV`: it is no namespace; `EPROTOTYPE`: it is one of another kind. Opens nothing but a file of nsfs, so it cannot
+/// `links`: those that the path ends on. `ENODEV`: it is no namespace; `EPROTOTYPE`: it is one of another kind. Opens nothing but a file of nsfs, so it cannot
 /// block on a FIFO or set off a device.
-pub(super) fn open_path(at: BorrowedFd<'_>, path: &CStr) -> io::Result<OwnedFd> {
-    try_open(at, path).map_err(Failure::told_apart)
+pub(super) fn open_path(at: BorrowedFd<'_>, path: &CStr, links: Links) -> io::Result<OwnedFd> {
+    try_open(at, path, links).map_err(Failure::told_apart)
 }
 
-fn try_open(at: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Failure> {
-    let found = sys::open(at, path, libc::O_PATH).map_err(Failure::of(refusal!("openat(2)")))?;
+fn try_open(at: BorrowedFd<'_>, path: &CStr, links: Links) -> Result<OwnedFd, Failure> {
+    let follow = if links.are_followed() { 0 } else { libc::O_NOFOLLOW };
+    let found = sys::open(at, path, libc::O_PATH | follow).map_err(Failure::of(refusal!("openat(2)")))?;
     try_reopen(found.as_fd())
 }
 
@@ -198,7 +204,7 @@ fn is_mounted(namespace: BorrowedFd<'_>) -> io::Result<bool> {
 
 /// Identifies the network namespace that the calling thread is in. `EOPNOTSUPP`: /proc is not mounted.
 pub(crate) fn of_calling_thread() -> io::Result<Netns> {
-    let namespace = open_path(CWD, OWN).map_err(sys::proc_error)?;
+    let namespace = open_path(CWD, OWN, Links::All).map_err(sys::proc_error)?;
     Ok(identify_open(namespace.as_fd())?.netns)
 }
 
@@ -212,11 +218,11 @@ pub(crate) struct Trial {
 
 /// Probes the own namespace.
 pub(crate) fn try_own() -> io::Result<Trial> {
-    let probe = Probe::detect()?;
+    let probe = Probe::detect(Links::All)?;
     // where the own namespace is not found, /proc is not there
     let found = probe.look(CWD, OWN)?.ok_or_else(|| io::Error::from_raw_os_error(libc::EOPNOTSUPP))?;
     Ok(Trial {
-        by_handle: matches!(probe, Probe::Handles { .. }),
+        by_handle: probe.handles.is_some(),
         has_cookie: found.netns.cookie != 0,
         has_mount_id: found.mount_id.is_some(),
     })

@@ -9,6 +9,7 @@ use super::IDENTIFY;
 use super::probe::open_path;
 use crate::error::{Error, errno_of, is_refused};
 use crate::sys::{self, CWD};
+use crate::walk::Links;
 
 /// Opens the network namespace of a process.
 pub(super) fn open_for_pid(pid: i32) -> io::Result<OwnedFd> {
@@ -20,7 +21,7 @@ pub(super) fn open_for_pid(pid: i32) -> io::Result<OwnedFd> {
         return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
     }
     let path = CString::new(format!("/proc/{pid}/ns/net"))?;
-    open_path(CWD, &path).map_err(|error| match error.raw_os_error() {
+    open_path(CWD, &path, Links::All).map_err(|error| match error.raw_os_error() {
         Some(libc::ENOENT) => {
             // one that has ended and waits for its parent is listed; one that a mount option of /proc hides is not
             let is_listed = std::fs::metadata(format!("/proc/{pid}")).is_ok();

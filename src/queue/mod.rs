@@ -92,7 +92,7 @@ impl Queue {
         }
         let Some(failure) = state.failure.clone() else {
             self.excused = 0;
-            return Ok(());
+            return state.notice.take().map_or(Ok(()), Err);
         };
         if failure.is_final() {
             return Err(failure);

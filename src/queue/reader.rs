@@ -71,6 +71,10 @@ impl Reader {
                 self.shared.state().failure = Some(failure);
                 Ok(false)
             }
+            Err(failure) if failure.is_settled() => {
+                self.shared.state().notice = Some(failure);
+                Ok(true)
+            }
             Err(failure) => self.report(Some(failure)),
         }
     }

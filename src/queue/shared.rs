@@ -46,6 +46,8 @@ pub(super) struct State {
     /// What the thread could not do. It waits until the consumer knows and asks again.
     pub(super) failure: Option<Error>,
     pub(super) failure_known: bool,
+    /// An error that the thread goes on after, and that does not wake the consumer.
+    pub(super) notice: Option<Error>,
     pub(super) resync: bool,
     pub(super) stop: bool,
     /// The thread has ended, whatever the reason.

@@ -63,6 +63,13 @@ pub(crate) struct Access {
     gid: u32,
 }
 
+impl Access {
+    /// Whether it belongs to root of the caller's user namespace. What has no owner there does not.
+    pub(crate) fn belongs_to_root(self) -> bool {
+        self.uid == 0
+    }
+}
+
 /// Which rustix 1.1 has no name for.
 const STATX_MNT_ID_UNIQUE: u32 = 0x4000;
 

@@ -31,7 +31,8 @@ pub(crate) use netlink::{
     MANY, bind, drops, receive, receive_buffer, receive_many, rtnetlink, send_to_kernel, set_option,
 };
 pub(crate) use nsfs::{
-    cookie, handle, is_namespace, is_network, list_namespaces, mount_id, namespace_of_pidfd, open_again, open_by_cookie,
+    Handle, cookie, handle, is_namespace, is_network, list_namespaces, mount_id, namespace_of_pidfd, open_again,
+    open_by_cookie,
 };
 pub(crate) use process::{
     enter_net_namespace, in_own_thread, is_proc_ours, pid_of_pidfd, pidfd_open, process_exists, sees_all_namespaces,

@@ -129,7 +129,11 @@ static void options(void)
 	CHECK(nsw_options_set_flags(o, 0x80000000u) == -EINVAL);
 	CHECK(nsw_options_set_flags(o, NSW_MOUNT_EVENTS | NSW_NO_MOUNT_EVENTS) == -EINVAL);
 	CHECK(nsw_options_set_flags(o, NSW_NO_MOUNT_EVENTS) == 0);
+	CHECK(nsw_options_set_flags(o, NSW_NO_SYMLINKS) == 0);
 	CHECK(nsw_options_set_flags(o, 0) == 0);
+	CHECK(nsw_options_set_max_names(NULL, 0) == -EINVAL);
+	CHECK(nsw_options_set_max_names(o, UINT32_MAX) == 0);
+	CHECK(nsw_options_set_max_names(o, 0) == 0);
 	CHECK(nsw_options_set_dir(o, NULL) == -EINVAL);
 	CHECK(nsw_options_set_dir(o, "") == -EINVAL);
 	CHECK(nsw_options_set_dir(o, "run/netns") == -EINVAL);

@@ -100,7 +100,10 @@ impl Machine<'_> {
                         expect(nsw_options_set_queue(options, capacity, policy), &[0, -libc::EINVAL]);
                     }
                 }
-                5 => expect(nsw_options_set_rcvbuf(options, self.number()?), &[0, -libc::EINVAL]),
+                5 => {
+                    let set = if op & 0x20 == 0 { nsw_options_set_rcvbuf } else { nsw_options_set_max_names };
+                    expect(set(options, self.number()?), &[0, -libc::EINVAL]);
+                }
                 6 | 7 => {
                     self.close();
                     let source = if op & 0x20 == 0 { NSW_SOURCE_NAMED } else { self.number()? };
@@ -115,6 +118,7 @@ impl Machine<'_> {
                                 libc::ENOTDIR,
                                 libc::EACCES,
                                 libc::ELOOP,
+                                libc::E2BIG,
                                 libc::ENAMETOOLONG,
                                 libc::EPERM,
                             ]
@@ -342,7 +346,7 @@ impl Machine<'_> {
             }
             0 => self.event = null(),
             _ => {
-                expect(rc, &[-libc::EINVAL, -libc::ENOENT]);
+                expect(rc, &[-libc::EINVAL, -libc::ENOENT, -libc::E2BIG]);
                 // with a NULL nothing was done, and what was borrowed still is; else nothing is borrowed any more
                 if !nowhere {
                     self.event = null();

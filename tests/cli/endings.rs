@@ -64,7 +64,7 @@ fn no_inotify_instance_left() {
 
 #[test]
 fn wrong_usage() {
-    let wrong: [&[&str]; 42] = [
+    let wrong: [&[&str]; 46] = [
         &[],
         &["wash"],
         &["watch", "--source", "magic"],
@@ -81,6 +81,10 @@ fn wrong_usage() {
         &["watch", "--source", "nsid", "--no-mount-events"],
         &["watch", "--mount-events", "--no-mount-events"],
         &["watch", "--source", "nsid", "--settle", "0"],
+        &["watch", "--source", "nsid", "--no-symlinks"],
+        &["watch", "--source", "nsid", "--max-names", "9"],
+        &["watch", "--max-names", "0"],
+        &["list", "--max-names", "4294967296"],
         &["watch", "--all-nsid"],
         &["exec", "--source", "nsid", "--settle", "0", "--on", "synced", "--", "true"],
         &["exec", "--source", "nsid", "--on", "nsid_new,ready", "--", "true"],

@@ -1,7 +1,7 @@
 //! Options of `watch` that change what is told, and when.
 
 use crate::endings::stalled;
-use crate::running::{Running, nswatch};
+use crate::running::{Running, ends, nswatch};
 use crate::support::*;
 
 fn watch(options: &[&str]) -> Running {
@@ -48,6 +48,91 @@ fn a_name_that_comes_and_goes_while_it_settles_is_never_told() {
     assert_eq!(hour.end_by(libc::SIGTERM), (Some(0), vec![], vec![]));
     plain.expect("created", Some("brief"));
     plain.expect("deleted", Some("brief"));
+}
+
+#[test]
+fn more_names_than_the_limit_are_complained_of() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    placeholder("/run/netns/a");
+    placeholder("/run/netns/b");
+    let complaint =
+        "nswatch: cannot watch all names in /run/netns: more names in the directory than the watcher may keep";
+    for command in [&["watch"][..], &["list"], &["exec", "--on", "ready", "--", "true"]] {
+        let arguments = [&command[..1], &["--max-names", "1"], &command[1..]].concat();
+        let (code, _, errors) = ends(arguments);
+        assert_eq!((code, errors.len()), (Some(1), 1), "{command:?}");
+        assert!(errors[0].starts_with(complaint), "{errors:?}");
+    }
+    let mut watch = watch(&["--max-names", "2"]);
+    placeholder("/run/netns/c");
+    placeholder("/run/netns/d");
+    std::fs::remove_file("/run/netns/a").unwrap();
+    watch.expect("deleted", Some("a"));
+    let follows = watch.until("created").pop().unwrap();
+    assert!(["c", "d"].contains(&follows["name"].as_str().unwrap()), "{follows}");
+    let (code, _, errors) = watch.end_by(libc::SIGTERM);
+    assert!(
+        code == Some(0) && !errors.is_empty() && errors.iter().all(|line| line.starts_with(complaint)),
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn links_are_not_followed_unless_root_owns_them_and_they_are_on_the_way() {
+    sandbox();
+    make_dir("/run/real");
+    symlink("real", "/run/netns");
+    symlink("/proc/self/ns/net", "/run/real/own");
+    placeholder("/run/real/blue");
+    mount_new_netns("/run/real/blue");
+    placeholder("/run/real/half");
+    let list = |dir: &str| {
+        let (code, lines, errors) = ends(["list", "--json", "--no-symlinks", "--dir", dir]);
+        let field = |line: &str, key: &str| {
+            let json: serde_json::Value = serde_json::from_str(line).unwrap();
+            json.get(key).and_then(|value| value.as_str().map(str::to_owned))
+        };
+        let reasons: Vec<_> = lines.iter().map(|line| (field(line, "name"), field(line, "reason"))).collect();
+        (code, reasons, errors)
+    };
+    let some = |text: &str| Some(text.to_owned());
+    let reasons = vec![(some("blue"), None), (some("half"), some("not_mounted")), (some("own"), some("symlink"))];
+    assert_eq!(list("/run/netns"), (Some(0), reasons, vec![]));
+    let mut watch = watch(&["--no-symlinks"]);
+    let mut exec =
+        nswatch(["exec", "--no-symlinks", "--on", "ready", "--", "sh", "-c", "ls {fd} && echo $NSWATCH_NAME"]);
+    exec.stdout(std::process::Stdio::piped());
+    let exec = Running::start(exec);
+    symlink("blue", "/run/real/alias");
+    watch.expect("created", Some("alias"));
+    mount_new_netns("/run/real/half");
+    watch.expect("ready", Some("half"));
+    for name in ["blue", "half"] {
+        assert!(exec.out.next().starts_with("/proc/self/fd/"));
+        assert_eq!(exec.out.next(), name);
+    }
+    exec.end_by(libc::SIGTERM);
+
+    if std::os::unix::fs::lchown("/run/netns", Some(1234), None).is_err() {
+        return skipped("takes root, to make links of others");
+    }
+    let (code, _, errors) = list("/run/netns");
+    assert_eq!((code, errors.len()), (Some(1), 1));
+    assert!(errors[0].contains("symbolic link"), "{errors:?}");
+    // who owns it here has no number there, and who has none here is root there
+    let there = |user: &str, dir: &str| {
+        let arguments = ["--reuid", user, "--clear-groups", "--regid", "0", "unshare", "--user", "--map-root-user"];
+        let command = [env!("CARGO_BIN_EXE_nswatch"), "list", "--no-symlinks", "--dir", dir];
+        let output = std::process::Command::new("setpriv").args(arguments).args(command).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(there("1234", "/run/netns"), (Some(0), String::new()));
+    for (user, owner) in [("0", 1234), ("1234", 0), ("1234", 1235)] {
+        std::os::unix::fs::lchown("/run/netns", Some(owner), None).unwrap();
+        let (code, errors) = there(user, "/run/netns");
+        assert!(code == Some(1) && errors.contains("symbolic link"), "{user} {owner}: {errors}");
+    }
 }
 
 const NAMES: u64 = 500;

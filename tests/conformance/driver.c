@@ -41,7 +41,7 @@ static int set_option(nsw_options *options, uint32_t *flags, char *word)
 {
 	static const char *const policies[] = { "", "block", "drop-newest", "drop-oldest", NULL };
 	static const char *const names[] = { "",	     "no-replay", "no-parent",	     "dir-events",
-					     "mount-events", "all-nsid",  "no-mount-events", NULL };
+					     "mount-events", "all-nsid",  "no-mount-events", "no-symlinks", NULL };
 	uint32_t flag = number(names, word);
 	char *value = strchr(word, '=');
 
@@ -54,6 +54,8 @@ static int set_option(nsw_options *options, uint32_t *flags, char *word)
 		return nsw_options_set_dir(options, value);
 	if (strcmp(word, "settle") == 0)
 		return nsw_options_set_settle(options, (uint32_t)atoi(value));
+	if (strcmp(word, "max-names") == 0)
+		return nsw_options_set_max_names(options, (uint32_t)atoi(value));
 	if (strcmp(word, "rcvbuf") == 0)
 		return nsw_options_set_rcvbuf(options, (uint32_t)atoi(value));
 	return nsw_options_set_queue(options, (uint32_t)atoi(value), number(policies, strchr(value, ',') + 1));

@@ -41,6 +41,10 @@ func option(word string) nswatch.Option {
 		return nswatch.MountEvents()
 	case "no-mount-events":
 		return nswatch.NoMountEvents()
+	case "no-symlinks":
+		return nswatch.NoSymlinks()
+	case "max-names":
+		return nswatch.MaxNames(number(value))
 	case "all-nsid":
 		return nswatch.AllNSID()
 	case "dir":

@@ -13,7 +13,7 @@ def options(words: list[str]) -> dict[str, object]:
     found: dict[str, object] = {}
     for word in words:
         name, _, value = word.partition("=")
-        if name in ("no-replay", "no-parent", "no-mount-events"):
+        if name in ("no-replay", "no-parent", "no-mount-events", "no-symlinks"):
             found[name.removeprefix("no-").replace("-", "_")] = False
         elif not value:
             found[name.replace("-", "_")] = True
@@ -21,8 +21,8 @@ def options(words: list[str]) -> dict[str, object]:
             found["dir"] = value
         elif name == "settle":
             found["settle"] = int(value) / 1000
-        elif name == "rcvbuf":
-            found["rcvbuf"] = int(value)
+        elif name in ("rcvbuf", "max-names"):
+            found[name.replace("-", "_")] = int(value)
         else:
             capacity, _, found["queue_policy"] = value.partition(",")
             found["queue"] = int(capacity)

@@ -29,6 +29,8 @@ fn options(words: &[&str]) -> Result<Options, Box<dyn Error>> {
             ("dir-events", _) => options.dir_events(true),
             ("mount-events", _) => options.mount_events(true),
             ("no-mount-events", _) => options.mount_events(false),
+            ("no-symlinks", _) => options.symlinks(false),
+            ("max-names", names) => options.max_names(names.parse()?),
             ("all-nsid", _) => options.all_nsid(true),
             ("dir", path) => options.dir(path)?,
             ("settle", ms) => options.settle(Duration::from_millis(ms.parse()?)),

@@ -8,6 +8,8 @@ mod faults;
 mod fd;
 mod kinds;
 mod lifecycle;
+mod limit;
+mod links;
 mod mounts;
 mod open;
 mod overflow;

@@ -66,6 +66,7 @@ pub struct How {
     pub flags: u32,
     pub rcvbuf: u32,
     pub settle_ms: u32,
+    pub max_names: u32,
     /// Capacity and NSW_QUEUE_*.
     pub queue: Option<(u32, u32)>,
 }
@@ -78,6 +79,7 @@ impl Default for How {
             flags: 0,
             rcvbuf: 0,
             settle_ms: 0,
+            max_names: 0,
             queue: None,
         }
     }
@@ -99,6 +101,11 @@ impl How {
 
     pub fn flags(mut self, flags: u32) -> Self {
         self.flags = flags;
+        self
+    }
+
+    pub fn max_names(mut self, names: u32) -> Self {
+        self.max_names = names;
         self
     }
 }
@@ -141,6 +148,8 @@ pub fn options(how: &How) -> Options {
         .all_nsid(has(co::NSW_ALL_NSID))
         .rcvbuf(how.rcvbuf)
         .prepare(has(co::NSW_PREPARE))
+        .symlinks(!has(co::NSW_NO_SYMLINKS))
+        .max_names(how.max_names)
         .settle(Duration::from_millis(how.settle_ms.into()));
     let options = match (has(co::NSW_MOUNT_EVENTS), has(co::NSW_NO_MOUNT_EVENTS)) {
         (true, _) => options.mount_events(true),
@@ -266,6 +275,7 @@ impl Api for C {
             assert_eq!(co::nsw_options_set_flags(options, how.flags), 0);
             assert_eq!(co::nsw_options_set_rcvbuf(options, how.rcvbuf), 0);
             assert_eq!(co::nsw_options_set_settle(options, how.settle_ms), 0);
+            assert_eq!(co::nsw_options_set_max_names(options, how.max_names), 0);
             if let Some((capacity, policy)) = how.queue {
                 assert_eq!(co::nsw_options_set_queue(options, capacity, policy), 0);
             }
@@ -399,6 +409,19 @@ impl<A: Api> Observer<A> {
     /// All events there are now.
     pub fn drain(&mut self) -> Vec<Ev> {
         std::iter::from_fn(|| self.now()).collect()
+    }
+
+    /// All events until this error, which comes with nothing behind it.
+    pub fn drain_to_error(&mut self, errno: i32) {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            match self.try_now() {
+                Err(error) => break assert_eq!(error, errno),
+                Ok(Some(_)) => {}
+                Ok(None) => assert!(readable(self.api.fd(), DEADLINE) && Instant::now() < end, "no error in time"),
+            }
+        }
+        self.expect_nothing();
     }
 
     /// Waits for the next event.

@@ -41,6 +41,7 @@ CONSTANTS = {
     "NSW_MOUNT_EVENTS": 8,
     "NSW_ALL_NSID": 16,
     "NSW_NO_MOUNT_EVENTS": 32,
+    "NSW_NO_SYMLINKS": 64,
     "NSW_PREPARE": 128,
     "NSW_QUEUE_BLOCK": 1,
     "NSW_QUEUE_DROP_NEWEST": 2,
@@ -217,6 +218,10 @@ PROTOTYPES: list[tuple[Any, ...]] = [
     ),
     (
         "int nsw_options_set_settle(nsw_options *o, uint32_t ms)",
+        *(c_int, handle, c_uint32),
+    ),
+    (
+        "int nsw_options_set_max_names(nsw_options *o, uint32_t names)",
         *(c_int, handle, c_uint32),
     ),
     (

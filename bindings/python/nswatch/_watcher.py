@@ -82,6 +82,10 @@ class Watcher:
         peers of the network namespace that the calling thread is in.
     dir
         The directory, an absolute path, ``/run/netns`` by default. It need not exist. Only for "named".
+
+        Whoever may write to the directory decides what the watcher reports and how long its calls take: it looks at
+        whatever a symbolic link there leads to, and reports the name as READY if that is a network namespace, be it your
+        own. For a directory that others may write to, pass symlinks=False and a max_names.
     replay
         False: start with now, not with what exists; there is no SYNCED then.
     parent
@@ -93,6 +97,14 @@ class Watcher:
         Report unmounts and re-binds of known names, and the end of a process that a name is a link to, as they happen
         and not only at a resync. None: where a change of a mount does not cost a look at every known name; True: in any
         case; False: no. Only for "named".
+    symlinks
+        False: for a directory that others may write to. A name that is a symbolic link is never followed: it is CREATED
+        and never READY. On the way to the directory only links that root owns are followed: another one is ELOOP, and
+        later the directory counts as gone until the link goes. Only for "named".
+    max_names
+        The most names that the watcher keeps; directories do not count; 0: 1048576. More names are E2BIG. Later poll()
+        raises E2BIG once each time that the limit is crossed; the watcher goes on with the names that it knows, and
+        reports those that it left out when others have gone. Only for "named".
     all_nsid
         True: tell what happens in peer namespaces too. Needs CAP_NET_BROADCAST. Only for "nsid".
     prepare
@@ -114,7 +126,9 @@ class Watcher:
     ENOTDIR: a part of the path is not a directory;
     EACCES: the directory may not be read or searched by this process;
     ENOENT: the directory is missing, and parent is False;
-    ELOOP, ENAMETOOLONG: as open(2);
+    ELOOP: too many symbolic links on the way, or, if symlinks is False, one that root does not own;
+    ENAMETOOLONG: as open(2);
+    E2BIG: the directory has more names than max_names;
     EMFILE, ENFILE: the limit of inotify instances, or of open files, is reached;
     ENOSPC: the limit of inotify watches is reached;
     EPERM: CAP_NET_BROADCAST is missing;
@@ -131,6 +145,8 @@ class Watcher:
         parent: bool = True,
         dir_events: bool = False,
         mount_events: bool | None = None,
+        symlinks: bool = True,
+        max_names: int = 0,
         all_nsid: bool = False,
         prepare: bool = False,
         settle: float = 0.0,
@@ -162,6 +178,8 @@ class Watcher:
                 "parent": not parent,
                 "dir_events": dir_events,
                 "mount_events": mount_events is not None,
+                "symlinks": not symlinks,
+                "max_names": max_names,
                 "settle": settle,
             },
         }
@@ -177,6 +195,7 @@ class Watcher:
             | (CONSTANTS["NSW_DIR_EVENTS"] if dir_events else 0)
             | (CONSTANTS["NSW_MOUNT_EVENTS"] if mount_events else 0)
             | (CONSTANTS["NSW_NO_MOUNT_EVENTS"] if mount_events is False else 0)
+            | (0 if symlinks else CONSTANTS["NSW_NO_SYMLINKS"])
             | (CONSTANTS["NSW_ALL_NSID"] if all_nsid else 0)
             | (CONSTANTS["NSW_PREPARE"] if prepare else 0)
         )
@@ -187,6 +206,7 @@ class Watcher:
             check(lib.nsw_options_set_flags(options, flags))
             check(lib.nsw_options_set_dir(options, raw), directory)
             check(lib.nsw_options_set_settle(options, _u32("settle", math.ceil(settle * 1000))))
+            check(lib.nsw_options_set_max_names(options, _u32("max_names", max_names)))
             check(lib.nsw_options_set_rcvbuf(options, _u32("rcvbuf", rcvbuf)))
             if queue is not None:
                 check(lib.nsw_options_set_queue(options, _u32("queue", queue), _POLICIES[queue_policy]))
@@ -267,6 +287,7 @@ class Watcher:
 
         Raises ValueError if the watcher is closed, also while it waits, and nswatch.Error:
         EMFILE, ENFILE, ENOMEM, ENOSPC: a limit kept the watcher from looking. Nothing is lost: call it again;
+        E2BIG: the directory has more names than max_names. Raised once each time that the limit is crossed: call it again;
         ENOENT: the directory is gone, and parent is False: no event will come any more;
         ENOTRECOVERABLE: an internal error; the watcher is of no more use.
         """

@@ -51,6 +51,24 @@ class Events(TestCase):
             ip_netns("add", "blue")
             in_a_thread(unprivileged)
 
+    def test_a_directory_that_others_write_to(self) -> None:
+        ip_netns("add", "blue")
+        os.symlink("/proc/self/ns/net", "/run/netns/own")
+        with self.assertRaises(nswatch.Error) as caught:
+            Watcher(max_names=1)
+        self.assertEqual(caught.exception.errno, errno.E2BIG)
+        with Watcher(symlinks=False, max_names=2) as watcher:
+            replay = kinds([next_event(watcher) for _ in range(4)])
+            self.assertCountEqual(replay, [("created", "own"), ("created", "blue"), ("ready", "blue"), ("synced", None)])
+            os.symlink("blue", "/run/netns/alias")
+            with self.assertRaises(nswatch.Error) as caught:
+                watcher.poll(0)
+            self.assertEqual(caught.exception.errno, errno.E2BIG)
+            self.assertIsNone(watcher.poll(0))
+            os.unlink("/run/netns/own")
+            told = kinds([next_event(watcher), next_event(watcher)])
+            self.assertEqual(told, [("deleted", "own"), ("created", "alias")])
+
     def test_what_exists_is_replayed_and_what_happens_is_told(self) -> None:
         ip_netns("add", "before")
         with Watcher() as watcher:

@@ -112,9 +112,13 @@ pub(crate) struct WatchArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// The directory whose entries are the names, an absolute path; may be repeated [default: /run/netns]
+    /// The directory whose entries are the names, an absolute path; may be repeated [default: /run/netns]. Who may write to
+    /// it decides what is looked at: see --no-symlinks
     #[arg(long = "dir", value_name = "PATH", value_hint = ValueHint::DirPath)]
     pub(crate) dirs: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) limits: Limits,
 
     /// One JSON object a line, for programs
     #[arg(long)]
@@ -220,6 +224,25 @@ struct Queue {
     policy: Policy,
 }
 
+/// For a directory that others may write to.
+#[derive(Debug, Args)]
+pub(crate) struct Limits {
+    /// For a directory that others may write to: never follow a name that is a symbolic link, and follow links on the way
+    /// to the directory only if root owns them
+    #[arg(long, help_heading = NAMED)]
+    pub(crate) no_symlinks: bool,
+
+    /// The most names that a directory may have; directories in it do not count [default: 1048576]
+    #[arg(long, value_name = "N", help_heading = NAMED, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_names: Option<u32>,
+}
+
+impl Limits {
+    pub(crate) fn apply(&self, options: Options) -> Options {
+        options.symlinks(!self.no_symlinks).max_names(self.max_names.unwrap_or(0))
+    }
+}
+
 /// What to watch: all that `watch` and `exec` have in common.
 #[derive(Debug, Args)]
 pub(crate) struct What {
@@ -237,7 +260,7 @@ pub(crate) struct What {
     queue: Option<Queue>,
 
     /// The directory whose entries are the names, an absolute path; it need not exist yet; may be repeated [default:
-    /// /run/netns]
+    /// /run/netns]. Who may write to it decides what is reported: see --no-symlinks
     #[arg(long = "dir", value_name = "PATH", value_hint = ValueHint::DirPath, help_heading = NAMED)]
     dirs: Vec<PathBuf>,
 
@@ -249,6 +272,9 @@ pub(crate) struct What {
     /// Do not report unmounts and new mounts of known names
     #[arg(long, help_heading = NAMED, conflicts_with = "mount_events")]
     no_mount_events: bool,
+
+    #[command(flatten)]
+    limits: Limits,
 
     /// Tell what has become of a name MS milliseconds after its first change, and nothing if that is nothing
     #[arg(long, value_name = "MS", help_heading = NAMED)]
@@ -275,6 +301,7 @@ impl What {
             .dir_events(dir_events)
             .settle(Duration::from_millis(self.settle.unwrap_or(0).into()))
             .all_nsid(self.all_nsid);
+        options = self.limits.apply(options);
         if self.mount_events || self.no_mount_events {
             options = options.mount_events(self.mount_events);
         }
@@ -300,6 +327,8 @@ impl What {
                     (!self.dirs.is_empty(), "--dir"),
                     (self.mount_events, "--mount-events"),
                     (self.no_mount_events, "--no-mount-events"),
+                    (self.limits.no_symlinks, "--no-symlinks"),
+                    (self.limits.max_names.is_some(), "--max-names"),
                     (self.settle.is_some(), "--settle"),
                 ],
             ),

@@ -18,6 +18,7 @@ use crate::output::complain;
 use crate::record::{Kind, Record, Value};
 use crate::session::Session;
 use crate::text;
+use crate::watches::Watches;
 
 /// All that [`environment`] may set, and `NSWATCH_FD`. What does not apply is unset, lest a value of a surrounding `exec`
 /// shine through.
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &ExecArgs) -> Result<(), Ending> {
     loop {
         let record = session.next()?;
         if args.on.contains(&record.kind()) {
-            if let Err(why) = carry_out(args, &commands, &record) {
+            if let Err(why) = carry_out(args, &commands, session.watches(), &record) {
                 let program = args.command.first().map(|word| fill(word, &record, "")).unwrap_or_default();
                 let about = record.subject(session.watches().are_several());
                 let event = [record.event.kind().type_name(), &about].join(" ");
@@ -57,8 +58,8 @@ pub(crate) fn run(args: &ExecArgs) -> Result<(), Ending> {
 }
 
 /// Runs the command and waits for it. A failure concerns this event and not the next.
-fn carry_out(args: &ExecArgs, commands: &Commands, record: &Record) -> Result<(), String> {
-    let namespace = open_netns(record).map_err(|why| format!("not run: {}", text::escaped(why.as_ref())))?;
+fn carry_out(args: &ExecArgs, commands: &Commands, watches: &Watches, record: &Record) -> Result<(), String> {
+    let namespace = open_netns(watches, record).map_err(|why| format!("not run: {}", text::escaped(why.as_ref())))?;
     let number = namespace.as_ref().map(|fd| fd.as_raw_fd().to_string());
     let path = number.as_ref().map(|number| format!("/proc/self/fd/{number}")).unwrap_or_default();
     let mut words = args.command.iter().map(|word| fill(word, record, &path));
@@ -80,9 +81,9 @@ fn carry_out(args: &ExecArgs, commands: &Commands, record: &Record) -> Result<()
 }
 
 /// Opens the very namespace that the event announces, if it announces one. A child inherits the descriptor.
-fn open_netns(record: &Record) -> Result<Option<OwnedFd>, String> {
-    let Some((netns, path)) = record.event.netns().zip(record.event.path()) else { return Ok(None) };
-    let namespace = netns.open(Some(&path)).map_err(|error| error.to_string())?;
+fn open_netns(watches: &Watches, record: &Record) -> Result<Option<OwnedFd>, String> {
+    let Some(opened) = watches.open_netns(record) else { return Ok(None) };
+    let namespace = opened.map_err(|error| error.to_string())?;
     fcntl_setfd(&namespace, FdFlags::empty()).map_err(|error| format!("cannot hand over the namespace: {error}"))?;
     Ok(Some(namespace))
 }

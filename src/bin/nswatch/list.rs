@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
 use nswatch::{Event, EventKind, Name, Netns, Options, Watcher};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::args::{ListArgs, directories};
@@ -31,13 +33,17 @@ pub(crate) fn run(args: &ListArgs) -> Result<(), Ending> {
 fn rows_of(args: &ListArgs, dir: &Path) -> nswatch::Result<Vec<Row>> {
     let names = names(args, dir)?;
     // what the library opens has no `..` in it
-    let real = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    let real = match args.limits.no_symlinks {
+        // the library has followed what may be followed
+        true => dir.to_owned(),
+        false => dir.canonicalize().unwrap_or_else(|_| dir.to_owned()),
+    };
     let dir = Arc::from(dir);
     let mut rows = Vec::with_capacity(names.len());
     for (name, event) in names {
         let reason = match event.netns() {
             Some(_) => None,
-            None => match reason(&real, &name)? {
+            None => match reason(&real, &name, args.limits.no_symlinks)? {
                 None => continue,
                 reason => reason,
             },
@@ -50,7 +56,7 @@ fn rows_of(args: &ListArgs, dir: &Path) -> nswatch::Result<Vec<Row>> {
 /// Each name with its last event: `Ready`, or `Created` if it is not usable.
 fn names(args: &ListArgs, dir: &Path) -> nswatch::Result<BTreeMap<Name, Event>> {
     // without /run/netns there are no namespaces, which is no error; a directory that was asked for should be there
-    let options = Options::new().dir(dir)?.parent(args.dirs.is_empty());
+    let options = args.limits.apply(Options::new().dir(dir)?.parent(args.dirs.is_empty()));
     let mut names = BTreeMap::new();
     for event in Watcher::named(&options)? {
         let event = event?;
@@ -71,8 +77,23 @@ struct Reason {
 }
 
 /// Asks why a name is not usable. `None`: it has gone meanwhile.
-fn reason(dir: &Path, name: &Name) -> nswatch::Result<Option<Reason>> {
-    let path = dir.join(name);
+fn reason(dir: &Path, name: &Name, no_symlinks: bool) -> nswatch::Result<Option<Reason>> {
+    let mut path = dir.join(name);
+    // what is looked at below, for as long as it is open
+    let mut itself = None;
+    if no_symlinks {
+        match rustix::fs::open(&path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(opened) if is_symlink(&opened) => {
+                return Ok(Some(Reason { word: "symlink", phrase: "symbolic link, not followed" }));
+            }
+            Ok(opened) => {
+                path = format!("/proc/self/fd/{}", opened.as_raw_fd()).into();
+                itself = Some(opened);
+            }
+            Err(Errno::NOENT) => return Ok(None),
+            Err(_) => return Ok(Some(Reason { word: "error", phrase: "cannot be looked at" })),
+        }
+    }
     let (word, phrase) = match Netns::for_name(&path) {
         // its namespace has come since
         Ok(_) => ("not_mounted", "nothing mounted (yet)"),
@@ -88,7 +109,12 @@ fn reason(dir: &Path, name: &Name) -> nswatch::Result<Option<Reason>> {
             _ => ("error", "cannot be looked at"),
         },
     };
+    drop(itself);
     Ok(Some(Reason { word, phrase }))
+}
+
+fn is_symlink(opened: &OwnedFd) -> bool {
+    rustix::fs::fstat(opened).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
 }
 
 fn line((record, reason): &Row, several_dirs: bool) -> String {

@@ -1,17 +1,20 @@
 //! The watchers behind one stream of events: one for each directory, or one for nsids.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nswatch::{Event, Stats, Watcher};
+use rustix::io::Errno;
 
 use crate::args::What;
 use crate::clock;
 use crate::ending::Ending;
 use crate::names::Names;
+use crate::output::complain;
 use crate::record::Record;
+use crate::text;
 
 #[derive(Debug)]
 pub(crate) struct Watches {
@@ -59,6 +62,13 @@ impl Watches {
         }
     }
 
+    /// Opens the very namespace that an event announces, as the watcher of its directory does; `None`: it announces none.
+    pub(crate) fn open_netns(&self, record: &Record) -> Option<nswatch::Result<OwnedFd>> {
+        record.event.netns()?;
+        let watch = self.all.iter().find(|watch| watch.dir == record.dir)?;
+        Some(watch.watcher.open_netns(&record.event))
+    }
+
     /// Readable while there is an event to be had.
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.all.iter().map(|watch| watch.watcher.as_fd())
@@ -88,6 +98,11 @@ impl Watch {
                 Ok(None) => return,
                 Ok(Some(event)) => Some((event.time(), Ok(event))),
                 Err(error) if is_interruption(&error) => continue,
+                // once each time that there are more names than that; it goes on with those that it has
+                Err(error) if Errno::from_raw_os_error(error.errno()) == Errno::TOOBIG => {
+                    complain(text::escaped(error.to_string().as_ref()));
+                    continue;
+                }
                 Err(error) => Some((clock::monotonic(), Err(error))),
             };
         }

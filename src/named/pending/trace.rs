@@ -84,7 +84,7 @@ impl Pending {
                     match point.name {
                         None => self.stale = self.everything(),
                         Some(name) => match names.state(&name) {
-                            State::Placeholder => self.consider(&name),
+                            State::Placeholder | State::Link => self.consider(&name),
                             State::Namespace(_) if self.always => self.consider(&name),
                             _ => {}
                         },

@@ -49,6 +49,7 @@ const (
 	Prepare     = C.NSW_PREPARE
 
 	NoMountEvents = C.NSW_NO_MOUNT_EVENTS
+	NoSymlinks    = C.NSW_NO_SYMLINKS
 
 	QueueBlock      = C.NSW_QUEUE_BLOCK
 	QueueDropNewest = C.NSW_QUEUE_DROP_NEWEST
@@ -219,6 +220,10 @@ func OptionsSetDir(o *Options, path string) int {
 
 func OptionsSetSettle(o *Options, ms uint32) int {
 	return int(C.nsw_options_set_settle((*C.nsw_options)(o), C.uint32_t(ms)))
+}
+
+func OptionsSetMaxNames(o *Options, names uint32) int {
+	return int(C.nsw_options_set_max_names((*C.nsw_options)(o), C.uint32_t(names)))
 }
 
 func OptionsSetRcvbuf(o *Options, bytes uint32) int {

@@ -181,6 +181,7 @@ func TestNULL(t *testing.T) {
 		"SetFlags":   capi.OptionsSetFlags(nil, 0),
 		"SetDir":     capi.OptionsSetDir(nil, "/"),
 		"SetSettle":  capi.OptionsSetSettle(nil, 0),
+		"SetNames":   capi.OptionsSetMaxNames(nil, 0),
 		"SetRcvbuf":  capi.OptionsSetRcvbuf(nil, 0),
 		"SetQueue":   capi.OptionsSetQueue(nil, 1, capi.QueueBlock),
 		"GetForPID":  capi.NSIDGetForPID(1, nil),
