@@ -138,8 +138,10 @@ impl RequestSocket {
         Ok(Self { socket: sys::rtnetlink()?, buffer: vec![0; ANSWER], seq: 0, strict: false, quick: None })
     }
 
-    /// Makes the kernel check requests strictly, and explain its errors (Linux 4.20 and 4.12, tried).
+    /// Makes the kernel check requests strictly, and explain its errors (Linux 4.20 and 4.12, tried), and keep the
+    /// messages of others away: a socket that lives for one request has no time for them.
     pub(crate) fn checked(mut self) -> Self {
+        sys::connect_to_kernel(self.socket.as_fd());
         let on = |option| sys::set_option(self.socket.as_fd(), libc::SOL_NETLINK, option, 1);
         // without it there is only the number of the error
         on(libc::NETLINK_EXT_ACK).ok();

@@ -21,15 +21,28 @@ pub(crate) fn rtnetlink() -> io::Result<OwnedFd> {
     owned(unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) })
 }
 
-/// Gives the socket a port of its own. One without takes part in no group: its port is 0, that of the kernel, which
-/// does not send to itself.
-pub(crate) fn bind(socket: BorrowedFd<'_>) -> io::Result<()> {
+/// The kernel's address; to bind to it gives a socket any port that is free.
+fn kernel() -> (libc::sockaddr_nl, libc::socklen_t) {
     // SAFETY: all zeroes is a valid address.
     let mut address = unsafe { MaybeUninit::<libc::sockaddr_nl>::zeroed().assume_init() };
     address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
-    let size = size_of_val(&address) as libc::socklen_t;
+    (address, size_of_val(&address) as libc::socklen_t)
+}
+
+/// Gives the socket a port of its own. One without takes part in no group: its port is 0, that of the kernel, which
+/// does not send to itself.
+pub(crate) fn bind(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let (address, size) = kernel();
     // SAFETY: the address is as long as stated.
     check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size) }).map(drop)
+}
+
+/// Makes what other processes send to this socket fail at the sender, but for multicasts. Where that is refused, a flood
+/// can fill the queue; who reads it looks at the sender all the same.
+pub(crate) fn connect_to_kernel(socket: BorrowedFd<'_>) {
+    let (address, size) = kernel();
+    // SAFETY: the address is as long as stated.
+    unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), size) };
 }
 
 /// `setsockopt(2)` of an option that is an `int`.
