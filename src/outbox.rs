@@ -81,6 +81,11 @@ impl Outbox {
         self.counters.queued_max = self.counters.queued_max.max(self.len());
     }
 
+    /// Whether the last `Overflow` has no `Synced` yet.
+    pub(crate) fn is_overflown(&self) -> bool {
+        self.overflown
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Event> {
         let event = self.queue.pop_front()?;
         self.counters.delivered += 1;

@@ -10,7 +10,8 @@ use super::{check, owned};
 /// Room for the control messages that are asked for: one number, and some to spare.
 const CONTROL: usize = 4;
 
-/// The place of the count of lost messages in what `SO_MEMINFO` gives.
+/// Where `SO_MEMINFO` has the memory that waiting messages take, and the count of lost ones.
+const SK_MEMINFO_RMEM_ALLOC: usize = 0;
 const SK_MEMINFO_DROPS: usize = 8;
 const SK_MEMINFO_VARS: usize = 9;
 
@@ -66,9 +67,18 @@ pub(crate) fn receive_buffer(socket: BorrowedFd<'_>) -> io::Result<usize> {
 
 /// How many messages this socket has lost since it was made (Linux 4.12; it wraps around).
 pub(crate) fn drops(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    memory(socket, SK_MEMINFO_DROPS)
+}
+
+/// How many bytes the kernel has taken for the messages that wait in this socket (Linux 4.12).
+pub(crate) fn waiting(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    memory(socket, SK_MEMINFO_RMEM_ALLOC).map(|bytes| bytes as usize)
+}
+
+fn memory(socket: BorrowedFd<'_>, which: usize) -> io::Result<u32> {
     let mut info = [0u32; SK_MEMINFO_VARS];
     get_option(socket, libc::SO_MEMINFO, &mut info)?;
-    Ok(info.get(SK_MEMINFO_DROPS).copied().unwrap_or(0))
+    Ok(info.get(which).copied().unwrap_or(0))
 }
 
 /// Plain numbers, for which any bytes are a value.
