@@ -118,7 +118,8 @@ unsafe fn with(watcher: *mut nsw_watcher, body: impl FnOnce(&mut nsw_watcher) ->
 /// -EAGAIN: NSW_SOURCE_NSID, and the kernel was interrupted time and again; or the reader thread of
 /// nsw_options_set_queue() is one too many (RLIMIT_NPROC);
 /// -EOPNOTSUPP: /proc is not mounted, or not that of this process;
-/// -ENOMEM, -ENOBUFS: the kernel is out of memory, or has no room for an answer (net.core.rmem_default). (For want of its own memory the library aborts, as Rust does.)
+/// -ENOMEM, -ENOBUFS: the kernel is out of memory, or has no room for an answer (net.core.rmem_default). (For want of
+/// its own memory the library aborts, as Rust does.)
 ///
 /// NSW_SOURCE_NAMED uses one inotify instance and three file descriptors; up to three more once a name has waited for
 /// its mount, one for nsw_options_set_settle(). NSW_SOURCE_NSID uses four file descriptors, with NSW_ALL_NSID five, and needs Linux 5.0.
