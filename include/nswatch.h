@@ -67,7 +67,8 @@
  * - per id, and namespace that it is relative to: ( NSID_NEW NSID_DEL )*;
  * - OVERFLOW is followed by SYNCED;
  * - after SYNCED, what the consumer believes by adding up the events equals what the kernel has, if nothing changes
- *   any more.
+ *   any more. One exception: of ids the kernel may not list all. Then an OVERFLOW with nsw_event_dropped() 0 comes
+ *   before the SYNCED, and ids may be missing, but none is wrong.
  */
 
 #ifndef NSWATCH_H
@@ -172,7 +173,8 @@ typedef struct nsw_event nsw_event;
  * -EAGAIN: NSW_SOURCE_NSID, and the kernel was interrupted time and again; or the reader thread of
  * nsw_options_set_queue() is one too many (RLIMIT_NPROC);
  * -EOPNOTSUPP: /proc is not mounted, or not that of this process;
- * -ENOMEM, -ENOBUFS: the kernel is out of memory. (If the library's own allocation fails, the process aborts.)
+ * -ENOMEM, -ENOBUFS: the kernel is out of memory, or has no room for an answer (net.core.rmem_default). (If the library's
+ * own allocation fails, the process aborts.)
  *
  * NSW_SOURCE_NAMED uses one inotify instance and four file descriptors, up to three more once a name has waited for its
  * mount. NSW_SOURCE_NSID uses four file descriptors, with NSW_ALL_NSID five, and needs Linux 5.0.
@@ -224,6 +226,8 @@ int nsw_fd(const nsw_watcher *watcher);
  * -EINVAL: an argument is NULL;
  * -EMFILE, -ENFILE, -ENOMEM, -ENOSPC: a limit kept the watcher from looking. Nothing is lost: the descriptor stays
  * readable, and the next call goes on where this one stopped;
+ * -ENOBUFS, -EAGAIN: NSW_SOURCE_NSID, and the kernel had no memory or room for an answer, or was interrupted time and
+ * again. Nothing is lost, as above. (Notifications for which there was no room are no error: NSW_EVENT_OVERFLOW.)
  * -EPERM, -ENOSYS, -EACCES: a seccomp filter, a security policy or a lost privilege refuses a system call that has no
  * fallback; -EACCES also: the process has given up the right to reach the directory. Nothing is lost, as above;
  * -EXDEV: the call has to look at paths, and the calling thread has another root directory or mount namespace than the one
@@ -354,7 +358,8 @@ uint64_t nsw_stat(const nsw_watcher *watcher,
 #define NSW_EVENT_SYNCED 9
 
 /**
- * Events were lost; what they did follows as replayed events, then NSW_EVENT_SYNCED. Since: 0.1
+ * Events were lost; what they did follows as replayed events, then NSW_EVENT_SYNCED. From NSW_SOURCE_NSID, with
+ * nsw_event_dropped() 0, also: the kernel does not list all ids, so that some may be missing even then. Since: 0.1
  */
 #define NSW_EVENT_OVERFLOW 10
 
@@ -466,7 +471,8 @@ int32_t nsw_event_origin(const nsw_event *e);
 uint32_t nsw_event_portid(const nsw_event *e);
 
 /**
- * Returns how many events were lost, for NSW_EVENT_OVERFLOW; 0: the kernel did not say, or another type.
+ * Returns how many events were lost, for NSW_EVENT_OVERFLOW; 0: the kernel did not say, ids may be
+ * missing, or another type.
  *
  * Since: 0.1
  */
@@ -1004,10 +1010,13 @@ int nsid_translate(int32_t nsid, int32_t from, int32_t *result);
  *
  * Returns 0, or
  * -EINVAL: a pointer is NULL;
+ * -EOVERFLOW: the list would not be complete: there are more ids than the kernel lists, and far apart;
  * -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached;
  * -EAGAIN: the kernel was interrupted time and again.
  *
- * Linux 6.18 itself lists the first 1158 only; those after them are found as long as no 1024 in a row are free.
+ * Linux 6.18 itself lists the first 1158 only. For those after them this asks about up to 32,768 free numbers, and for
+ * the ids of all namespaces that are mounted, have a process or are open in this one. A namespace that none of these
+ * shows can be missed if its id comes after 8192 free ones in a row.
  *
  * Since: 0.1 (Linux 4.2)
  */

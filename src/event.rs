@@ -139,9 +139,10 @@ pub enum EventKind {
     },
     /// What was replayed at open, or by a resync, is complete.
     Synced,
-    /// The kernel, or a full queue, lost events; what they did follows as replayed events, then `Synced`.
+    /// The kernel, or a full queue, lost events; what they did follows as replayed events, then `Synced`. Of ids also:
+    /// the kernel does not list all, so that some may be missing even then.
     Overflow {
-        /// How many; 0: unknown.
+        /// How many; 0: unknown, or ids may be missing.
         dropped: u64,
     },
 }

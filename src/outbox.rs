@@ -122,6 +122,11 @@ impl Outbox {
         self.counters.most_waiting.raise_to(self.len());
     }
 
+    /// Whether the last `Overflow` has no `Synced` yet.
+    pub(crate) fn is_overflown(&self) -> bool {
+        self.overflown
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Event> {
         let event = self.queue.pop_front()?;
         self.counters.delivered.add(1);

@@ -169,6 +169,8 @@ impl Watcher {
     /// # Errors
     /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit kept the watcher from looking. Nothing is lost: the
     /// descriptor stays readable, and the next call goes on where this one stopped.
+    /// `ENOBUFS`, `EAGAIN`: a watcher of ids, and the kernel had no memory or room for an answer, or was interrupted time
+    /// and again. Nothing is lost, as above.
     /// `EPERM`, `ENOSYS`, `EACCES`: a seccomp filter, a security policy or a lost privilege refuses a system call that has
     /// no fallback; `EACCES` also: the process has given up the right to reach the directory. Nothing is lost, as above.
     /// `EXDEV`: the call has to look at paths, and the calling thread has another root directory or mount namespace than

@@ -25,7 +25,8 @@
 //	( NSIDNew NSIDDel )*
 //
 // An Overflow is followed by Synced. After Synced, what a program believes by adding up the events equals what the
-// kernel has, if nothing changes any more.
+// kernel has, if nothing changes any more. One exception: of nsids the kernel may not list all. Then an Overflow with
+// Dropped 0 comes before the Synced, and nsids may be missing, but none is wrong.
 //
 // # Identity
 //

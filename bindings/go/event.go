@@ -46,7 +46,7 @@ type Event struct {
 	Origin int    // the id of the namespace that it happened in, for the same with AllNSID; NotAssigned: here
 	PortID uint32 // the netlink port of who asked for the id, for an NSIDNew that was explicitly asked for
 
-	Dropped uint64 // how many events were lost, for Overflow; 0: the kernel did not say
+	Dropped uint64 // how many events were lost, for Overflow; 0: the kernel did not say, or ids may be missing
 
 	// Monotonic is when the library learned of it: CLOCK_MONOTONIC, the time since boot without that of suspension.
 	// Compare and subtract these; for a time of day there is Time.

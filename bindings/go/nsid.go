@@ -90,7 +90,8 @@ func TranslateNSID(nsid, from int) (int, error) {
 	return ask(op, "", func(result *int32) int { return capi.NSIDTranslate(int32(nsid), int32(from), result) })
 }
 
-// ListNSIDs lists the ids that are assigned here, in ascending order.
+// ListNSIDs lists the ids that are assigned here, in ascending order. EOVERFLOW: the list would not be complete,
+// for there are more than the kernel lists, and far apart.
 func ListNSIDs() ([]int, error) {
 	for room := 64; ; {
 		found := make([]int32, room)

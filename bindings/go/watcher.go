@@ -106,8 +106,8 @@ func (w *Watcher) use() error {
 }
 
 // Next waits for the next event. The error is that of the context, ErrClosed, or an *Error: one of EMFILE, ENFILE,
-// ENOMEM, ENOSPC is about a limit, and another call goes on where this one stopped; with NoParent, ENOENT says that the
-// directory is gone. An event that a cancelled call had already taken is given to the next one.
+// ENOMEM, ENOSPC, ENOBUFS, EAGAIN is about a limit, and another call goes on where this one stopped; with NoParent, ENOENT
+// says that the directory is gone. An event that a cancelled call had already taken is given to the next one.
 func (w *Watcher) Next(ctx context.Context) (Event, error) {
 	if err := w.use(); err != nil {
 		return Event{}, err

@@ -187,8 +187,8 @@ impl Census {
     }
 }
 
-/// The entries of a directory that are numbers, as processes and threads are.
-fn numbers_in(dir: &Path) -> io::Result<Vec<i32>> {
+/// The entries of a directory that are numbers, as processes, threads and descriptors are.
+pub(crate) fn numbers_in(dir: &Path) -> io::Result<Vec<i32>> {
     let mut numbers = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         numbers.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));

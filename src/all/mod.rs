@@ -2,4 +2,5 @@
 
 mod census;
 
+pub(crate) use census::numbers_in;
 pub use census::{Sighting, census};

@@ -29,7 +29,8 @@ pub const NSW_EVENT_NSID_NEW: u32 = 7;
 pub const NSW_EVENT_NSID_DEL: u32 = 8;
 /// What was replayed at open, or by a resync, is complete. Since: 0.1
 pub const NSW_EVENT_SYNCED: u32 = 9;
-/// Events were lost; what they did follows as replayed events, then NSW_EVENT_SYNCED. Since: 0.1
+/// Events were lost; what they did follows as replayed events, then NSW_EVENT_SYNCED. From NSW_SOURCE_NSID, with
+/// nsw_event_dropped() 0, also: the kernel does not list all ids, so that some may be missing even then. Since: 0.1
 pub const NSW_EVENT_OVERFLOW: u32 = 10;
 
 /// A bit of nsw_event_flags(): existing state, told at open or by a resync. Since: 0.1
@@ -202,7 +203,8 @@ pub unsafe extern "C" fn nsw_event_portid(e: *const nsw_event) -> u32 {
     unsafe { get(e, portid) }.unwrap_or(0)
 }
 
-/// Returns how many events were lost, for NSW_EVENT_OVERFLOW; 0: the kernel did not say, or another type.
+/// Returns how many events were lost, for NSW_EVENT_OVERFLOW; 0: the kernel did not say, ids may be
+/// missing, or another type.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]

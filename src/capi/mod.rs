@@ -64,7 +64,8 @@
 //! - per id, and namespace that it is relative to: ( NSID_NEW NSID_DEL )*;
 //! - OVERFLOW is followed by SYNCED;
 //! - after SYNCED, what the consumer believes by adding up the events equals what the kernel has, if nothing changes
-//!   any more.
+//!   any more. One exception: of ids the kernel may not list all. Then an OVERFLOW with nsw_event_dropped() 0 comes
+//!   before the SYNCED, and ids may be missing, but none is wrong.
 
 // The C ABI of `nswatch.h` and nothing else: pointers in, numbers out. build.rs makes the head of the header from the
 // documentation above, and one chapter from each file of this module.

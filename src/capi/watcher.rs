@@ -188,7 +188,8 @@ unsafe fn with(watcher: *const nsw_watcher, body: impl FnOnce(&nsw_watcher, &mut
 /// -EAGAIN: NSW_SOURCE_NSID, and the kernel was interrupted time and again; or the reader thread of
 /// nsw_options_set_queue() is one too many (RLIMIT_NPROC);
 /// -EOPNOTSUPP: /proc is not mounted, or not that of this process;
-/// -ENOMEM, -ENOBUFS: the kernel is out of memory. (If the library's own allocation fails, the process aborts.)
+/// -ENOMEM, -ENOBUFS: the kernel is out of memory, or has no room for an answer (net.core.rmem_default). (If the library's
+/// own allocation fails, the process aborts.)
 ///
 /// NSW_SOURCE_NAMED uses one inotify instance and four file descriptors, up to three more once a name has waited for its
 /// mount. NSW_SOURCE_NSID uses four file descriptors, with NSW_ALL_NSID five, and needs Linux 5.0.
@@ -275,6 +276,8 @@ pub unsafe extern "C" fn nsw_fd(watcher: *const nsw_watcher) -> c_int {
 /// -EINVAL: an argument is NULL;
 /// -EMFILE, -ENFILE, -ENOMEM, -ENOSPC: a limit kept the watcher from looking. Nothing is lost: the descriptor stays
 /// readable, and the next call goes on where this one stopped;
+/// -ENOBUFS, -EAGAIN: NSW_SOURCE_NSID, and the kernel had no memory or room for an answer, or was interrupted time and
+/// again. Nothing is lost, as above. (Notifications for which there was no room are no error: NSW_EVENT_OVERFLOW.)
 /// -EPERM, -ENOSYS, -EACCES: a seccomp filter, a security policy or a lost privilege refuses a system call that has no
 /// fallback; -EACCES also: the process has given up the right to reach the directory. Nothing is lost, as above;
 /// -EXDEV: the call has to look at paths, and the calling thread has another root directory or mount namespace than the one

@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use super::listener::{Change, Listener, Notification, Received, decode};
+use super::listing::{Here, Questions, list_here};
 use super::request::{Listing, NetlinkError, RequestSocket};
 use super::state::{Id, Ids, Snapshot};
 use super::wire::Attributes;
@@ -20,10 +21,6 @@ const LIST: &str = "list the namespace ids";
 /// One request costs as much as listing so many ids. (The simulation has few ids: no more than one.)
 const REQUEST_COST: usize = if cfg!(test) { 1 } else { 8 };
 
-/// How many ids after the end of a list are probed at most, besides the candidates themselves: a process that may assign
-/// ids can choose a high one, and must not make a snapshot slow.
-const MAX_WALK: i32 = 1 << 14;
-
 /// The system calls that the source needs; the tests simulate them.
 pub(crate) trait Rtnetlink: Send {
     /// Reads some datagrams, and passes on each with the id of the peer that it is from, if it is from one.
@@ -35,21 +32,8 @@ pub(crate) trait Rtnetlink: Send {
     /// The queue never holds more messages than this.
     fn capacity(&self) -> usize;
 
-    /// Whether a living namespace has the id here.
-    fn exists(&mut self, nsid: i32) -> Result<bool, NetlinkError>;
-
-    /// The same of several, in their order.
-    fn each_exists(&mut self, nsids: &[i32]) -> Result<Vec<bool>, NetlinkError> {
-        nsids.iter().map(|nsid| self.exists(*nsid)).collect()
-    }
-
-    /// All ids here, or in a peer.
-    fn list(&mut self, target: Option<i32>) -> Result<Listing, NetlinkError>;
-
-    /// The ids here as far as one dump reaches: of living and of dying namespaces.
-    fn list_part(&mut self) -> Result<Listing, NetlinkError> {
-        self.list(None)
-    }
+    /// Whom to ask.
+    fn questions(&mut self) -> &mut dyn Questions;
 
     /// The id that the own namespace has in itself.
     fn own(&mut self) -> Result<Option<i32>, NetlinkError>;
@@ -89,20 +73,8 @@ impl Rtnetlink for Sockets {
         self.listener.capacity()
     }
 
-    fn exists(&mut self, nsid: i32) -> Result<bool, NetlinkError> {
-        self.requests.exists(nsid)
-    }
-
-    fn each_exists(&mut self, nsids: &[i32]) -> Result<Vec<bool>, NetlinkError> {
-        self.requests.each_exists(nsids)
-    }
-
-    fn list(&mut self, target: Option<i32>) -> Result<Listing, NetlinkError> {
-        self.requests.list(target)
-    }
-
-    fn list_part(&mut self) -> Result<Listing, NetlinkError> {
-        self.requests.list_part(None)
+    fn questions(&mut self) -> &mut dyn Questions {
+        &mut self.requests
     }
 
     fn own(&mut self) -> Result<Option<i32>, NetlinkError> {
@@ -136,10 +108,6 @@ impl From<Listing> for Ids {
     }
 }
 
-/// Returns the ids here, after the one given, that may be assigned: a list can end too soon, and the source has heard of
-/// ids after its end.
-pub(super) type Candidates<'a> = &'a dyn Fn(i32) -> BTreeSet<Id>;
-
 /// Owns the sockets, and what is remembered of their answers.
 #[derive(Debug)]
 pub(super) struct Kernel<R = Sockets> {
@@ -150,7 +118,7 @@ pub(super) struct Kernel<R = Sockets> {
     own: Option<i32>,
     /// Whether `own` is right for all that was notified. Reading resets it.
     own_is_current: bool,
-    /// The ids here, after all that was notified. Reading forgets it.
+    /// The ids here as far as the kernel lists them, after all that was notified. Reading forgets it.
     here: Option<Ids>,
     /// The peers that were asked about, in ascending order, after all that was notified. Reading forgets them.
     peers: Vec<(i32, Peer)>,
@@ -205,27 +173,31 @@ impl<R: Rtnetlink> Kernel<R> {
         self.sockets.take_dropped()
     }
 
-    /// Everything that there is.
-    pub(super) fn snapshot(&mut self, candidates: Candidates<'_>) -> Result<Snapshot> {
-        let mut snapshot = Snapshot { own: self.list_here(candidates)?.ids, peers: Vec::new() };
+    /// Everything that there is, and whether that is certain. `known` and `look` are as in [`list_here`].
+    pub(super) fn snapshot(&mut self, known: &dyn Fn(i32) -> BTreeSet<Id>, look: bool) -> Result<(Snapshot, bool)> {
+        let Here { ids, mut complete } = list_here(self.sockets.questions(), known, look)?;
+        let mut snapshot = Snapshot { own: ids, peers: Vec::new() };
         if self.all_nsid {
             for nsid in snapshot.own.clone() {
                 match self.list_peer(nsid)? {
-                    Peer::Ids(ids) => snapshot.peers.push((nsid, ids)),
+                    Peer::Ids(ids) => {
+                        complete &= ids.is_complete();
+                        snapshot.peers.push((nsid, ids));
+                    }
                     Peer::Gone => snapshot.peers.push((nsid, Ids::none())),
                     Peer::Unreadable => {}
                 }
             }
         }
-        Ok(snapshot)
+        Ok((snapshot, complete))
     }
 
     /// Whether the id is assigned after all that was notified, here also to a dying namespace, since its death is still to
     /// be notified; `None`: the kernel does not say.
-    pub(super) fn is_assigned(&mut self, id: Id, candidates: Candidates<'_>) -> Result<Option<bool>> {
+    pub(super) fn is_assigned(&mut self, id: Id) -> Result<Option<bool>> {
         let nsid = id.nsid();
         match id.origin() {
-            None => Ok(Some(self.lives(nsid)? || self.is_listed(nsid, candidates)?)),
+            None => Ok(Some(self.lives(nsid)? || self.is_listed(nsid)?)),
             Some(peer) => Ok(match self.peer(peer)? {
                 Peer::Ids(ids) => ids.has(nsid),
                 Peer::Gone => Some(false),
@@ -238,7 +210,7 @@ impl<R: Rtnetlink> Kernel<R> {
     pub(super) fn ask_about(&mut self, inbox: &VecDeque<Notification>, known: usize) -> Result<Answers> {
         let mut listed = Ids { ids: Vec::new(), until: -1 };
         if inbox.len() * REQUEST_COST > known {
-            listed = match self.sockets.list_part() {
+            listed = match self.sockets.questions().list(None) {
                 // they change faster than they can be listed: then each is asked about
                 Err(error) if error.answer() == Some(libc::EAGAIN) => listed,
                 listing => listing.map_err(|error| error.doing(LIST))?.into(),
@@ -253,25 +225,20 @@ impl<R: Rtnetlink> Kernel<R> {
                 open.insert(id);
             }
         }
-        let living = self.living(open.into_iter().map(Id::nsid).collect())?;
+        let open: Vec<i32> = open.into_iter().map(Id::nsid).collect();
+        let living = self.sockets.questions().living(&open).map_err(|error| error.doing(ASK))?;
         Ok(Answers { listed, living })
     }
 
     /// Whether the id here is assigned after it was notified. After `Gone` only a living namespace counts; after
     /// `Assigned` a dying one does too, since its death is still to be notified.
-    pub(super) fn is_assigned_after(
-        &mut self,
-        change: Change,
-        nsid: i32,
-        answers: &Answers,
-        candidates: Candidates<'_>,
-    ) -> Result<bool> {
+    pub(super) fn is_assigned_after(&mut self, change: Change, nsid: i32, answers: &Answers) -> Result<bool> {
         let lives = answers.living.binary_search(&nsid).is_ok();
         match change {
             Change::Gone => Ok(lives),
             Change::Assigned { .. } => match answers.listed.has(nsid) {
                 Some(listed) => Ok(listed),
-                None => Ok(lives || self.is_listed(nsid, candidates)?),
+                None => Ok(lives || self.is_listed(nsid)?),
             },
         }
     }
@@ -294,7 +261,7 @@ impl<R: Rtnetlink> Kernel<R> {
         if !self.lives(peer)? {
             return Ok(Peer::Gone);
         }
-        let listed = self.sockets.list(Some(peer));
+        let listed = self.sockets.questions().list(Some(peer));
         // the own namespace is none of its peers, even if it has become so just now
         if self.ask_own()? == Some(peer) {
             return Ok(Peer::Gone);
@@ -345,35 +312,16 @@ impl<R: Rtnetlink> Kernel<R> {
 
     /// Whether a living namespace has the id here. A dying one still has it, but the kernel does not say so.
     fn lives(&mut self, nsid: i32) -> Result<bool> {
-        self.sockets.exists(nsid).map_err(|error| error.doing(ASK))
+        self.sockets.questions().exists(nsid).map_err(|error| error.doing(ASK))
     }
 
-    /// Those of the ids that a living namespace has here.
-    fn living(&mut self, mut nsids: Vec<i32>) -> Result<Vec<i32>> {
-        let mut lives = self.sockets.each_exists(&nsids).map_err(|error| error.doing(ASK))?.into_iter();
-        nsids.retain(|_| lives.next() == Some(true));
-        Ok(nsids)
-    }
-
-    /// Whether the id is among those here after all that was notified.
-    fn is_listed(&mut self, nsid: i32, candidates: Candidates<'_>) -> Result<bool> {
+    /// Whether the id is among those that the kernel lists, after all that was notified: only a list shows the dying. One
+    /// that dies after the end of the list is taken for gone already.
+    fn is_listed(&mut self, nsid: i32) -> Result<bool> {
         if self.here.is_none() {
-            self.here = Some(self.list_here(candidates)?);
+            self.here = Some(self.sockets.questions().list(None).map_err(|error| error.doing(LIST))?.into());
         }
         Ok(self.here.as_ref().and_then(|ids| ids.has(nsid)).unwrap_or(false))
-    }
-
-    /// Which ids there are here now.
-    fn list_here(&mut self, candidates: Candidates<'_>) -> Result<Ids> {
-        let mut here = self.sockets.list(None).map(Ids::from).map_err(|error| error.doing(LIST))?;
-        let candidates = candidates(here.until);
-        // where the list ended too soon: thousands that are dying, and listed, can hide those that live after them
-        let last = candidates.last().map_or(-1, |id| id.nsid()).min(here.until.saturating_add(MAX_WALK));
-        let walk = (here.until..last).map(|nsid| nsid + 1);
-        here.until = here.until.max(last);
-        let rest = candidates.into_iter().map(Id::nsid).filter(|nsid| *nsid > here.until);
-        here.ids.extend(self.living(walk.chain(rest).collect())?);
-        Ok(here)
     }
 }
 

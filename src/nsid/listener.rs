@@ -83,6 +83,7 @@ impl Listener {
     pub(super) fn open(receive_buffer: u32, all: bool) -> io::Result<Self> {
         let socket = sys::rtnetlink()?;
         sys::bind(socket.as_fd())?;
+        sys::connect_to_kernel(socket.as_fd());
         let wanted = if receive_buffer == 0 { RECEIVE_BUFFER } else { receive_buffer };
         let wanted = libc::c_int::try_from(wanted).unwrap_or(libc::c_int::MAX);
         if sys::set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, wanted).is_err() {

@@ -6,14 +6,16 @@
 //!
 //! All require Linux 4.0, unless a function says otherwise.
 
-// source → kernel → request, listener → wire; the state is pure and knows none of them
+// source → kernel → listing, listener → request → wire; the state is pure and knows none of them
 mod kernel;
 pub(crate) mod listener;
+mod listing;
 pub(crate) mod request;
 mod source;
 mod state;
 pub(crate) mod wire;
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -258,11 +260,13 @@ pub fn translate(nsid: i32, from: i32) -> Result<Option<i32>> {
 /// All ids that are assigned here, in ascending order.
 ///
 /// A list is one moment's only where nothing changes: to know of all changes, [watch](crate::Watcher::nsid). Linux 6.18
-/// itself lists the first 1158 only; those after them are found as long as no 1024 in a row are free.
+/// itself lists the first 1158 only. For those after them this asks about number after number, and about the namespaces
+/// that [can be seen](crate::census), as far as a budget goes; `docs/nsid.md` says what can escape it.
 ///
 /// # Errors
-/// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached. `EAGAIN`: the kernel was interrupted time and again.
-/// `EOPNOTSUPP`: before Linux 4.2.
+/// `EOVERFLOW`: there are more ids than the kernel lists, and the budget was spent before there was an end of them, as
+/// where they are far apart. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached. `EAGAIN`: the kernel was
+/// interrupted time and again. `EOPNOTSUPP`: before Linux 4.2.
 ///
 /// ```
 /// let ids = nswatch::nsid::list()?;
@@ -270,6 +274,10 @@ pub fn translate(nsid: i32, from: i32) -> Result<Option<i32>> {
 /// # Ok::<(), nswatch::Error>(())
 /// ```
 pub fn list() -> Result<Vec<i32>> {
-    let listing = request_socket(LIST)?.list(None).map_err(|error| error.doing(LIST))?;
-    Ok(listing.ids.into_iter().map(|listed| listed.nsid).collect())
+    let mut socket = request_socket(LIST)?.checked();
+    let here = listing::list_here(&mut socket, &|_| BTreeSet::new(), true)?;
+    match here.complete {
+        true => Ok(here.ids),
+        false => Err(Error::new(libc::EOVERFLOW, LIST)),
+    }
 }

@@ -22,8 +22,8 @@ const MIN_BATCH: usize = 3;
 /// Below this a part of a dump ended because there was no more, not because it was full.
 const CERTAINLY_NOT_FULL: usize = 3072;
 
-/// The probe of ids after the end of a dump stops after so many that nobody has.
-const MAX_GAP: i32 = 1024;
+/// Of the room that the kernel takes for a part it needs less than this for itself; and one id more might not fit.
+const OVERHEAD: usize = 1536;
 
 /// How often a list requests a dump at most.
 const MAX_DUMPS: usize = 16;
@@ -138,8 +138,10 @@ impl RequestSocket {
         Ok(Self { socket: sys::rtnetlink()?, buffer: vec![0; ANSWER], seq: 0, strict: false, quick: None })
     }
 
-    /// Makes the kernel check requests strictly, and explain its errors (Linux 4.20 and 4.12, tried).
+    /// Makes the kernel check requests strictly, and explain its errors (Linux 4.20 and 4.12, tried), and keep the
+    /// messages of others away: a socket that lives for one request has no time for them.
     pub(crate) fn checked(mut self) -> Self {
+        sys::connect_to_kernel(self.socket.as_fd());
         let on = |option| sys::set_option(self.socket.as_fd(), libc::SOL_NETLINK, option, 1);
         // without it there is only the number of the error
         on(libc::NETLINK_EXT_ACK).ok();
@@ -180,13 +182,16 @@ impl RequestSocket {
         self.quick == Some(true)
     }
 
-    /// The same of several, in their order: it sends many requests in a datagram, and receives many answers at once.
-    pub(crate) fn each_exists(&mut self, nsids: &[i32]) -> Result<Vec<bool>, NetlinkError> {
-        let mut found = Vec::with_capacity(nsids.len());
+    /// Those of the ids that a living namespace has here, in their order: it sends many requests in a datagram, and receives
+    /// many answers at once.
+    pub(crate) fn living(&mut self, nsids: &[i32]) -> Result<Vec<i32>, NetlinkError> {
+        let mut found = Vec::new();
         for some in nsids.chunks(sys::MANY) {
             if some.len() < MIN_BATCH {
                 for nsid in some {
-                    found.push(self.exists(*nsid)?);
+                    if self.exists(*nsid)? {
+                        found.push(*nsid);
+                    }
                 }
                 continue;
             }
@@ -215,8 +220,10 @@ impl RequestSocket {
                     }
                 })?;
             }
-            for answer in answers.into_iter().flatten() {
-                found.push(answer.map_err(NetlinkError::new)?);
+            for (nsid, answer) in some.iter().zip(answers) {
+                if answer.unwrap_or(Ok(false)).map_err(NetlinkError::new)? {
+                    found.push(*nsid);
+                }
             }
         }
         Ok(found)
@@ -270,26 +277,18 @@ impl RequestSocket {
         }
     }
 
-    /// All ids here; or in the peer `target`, with those that the same namespaces have here.
+    /// The ids here, or in the peer `target` with those that the same namespaces have here, as far as the kernel lists them.
     ///
     /// A dump can lack ids in two ways, and the kernel reports neither. It continues a dump by *position*: if an id
     /// before that went in the meantime, the dump lacks one. So where the next part does not start with the next number,
     /// this requests the dump again, until two are the same. And newer kernels (6.18 is one) end a dump after its first
     /// part: at most 1158 ids, or 134 on a socket that never read much. So the first read is a long one, and where the
-    /// last part may have been full this probes the ids after it.
+    /// last part may have been full the listing has an end, after which there may be more.
     pub(crate) fn list(&mut self, target: Option<i32>) -> Result<Listing, NetlinkError> {
         if target.is_some() && !self.strict {
             // an older kernel would ignore the target, and list the ids here
             return Err(NetlinkError::new(libc::EOPNOTSUPP));
         }
-        match self.list_part(target)? {
-            Listing { ids, until } if target.is_none() && until != i32::MAX => self.probe_after(ids, until),
-            listing => Ok(listing),
-        }
-    }
-
-    /// The same, as far as one dump reaches.
-    pub(crate) fn list_part(&mut self, target: Option<i32>) -> Result<Listing, NetlinkError> {
         self.buffer.resize(LONGEST, 0);
         if self.quick.is_none() {
             // a kernel that finds this one refuses for another reason; and it remembers the longest read, for which any
@@ -336,26 +335,15 @@ impl RequestSocket {
         Ok((listed, end))
     }
 
-    /// Adds the ids after the last listed one. The kernel assigns the lowest that is free: they are close together.
-    fn probe_after(&mut self, mut ids: Vec<Listed>, last: i32) -> Result<Listing, NetlinkError> {
-        let (mut until, mut end) = (last, last);
-        while until < end.saturating_add(MAX_GAP) {
-            let next: Vec<i32> = (until..i32::MAX).map(|nsid| nsid + 1).take(sys::MANY).collect();
-            until = until.saturating_add(sys::MANY as i32);
-            for (nsid, exists) in next.iter().zip(self.each_exists(&next)?) {
-                if exists {
-                    ids.push(Listed { nsid: *nsid, here: None });
-                    end = *nsid;
-                }
-            }
-        }
-        Ok(Listing { ids, until })
-    }
-
     fn dump(&mut self, target: Option<i32>) -> Result<Pass, NetlinkError> {
+        // what waits is one part then
+        self.discard();
         self.send(wire::RTM_GETNSID, wire::NLM_F_DUMP, &Attributes { target, ..Attributes::default() })?;
         let mut pass = Pass::default();
         loop {
+            // a part is as full as the room that the kernel had for it: 32 KiB, or 4 where it found no more; 0: unknown
+            let room = sys::waiting(self.socket.as_fd()).unwrap_or(0);
+            let may_be_full = |length| length > CERTAINLY_NOT_FULL && length + OVERHEAD > room;
             let received = match sys::receive(self.socket.as_fd(), &mut self.buffer) {
                 Ok(received) if !received.from_kernel => continue,
                 Ok(received) => received,
@@ -384,7 +372,7 @@ impl RequestSocket {
                         add(&mut pass.listed, Listed { nsid, here: current.filter(|current| *current >= 0) });
                     }
                     Body::Done { errno: 0 } => {
-                        if received.length > CERTAINLY_NOT_FULL {
+                        if may_be_full(received.length) {
                             pass.end = pass.listed.last().map(|listed| listed.nsid);
                         }
                         return Ok(pass);
@@ -394,7 +382,7 @@ impl RequestSocket {
                     _ => {}
                 }
             }
-            if received.length > CERTAINLY_NOT_FULL {
+            if may_be_full(received.length) {
                 pass.end = pass.listed.last().map(|listed| listed.nsid);
             }
         }

@@ -33,6 +33,11 @@ pub(crate) struct Nsid<R = Sockets> {
     /// Notifications that are not processed yet, in the order in which they came.
     inbox: VecDeque<Notification>,
     due: Due,
+    /// There may be ids that the state lacks: the kernel does not list all, and no notification of them came. What the
+    /// state has is right all the same: each of those is asked about.
+    unsure: bool,
+    /// Being opened: later a program may have forbidden itself the system calls that looking around takes.
+    opening: bool,
 }
 
 /// Work left to do. It stays due until it is done: an error on the way loses nothing.
@@ -89,9 +94,12 @@ impl<R: Rtnetlink> Nsid<R> {
             state: State::default(),
             inbox: VecDeque::new(),
             due: Due { compare, synced: replay, ..Due::default() },
+            unsure: true,
+            opening: true,
         };
         out.learned_now();
         this.catch_up(out)?;
+        this.opening = false;
         Ok(this)
     }
 
@@ -128,6 +136,7 @@ impl<R: Rtnetlink> Nsid<R> {
             }
             self.due.overflow = false;
             self.due.compare_all();
+            self.unsure = true;
             out.push(EventKind::Overflow { dropped: self.kernel.take_dropped() }, false);
         }
         if let Some(mode) = self.due.compare {
@@ -137,8 +146,14 @@ impl<R: Rtnetlink> Nsid<R> {
         if !self.due.peers.is_empty() {
             self.compare_peers(out)?;
         }
-        if self.due.synced {
-            self.due.synced = false;
+        if std::mem::take(&mut self.due.synced) {
+            if self.unsure {
+                // another one than that of the notifications that were lost
+                if out.is_overflown() {
+                    out.push(EventKind::Synced, false);
+                }
+                out.push(EventKind::Overflow { dropped: 0 }, false);
+            }
             out.push(EventKind::Synced, false);
         }
         Ok(())
@@ -151,9 +166,10 @@ impl<R: Rtnetlink> Nsid<R> {
         if self.due.confirm.is_empty() {
             out.learned_now();
             let (inbox, state) = (&self.inbox, &self.state);
-            let snapshot = self.kernel.snapshot(&|after| candidates(inbox, state, after))?;
+            let (snapshot, complete) = self.kernel.snapshot(&|after| candidates(inbox, state, after), self.opening)?;
             self.read(self.kernel.capacity())?;
             self.due.confirm = self.newer()?;
+            self.unsure &= !complete;
             self.state.compare(&snapshot, &self.due.confirm, silently, &mut |event| out.push(event, true));
         }
         self.process(out)?;
@@ -172,9 +188,8 @@ impl<R: Rtnetlink> Nsid<R> {
     /// Most often their notifications were enough; but if others were lost, they may not have been.
     fn confirm(&mut self, silently: bool, last: bool, out: &mut Outbox) -> Result<()> {
         let mut answers = Vec::new();
-        let (inbox, state) = (&self.inbox, &self.state);
         for id in self.due.confirm.iter().copied() {
-            answers.push((id, self.kernel.is_assigned(id, &|after| candidates(inbox, state, after))?));
+            answers.push((id, self.kernel.is_assigned(id)?));
             if id.origin().is_none() && self.kernel.is_heard(id.nsid())? {
                 self.due.peers.insert(id);
             }
@@ -204,6 +219,10 @@ impl<R: Rtnetlink> Nsid<R> {
         self.read(self.kernel.capacity())?;
         let newer = self.newer()?;
         self.due.peers.clear();
+        if !lists.iter().all(|(_, ids)| ids.is_complete()) {
+            self.unsure = true;
+            self.due.synced = true;
+        }
         for (peer, ids) in lists {
             self.state.compare_peer(peer, &ids, &newer, &mut |event| out.push(event, true));
         }
@@ -235,9 +254,7 @@ impl<R: Rtnetlink> Nsid<R> {
 
     /// Asks all questions before it emits anything: after an error the notification is processed once more.
     fn own_change(&mut self, id: Id, answers: &Answers, change: Change, out: &mut Outbox) -> Result<()> {
-        let (inbox, state) = (&self.inbox, &self.state);
-        let candidates = |after| candidates(inbox, state, after);
-        let exists = self.kernel.is_assigned_after(change, id.nsid(), answers, &candidates)?;
+        let exists = self.kernel.is_assigned_after(change, id.nsid(), answers)?;
         let is_peer = self.kernel.is_heard(id.nsid())?;
         let emit = &mut |event| out.push(event, false);
         match change {

@@ -54,6 +54,11 @@ impl Ids {
         Self { ids: Vec::new(), until: i32::MAX }
     }
 
+    /// Whether these are all.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.until == i32::MAX
+    }
+
     /// Whether the id is among them; `None`: it is after the end of the list.
     pub(crate) fn has(&self, nsid: i32) -> Option<bool> {
         match self.ids.binary_search(&nsid) {

@@ -28,7 +28,8 @@ pub(crate) use fanotify::{fanotify_init, fanotify_mark};
 pub(crate) use files::{Access, CWD, Stat, filesystem_of, link_target, mount_of, open, read_link, stat};
 pub(crate) use fork::Process;
 pub(crate) use netlink::{
-    MANY, bind, drops, receive, receive_buffer, receive_many, rtnetlink, send_to_kernel, set_option,
+    MANY, bind, connect_to_kernel, drops, receive, receive_buffer, receive_many, rtnetlink, send_to_kernel, set_option,
+    waiting,
 };
 pub(crate) use nsfs::{
     Handle, cookie, handle, is_namespace, is_network, list_namespaces, mount_id, namespace_of_pidfd, open_again,

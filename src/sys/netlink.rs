@@ -10,7 +10,8 @@ use super::{check, owned};
 /// Room for the control messages that are asked for: one number, and some to spare.
 const CONTROL: usize = 4;
 
-/// The place of the count of lost messages in what `SO_MEMINFO` gives.
+/// Where `SO_MEMINFO` has the memory that waiting messages take, and the count of lost ones.
+const SK_MEMINFO_RMEM_ALLOC: usize = 0;
 const SK_MEMINFO_DROPS: usize = 8;
 const SK_MEMINFO_VARS: usize = 9;
 
@@ -21,15 +22,28 @@ pub(crate) fn rtnetlink() -> io::Result<OwnedFd> {
     owned(unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) })
 }
 
-/// Gives the socket a port of its own. One without takes part in no group: its port is 0, that of the kernel, which
-/// does not send to itself.
-pub(crate) fn bind(socket: BorrowedFd<'_>) -> io::Result<()> {
+/// The kernel's address; to bind to it gives a socket any port that is free.
+fn kernel() -> (libc::sockaddr_nl, libc::socklen_t) {
     // SAFETY: all zeroes is a valid address.
     let mut address = unsafe { MaybeUninit::<libc::sockaddr_nl>::zeroed().assume_init() };
     address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
-    let size = size_of_val(&address) as libc::socklen_t;
+    (address, size_of_val(&address) as libc::socklen_t)
+}
+
+/// Gives the socket a port of its own. One without takes part in no group: its port is 0, that of the kernel, which
+/// does not send to itself.
+pub(crate) fn bind(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let (address, size) = kernel();
     // SAFETY: the address is as long as stated.
     check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size) }).map(drop)
+}
+
+/// Makes what other processes send to this socket fail at the sender, but for multicasts. Where that is refused, a flood
+/// can fill the queue; who reads it looks at the sender all the same.
+pub(crate) fn connect_to_kernel(socket: BorrowedFd<'_>) {
+    let (address, size) = kernel();
+    // SAFETY: the address is as long as stated.
+    unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), size) };
 }
 
 /// `setsockopt(2)` of an option that is an `int`.
@@ -53,9 +67,18 @@ pub(crate) fn receive_buffer(socket: BorrowedFd<'_>) -> io::Result<usize> {
 
 /// How many messages this socket has lost since it was made (Linux 4.12; it wraps around).
 pub(crate) fn drops(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    memory(socket, SK_MEMINFO_DROPS)
+}
+
+/// How many bytes the kernel has taken for the messages that wait in this socket (Linux 4.12).
+pub(crate) fn waiting(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    memory(socket, SK_MEMINFO_RMEM_ALLOC).map(|bytes| bytes as usize)
+}
+
+fn memory(socket: BorrowedFd<'_>, which: usize) -> io::Result<u32> {
     let mut info = [0u32; SK_MEMINFO_VARS];
     get_option(socket, libc::SO_MEMINFO, &mut info)?;
-    Ok(info.get(SK_MEMINFO_DROPS).copied().unwrap_or(0))
+    Ok(info.get(which).copied().unwrap_or(0))
 }
 
 /// Plain numbers, for which any bytes are a value.

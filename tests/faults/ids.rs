@@ -17,9 +17,10 @@ use nswatch::nsid;
 
 /// What strace shows of a watcher's life, but for what only the allocator and the C library need, and close(2), whose
 /// failure nobody could make good.
-const CALLS: [(c_long, &str); 15] = [
+const CALLS: [(c_long, &str); 16] = [
     (libc::SYS_socket, "socket"),
     (libc::SYS_bind, "bind"),
+    (libc::SYS_connect, "connect"),
     (libc::SYS_setsockopt, "setsockopt"),
     (libc::SYS_getsockopt, "getsockopt"),
     (libc::SYS_sendto, "sendto"),

@@ -4,6 +4,7 @@
 
 mod query;
 mod refused;
+mod sparse;
 mod storm;
 #[path = "../support/mod.rs"]
 mod support;

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use crate::support::api::{Api, How, Kind::*, Observer, readable};
-use crate::support::nsid::{Raw, anonymous, enter, inside, list_id, listening_ports, living, message};
+use crate::support::nsid::{Raw, anonymous, enter, inside, list_id, living, message, ports};
 use crate::support::*;
 use nswatch::capi::options::{NSW_ALL_NSID, NSW_NO_REPLAY};
 use nswatch::capi::watcher::{NSW_STAT_DROPPED, NSW_STAT_KNOWN, NSW_STAT_OVERFLOWS};
@@ -23,6 +23,7 @@ both! {
     a_resync_tells_nothing_that_is_known
     lost_notifications_are_made_good
     a_forged_message_is_ignored
+    a_message_to_the_watcher_alone_ends_at_the_sender
     the_watcher_stays_with_its_namespace
     peers_are_heard_of
     a_peer_takes_its_ids_with_it
@@ -251,17 +252,36 @@ fn a_forged_message_is_ignored<A: Api>() {
     let (raw, namespace) = (Raw::new(), anonymous());
     assert_eq!(raw.assign(&namespace, 7), 0);
     o.expect_ids(&[(NsidNew, 7)]);
-    let ports = listening_ports();
-    assert_eq!(ports.len(), 1);
     for forged in [message(88, 0, &[(1, 4242)]), message(88, 0, &[(1, 7)]), message(89, 0, &[(1, 7)])] {
-        raw.send(ports[0], &forged);
+        raw.multicast(&forged);
     }
-    raw.send(ports[0], &vec![0xff; 60_000]);
+    raw.multicast(&vec![0xff; 60_000]);
     let other = anonymous();
     assert_eq!(raw.assign(&other, 8), 0);
     o.expect_ids(&[(NsidNew, 8)]);
     o.expect_nothing();
     assert_eq!(o.api.stat(NSW_STAT_OVERFLOWS), 0);
+}
+
+fn a_message_to_the_watcher_alone_ends_at_the_sender<A: Api>() {
+    for flags in [0, NSW_ALL_NSID] {
+        sandbox();
+        let (raw, namespace) = (Raw::new(), anonymous());
+        let before = ports();
+        let mut o = Observer::<A>::open_synced(&How::nsid().flags(flags));
+        let of_watcher: Vec<_> = ports().into_iter().filter(|port| !before.contains(port)).collect();
+        assert_eq!(of_watcher.iter().filter(|(_, listens)| *listens).count(), 1);
+        assert_eq!(of_watcher.len(), 2, "one that listens, one that asks");
+        for (port, _) in of_watcher {
+            assert_eq!(raw.send_to(port, 0, &message(88, 0, &[(1, 4242)])), Err(libc::ECONNREFUSED));
+        }
+        // the kernel's own still arrive
+        assert_eq!(raw.assign(&namespace, 7), 0);
+        o.expect_ids(&[(NsidNew, 7)]);
+        drop(namespace);
+        o.expect_ids(&[(NsidDel, 7)]);
+        o.expect_nothing();
+    }
 }
 
 fn the_watcher_stays_with_its_namespace<A: Api>() {

@@ -87,16 +87,26 @@ impl Raw {
 
     /// Sends a message to a port; 0 is the kernel.
     pub fn send(&self, to: u32, message: &[u8]) {
+        assert_eq!(self.send_to(to, 0, message), Ok(()));
+    }
+
+    /// Sends a message to all that listen to namespace ids, and to the kernel.
+    pub fn multicast(&self, message: &[u8]) {
+        assert_eq!(self.send_to(0, NSID_GROUP, message), Ok(()));
+    }
+
+    /// Sends a message to a port and to groups; the errno if that fails.
+    pub fn send_to(&self, to: u32, groups: u32, message: &[u8]) -> Result<(), i32> {
         // SAFETY: the address and the message are as long as stated.
         let n = unsafe {
             let mut address: libc::sockaddr_nl = std::mem::zeroed();
             address.nl_family = libc::AF_NETLINK as u16;
-            address.nl_pid = to;
+            (address.nl_pid, address.nl_groups) = (to, groups);
             let size = size_of_val(&address) as libc::socklen_t;
             let (bytes, length) = (message.as_ptr().cast(), message.len());
             libc::sendto(self.socket.as_raw_fd(), bytes, length, 0, (&raw const address).cast(), size)
         };
-        assert_eq!(n, message.len() as isize, "{}", std::io::Error::last_os_error());
+        if n == message.len() as isize { Ok(()) } else { Err(std::io::Error::last_os_error().raw_os_error().unwrap()) }
     }
 
     fn receive(&self) -> [u8; 512] {
@@ -138,15 +148,18 @@ pub fn message(kind: u16, flags: u16, attributes: &[(u16, i32)]) -> Vec<u8> {
     bytes
 }
 
-/// The ports of the sockets of this namespace that are in the group of namespace ids.
-pub fn listening_ports() -> Vec<u32> {
+/// The group of namespace ids, as a mask.
+const NSID_GROUP: u32 = 1 << 27;
+
+/// The ports of the route sockets of this namespace, and whether each is in the group of namespace ids.
+pub fn ports() -> Vec<(u32, bool)> {
     let table = std::fs::read_to_string("/proc/thread-self/net/netlink").unwrap();
     table
         .lines()
         .skip(1)
         .map(|line| line.split_whitespace().collect::<Vec<_>>())
-        .filter(|row| row[1] == "0" && u32::from_str_radix(row[3], 16).unwrap() & (1 << 27) != 0)
-        .map(|row| row[2].parse().unwrap())
+        .filter(|row| row[1] == "0" && row[2] != "0")
+        .map(|row| (row[2].parse().unwrap(), u32::from_str_radix(row[3], 16).unwrap() & NSID_GROUP != 0))
         .collect()
 }
 

@@ -90,7 +90,7 @@ class Event:
     portid: int | None = None
     """NSID_NEW: the netlink port of who asked for the id explicitly."""
     dropped: int | None = None
-    """OVERFLOW: how many events were lost; None: the kernel did not say."""
+    """OVERFLOW: how many events were lost; None: the kernel did not say, or ids may be missing."""
 
     @property
     def dev(self) -> int | None:

@@ -123,7 +123,8 @@ def translate_nsid(nsid: int, from_nsid: int) -> int | None:
 def list_nsids() -> list[int]:
     """The ids that are assigned here, in ascending order.
 
-    Raises nswatch.Error: EAGAIN: call again; EMFILE, ENFILE, ENOMEM, ENOBUFS: a limit is reached.
+    Raises nswatch.Error: EOVERFLOW: there are more ids than the kernel lists, and far apart, so that the list would
+    not be complete; EAGAIN: call again; EMFILE, ENFILE, ENOMEM, ENOBUFS: a limit is reached.
     """
     capacity, count = 64, c_size_t()
     while True:

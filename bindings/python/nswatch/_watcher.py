@@ -286,7 +286,8 @@ class Watcher:
         that goes on afterwards, and must miss none, has its handlers set a flag or call close() instead.
 
         Raises ValueError if the watcher is closed, also while it waits, and nswatch.Error:
-        EMFILE, ENFILE, ENOMEM, ENOSPC: a limit kept the watcher from looking. Nothing is lost: call it again;
+        EMFILE, ENFILE, ENOMEM, ENOSPC; of ids also ENOBUFS, EAGAIN: a limit kept the watcher from looking. Nothing is
+        lost: call it again;
         E2BIG: the directory has more names than max_names. Raised once each time that the limit is crossed: call it again;
         ENOENT: the directory is gone, and parent is False: no event will come any more;
         ENOTRECOVERABLE: an internal error; the watcher is of no more use.

@@ -6,9 +6,10 @@ mod simulation;
 
 use super::*;
 use crate::nsid::listener::Received;
+use crate::nsid::listing::Questions;
 use crate::nsid::request::{Listing, NetlinkError};
 use proptest::prelude::*;
-use simulation::{OWN, Simulation, Step, any_step, is_closed};
+use simulation::{FAR, OWN, Simulation, Step, any_step, is_closed};
 use std::collections::BTreeMap;
 use std::io;
 
@@ -20,6 +21,9 @@ struct Consumer {
     overflow: bool,
     dropped: u64,
     synced: usize,
+    /// The last two events said that ids may be missing, or that they were missing: who cannot tell believes the former.
+    unsure: bool,
+    last: Option<EventKind>,
     wrong: Vec<EventKind>,
 }
 
@@ -39,10 +43,12 @@ impl Consumer {
                 EventKind::Synced => {
                     self.overflow = false;
                     self.synced += 1;
+                    self.unsure = self.last == Some(EventKind::Overflow { dropped: 0 });
                     true
                 }
                 _ => false,
             };
+            self.last = Some(event.kind.clone());
             if !fine {
                 self.wrong.push(event.kind);
             }
@@ -68,6 +74,7 @@ struct Run {
     peers: bool,
     replay: bool,
     capacity: usize,
+    listable: usize,
 }
 
 fn any_run() -> impl Strategy<Value = Run> {
@@ -81,19 +88,15 @@ fn any_run() -> impl Strategy<Value = Run> {
             // resyncs would put right what they are not to
             prop::collection::vec(prop::bool::weighted(0.2), 0..20),
         ),
-        (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), prop_oneof![2..6usize, Just(10_000)]),
+        (
+            (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()),
+            prop_oneof![2..6usize, Just(10_000)],
+            prop_oneof![6 => Just(usize::MAX), 1 => 1..3usize],
+        ),
     )
-        .prop_map(|((before, steps, pace, faults, drains), (orderly, closed, peers, replay, capacity))| Run {
-            before,
-            steps,
-            pace,
-            faults,
-            drains,
-            orderly,
-            closed,
-            peers,
-            replay,
-            capacity,
+        .prop_map(|((before, steps, pace, faults, drains), (toggles, capacity, listable))| {
+            let (orderly, closed, peers, replay) = toggles;
+            Run { before, steps, pace, faults, drains, orderly, closed, peers, replay, capacity, listable }
         })
 }
 
@@ -155,18 +158,21 @@ fn check(run: Run) -> Result<(), TestCaseError> {
     prop_assert!(consumer.synced > 0 || !run.replay);
 
     let truth = source.kernel.sockets().truth();
-    let truth: BTreeSet<Id> = truth.into_iter().filter(|id| run.peers || id.origin().is_none()).collect();
+    let mut truth: BTreeSet<Id> = truth.into_iter().filter(|id| run.peers || id.origin().is_none()).collect();
+    // what no question finds may be missing, and then the consumer knows that it may
+    let is_far = |id: &Id| run.listable != usize::MAX && id.origin().unwrap_or(id.nsid()) >= FAR;
+    let believed = consumer.believed_of(source.kernel.sockets());
+    prop_assert!(believed.is_subset(&truth), "nothing is believed that is not");
+    if run.replay && !truth.iter().filter(|id| is_far(id)).all(|id| believed.contains(id)) {
+        prop_assert!(consumer.unsure && source.unsure, "missing without a word");
+    }
+    truth.retain(|id| !is_far(id));
+    let near = |mut ids: BTreeSet<Id>| {
+        ids.retain(|id| !is_far(id));
+        ids
+    };
     if run.replay {
-        prop_assert_eq!(
-            consumer.believed_of(source.kernel.sockets()),
-            truth.clone(),
-            "what is believed when all has been read"
-        );
-    } else {
-        prop_assert!(
-            consumer.believed_of(source.kernel.sockets()).is_subset(&truth),
-            "nothing is believed that is not"
-        );
+        prop_assert_eq!(near(believed), truth.clone(), "what is believed when all has been read");
     }
     // what a peer said before its id became the own one looks like an event of one's own
     let has_id = source.kernel.sockets().table.values().any(|key| *key == OWN);
@@ -176,12 +182,13 @@ fn check(run: Run) -> Result<(), TestCaseError> {
             prop_assert!(*news <= source.kernel.sockets().assigned[id], "{:?} was reported {} times", id, news);
         }
     }
-    let before = consumer.believed.len();
+    let before = near(consumer.believed.clone()).len();
     source.resync(&mut out).unwrap();
     consumer.take(&mut out);
     prop_assert_eq!(&consumer.wrong, &vec![], "the grammar");
-    prop_assert_eq!(consumer.believed_of(source.kernel.sockets()), truth, "what is believed after a resync");
-    prop_assert!(!run.replay || consumer.believed.len() == before, "a resync had something to put right");
+    let believed = consumer.believed_of(source.kernel.sockets());
+    prop_assert_eq!(near(believed), truth, "what is believed after a resync");
+    prop_assert!(!run.replay || near(consumer.believed).len() == before, "a resync had something to put right");
     Ok(())
 }
 
@@ -207,6 +214,7 @@ fn quiet() -> Run {
         peers: false,
         replay: true,
         capacity: 10_000,
+        listable: usize::MAX,
     }
 }
 
@@ -280,6 +288,69 @@ fn a_storm_does_not_ask_for_the_own_id_for_each_notification() {
     assert!(requests < 10, "{requests}");
 }
 
+/// A watcher among 2400 ids, of which the kernel lists 1158: the first ones stand side by side, the others far apart.
+fn among_sparse_ids() -> (Nsid<Simulation>, Vec<EventKind>) {
+    let mut kernel = Simulation::new(&Run { orderly: true, listable: 1158, ..quiet() });
+    kernel.table = (0..2400).map(|n| if n < 1200 { n } else { 1200 + (n - 1200) * 1000 }).map(|id| (id, 2)).collect();
+    let mut out = Outbox::default();
+    let source = Nsid::start(Kernel::new(kernel, false), true, &mut out).unwrap();
+    (source, std::iter::from_fn(|| out.pop()).map(|event| event.kind).collect())
+}
+
+/// The ids that these events bring, before the news that these are not all.
+fn brought(events: &[EventKind]) -> usize {
+    let [new @ .., EventKind::Overflow { dropped: 0 }, EventKind::Synced] = events else {
+        panic!("{:?} … {:?}", events.first(), events.last());
+    };
+    assert!(new.iter().all(|event| matches!(event, EventKind::NsidNew { .. })));
+    new.len()
+}
+
+#[test]
+fn a_comparison_that_is_not_complete_says_so_and_ends() {
+    let (mut source, events) = among_sparse_ids();
+    assert!((1200..2400).contains(&brought(&events)));
+    let asked = source.kernel.sockets().asked;
+    assert!(asked < 40_000, "{asked}");
+    // it does not try again by itself
+    assert!(!source.unfinished());
+    let mut out = Outbox::default();
+    for _ in 0..3 {
+        assert_eq!(source.drain(&mut out).unwrap(), Progress::Done);
+    }
+    assert_eq!(source.kernel.sockets().asked, asked);
+    // what is known stays, and is not asked about twice
+    source.resync(&mut out).unwrap();
+    assert_eq!(brought(&std::iter::from_fn(|| out.pop()).map(|event| event.kind).collect::<Vec<_>>()), 0);
+    assert!(source.kernel.sockets().asked < 80_000);
+}
+
+#[test]
+fn notifications_after_a_comparison_that_is_not_complete_are_right() {
+    let (mut source, _) = among_sparse_ids();
+    let (mut out, kernel) = (Outbox::default(), source.kernel.sockets());
+    let own = |nsid| EventKind::NsidNew { nsid, origin: None, portid: 0 };
+    // one that was not found, and one that is new, far beyond all others
+    let far = (1200 + 1199 * 1000, 2_000_000_000);
+    kernel.asked = 0;
+    kernel.assign(far.1);
+    source.drain(&mut out).unwrap();
+    let dead = source.kernel.sockets();
+    dead.free(far.0);
+    dead.free(far.1);
+    source.drain(&mut out).unwrap();
+    let events: Vec<EventKind> = std::iter::from_fn(|| out.pop()).map(|event| event.kind).collect();
+    assert_eq!(events, [own(far.1), EventKind::NsidDel { nsid: far.1, origin: None }]);
+    // a high id that dies at once is no reason to look at all others
+    let kernel = source.kernel.sockets();
+    kernel.assign(far.1);
+    kernel.free(far.1);
+    source.drain(&mut out).unwrap();
+    let events: Vec<EventKind> = std::iter::from_fn(|| out.pop()).map(|event| event.kind).collect();
+    assert_eq!(events, [own(far.1), EventKind::NsidDel { nsid: far.1, origin: None }]);
+    assert!(source.kernel.sockets().asked < 20, "{}", source.kernel.sockets().asked);
+}
+
 /// A kernel that loses whatever there is, and never comes to the end of it.
 #[derive(Debug)]
 struct Lossy {
@@ -300,16 +371,30 @@ impl Rtnetlink for Lossy {
         1000
     }
 
+    fn questions(&mut self) -> &mut dyn Questions {
+        self
+    }
+
+    fn own(&mut self) -> Result<Option<i32>, NetlinkError> {
+        Ok(None)
+    }
+}
+
+impl Questions for Lossy {
     fn exists(&mut self, _: i32) -> Result<bool, NetlinkError> {
         Ok(false)
+    }
+
+    fn living(&mut self, _: &[i32]) -> Result<Vec<i32>, NetlinkError> {
+        Ok(vec![])
     }
 
     fn list(&mut self, _: Option<i32>) -> Result<Listing, NetlinkError> {
         Ok(Listing { ids: vec![], until: i32::MAX })
     }
 
-    fn own(&mut self) -> Result<Option<i32>, NetlinkError> {
-        Ok(None)
+    fn visible(&mut self, _: usize) -> Result<(Vec<i32>, bool)> {
+        Ok((vec![], true))
     }
 }
 

@@ -6,6 +6,8 @@ use crate::nsid::wire::{self, Attributes, Header};
 
 /// The namespace that the watcher belongs to.
 pub(super) const OWN: u32 = 0;
+/// From here on namespaces can be seen. No question finds them: they are too far away.
+pub(super) const FAR: i32 = 1 << 24;
 /// An unreadable peer has an odd key; only some runs have such peers.
 pub(super) fn is_closed(peer: u32) -> bool {
     peer % 2 == 1
@@ -18,6 +20,8 @@ pub(super) enum Step {
     Assign {
         own: bool,
     },
+    /// A new namespace that can be seen gets an id far beyond the others.
+    AssignFar,
     /// The last reference to a namespace is gone.
     Kill(u8),
     /// The worker comes to a dying namespace.
@@ -33,6 +37,7 @@ pub(super) enum Step {
 pub(super) fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0..20u8).prop_map(|n| Step::Assign { own: n == 0 }),
+        1 => Just(Step::AssignFar),
         3 => any::<u8>().prop_map(Step::Kill),
         3 => any::<u8>().prop_map(Step::Reap),
         3 => (any::<u8>(), 0..2i32).prop_map(|(peer, nsid)| Step::AssignIn(peer, nsid)),
@@ -76,8 +81,11 @@ pub(super) struct Simulation {
     taken_drops: u64,
     /// How often each id was assigned.
     pub(super) assigned: BTreeMap<Id, usize>,
-    /// How often the source listed a peer, and asked for the own id.
+    /// The kernel lists no more ids than this.
+    listable: usize,
+    /// How often the source listed a peer, asked about an id, and asked for the own one.
     pub(super) peer_lists: usize,
+    pub(super) asked: usize,
     pub(super) own_requests: usize,
 }
 
@@ -102,7 +110,9 @@ impl Simulation {
             drops: 0,
             taken_drops: 0,
             assigned: BTreeMap::new(),
+            listable: run.listable,
             peer_lists: 0,
+            asked: 0,
             own_requests: 0,
         }
     }
@@ -119,6 +129,10 @@ impl Simulation {
     fn fails(&mut self) -> bool {
         self.run();
         self.faults.next().unwrap_or(false)
+    }
+
+    fn lives(&self, nsid: i32) -> bool {
+        self.table.get(&nsid).is_some_and(|key| !self.dying.contains(key))
     }
 
     fn peers(&self) -> Vec<(i32, u32)> {
@@ -162,10 +176,25 @@ impl Simulation {
         }
     }
 
+    /// A namespace gets this id, which no other has.
+    pub(super) fn assign(&mut self, nsid: i32) {
+        self.table.insert(nsid, self.next_key);
+        self.next_key += 2;
+        self.notify(OWN, wire::RTM_NEWNSID, nsid);
+    }
+
+    /// The namespace that has this id is gone.
+    pub(super) fn free(&mut self, nsid: i32) {
+        self.table.remove(&nsid);
+        self.notify(OWN, wire::RTM_DELNSID, nsid);
+    }
+
     pub(super) fn step(&mut self, step: Step) {
         match step {
-            Step::Assign { own } => {
-                let free = (0..).find(|nsid| !self.table.contains_key(nsid)).unwrap();
+            Step::Assign { .. } | Step::AssignFar => {
+                let own = matches!(step, Step::Assign { own: true });
+                let first = if matches!(step, Step::AssignFar) { FAR } else { 0 };
+                let free = (first..).find(|nsid| !self.table.contains_key(nsid)).unwrap();
                 let key = if own { OWN } else { self.next_key };
                 if self.table.values().any(|have| *have == key) || self.table.len() > 2 {
                     return;
@@ -256,11 +285,30 @@ impl Rtnetlink for Simulation {
         self.capacity + 1
     }
 
-    fn exists(&mut self, nsid: i32) -> Result<bool, NetlinkError> {
+    fn questions(&mut self) -> &mut dyn Questions {
+        self
+    }
+
+    fn own(&mut self) -> Result<Option<i32>, NetlinkError> {
+        self.own_requests += 1;
         if self.fails() {
             return Err(NetlinkError::new(libc::ENOMEM));
         }
-        Ok(self.table.get(&nsid).is_some_and(|key| !self.dying.contains(key)))
+        Ok(self.table.iter().find(|(_, key)| **key == OWN).map(|(nsid, _)| *nsid))
+    }
+}
+
+impl Questions for Simulation {
+    fn exists(&mut self, nsid: i32) -> Result<bool, NetlinkError> {
+        Ok(self.living(&[nsid])? == [nsid])
+    }
+
+    fn living(&mut self, nsids: &[i32]) -> Result<Vec<i32>, NetlinkError> {
+        self.asked += nsids.len();
+        if self.fails() {
+            return Err(NetlinkError::new(libc::ENOMEM));
+        }
+        Ok(nsids.iter().copied().filter(|nsid| self.lives(*nsid)).collect())
     }
 
     fn list(&mut self, target: Option<i32>) -> Result<Listing, NetlinkError> {
@@ -278,14 +326,16 @@ impl Rtnetlink for Simulation {
             },
         };
         self.run();
-        Ok(Listing { ids: ids.into_iter().map(|nsid| Listed { nsid, here: None }).collect(), until: i32::MAX })
+        let most = if target.is_none() { self.listable } else { usize::MAX };
+        let until = if ids.len() < most { i32::MAX } else { ids[most - 1] };
+        let listed = ids.into_iter().take(most).map(|nsid| Listed { nsid, here: None });
+        Ok(Listing { ids: listed.collect(), until })
     }
 
-    fn own(&mut self) -> Result<Option<i32>, NetlinkError> {
-        self.own_requests += 1;
+    fn visible(&mut self, _: usize) -> Result<(Vec<i32>, bool)> {
         if self.fails() {
-            return Err(NetlinkError::new(libc::ENOMEM));
+            return Err(NetlinkError::new(libc::ENOMEM).doing("look around"));
         }
-        Ok(self.table.iter().find(|(_, key)| **key == OWN).map(|(nsid, _)| *nsid))
+        Ok((self.table.keys().copied().filter(|nsid| *nsid >= FAR && self.lives(*nsid)).collect(), true))
     }
 }

@@ -1,0 +1,125 @@
+//! More ids than the kernel lists: all of them are found, or the answer is that they are not.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{Sender, channel};
+
+use crate::support::api::{Api, C, How, Kind::*, Observer, Rust};
+use crate::support::nsid::{anonymous, list_id};
+use crate::support::*;
+use nswatch::capi::nsid as cn;
+use nswatch::capi::watcher::{NSW_STAT_KNOWN, NSW_STAT_OVERFLOWS};
+use nswatch::nsid;
+
+/// So many side by side: more than any kernel lists at once.
+const DENSE: i32 = 1200;
+const SPARSE: i32 = 100;
+const GAP: i32 = 1000;
+
+fn assign(nsid: i32) -> OwnedFd {
+    let namespace = anonymous();
+    nsid::assign(&namespace, Some(nsid)).unwrap();
+    namespace
+}
+
+/// Namespaces with ids that nobody can see: only a descriptor keeps each, in a thread with a table of its own.
+struct Hidden(Sender<i32>);
+
+impl Hidden {
+    fn new(nsids: &[i32]) -> Self {
+        let (kill, orders) = channel();
+        let (done, ready) = channel();
+        let nsids = nsids.to_vec();
+        std::thread::spawn(move || {
+            unshare(libc::CLONE_FILES).unwrap();
+            let mut kept: BTreeMap<i32, OwnedFd> = nsids.into_iter().map(|nsid| (nsid, assign(nsid))).collect();
+            done.send(()).unwrap();
+            for nsid in orders {
+                drop(kept.remove(&nsid).unwrap());
+            }
+        });
+        ready.recv().unwrap();
+        Self(kill)
+    }
+
+    fn kill(&self, nsid: i32) {
+        self.0.send(nsid).unwrap();
+    }
+}
+
+#[test]
+fn what_the_kernel_does_not_list_is_found_or_the_list_is_not_complete() {
+    sandbox();
+    // one descriptor each
+    let limit = libc::rlimit { rlim_cur: 4096, rlim_max: 4096 };
+    // SAFETY: the structure is read during the call.
+    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } != 0 {
+        return skipped("the limit of open files is below 4096");
+    }
+    let _dense: Vec<OwnedFd> = (0..DENSE).map(assign).collect();
+    let cut_short = (list_id().len() as i32) < DENSE;
+
+    // one that can be seen, however far away, and one that this process itself keeps
+    ip_netns(&["add", "far"]);
+    ip_netns(&["set", "far", "2147483647"]);
+    let _kept = assign(900_000);
+    let mut all: Vec<i32> = (0..DENSE).chain([900_000, i32::MAX]).collect();
+    assert!(nsid::list().unwrap() == all);
+    let o = Observer::<Rust>::open_synced(&How::nsid());
+    assert!(o.believed_ids() == all);
+    assert_eq!(o.api.stat(NSW_STAT_OVERFLOWS), 0);
+    drop(o);
+
+    // others that nothing shows
+    let sparse: Vec<i32> = (1..=SPARSE).map(|n| DENSE + n * GAP).collect();
+    let hidden = Hidden::new(&sparse);
+    all.extend(&sparse);
+    all.sort_unstable();
+    let mut count = 99;
+    // SAFETY: the count is writable, and no room is stated.
+    let rc = unsafe { cn::nsid_list(std::ptr::null_mut(), 0, &mut count) };
+    if !cut_short {
+        assert_eq!((nsid::list().unwrap(), rc, count), (all.clone(), 0, all.len()));
+        let o = Observer::<Rust>::open_synced(&How::nsid());
+        assert_eq!((o.believed_ids(), o.api.stat(NSW_STAT_OVERFLOWS)), (all, 0));
+        return;
+    }
+    assert_eq!(nsid::list().unwrap_err().errno(), libc::EOVERFLOW);
+    assert_eq!((rc, count), (-libc::EOVERFLOW, 99));
+    let known = watches::<C>(&hidden, &all, DENSE + SPARSE * GAP);
+    all.retain(|nsid| ![known, DENSE + SPARSE * GAP].contains(nsid));
+    watches::<Rust>(&hidden, &all, DENSE + (SPARSE - 1) * GAP);
+}
+
+/// `last` is an id that is not found. Returns one that was.
+fn watches<A: Api>(hidden: &Hidden, all: &[i32], last: i32) -> i32 {
+    let mut o = Observer::<A>::open_synced(&How::nsid());
+    let said = &o.log[o.log.len() - 2];
+    assert_eq!((said.kind, said.dropped), (Overflow, 0));
+    let found = o.believed_ids();
+    assert!(found.iter().all(|nsid| all.contains(nsid)));
+    assert!(found.contains(&i32::MAX) && found.contains(&900_000) && !found.contains(&last), "{found:?}");
+    assert_eq!(o.api.stat(NSW_STAT_KNOWN), found.len() as u64);
+    o.expect_nothing();
+
+    // what is notified is right: of what is known, of what is not, and of what comes
+    let known = *found.iter().find(|nsid| **nsid > DENSE).unwrap();
+    hidden.kill(known);
+    o.expect_ids(&[(NsidDel, known)]);
+    hidden.kill(last);
+    let new = assign(5_000_000);
+    o.expect_ids(&[(NsidNew, 5_000_000)]);
+    drop(new);
+    o.expect_ids(&[(NsidDel, 5_000_000)]);
+    o.expect_nothing();
+
+    // a resync takes nothing away
+    let before = o.believed_ids();
+    assert_eq!(o.api.resync(), Ok(()));
+    let told: Vec<_> = o.drain().into_iter().map(|event| event.kind).collect();
+    assert_eq!(told[told.len() - 2..], [Overflow, Synced]);
+    assert!(before.iter().all(|nsid| o.believed_ids().contains(nsid)));
+    assert_eq!(o.api.stat(NSW_STAT_OVERFLOWS), 2);
+    o.expect_nothing();
+    known
+}
