@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nswatch::{Event, Stats, Watcher};
+use nswatch::{Event, Stats, Watcher, printable};
 
 use crate::args::What;
 use crate::clock;
@@ -100,8 +100,9 @@ fn is_interruption(error: &nswatch::Error) -> bool {
 
 /// Names the directory, unless the error does.
 pub(crate) fn failure(error: nswatch::Error, dir: Option<&Path>) -> Ending {
-    let (text, dir) = (error.to_string(), dir.map(|dir| dir.to_string_lossy()));
-    match dir.filter(|dir| !text.contains(&**dir)) {
+    let (text, dir) = (error.to_string(), dir.map(printable));
+    // in the sentence of an error spaces are spaces
+    match dir.filter(|dir| !text.contains(&dir.replace(r"\x20", " "))) {
         Some(dir) => Ending::Failed(format!("{text} (for {dir})")),
         None => Ending::Failed(text),
     }
