@@ -2,7 +2,8 @@
 """Metrics of the network namespaces of this machine for Prometheus: exporter.py [OPTIONS]
 
 Serves http://127.0.0.1:9975/metrics, to 32 clients at a time and to none for longer than 10 seconds: whoever opens more
-connections closes the older ones, and takes no descriptor that the watchers need. How long ago something was is for Prometheus to say, by the time of asking:
+connections closes the older ones, and takes no descriptor that the watchers need. How long ago something was is for
+Prometheus to say, by the time of asking:
 
     time() - nswatch_last_event_timestamp_seconds
 """
