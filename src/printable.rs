@@ -1,6 +1,7 @@
 //! Text that others have chosen, as it can be shown.
 
 use std::ffi::OsStr;
+use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 
 /// What a terminal obeys, or what looks like nothing or like another character: controls, separators, and characters that
@@ -51,14 +52,20 @@ fn escaped(text: &OsStr, space: &str) -> String {
     let mut safe = String::new();
     for chunk in text.as_bytes().utf8_chunks() {
         for c in chunk.valid().chars() {
-            match c {
-                ' ' => safe.push_str(space),
-                '\\' | '\'' | '"' => safe.extend(c.escape_default()),
-                _ if is_hidden(c) => safe.extend(c.escape_default()),
-                _ => safe.push(c),
-            }
+            // writing to a String cannot fail
+            _ = match c {
+                ' ' => safe.write_str(space),
+                '\t' => safe.write_str(r"\t"),
+                '\n' => safe.write_str(r"\n"),
+                '\r' => safe.write_str(r"\r"),
+                '\\' | '\'' | '"' => write!(safe, "\\{c}"),
+                _ if is_hidden(c) => write!(safe, "\\u{{{:x}}}", u32::from(c)),
+                _ => safe.write_char(c),
+            };
         }
-        safe.extend(chunk.invalid().iter().flat_map(|&byte| std::ascii::escape_default(byte)).map(char::from));
+        for byte in chunk.invalid() {
+            _ = write!(safe, "\\x{byte:02x}");
+        }
     }
     safe
 }
