@@ -132,8 +132,8 @@ async def keep(server: Server, name: str, inbox: str, every: float, serve: Calla
         async def on_error(complaint: Exception, complaints: list[str] = complaints) -> None:
             complaints[:] = [f" ({complaint})"]
 
+        client = _Client(server.tls is not None)
         try:
-            client = _Client(server.tls is not None)
             await client.connect(
                 server.url,
                 name=name,
@@ -158,10 +158,11 @@ async def keep(server: Server, name: str, inbox: str, every: float, serve: Calla
                 trouble = f"{name}: the connection is lost{complaints[0]}"
             except TROUBLES as failure:
                 trouble = f"{name}: {failure or type(failure).__name__}{complaints[0]}"
-            finally:
-                with contextlib.suppress(*TROUBLES):
-                    await asyncio.wait_for(client.close(), _CLOSING)
             last = ""
+        finally:
+            # also of one that has not become a connection: a socket may be open
+            with contextlib.suppress(*TROUBLES):
+                await asyncio.wait_for(client.close(), _CLOSING)
         if trouble != last:
             say(f"{trouble}; trying every {_RETRY:g} s")
             last = trouble
