@@ -6,6 +6,8 @@
 use std::ffi::{CStr, OsStr, OsString};
 use std::io;
 
+use crate::printable::in_sentence;
+
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -41,7 +43,7 @@ struct Circumstances {
 }
 
 fn subject(on: &Option<OsString>) -> String {
-    on.as_ref().map(|on| format!(" {}", on.to_string_lossy())).unwrap_or_default()
+    on.as_ref().map(|on| format!(" {}", in_sentence(on))).unwrap_or_default()
 }
 
 impl Error {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::netns::Netns;
+use crate::printable::printable;
 
 /// The name of a namespace in the watched directory: 1 to 255 bytes without `/` and NUL, UTF-8 or not.
 ///
@@ -27,7 +28,7 @@ use crate::netns::Netns;
 /// assert_eq!(name.as_os_str(), "blue");
 /// assert_eq!(name.as_bytes(), b"blue");
 /// assert_eq!(name.as_c_str(), c"blue");
-/// assert_eq!(name.to_string(), "blue");
+/// assert_eq!(name.to_string(), "blue"); // with `\u{1b}` in place of an escape: see `printable`
 /// assert!(dir.join(name).exists()); // it goes where a path goes
 /// # std::fs::remove_dir_all(&dir)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -99,9 +100,9 @@ impl fmt::Debug for Name {
 }
 
 impl fmt::Display for Name {
-    /// Bytes that are not UTF-8 become U+FFFD.
+    /// For people and logs: [`printable`]. [`Name::as_bytes`] returns the name itself.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_os_str().to_string_lossy().fmt(f)
+        f.pad(&printable(self))
     }
 }
 
@@ -271,7 +272,7 @@ impl Event {
 }
 
 impl fmt::Display for Event {
-    /// For people: `ready blue net:[4026532177]`, `nsid_new 3 in 7 (existing)`.
+    /// For people: `ready blue net:[4026532177]`, `nsid_new 3 in 7 (existing)`. The name is [`printable`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.type_name())?;
         if let Some(name) = self.name() {
@@ -290,5 +291,19 @@ impl fmt::Display for Event {
             true => f.write_str(" (existing)"),
             false => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_of_words_that_a_terminal_does_not_obey() {
+        let name = Name::new(c"\x1b[2Jready\nblue\xff (existing)");
+        assert_eq!(name.to_string(), r"\u{1b}[2Jready\nblue\xff\x20(existing)");
+        assert_eq!(format!("{:<6}|", Name::new(c"blue")), "blue  |");
+        let event = Event { kind: EventKind::Detached(name), replayed: true, time: Duration::ZERO, dir: None };
+        assert_eq!(event.to_string(), r"detached \u{1b}[2Jready\nblue\xff\x20(existing) (existing)");
     }
 }

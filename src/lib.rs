@@ -155,6 +155,7 @@ mod open;
 mod options;
 mod outbox;
 mod place;
+mod printable;
 mod queue;
 mod source;
 #[cfg(feature = "tokio")]
@@ -179,6 +180,7 @@ pub use event::{Event, EventKind, Name};
 pub use feature::Feature;
 pub use netns::Netns;
 pub use options::{DEFAULT_DIR, MAX_NAMES, Options, Policy, QUEUE_MAX};
+pub use printable::printable;
 #[cfg(feature = "tokio")]
 pub use stream::EventStream;
 pub use watcher::{Stats, Watcher};

@@ -22,7 +22,7 @@ type Error struct {
 func (e *Error) Error() string {
 	text := "nswatch: " + e.Op
 	if e.Path != "" {
-		text += " " + e.Path
+		text += " " + Printable(e.Path)
 	}
 	return text + ": " + capi.Strerror(-int(e.Errno))
 }

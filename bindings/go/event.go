@@ -62,12 +62,12 @@ func (e Event) Time() time.Time {
 	return time.Now().Add(e.Monotonic - time.Duration(now.Nano()))
 }
 
-// String is a line for people, as `ready blue net:[4026532177] (existing)`.
+// String is a line for people, as `ready blue net:[4026532177] (existing)`. The name is Printable.
 func (e Event) String() string {
 	var text strings.Builder
 	text.WriteString(e.Type.String())
 	if e.Name != "" {
-		text.WriteString(" " + e.Name)
+		text.WriteString(" " + Printable(e.Name))
 	}
 	switch e.Type {
 	case Ready:

@@ -103,7 +103,7 @@ func ExampleEvent_Enter() {
 		case nswatch.Ready:
 			err := event.Enter(func() error {
 				out, err := exec.Command("ip", "-oneline", "link").Output()
-				fmt.Printf("%s: %.5s\n", event.Name, out)
+				fmt.Printf("%s: %.5s\n", nswatch.Printable(event.Name), out)
 				return err
 			})
 			if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ESTALE) {

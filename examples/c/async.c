@@ -12,6 +12,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "printable.h"
+
 static int add(int epoll, int fd)
 {
 	struct epoll_event interest = { .events = EPOLLIN, .data.fd = fd };
@@ -30,6 +32,13 @@ static int signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
+static void say(const char *what, const char *name)
+{
+	printf("%s ", what);
+	print_name(stdout, name);
+	printf("\n");
+}
+
 /* All that there is to be had now. */
 static int on_namespaces(nsw_watcher *watcher)
 {
@@ -39,13 +48,13 @@ static int on_namespaces(nsw_watcher *watcher)
 	while ((rc = nsw_next_event(watcher, &event)) > 0) {
 		const char *name = nsw_event_name(event);
 
-		printf("%s %s\n", nsw_event_type_name(nsw_event_type(event)), name ? name : "-");
+		say(nsw_event_type_name(nsw_event_type(event)), name ? name : "-");
 		if (nsw_event_type(event) == NSW_EVENT_READY) {
 			int netns = nsw_open_netns(watcher, event);
 
 			/* -ENOENT or -ESTALE: it is gone or replaced already, and the next event says so */
 			if (netns >= 0) {
-				printf("opened %s\n", name);
+				say("opened", name);
 				close(netns);
 			}
 		}

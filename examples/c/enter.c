@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "printable.h"
+
 /* What the child does; it does not return. */
 static void run(int netns, char **command)
 {
@@ -28,6 +30,13 @@ static void run(int netns, char **command)
 	_exit(127);
 }
 
+static void complain(const char *name, const char *what)
+{
+	fprintf(stderr, "enter: ");
+	print_name(stderr, name);
+	fprintf(stderr, ": %s\n", what);
+}
+
 /* One namespace that is gone already, or one command that fails, is no reason to miss the others. */
 static void enter(nsw_watcher *watcher, const nsw_event *ready, char **command)
 {
@@ -35,10 +44,12 @@ static void enter(nsw_watcher *watcher, const nsw_event *ready, char **command)
 	int status, netns = nsw_open_netns(watcher, ready);
 	pid_t child;
 
-	printf("in %s:\n", name);
+	printf("in ");
+	print_name(stdout, name);
+	printf(":\n");
 	fflush(stdout);
 	if (netns < 0) {
-		fprintf(stderr, "enter: %s: %s\n", name, nsw_strerror(netns));
+		complain(name, nsw_strerror(netns));
 		return;
 	}
 	child = fork();
@@ -46,9 +57,9 @@ static void enter(nsw_watcher *watcher, const nsw_event *ready, char **command)
 		run(netns, command);
 	close(netns);
 	if (child < 0 || waitpid(child, &status, 0) < 0)
-		fprintf(stderr, "enter: %s: %s\n", name, strerror(errno));
+		complain(name, strerror(errno));
 	else if (status != 0)
-		fprintf(stderr, "enter: %s: the command failed\n", name);
+		complain(name, "the command failed");
 }
 
 static int signals(void)

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <uv.h>
 
+#include "printable.h"
+
 struct monitor {
 	nsw_watcher *watcher;
 	uv_poll_t poll;
@@ -24,8 +26,10 @@ static void print(const nsw_event *event)
 	uint32_t type = nsw_event_type(event);
 
 	printf("%s", nsw_event_type_name(type));
-	if (name)
-		printf(" %s", name);
+	if (name) {
+		printf(" ");
+		print_name(stdout, name);
+	}
 	if (type == NSW_EVENT_READY)
 		printf(" net:[%" PRIu64 "]", nsw_event_ino(event));
 	if (nsw_event_flags(event) & NSW_EVENT_REPLAYED)

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "printable.h"
+
 struct entry {
 	char *name;
 	uint64_t ino; /* 0: no network namespace */
@@ -76,10 +78,11 @@ static void print(struct list *list)
 	if (list->count)
 		qsort(list->entries, list->count, sizeof(*list->entries), by_name);
 	for (size_t i = 0; i < list->count; i++) {
+		print_name(stdout, list->entries[i].name);
 		if (list->entries[i].ino)
-			printf("%s net:[%" PRIu64 "]\n", list->entries[i].name, list->entries[i].ino);
+			printf(" net:[%" PRIu64 "]\n", list->entries[i].ino);
 		else
-			printf("%s -\n", list->entries[i].name);
+			printf(" -\n");
 	}
 }
 

@@ -25,6 +25,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "printable.h"
+
 struct link {
 	struct link *next;
 	int index, up;
@@ -56,7 +58,15 @@ struct router {
 
 static void complain(const char *name, const char *what, int error)
 {
-	fprintf(stderr, "router: %s: %s: %s\n", name, what, strerror(error));
+	fprintf(stderr, "router: ");
+	print_name(stderr, name);
+	fprintf(stderr, ": %s: %s\n", what, strerror(error));
+}
+
+static void print_netns(const char *name, const char *what)
+{
+	print_name(stdout, name);
+	printf(": %s\n", what);
 }
 
 static int listen_to(const struct router *router, int fd, void *whose)
@@ -87,7 +97,10 @@ static void remove_link(struct link **at)
 
 static void print_link(const char *name, const struct link *link, const char *what)
 {
-	printf("%s: link %s %s\n", name, link->name, what);
+	print_name(stdout, name);
+	printf(": link ");
+	print_name(stdout, link->name);
+	printf(" %s\n", what);
 }
 
 static void print_everywhere(const struct netns *netns, const struct link *link, const char *what)
@@ -312,7 +325,7 @@ static void on_gone(struct router *router, const char *name)
 
 		if (!*known)
 			continue;
-		printf("%s: closed\n", name);
+		print_netns(name, "closed");
 		remove_name(known);
 		if (!(*at)->names)
 			forget(at);
@@ -373,7 +386,7 @@ static void on_ready(struct router *router, const nsw_event *ready)
 			forget(&router->all); /* it is the first: enter() has just put it there */
 		return;
 	}
-	printf("%s: opened\n", name);
+	print_netns(name, "opened");
 	for (const struct link *link = netns->links; link; link = link->next)
 		print_link(name, link, state(link));
 	if (netns->round == 0)

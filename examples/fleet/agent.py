@@ -57,6 +57,8 @@ class Publisher:
             self._add(None)
             with nswatch.Watcher(self.feed.source, **self._options) as self._watcher:
                 async for event in self._watcher:
+                    if str(event.type) not in wire.TYPES:
+                        continue  # of a later library
                     while len(self._unacknowledged) >= self._keep:
                         self._room.clear()
                         await self._room.wait()
@@ -124,7 +126,7 @@ class Agent:
         self._publishers = publishers
         self._every = every
 
-    async def run(self, server: str) -> None:
+    async def run(self, server: link.Server) -> None:
         await link.together(
             *(each.watch() for each in self._publishers),
             link.keep(server, "agent", f"agent.{wire.token(self._host)}", self._every, self._serve),
@@ -149,7 +151,7 @@ class Agent:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--server", default="nats://localhost:4222", help="default: %(default)s")
+    link.add_arguments(parser)
     parser.add_argument("--host", default=socket.gethostname(), help="what to call this host; default: its name")
     parser.add_argument("--dir", help="the directory of the names; default: /run/netns")
     parser.add_argument("--nsids", action="store_true", help="also tell the ids that the kernel assigns")
@@ -161,11 +163,13 @@ def main() -> None:
     if not given.host or given.keep < 1 or not 0 < given.every < wire.DAY:
         parser.error("a host has a name, --keep is at least 1, --every more than 0 and less than a day")
 
+    server = link.server(given, given.host, parser)
+
     async def run() -> None:
         publishers = [Publisher(wire.Feed(given.host, "named"), given.keep, {"dir": given.dir, "mount_events": True})]
         if given.nsids:
             publishers.append(Publisher(wire.Feed(given.host, "nsid"), given.keep, {}))
-        await Agent(given.host, publishers, given.every).run(given.server)
+        await Agent(given.host, publishers, given.every).run(server)
 
     link.run("agent", run)
 

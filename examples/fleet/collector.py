@@ -19,7 +19,7 @@ from nats.js.errors import NotFoundError
 
 import link
 import wire
-from picture import LOST, Picture, title
+from picture import LOST, Picture, lines, title
 from wire import Alive, Feed, Message
 
 SILENT = 3  # signs of life missing
@@ -34,7 +34,7 @@ class Collector:
         self._stream = ""
         self._timers: dict[Feed, asyncio.TimerHandle] = {}
 
-    async def run(self, server: str, every: float) -> None:
+    async def run(self, server: link.Server, every: float) -> None:
         for feed, interval in self._picture.intervals():
             self._expect(feed, interval)
         await link.keep(server, self._name, f"collector.{self._name}", every, self._serve)
@@ -82,10 +82,10 @@ class Collector:
             for message in batch:
                 if not message.reply:
                     raise OSError(f"the consumer {self._name} is gone: {message.headers}")
-            lines = self._picture.add(self._stream, [(each.metadata.sequence.stream, _read(each)) for each in batch])
+            changes = self._picture.add(self._stream, [(each.metadata.sequence.stream, _read(each)) for each in batch])
             for message in batch:
                 await message.ack()
-            for line in lines:
+            for line in changes:
                 print(line, flush=True)
 
     async def _listen(self, client: Client, stream: JetStreamContext) -> None:
@@ -96,7 +96,7 @@ class Collector:
             try:
                 feed, alive = wire.feed(message.subject), Alive.decode(message.data)
             except ValueError as failure:
-                link.say(f"{self._name}: {message.subject}: {failure}")
+                link.say(f"{self._name}: {wire.printable(message.subject)}: {failure}")
                 continue
             self._expect(feed, alive.every)
             if self._picture.alive(feed, alive):
@@ -142,7 +142,7 @@ def _read(message: Msg) -> tuple[Feed, Message] | None:
     try:
         return wire.feed(message.subject), wire.decode(message.data)
     except ValueError as failure:
-        link.say(f"collector: {message.subject}: {failure}")
+        link.say(f"collector: {wire.printable(message.subject)}: {failure}")
         return None
 
 
@@ -162,19 +162,13 @@ def show(path: Path, as_json: bool) -> None:
     with lock(path) as alone, contextlib.closing(Picture(path)) as picture:
         feeds = picture.feeds()
     if as_json:
-        print(json.dumps({"collecting": not alone, "feeds": feeds}))
+        # all but ASCII is escaped, and of that DEL is not
+        print(json.dumps({"collecting": not alone, "feeds": feeds}).replace("\x7f", r"\u007f"))
         return
     if alone:
         print("No collector is running: this is what the last one knew.")
     for feed in feeds:
-        silent = ", silent" if feed["silent"] else ""
-        print(f"{title({'name': feed['host']})} {feed['source']}: {feed['state']}{silent}")
-        for each in feed["things"]:
-            words = [f"    {title(each):16}", f"{each['type']:9}"]
-            words += [f"net:[{each['ino']}]"] if "ino" in each else []
-            words += [f"cookie {each['cookie']}"] if "cookie" in each else []
-            words += [f"in {each['origin']}"] if "origin" in each else []
-            print(" ".join(words).rstrip())
+        print("\n".join(lines(feed)))
 
 
 def main() -> None:
@@ -182,7 +176,7 @@ def main() -> None:
     parser.add_argument("--database", type=Path, default=Path("fleet.db"), help="default: %(default)s")
     commands = parser.add_subparsers(dest="command", required=True)
     collecting = commands.add_parser("run", help="keep the picture, and print what changes")
-    collecting.add_argument("--server", default="nats://localhost:4222", help="default: %(default)s")
+    link.add_arguments(collecting)
     collecting.add_argument("--name", default="collector", help="of the durable consumer; each collector has its own")
     collecting.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="between pings of the server")
     collecting.add_argument(
@@ -202,15 +196,18 @@ def main() -> None:
             if not picture.forget(given.host):
                 sys.exit(f"collector: {given.host}: not known")
     else:
+        server = link.server(given, given.name, parser)
         with lock(path) as alone:
             if not alone:
                 sys.exit(f"collector: {path}: another collector has it: each has a database of its own")
             with contextlib.closing(Picture(path)) as picture:
                 collector = Collector(picture, given.name, given.max_age)
-                link.run("collector", lambda: collector.run(given.server, given.every))
+                link.run("collector", lambda: collector.run(server, given.every))
 
 
 if __name__ == "__main__":
+    # not every terminal has the characters of every name
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         main()
     except BrokenPipeError:

@@ -1,37 +1,125 @@
-"""A connection to the server, again and again.
+"""Which server, with which password, and a connection to it, again and again.
 
 Reconnecting is not left to the client library: it would send what it has buffered before what was under way when the
 connection broke, and so change the order. Here each connection starts from what is known to be stored.
 """
 
+import argparse
 import asyncio
 import contextlib
+import ipaddress
 import math
+import os
 import signal
+import ssl
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import nats
 from nats.aio.client import Client
 
+import wire
+
+PASSWORD = "NATS_PASSWORD"
 TROUBLES = (OSError, nats.errors.Error, asyncio.TimeoutError)
 _RETRY = 1.0
 _CLOSING = 2.0
 
 
 def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    """Writes a line to standard error. There may be words of others in it: a terminal obeys none of them."""
+    print(_sentence(text), file=sys.stderr, flush=True)
 
 
-async def keep(server: str, name: str, inbox: str, every: float, serve: Callable[[Client], Awaitable[None]]) -> None:
+def _sentence(text: str) -> str:
+    return wire.printable(text, keep=" \\'\"")
+
+
+class Server(NamedTuple):
+    """Where the server is, and as whom one comes."""
+
+    url: str
+    user: str | None
+    password: str | None
+    tls: ssl.SSLContext | None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--server", default="nats://localhost:4222", metavar="URL", help="tls:// encrypts; default: %(default)s"
+    )
+    parser.add_argument("--user", help="default: the name")
+    parser.add_argument(
+        "--password-file", type=Path, metavar="FILE", help=f"default: the password is in the environment: {PASSWORD}"
+    )
+    parser.add_argument(
+        "--ca", type=Path, metavar="FILE", help="trust servers whose certificate these sign, and no others"
+    )
+
+
+def server(given: argparse.Namespace, user: str, parser: argparse.ArgumentParser) -> Server:
+    """What the arguments say. No password is among them: anybody on the host can read those of a process."""
+    try:
+        url = urlsplit(given.server)
+        host = url.hostname or ""
+        if url.scheme not in ("nats", "tls") or not host:
+            raise ValueError("it is neither nats://HOST nor tls://HOST")
+        if "@" in url.netloc:
+            raise ValueError(
+                f"a user is for --user, a password for --password-file or {PASSWORD}: others can read arguments"
+            )
+        password = os.environ.get(PASSWORD)
+        if given.password_file is not None:
+            password = given.password_file.read_text().partition("\n")[0]
+        if password is not None and url.scheme != "tls" and not _is_here(host):
+            raise ValueError("a password does not leave the host unencrypted: use tls://")
+        tls = ssl.create_default_context(cafile=given.ca) if url.scheme == "tls" else None
+    except (OSError, ValueError) as failure:
+        parser.error(_sentence(f"{given.server.rpartition('@')[2]}: {failure}"))
+    return Server(given.server, None if password is None else given.user or user, password, tls)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class _Client(Client):
+    """One that no message can stop, and no server can talk out of TLS."""
+
+    def __init__(self, tls: bool) -> None:
+        super().__init__()
+        self._wants_tls = tls
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        # nats-py would go on, and send the password
+        if initial_connection and self._wants_tls and not info.get("tls_required"):
+            raise nats.errors.Error("the server does not encrypt")
+        await super()._process_info(info, initial_connection)
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        # what is not UTF-8, or no header, would end nats-py's reading for good: the message is in the stream, and comes
+        # again after each reconnect
+        try:
+            await self._process_headers(headers)
+        except (ValueError, IndexError):
+            headers = b""
+        subject, reply = (each.decode("ascii", "backslashreplace").encode() for each in (subject, reply))
+        await super()._process_msg(sid, subject, reply, data, headers)
+
+
+async def keep(server: Server, name: str, inbox: str, every: float, serve: Callable[[Client], Awaitable[None]]) -> None:
     """Runs `serve` on a connection, and on the next one when it is lost or `serve` is in trouble; never returns.
 
     `inbox` is the last part of the subject of its inboxes: nobody else need be allowed to read them.
     That the other end is gone without a word is noticed within three times `every` seconds, rounded up.
     """
     last = ""
-    where = server.rpartition("@")[2]  # a password is for the server only
     while True:
         closed = asyncio.Event()
 
@@ -44,10 +132,14 @@ async def keep(server: str, name: str, inbox: str, every: float, serve: Callable
         async def on_error(complaint: Exception, complaints: list[str] = complaints) -> None:
             complaints[:] = [f" ({complaint})"]
 
+        client = _Client(server.tls is not None)
         try:
-            client = await nats.connect(
-                server,
+            await client.connect(
+                server.url,
                 name=name,
+                user=server.user,
+                password=server.password,
+                tls=server.tls,
                 allow_reconnect=False,
                 max_reconnect_attempts=1,
                 reconnect_time_wait=0,
@@ -58,18 +150,19 @@ async def keep(server: str, name: str, inbox: str, every: float, serve: Callable
                 inbox_prefix=f"_INBOX.{inbox}",
             )
         except TROUBLES as failure:
-            trouble = f"{name}: cannot connect to {where}: {failure or type(failure).__name__}{complaints[0]}"
+            trouble = f"{name}: cannot connect to {server.url}: {failure or type(failure).__name__}{complaints[0]}"
         else:
-            say(f"{name}: connected to {where}")
+            say(f"{name}: connected to {server.url}")
             try:
                 await together(_waited(serve(client)), _waited(closed.wait()))
                 trouble = f"{name}: the connection is lost{complaints[0]}"
             except TROUBLES as failure:
                 trouble = f"{name}: {failure or type(failure).__name__}{complaints[0]}"
-            finally:
-                with contextlib.suppress(*TROUBLES):
-                    await asyncio.wait_for(client.close(), _CLOSING)
             last = ""
+        finally:
+            # also of one that has not become a connection: a socket may be open
+            with contextlib.suppress(*TROUBLES):
+                await asyncio.wait_for(client.close(), _CLOSING)
         if trouble != last:
             say(f"{trouble}; trying every {_RETRY:g} s")
             last = trouble
@@ -105,4 +198,4 @@ def run(name: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
         asyncio.run(until_signal())
     except (OSError, ValueError) as failure:
-        sys.exit(f"{name}: {failure}")
+        sys.exit(_sentence(f"{name}: {failure}"))

@@ -5,6 +5,7 @@ some message and everything before it.
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -187,9 +188,21 @@ class Picture:
         )
 
 
+def lines(feed: dict[str, Any]) -> list[str]:
+    """One of Picture.feeds(), for people."""
+    silent = ", silent" if feed["silent"] else ""
+    found = [f"{title({'name': feed['host']})} {feed['source']}: {feed['state']}{silent}"]
+    for each in feed["things"]:
+        words = [f"    {title(each):16}", f"{each['type']:9}"]
+        words += [f"net:[{each['ino']}]"] if "ino" in each else []
+        words += [f"cookie {each['cookie']}"] if "cookie" in each else []
+        words += [f"in {each['origin']}"] if "origin" in each else []
+        found.append(" ".join(words).rstrip())
+    return found
+
+
 def title(told: dict[str, Any]) -> str:
-    """What a message is about, for people: nothing that a terminal would obey."""
-    text = str(told.get("name", told.get("nsid")))
+    """What a message is about, for people: one word, which a terminal does not obey."""
     if "name_hex" in told:
-        text = bytes.fromhex(told["name_hex"]).decode(errors="backslashreplace")
-    return text if text.isprintable() and " " not in text else repr(text)
+        return wire.printable(os.fsdecode(bytes.fromhex(told["name_hex"])))
+    return wire.printable(str(told.get("name", told.get("nsid"))))

@@ -7,6 +7,7 @@ reader who has every number of an incarnation up to some message knows what the 
 
 import json
 import os
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
@@ -20,10 +21,24 @@ STREAM = "NSWATCH"
 BEGAN = "began"
 Source = Literal["named", "nsid"]
 DAY = 86400
-# the members of an event that go over, as `nswatch watch --json` calls them; a monotonic time means nothing elsewhere
-_MEMBERS = ("nsid", "origin", "portid", "dropped")
-# and the numbers of its nswatch.Netns; what is 0 does not go over
-_NETNS = ("dev", "ino", "cookie", "stamp")
+# the members of an event that are numbers, as `nswatch watch --json` calls them, with the greatest; a monotonic time
+# means nothing elsewhere
+_MEMBERS = {"nsid": 2**31 - 1, "origin": 2**31 - 1, "portid": 2**32 - 1, "dropped": 2**64 - 1}
+# and those of its nswatch.Netns; what is 0 does not go over
+_NETNS = dict.fromkeys(("dev", "ino", "cookie", "stamp"), 2**64 - 1)
+# the types that go over, and what a message of that type has
+_NAME, _ID = ("name", "name_hex"), ("nsid", "origin")
+TYPES: dict[str, tuple[str, ...]] = {
+    BEGAN: (),
+    "created": _NAME,
+    "ready": (*_NAME, *_NETNS),
+    "detached": _NAME,
+    "deleted": _NAME,
+    "nsid_new": (*_ID, "portid"),
+    "nsid_del": _ID,
+    "synced": (),
+    "overflow": ("dropped",),
+}
 
 
 class Feed(NamedTuple):
@@ -71,17 +86,14 @@ class Message:
 
 
 def encode(incarnation: str, number: int, event: "Event | None") -> bytes:
-    """The message that tells an event, or that an incarnation began."""
+    """The message that reports an event, or that an incarnation began."""
     message: dict[str, Any] = {"incarnation": incarnation, "number": number}
     if event is None:
         return json.dumps(message | {"type": BEGAN, "time": round(time.time(), 6)}).encode()
     age = (time.monotonic_ns() - event.time_ns) / 1e9
     message |= {"type": str(event.type), "time": round(time.time() - age, 6), "replayed": event.replayed}
     if event.name is not None:
-        raw = os.fsencode(event.name)
-        message["name"] = raw.decode(errors="replace")
-        if message["name"].encode() != raw:
-            message["name_hex"] = raw.hex()
+        message |= _named(os.fsencode(event.name))
     if event.netns is not None:
         message |= {name: value for name in _NETNS if (value := getattr(event.netns, name))}
     message |= {name: value for name in _MEMBERS if (value := getattr(event, name)) is not None}
@@ -89,23 +101,37 @@ def encode(incarnation: str, number: int, event: "Event | None") -> bytes:
 
 
 def decode(data: bytes) -> Message:
-    """The message that was sent; ValueError if it is none."""
+    """The message that was sent; ValueError if it is none.
+
+    Whoever may publish chose every byte of it. What this returns has the types and the ranges that agents send, and
+    nothing else: it can be kept, applied and printed.
+    """
     told = _object(data)
-    try:
-        incarnation, number = _position(told)
-        for name in (*_NETNS, *_MEMBERS):
-            # `collector.py show` prints them as they are
-            if not isinstance(told.get(name, 0), int):
-                raise ValueError(f"no message of an agent: {name} is no number")
-        if "nsid" in told:
-            key = f"{told.get('origin', '')}/{told['nsid']}".encode()
-        elif "name_hex" in told:
-            key = bytes.fromhex(told["name_hex"])
-        else:
-            key = str(told.get("name", "")).encode()
-        return Message(incarnation, number, str(told["type"]), key, told)
-    except (KeyError, TypeError, OverflowError) as failure:
-        raise ValueError(f"no message of an agent: {failure!r}") from None
+    incarnation, number = _position(told, 0)
+    kind = told.get("type")
+    if not isinstance(kind, str) or kind not in TYPES:
+        raise ValueError("no message of an agent: it has no type, or an unknown one")
+    message: dict[str, Any] = {"type": kind}
+    if "time" in told:
+        message["time"] = _real(told, "time", 0, 2.0**53)
+    if "replayed" in told:
+        if not isinstance(told["replayed"], bool):
+            raise ValueError("no message of an agent: replayed is neither true nor false")
+        message["replayed"] = told["replayed"]
+    for name, greatest in (_NETNS | _MEMBERS).items():
+        if name in told:
+            if name not in TYPES[kind]:
+                raise ValueError(f"no message of an agent: {kind} has no {name}")
+            message[name] = _integer(told, name, 0, greatest)
+    key = b""
+    if "name" in TYPES[kind]:
+        key = _name(told)
+        message |= _named(key)
+    elif "name" in told or "name_hex" in told:
+        raise ValueError(f"no message of an agent: {kind} has no name")
+    if "nsid" in TYPES[kind]:
+        key = f"{message.get('origin', '')}/{_integer(told, 'nsid', 0, _MEMBERS['nsid'])}".encode()
+    return Message(incarnation, number, kind, key, message)
 
 
 class Alive(NamedTuple):
@@ -121,14 +147,33 @@ class Alive(NamedTuple):
 
     @classmethod
     def decode(cls, data: bytes) -> "Alive":
+        """The sign of life that was sent; ValueError if it is none."""
         told = _object(data)
-        try:
-            alive = cls(*_position(told), float(told["every"]))
-        except (KeyError, TypeError, OverflowError) as failure:
-            raise ValueError(f"no sign of life: {failure!r}") from None
+        alive = cls(*_position(told, -1), _real(told, "every", 0, DAY))
         if not 0 < alive.every < DAY:
             raise ValueError(f"no sign of life: every {alive.every} seconds")
         return alive
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""Text as a terminal shows it and does not obey it, in the form of nswatch.printable(): `\u{1b}`, `\xff`.
+
+    keep: printable characters that stay as they are, though they are not left in names: in sentences.
+    """
+    return "".join(each if each in keep else _escaped(each) for each in text)
+
+
+def _escaped(character: str) -> str:
+    if character == " ":
+        return r"\x20"
+    if character in "\\'\"":
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    number = ord(character)
+    if 0xDC80 <= number <= 0xDCFF:  # of os.fsdecode(): a byte that is not UTF-8
+        return rf"\x{number - 0xDC00:02x}"
+    return {"\t": r"\t", "\n": r"\n", "\r": r"\r"}.get(character, rf"\u{{{number:x}}}")
 
 
 def _object(data: bytes) -> dict[str, Any]:
@@ -141,9 +186,42 @@ def _object(data: bytes) -> dict[str, Any]:
     return told
 
 
-def _position(told: dict[str, Any]) -> tuple[str, int]:
-    incarnation, number = str(told.pop("incarnation")), int(told.pop("number"))
-    incarnation.encode()  # a lone surrogate is a ValueError, here and not in the database
-    if not -1 <= number < 1 << 63:
-        raise ValueError(f"number {number} is out of range")
-    return incarnation, number
+def _integer(told: dict[str, Any], name: str, least: int, greatest: int) -> int:
+    value = told.get(name)
+    # true is an int, too
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= greatest:
+        raise ValueError(f"{name} is no number from {least} to {greatest}")
+    return value
+
+
+def _real(told: dict[str, Any], name: str, least: float, greatest: float) -> float:
+    value = told.get(name)
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value <= greatest:
+        raise ValueError(f"{name} is no number from {least:g} to {greatest:g}")
+    return float(value)
+
+
+def _position(told: dict[str, Any], least: int) -> tuple[str, int]:
+    incarnation = told.get("incarnation")
+    if not isinstance(incarnation, str) or not re.fullmatch(r"[0-9A-Za-z.]{1,64}", incarnation):
+        raise ValueError("incarnation is not 1 to 64 letters, digits and dots")
+    return incarnation, _integer(told, "number", least, 2**63 - 1)
+
+
+def _named(raw: bytes) -> dict[str, str]:
+    """A name as members of a message."""
+    name = raw.decode(errors="replace")
+    return {"name": name} if name.encode() == raw else {"name": name, "name_hex": raw.hex()}
+
+
+def _name(told: dict[str, Any]) -> bytes:
+    """The bytes of the name of a message; a lone surrogate is a ValueError, as all that no agent writes."""
+    name, digits = told.get("name"), told.get("name_hex")
+    if not isinstance(name, str) or not isinstance(digits, (str, type(None))):
+        raise ValueError("the name is no text")
+    raw = name.encode() if digits is None else bytes.fromhex(digits)
+    if not 1 <= len(raw) <= 255 or b"/" in raw or b"\0" in raw:
+        raise ValueError("the name is not that of a file")
+    if _named(raw) != ({"name": name} if digits is None else {"name": name, "name_hex": digits}):
+        raise ValueError("name and name_hex are not of one name")
+    return raw

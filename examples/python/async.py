@@ -13,7 +13,7 @@ import nswatch
 
 async def tell(watcher: nswatch.Watcher) -> None:
     async for event in watcher:
-        name = event.name or "-"
+        name = nswatch.printable(event.name or "-")
         print(event.type, name)
         if event.type == nswatch.EventType.READY:
             try:
@@ -36,7 +36,7 @@ async def serve(directory: str | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="surrogateescape", line_buffering=True)  # type: ignore[union-attr]
+    sys.stdout.reconfigure(encoding="utf-8", line_buffering=True)  # type: ignore[union-attr]
     try:
         asyncio.run(serve(sys.argv[1] if len(sys.argv) > 1 else None))
     except KeyboardInterrupt:

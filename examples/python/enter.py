@@ -15,20 +15,21 @@ def enter(command: list[str]) -> None:
         for event in watcher:
             if event.type != nswatch.EventType.READY:
                 continue
-            print(f"in {event.name}:")
+            name = nswatch.printable(event.name or "")
+            print(f"in {name}:")
             # one namespace that is gone already, or one command that fails, is no reason to miss the others
             try:
                 with event.enter():
                     subprocess.run(command, check=True)
             except (OSError, subprocess.SubprocessError) as error:
-                print(f"enter: {event.name}: {error}", file=sys.stderr)
+                print(f"enter: {name}: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         print("usage: enter.py COMMAND [ARGUMENT…]", file=sys.stderr)
         sys.exit(2)
-    sys.stdout.reconfigure(errors="surrogateescape", line_buffering=True)  # type: ignore[union-attr]
+    sys.stdout.reconfigure(encoding="utf-8", line_buffering=True)  # type: ignore[union-attr]
     try:
         enter(sys.argv[1:])
     except KeyboardInterrupt:

@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 """Metrics of the network namespaces of this machine for Prometheus: exporter.py [OPTIONS]
 
-Serves http://127.0.0.1:9975/metrics. How long ago something was is for Prometheus to say, by the time of asking:
+Serves http://127.0.0.1:9975/metrics, to 32 clients at a time and to none for longer than 10 seconds: whoever opens more
+connections closes the older ones, and takes no descriptor that the watchers need. How long ago something was is for
+Prometheus to say, by the time of asking:
 
     time() - nswatch_last_event_timestamp_seconds
 """
 
 import argparse
 import asyncio
-import os
+import errno
 import signal
+import socket
 import sys
 import time
 from collections import Counter
@@ -18,7 +21,11 @@ from collections.abc import Iterable
 import nswatch
 from nswatch import Event, EventType, Netns
 
-PATIENCE = 10.0  # seconds for a request to come, and for its answer to go
+PATIENCE = 10.0  # seconds for a request to come and its answer to go
+ROOM = 32  # connections at a time: one more takes the place of the one that came first
+LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+RETRY = 1.0  # seconds after one of these
+GONE = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM)  # of a connection, before it was accepted; the last: a firewall
 EVENTS = {
     "named": (EventType.CREATED, EventType.READY, EventType.DETACHED, EventType.DELETED),
     "nsid": (EventType.NSID_NEW, EventType.NSID_DEL),
@@ -39,8 +46,22 @@ class Source:
         self.known: dict[object, tuple[str, float, Netns | None]] = {}
 
     async def follow(self) -> None:
-        async for event in self.watcher:
-            self._add(event)
+        complaint = ""
+        while True:
+            try:
+                async for event in self.watcher:
+                    self._add(event)
+                    complaint = ""
+            except nswatch.Error as error:
+                # nothing is lost: what the watcher could not do it does when there is room again
+                if error.errno not in LIMITS:
+                    raise
+                if complaint != str(error):
+                    complaint = str(error)
+                    print(f"exporter: {self.name}: {complaint}; trying every {RETRY:g} s", file=sys.stderr, flush=True)
+                await asyncio.sleep(RETRY)
+            else:
+                return
 
     def _add(self, event: Event) -> None:
         kind = str(event.type)
@@ -116,7 +137,7 @@ class Metrics:
                 "gauge",
                 "When the namespace with this name was found to be ready, Unix time.",
                 [
-                    ({"name": _utf8(str(name))}, when)
+                    ({"name": nswatch.printable(str(name))}, when)
                     for name, (state, when, _) in sorted(self._named.known.items(), key=str)
                     if state == str(EventType.READY)
                 ],
@@ -128,34 +149,77 @@ def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
-def _utf8(name: str) -> str:
-    r"""A name as UTF-8, no two the same: bytes that are none become \xff, and a backslash two."""
-    return os.fsencode(name).replace(b"\\", rb"\\").decode(errors="backslashreplace")
+class Server:
+    """Answers requests, of not too many at a time and of none for long."""
 
+    def __init__(self, metrics: Metrics, host: str, port: int) -> None:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        self._metrics = metrics
+        self._listening = socket.create_server(address[:2], family=family)
+        self._listening.settimeout(0)
+        # in the order in which they came
+        self._answering: dict[asyncio.Task[None], None] = {}
 
-async def answer(metrics: Metrics, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answers one request and closes the connection."""
-    try:
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+    @property
+    def url(self) -> str:
+        host, port, *_ = self._listening.getsockname()
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}/metrics"
+
+    async def run(self) -> None:
+        try:
+            while True:
+                try:
+                    connection, _ = await asyncio.get_running_loop().sock_accept(self._listening)
+                except OSError as error:
+                    if error.errno in LIMITS:
+                        await asyncio.sleep(RETRY)  # it waits, and so do those behind it
+                    elif error.errno not in GONE:
+                        raise
+                    continue
+                if len(self._answering) >= ROOM:
+                    oldest = next(iter(self._answering))
+                    oldest.cancel()
+                    await asyncio.wait([oldest])
+                task = asyncio.ensure_future(self._answer(connection))
+                self._answering[task] = None
+                task.add_done_callback(self._answering.pop)
+                await asyncio.sleep(0)  # it begins, whoever else waits to be accepted
+        finally:
+            self._listening.close()
+
+    async def _answer(self, connection: socket.socket) -> None:
+        """Answers one request and closes the connection."""
+        try:
+            reader, writer = await asyncio.open_connection(sock=connection)
+        except BaseException:
+            connection.close()
+            raise
+        try:
+            await asyncio.wait_for(self._converse(reader, writer), PATIENCE)
+        except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.TimeoutError):
+            # who asks badly, or for ever, gets no answer
+            writer.transport.abort()
+        except asyncio.CancelledError:
+            # another one takes its place, or the program ends
+            writer.transport.abort()
+        finally:
+            writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
         method, path, *_ = head.decode("latin-1").split(" ", 2)
         if path.partition("?")[0] != "/metrics":
             status, kind, body = "404 Not Found", "text/plain", "The metrics are at /metrics.\n"
         elif method not in ("GET", "HEAD"):
             status, kind, body = "405 Method Not Allowed", "text/plain", "Only GET is for metrics.\n"
         else:
-            status, kind, body = "200 OK", "text/plain; version=0.0.4; charset=utf-8", metrics.text()
+            status, kind, body = "200 OK", "text/plain; version=0.0.4; charset=utf-8", self._metrics.text()
         raw = body.encode()
         fields = f"Content-Type: {kind}\r\nContent-Length: {len(raw)}\r\nConnection: close\r\n"
         writer.write(f"HTTP/1.1 {status}\r\n{fields}\r\n".encode() + (b"" if method == "HEAD" else raw))
-        await asyncio.wait_for(writer.drain(), PATIENCE)
-    except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.TimeoutError):
-        # who asks badly, or for ever, gets no answer
-        writer.transport.abort()
-    except asyncio.CancelledError:
-        # the program ends; asyncio would complain of a connection that was cancelled
-        writer.transport.abort()
-    finally:
+        await writer.drain()
         writer.close()
+        await writer.wait_closed()
 
 
 async def serve(host: str, port: int, directory: str | None, each_name: bool) -> None:
@@ -165,16 +229,14 @@ async def serve(host: str, port: int, directory: str | None, each_name: bool) ->
     with nswatch.Watcher(dir=directory, mount_events=True) as names, nswatch.Watcher("nsid") as ids:
         named, nsid = Source("named", names), Source("nsid", ids)
         metrics = Metrics(named, nsid, each_name)
+        server = Server(metrics, host, port)
         running = [asyncio.ensure_future(each) for each in (named.follow(), nsid.follow(), _until(stop))]
         known = asyncio.ensure_future(_until(named.synced, nsid.synced))
         # what exists is known before anybody asks
         await asyncio.wait([known, *running], return_when=asyncio.FIRST_COMPLETED)
-        server = await asyncio.start_server(lambda *pair: answer(metrics, *pair), host, port)
-        bound = server.sockets[0].getsockname()
-        address = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-        print(f"http://{address}:{bound[1]}/metrics", flush=True)
+        running.append(asyncio.ensure_future(server.run()))
+        print(server.url, flush=True)
         done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-        server.close()
         for each in (known, *running):
             each.cancel()
         for each in done:

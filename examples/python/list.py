@@ -27,10 +27,10 @@ def names(directory: str | None) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     try:
         found = names(sys.argv[1] if len(sys.argv) > 1 else None)
     except nswatch.Error as error:
         sys.exit(f"list: {error}")
     for name in sorted(found, key=os.fsencode):
-        print(name, found[name])
+        print(nswatch.printable(name), found[name])

@@ -6,23 +6,11 @@ import sys
 import nswatch
 
 
-def describe(event: nswatch.Event) -> str:
-    words = [str(event.type)]
-    if event.name is not None:
-        words.append(event.name)
-    if event.netns is not None:
-        words.append(str(event.netns))
-    if event.replayed:
-        words.append("(existing)")
-    return " ".join(words)
-
-
 def main() -> None:
-    # names are bytes to the kernel: those that are not UTF-8 are written as they are
-    sys.stdout.reconfigure(errors="surrogateescape", line_buffering=True)  # type: ignore[union-attr]
+    sys.stdout.reconfigure(encoding="utf-8", line_buffering=True)  # type: ignore[union-attr]
     with nswatch.Watcher(dir=sys.argv[1] if len(sys.argv) > 1 else None) as watcher:
         for event in watcher:
-            print(describe(event))
+            print(event)  # harmless on a terminal, whatever the name is
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 //! The other one is standard input, where "resync" makes the watcher compare what it told with what the kernel has,
 //! and the end of the input ends the program.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use nswatch::{DEFAULT_DIR, Event, EventKind, Options, Watcher};
@@ -34,7 +34,7 @@ async fn serve() -> io::Result<()> {
         // none loses anything when another comes first
         tokio::select! {
             event = events.next() => match event.transpose()? {
-                Some(event) => tell(events.get_ref(), &event)?,
+                Some(event) => tell(events.get_ref(), &event),
                 None => return Ok(()),
             },
             line = input.next_line() => match line?.as_deref() {
@@ -47,13 +47,12 @@ async fn serve() -> io::Result<()> {
     }
 }
 
-fn tell(watcher: &Watcher, event: &Event) -> io::Result<()> {
-    let name = event.name().map_or(&b"-"[..], |name| name.as_bytes());
-    let mut out = io::stdout();
-    out.write_all(&[event.kind().type_name().as_bytes(), b" ", name, b"\n"].concat())?;
+fn tell(watcher: &Watcher, event: &Event) {
+    // a name as text is harmless on a terminal, whatever bytes it has
+    let name = event.name().map_or("-".into(), |name| name.to_string());
+    println!("{} {name}", event.kind().type_name());
     // an error: it is gone or replaced already, and the next event says so
     if matches!(event.kind(), EventKind::Ready(..)) && watcher.open_netns(event).is_ok() {
-        out.write_all(&[&b"opened "[..], name, b"\n"].concat())?;
+        println!("opened {name}");
     }
-    Ok(())
 }

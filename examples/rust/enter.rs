@@ -3,7 +3,7 @@
 //! Try `enter ip -brief link`; it takes CAP_SYS_ADMIN.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, ExitCode};
 
@@ -32,7 +32,7 @@ fn enter(command: &mut Command) -> io::Result<()> {
     let mut watcher = Watcher::named(&Options::new())?;
     while let Some(event) = watcher.next().transpose()? {
         let EventKind::Ready(name, _) = event.kind() else { continue };
-        io::stdout().write_all(&[&b"in "[..], name.as_bytes(), b":\n"].concat())?;
+        println!("in {name}:");
         let done = watcher.open_netns(&event).map_err(io::Error::from).and_then(|netns| run_inside(&netns, command));
         // one namespace that is gone already, or one command that fails, is no reason to miss the others
         if let Err(error) = done {

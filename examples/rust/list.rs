@@ -1,7 +1,6 @@
 //! Lists the names in a directory and the network namespaces that they refer to: `list [DIR]`
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use nswatch::{DEFAULT_DIR, EventKind, Name, Netns, Options, Watcher};
@@ -16,11 +15,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn list() -> io::Result<()> {
+fn list() -> nswatch::Result<()> {
     for (name, netns) in names()? {
         let netns = netns.map_or("-".into(), |netns| netns.to_string());
-        // names are bytes to the kernel: those that are not UTF-8 are written as they are
-        io::stdout().write_all(&[name.as_bytes(), b" ", netns.as_bytes(), b"\n"].concat())?;
+        // a name as text is harmless on a terminal, whatever bytes it has
+        println!("{name} {netns}");
     }
     Ok(())
 }

@@ -3,7 +3,9 @@
 import contextlib
 import errno
 import os
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +23,7 @@ from programs import DEADLINE, ROOT, Program, require_sandbox, run, start
 
 FLEET = ROOT / "examples/fleet"
 ADDRESS = "10.99.0.1"
+SERVER = f"tls://{ADDRESS}"
 EVERY = "0.5"
 Names = dict[bytes, Netns | None]
 
@@ -28,8 +31,9 @@ Names = dict[bytes, Netns | None]
 class Host:
     """A network and a mount namespace of their own, with /run/netns, and a cable to the bridge."""
 
-    def __init__(self, test: unittest.TestCase, name: str, number: int) -> None:
+    def __init__(self, test: unittest.TestCase, name: str, number: int, certificate: Path) -> None:
         self.test = test
+        self.certificate = certificate
         self.name = name
         holder = start(
             test,
@@ -60,9 +64,11 @@ class Host:
 
     def start(self, *options: str) -> Program:
         """Starts the agent, as the user whom the server knows by the name of the host."""
-        server = f"nats://{self.name}:change-{self.name}@{ADDRESS}"
-        program = [sys.executable, str(FLEET / "agent.py"), "--server", server, "--host", self.name, "--every", EVERY]
-        self.agent = start(self.test, *self.command(*program, *options), mixed=True)
+        program = [sys.executable, str(FLEET / "agent.py"), "--server", SERVER, "--ca", str(self.certificate)]
+        program += ["--host", self.name, "--user", self.name, "--every", EVERY]
+        self.agent = start(
+            self.test, *self.command("env", f"NATS_PASSWORD=change-{self.name}", *program, *options), mixed=True
+        )
         return self.agent
 
     def truth(self) -> Names:
@@ -89,12 +95,23 @@ class TestCase(unittest.TestCase):
         self.addCleanup(run, "ip", "link", "del", "bridge")
         run("ip", "address", "add", f"{ADDRESS}/24", "dev", "bridge")
         run("ip", "link", "set", "bridge", "up")
+        self.certificate = self.directory / "server.pem"
+        self.make_certificate()
+        self.password = self.directory / "password"
+        self.password.write_text("change-it\n")
         self.server = self.start_server()
-        self.hosts = [Host(self, name, number) for number, name in enumerate("abc", 2)]
+        self.hosts = [Host(self, name, number, self.certificate) for number, name in enumerate("abc", 2)]
         self.database = self.directory / "fleet.db"
+        self.variables: list[str] = []  # of the environment of a collector
+
+    def make_certificate(self) -> None:
+        """As README.md has it, but for the address."""
+        (line,) = re.findall(r"^openssl .*?[^\\]$", (FLEET / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+        command = line.replace("\\\n", " ").replace("DNS:nats.example.org", f"IP:{ADDRESS}")
+        subprocess.run(command, shell=True, check=True, cwd=self.directory, capture_output=True)
 
     def start_server(self) -> Program:
-        server = start(self, "nats-server", "-c", str(FLEET / "nats.conf"), mixed=True, cwd=self.directory)
+        server = start(self, "nats-server", "-c", str(FLEET / "nats-tls.conf"), mixed=True, cwd=self.directory)
         server.until("Server is ready")
         return server
 
@@ -103,11 +120,11 @@ class TestCase(unittest.TestCase):
 
     def start_collector(self, *options: str, program: list[str] | None = None) -> Program:
         """Starts it, and waits until it is connected; `program`: what to run in place of the script."""
-        server = f"nats://collector:change-it@{ADDRESS}"
-        command = self.collector("run", "--server", server, "--every", EVERY, *options)
+        connection = ["--server", SERVER, "--ca", str(self.certificate), "--password-file", str(self.password)]
+        command = self.collector("run", *connection, "--every", EVERY, *options)
         if program is not None:
             command[:2] = program
-        collector = start(self, *command, mixed=True)
+        collector = start(self, "env", *self.variables, *command, mixed=True)
         collector.until("connected")
         return collector
 

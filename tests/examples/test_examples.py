@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import random
 import re
 import shutil
 import signal
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import textwrap
 import time
+import unicodedata
 import unittest
 from collections.abc import Callable
 from pathlib import Path
@@ -24,9 +26,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from programs import BUILD, DEADLINE, ENVIRONMENT, ROOT, TARGET, Program, remove_names, require_sandbox, start
 
+# a name of 1 to 255 bytes, which a terminal would obey, and how every language shows it
+HOSTILE = b"\x1b]0;owned\x07\x1b[2J two\t\n\r\x7f\xc2\x9b\xe2\x80\xae\\'\"\xff\xed\xa0\x80" + "\U000e0041café☃".encode()
+SHOWN = r"\u{1b}]0;owned\u{7}\u{1b}[2J\x20two\t\n\r\u{7f}\u{9b}\u{202e}\\\'\"\xff\xed\xa0\x80\u{e0041}café☃"
+
 VALGRIND = ["valgrind", "-q", "--leak-check=full", "--show-leak-kinds=all", "--error-exitcode=9"]
 # it does not know the requests of namespaces, and what a child does until it is another program is not of interest
 VALGRIND += ["--sim-hints=lax-ioctls", "--child-silent-after-fork=yes"]
+# categories of characters that a terminal obeys, or that are not seen
+HIDING = {"Cc", "Cf", "Zs", "Zl", "Zp"}
+# but for these, which are drawn over or around digits and words
+SEEN = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
 # how an example is run
 LANGUAGES = {
     "c": [*VALGRIND, BUILD + "/{}"],
@@ -94,9 +104,8 @@ class ExampleTest(unittest.TestCase):
         ip_netns("del", "blue")
         ip_netns("del", "before")
         self.expect(program, "deleted blue", "deleted before")
-        raw = b"caf\xe9"
-        ip_netns("add", raw)
-        self.expect(program, os.fsdecode(b"created " + raw), os.fsdecode(b"ready %s net:[%d]" % (raw, inode(raw))))
+        ip_netns("add", HOSTILE)
+        self.expect(program, f"created {SHOWN}", f"ready {SHOWN} net:[{inode(HOSTILE)}]")
         self.ends(program, signal.SIGINT)
         self.refusal(1, r": .*not a directory.*\n$", *command, "/dev/null")
 
@@ -113,6 +122,10 @@ class Examples(ExampleTest):
         self.expect(program, "synced -")
         ip_netns("del", "blue")
         self.expect(program, "deleted blue")
+        ip_netns("add", HOSTILE)
+        self.expect(program, f"created {SHOWN}", f"ready {SHOWN}", f"opened {SHOWN}")
+        ip_netns("del", HOSTILE)
+        self.expect(program, f"deleted {SHOWN}")
         self.ends(program)
         program = self.start(*command)
         self.expect(program, "synced -")
@@ -123,9 +136,16 @@ class Examples(ExampleTest):
         self.ends(self.start(*command, "/run/missing"))
         ip_netns("add", "red")
         ip_netns("add", "blue")
+        ip_netns("add", HOSTILE)
         Path("/run/netns/placeholder").touch()
         program = self.start(*command)
-        self.expect(program, f"blue net:[{inode('blue')}]", "placeholder -", f"red net:[{inode('red')}]")
+        self.expect(
+            program,
+            f"{SHOWN} net:[{inode(HOSTILE)}]",
+            f"blue net:[{inode('blue')}]",
+            "placeholder -",
+            f"red net:[{inode('red')}]",
+        )
         self.ends(program)
         self.refusal(1, r"^list: .*not a directory.*\n$", *command, "/dev/null")
 
@@ -154,14 +174,16 @@ class Examples(ExampleTest):
         ip_netns("add", "blue")
         self.expect(program, "in blue:", f"net:[{inode('blue')}]")
         self.ends(program, signal.SIGINT)
+        ip_netns("add", HOSTILE)
         # goes on after a command that failed
         program = self.start(*command, "false")
-        self.assertEqual(sorted(program.line() for _ in range(2)), ["in before:", "in blue:"])
+        self.assertEqual(sorted(program.line() for _ in range(3)), sorted([f"in {SHOWN}:", "in before:", "in blue:"]))
         ip_netns("add", "red")
         self.expect(program, "in red:")
         status, errors = program.end(signal.SIGINT)
         self.assertEqual(status, 0)
         self.assertRegex(errors, "enter: blue: ")
+        self.assertIn(f"enter: {SHOWN}: ", errors)
         self.refusal(2, "^usage: ", *command)
 
 
@@ -176,6 +198,66 @@ for language in LANGUAGES:
     add(language, "list", Examples.listing)
     add(language, "nsid", Examples.nsid)
     add(language, "enter", Examples.enter)
+
+
+class Names(ExampleTest):
+    """A name is any bytes but `/` and NUL: every language, and the command, shows them alike, and none obeys them."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.directory = os.fsencode(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.directory)
+        dice = random.Random(7)
+        edges = [0x7F, 0x80, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFF, 0x10000, 0x10FFFF]
+        edges += [ord(each) for each in map(chr, range(1, sys.maxunicode)) if unicodedata.category(each) in HIDING]
+        near = {number + more for number in edges for more in (-1, 0, 1)}
+        self.names = {chr(each).encode(errors="ignore") for each in near if 0 < each <= sys.maxunicode}
+        self.names |= {bytes(dice.choices(range(1, 256), k=dice.randint(1, 255))) for _ in range(100)}
+        self.names |= {
+            HOSTILE,
+            b"\xc0\x80",
+            b"\xe0\x80\xa0",
+            b"\xf0\x80\x80\xa0",
+            b"\xf4\x90\x80\x80",
+            b"\xe2\x80",
+            b"\\xff",
+        }
+        self.names = {each.replace(b"/", b"x") for each in self.names} - {b"", b".", b".."}
+        for name in self.names:
+            Path(os.fsdecode(os.path.join(self.directory, name))).touch()
+
+    def check(self, lines: list[str]) -> None:
+        shown = [line.split() for line in lines]
+        self.assertEqual({len(words) for words in shown}, {2}, "no name passes for two words, or for two lines")
+        self.assertEqual(sorted(name_of(words[0]) for words in shown), sorted(self.names))
+        for character in set("".join(lines)) - {" "}:
+            self.assertTrue(unicodedata.category(character) not in HIDING or character in SEEN, ascii(character))
+
+    def listed(self, *command: str) -> list[str]:
+        done = subprocess.run([*command, self.directory], check=True, capture_output=True, env=ENVIRONMENT)
+        return done.stdout.decode().split("\n")[:-1]
+
+    def test_names_are_shown_alike(self) -> None:
+        first = self.listed(*(word.format("list") for word in LANGUAGES["rust"]))
+        self.check(first)
+        for language in ("c", "python", "go"):
+            with self.subTest(language):
+                command = [word.format("list") for word in LANGUAGES[language]]
+                self.assertEqual(self.listed(*command), first)
+        with self.subTest("the command"):
+            lines = self.listed(f"{TARGET}/stage/bin/nswatch", "list", "--dir")
+            self.assertEqual([line.split()[0] for line in lines[1:]], [line.split()[0] for line in first])
+
+
+def name_of(shown: str) -> bytes:
+    """The name that is shown so."""
+    found = b""
+    for text, code, byte, short in re.findall(r"([^\\]+)|\\u\{([0-9a-f]+)\}|\\x([0-9a-f]{2})|\\([tnr\\'\"])", shown):
+        found += (
+            text.encode() or (chr(int(code, 16)).encode() if code else b"") or (bytes.fromhex(byte) if byte else b"")
+        )
+        found += short.translate(str.maketrans("tnr", "\t\n\r")).encode()
+    return found
 
 
 class Libuv(ExampleTest):
@@ -218,6 +300,11 @@ class Router(ExampleTest):
         subprocess.run(["mount", "--bind", "/run/netns/red", "/run/netns/blue"], check=True)
         router.process.send_signal(signal.SIGCONT)
         self.expect(router, "blue: closed", "blue: opened", "blue: link lo up")
+        ip_netns("add", HOSTILE)
+        self.expect(router, f"{SHOWN}: opened", f"{SHOWN}: link lo down")
+        # the name of a link is any bytes but '/' and white space
+        ip("-n", "before", "link", "add", "\x1b[2J", "type", "bridge")
+        self.expect(router, r"before: link \u{1b}[2J down")
         self.assertEqual(os.stat(f"/proc/{router.process.pid}/ns/net"), os.stat("/proc/self/ns/net"))
         self.ends(router, signal.SIGTERM)
         self.refusal(1, r"^router: .*not a directory.*\n$", f"{BUILD}/router", "/dev/null")

@@ -1,7 +1,9 @@
 """Runs the exporter for Prometheus on real namespaces and asks it over HTTP."""
 
+import contextlib
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -124,13 +126,13 @@ class Exporter(unittest.TestCase):
 
     def test_each_name(self) -> None:
         # the third looks like the second, as it is shown
-        for name in (b"blue", b"caf\xe9", rb"caf\xe9", "snow\u2603".encode(), b'a "b"', b"new\nline"):
+        for name in (b"blue", b"caf\xe9", rb"caf\xe9", "snow\u2603".encode(), b'a "b"', b"new\nline", b"\x1b[2J"):
             run(b"ip", b"netns", b"add", name)
         with open("/run/netns/placeholder", "x"):
             pass
         self.start("--names")
         found = {each for each in self.metrics() if each.startswith("nswatch_ready")}
-        labels = ("blue", r"caf\\xe9", r"caf\\\\xe9", "snow\u2603", r"a \"b\"", r"new\nline")
+        labels = ("blue", r"caf\\xe9", r"caf\\\\xe9", "snow\u2603", r"a\\x20\\\"b\\\"", r"new\\nline", r"\\u{1b}[2J")
         self.assertEqual(found, {f'nswatch_ready_timestamp_seconds{{name="{each}"}}' for each in labels})
 
     def test_others_read_it(self) -> None:
@@ -152,7 +154,7 @@ class Exporter(unittest.TestCase):
         states = {each.labels["state"]: each.value for each in families["nswatch_names"].samples}
         self.assertEqual(states, {"ready": 4, "created": 0, "detached": 0})
         names = {each.labels["name"] for each in families["nswatch_ready_timestamp_seconds"].samples}
-        self.assertEqual(names, {"blue", r"caf\xe9", r"back\\slash", 'a "b"'})
+        self.assertEqual(names, {"blue", r"caf\xe9", r"back\\slash", r"a\x20\"b\""})
 
     def test_an_overflow(self) -> None:
         run("ip", "netns", "add", "before")
@@ -188,6 +190,57 @@ class Exporter(unittest.TestCase):
             self.assertIn("nswatch_names", self.get())
             self.assertEqual(self.program.kill(signal.SIGINT), 0)
         self.assertEqual(self.program.lines, [self.url])
+
+    def descriptors(self) -> int:
+        return len(os.listdir(f"/proc/{self.program.process.pid}/fd"))
+
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", int(re.findall(r":(\d+)/", self.url)[0])
+
+    def test_a_thousand_connections(self) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        self.start()
+        before = self.descriptors()
+        with contextlib.ExitStack() as held:
+            # they say nothing, or half of what they have to say, and never hang up
+            for number in range(1000):
+                connection = held.enter_context(socket.create_connection(self.address(), DEADLINE))
+                with contextlib.suppress(ConnectionError):
+                    connection.sendall(b"GET /metrics HTTP/1.1\r\n"[: number % 30])
+                if number % 100 == 99:
+                    self.assertIn("nswatch_names", self.get())
+                    self.assertLess(self.descriptors(), before + 50)
+            # what happens meanwhile needs descriptors, and those are there
+            run("ip", "netns", "add", "blue")
+            self.until(lambda found: found['nswatch_names{state="ready"}'] == 1)
+        self.assertEqual(self.program.kill(signal.SIGTERM), 0)
+        self.assertEqual(self.program.lines, [self.url])
+
+    def test_no_descriptors_are_left_for_a_while(self) -> None:
+        run("ip", "netns", "add", "blue")
+        self.start()
+        self.until(lambda found: found['nswatch_names{state="ready"}'] == 1)
+        pid = self.program.process.pid
+        limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        highest = max(int(each) for each in os.listdir(f"/proc/{pid}/fd"))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 1, limits[1]))
+        with socket.create_connection(self.address(), DEADLINE) as waiting:
+            waiting.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+            # to look at a directory that is another one now takes descriptors
+            run("umount", "-R", "/run/netns")
+            os.rename("/run/netns", "/run/netns.old")
+            self.addCleanup(shutil.rmtree, "/run/netns.old")
+            os.mkdir("/run/netns")
+            self.assertRegex(self.program.line(), "^exporter: named: .*limit reached.*; trying every 1 s$")
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+            self.assertRegex(waiting.recv(1 << 16), b"^HTTP/1.1 200 OK")
+        run("ip", "netns", "add", "green")
+        metrics = self.until(lambda found: found['nswatch_names{state="ready"}'] == 1)
+        self.assertEqual(metrics['nswatch_names{state="detached"}'], 0)
+        self.assertEqual(metrics["nswatch_namespaces"], 1)
+        self.assertEqual(self.program.kill(signal.SIGTERM), 0)
 
     def test_refusals(self) -> None:
         self.start()

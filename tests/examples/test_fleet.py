@@ -4,6 +4,8 @@ import asyncio
 import json
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import unittest
@@ -13,14 +15,15 @@ from typing import Any
 
 try:
     import nats
+    from nats.aio.client import Client
     from nats.js import JetStreamContext
 except ImportError:
     raise unittest.SkipTest("SKIPPED: the fleet: there is no nats-py") from None
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from hosts import ADDRESS, FLEET, TestCase
-from programs import DEADLINE, ENVIRONMENT, Program, overflow, run
+from hosts import ADDRESS, FLEET, SERVER, TestCase
+from programs import DEADLINE, ENVIRONMENT, Program, overflow, run, start
 
 BEGAN, LOST = " named began", " named lost"
 
@@ -31,37 +34,37 @@ def said(collector: Program, *endings: str) -> list[str]:
     return sorted(line for line in collector.lines if line.endswith(endings))
 
 
-def with_stream(do: Callable[[JetStreamContext], Awaitable[Any]]) -> Any:
-    """Does something to the stream, beside the collector."""
-
-    async def work() -> Any:
-        client = await nats.connect(
-            f"nats://collector:change-it@{ADDRESS}", inbox_prefix="_INBOX.collector.admin", allow_reconnect=False
-        )
-        try:
-            return await do(client.jetstream())
-        finally:
-            await client.close()
-
-    return asyncio.run(asyncio.wait_for(work(), DEADLINE))
-
-
-def wait_for_message(host: str, kind: str, name: str | None, times: int = 1) -> None:
-    """Waits until the stream has this message, so many times."""
-
-    async def read(stream: JetStreamContext) -> None:
-        told = await stream.pull_subscribe(f"nswatch.events.{host}.named", stream="NSWATCH")
-        seen = 0
-        while seen < times:
-            for message in await told.fetch(1, DEADLINE):
-                event = json.loads(message.data)
-                seen += (event["type"], event.get("name")) == (kind, name)
-
-    with_stream(read)
-
-
 @unittest.skipUnless(shutil.which("nats-server"), "SKIPPED: the fleet: there is no nats-server")
 class Fleet(TestCase):
+    def with_stream(self, do: Callable[[JetStreamContext], Awaitable[Any]]) -> Any:
+        """Does something to the stream, beside the collector."""
+
+        async def work() -> Any:
+            client = await self.connect("collector", "change-it", inbox_prefix="_INBOX.collector.admin")
+            try:
+                return await do(client.jetstream())
+            finally:
+                await client.close()
+
+        return asyncio.run(asyncio.wait_for(work(), DEADLINE))
+
+    async def connect(self, user: str, password: str, **options: Any) -> Client:
+        tls = ssl.create_default_context(cafile=self.certificate)
+        return await nats.connect(SERVER, user=user, password=password, tls=tls, allow_reconnect=False, **options)
+
+    def wait_for_message(self, host: str, kind: str, name: str | None, times: int = 1) -> None:
+        """Waits until the stream has this message, so many times."""
+
+        async def read(stream: JetStreamContext) -> None:
+            told = await stream.pull_subscribe(f"nswatch.events.{host}.named", stream="NSWATCH")
+            seen = 0
+            while seen < times:
+                for message in await told.fetch(1, DEADLINE):
+                    event = json.loads(message.data)
+                    seen += (event["type"], event.get("name")) == (kind, name)
+
+        self.with_stream(read)
+
     def test_the_picture_is_that_of_the_hosts(self) -> None:
         a, b, c = self.hosts
         a.ip_netns("add", "early")
@@ -87,7 +90,7 @@ class Fleet(TestCase):
         self.wait_for(collector, lambda: [each["nsid"] for each in self.things("c", "nsid")] == [0])
         self.converge(collector)
         shown = subprocess.run(self.collector("show"), check=True, capture_output=True, text=True, env=ENVIRONMENT)
-        self.assertIn("    'two words'      ready     net:[", shown.stdout)
+        self.assertIn(r"    two\x20words     ready     net:[", shown.stdout)
         self.assertRegex(shown.stdout, r"\n    caf\\xe9 +ready +net:\[\d+\]")
         self.assertRegex(shown.stdout, r"\n    placeholder +created\n")
         for host in self.hosts:
@@ -207,7 +210,7 @@ class Fleet(TestCase):
             # it was killed before anything was in the database, or after that and before the server knew
             persisted = where == "nats.aio.msg.Msg.ack"
             self.assertEqual(self.feeds() != before, persisted)
-            info = with_stream(lambda stream: stream.consumer_info("NSWATCH", "collector"))
+            info = self.with_stream(lambda stream: stream.consumer_info("NSWATCH", "collector"))
             self.assertGreater(info.num_ack_pending, 0)
             collector = self.start_collector()
             self.converge(collector)
@@ -224,28 +227,28 @@ class Fleet(TestCase):
         assert c.agent is not None
         c.agent.kill()
         c.start()
-        wait_for_message("c", "synced", None, 2)
+        self.wait_for_message("c", "synced", None, 2)
         c.ip_netns("add", "one")
-        wait_for_message("c", "ready", "one", 3)
+        self.wait_for_message("c", "ready", "one", 3)
         for host in "abc":
-            wait_for_message(host, "ready", "purged-stays")
-        with_stream(lambda stream: stream.purge_stream("NSWATCH"))
+            self.wait_for_message(host, "ready", "purged-stays")
+        self.with_stream(lambda stream: stream.purge_stream("NSWATCH"))
         # no message comes after those that are gone: the signs of life tell
         collector = self.start_collector()
         self.converge(collector)
         self.assertEqual(said(collector, LOST), ["a named lost", "b named lost", "c named lost"])
         self.change("again")
         for host in "abc":
-            wait_for_message(host, "ready", "again-stays")
-        with_stream(lambda stream: stream.purge_stream("NSWATCH"))
+            self.wait_for_message(host, "ready", "again-stays")
+        self.with_stream(lambda stream: stream.purge_stream("NSWATCH"))
         # here one comes, of one host
         self.hosts[0].ip_netns("del", "two")
-        wait_for_message("a", "deleted", "two")
+        self.wait_for_message("a", "deleted", "two")
         collector = self.start_collector()
         self.converge(collector)
         self.assertEqual(said(collector, LOST), ["a named lost", "b named lost", "c named lost"])
         # and now to one that knows nothing
-        with_stream(lambda stream: stream.purge_stream("NSWATCH"))
+        self.with_stream(lambda stream: stream.purge_stream("NSWATCH"))
         self.database = self.directory / "another.db"
         collector = self.start_collector()
         self.converge(collector)
@@ -253,7 +256,7 @@ class Fleet(TestCase):
 
     def test_a_stream_that_is_deleted(self) -> None:
         collector = self.start_all()
-        with_stream(lambda stream: stream.delete_stream("NSWATCH"))
+        self.with_stream(lambda stream: stream.delete_stream("NSWATCH"))
         self.change("after")
         self.converge(collector)
 
@@ -262,6 +265,86 @@ class Fleet(TestCase):
         a = self.hosts[0]
         impostor = a.start("--host", "b")
         impostor.until("nats: permissions violation for publish to", ".b.named")
+        self.converge(collector)
+
+    def publish(self, user: str, *messages: bytes) -> bytes:
+        """Has a user publish messages of which no byte is anybody's but the user's; what the server says."""
+        with socket.create_connection((ADDRESS, 4222), DEADLINE) as plain:
+            said = plain.recv(1 << 16)
+            tls = ssl.create_default_context(cafile=self.certificate)
+            with tls.wrap_socket(plain, server_hostname=ADDRESS) as connection:
+                me = {"verbose": False, "headers": True, "user": user, "pass": f"change-{user}"}
+                connection.sendall(b"CONNECT %s\r\n%sPING\r\n" % (json.dumps(me).encode(), b"".join(messages)))
+                while b"PONG" not in said:
+                    self.assertNotEqual(more := connection.recv(1 << 16), b"", said)
+                    said += more
+        return said
+
+    def test_no_message_stops_the_collector(self) -> None:
+        collector = self.start_all()
+        events, alive = b"nswatch.events.a.named", b"nswatch.alive.a.named"
+
+        def told(number: int, **members: object) -> bytes:
+            message = json.dumps({"incarnation": "evil", "number": number} | members).encode()
+            return b"PUB %s %d\r\n%s\r\n" % (events, len(message), message)
+
+        def headed(subject: bytes, headers: bytes, payload: bytes = b"{}") -> bytes:
+            lengths = len(headers), len(headers) + len(payload)
+            return b"HPUB %s %d %d\r\n%s%s\r\n" % (subject, *lengths, headers, payload)
+
+        escape = "\x1b]0;owned\x07\x1b[2J"
+        said = self.publish(
+            "a",
+            told(0, type="began"),
+            told(1, type="created", nsid=1, name_hex="zz"),
+            told(1, type="created", nsid=1, name_hex=5),
+            told(1, type=["created"], name="blue"),
+            told(1, type="\ud800", name="blue"),
+            told(1, type=escape, name="blue"),
+            told(1, type="created", name=escape),
+            told(2, type="ready", name="blue", ino=escape),
+            told(2, type="synced"),
+            b"PUB %s 3\r\n\xff\x1bc\r\n" % events,
+            # nats-py reads no further after these
+            *(
+                headed(subject, headers, payload)
+                for subject in (events, alive)
+                for headers in (b"NATS/1.0 \xff\xff\xff\r\n\r\n", b"NATS/1.0", b"\xff", b"NATS/1.0\r\n\xff\r\n\r\n")
+                for payload in (b"{}", b"")
+            ),
+            b"PUB %s \xff\xfe\x1b[2J 2\r\n{}\r\n" % alive,
+            b"PUB %s 2\r\n[]\r\n" % alive,
+        )
+        self.assertNotIn(b"-ERR", said)
+        collector.until(r"a named created \u{1b}]0;owned\u{7}\u{1b}[2J", "nswatch.alive.a.named: not a JSON object")
+        # it knows what the others do, and then what a has, which is asked for all
+        self.change("after")
+        self.converge(collector)
+        self.hosts[0].ip_netns("add", escape)
+        self.converge(collector)
+        self.assertEqual([line for line in collector.lines if "the connection is lost" in line], [])
+        shown = subprocess.run(self.collector("show"), check=True, capture_output=True, text=True, env=ENVIRONMENT)
+        for line in shown.stdout.splitlines() + collector.lines:
+            self.assertTrue(line.isprintable(), ascii(line))
+        # a subject is any bytes, and an agent has a choice of four
+        for subject in (b"nswatch.events.a.\x1b[2J", b"nswatch.alive.a.\xff", b"nswatch.events.a.x\x0cy"):
+            self.assertIn(b"-ERR 'Permissions Violation", self.publish("a", b"PUB %s 2\r\n{}\r\n" % subject))
+
+    def test_on_one_machine(self) -> None:
+        self.server.kill()
+        run("ip", "link", "set", "lo", "up")
+        server = start(self, "nats-server", "-c", str(FLEET / "nats.conf"), mixed=True, cwd=self.directory)
+        server.until("Server is ready")
+        with self.assertRaises(ConnectionRefusedError):
+            socket.create_connection((ADDRESS, 4222), DEADLINE)
+        program = ["env", "NATS_PASSWORD=change-it", *self.collector("run")]
+        start(self, *program, mixed=True).until("collector: connected to nats://localhost:4222")
+
+    def test_a_terminal_that_has_not_all_characters(self) -> None:
+        self.variables = ["PYTHONIOENCODING=ascii:strict"]
+        collector = self.start_all()
+        self.hosts[0].ip_netns("add", "snow\u2603")
+        collector.until(r"a named ready snow\u2603")
         self.converge(collector)
 
     def test_refusals(self) -> None:
@@ -283,6 +366,48 @@ class Fleet(TestCase):
         self.converge(collector)
         agent = c.command(sys.executable, str(FLEET / "agent.py"))
         self.assertIn("not a directory", refused(*agent, "--dir=/dev/null"))
+
+    def test_passwords_are_in_no_argument_and_go_to_nobody_unencrypted(self) -> None:
+        programs = [sys.executable, str(FLEET / "agent.py")], self.collector("run")
+        secret = self.directory / "secret"
+        secret.write_text("hush-hush\n")
+        for program in programs:
+            for server, text in (
+                ("nats://a:hush-hush@localhost", "others can read arguments"),
+                ("tls://hush-hush@localhost", "others can read arguments"),
+                ("nats://10.99.0.1", "does not leave the host unencrypted"),
+                ("http://localhost", "neither nats://HOST nor tls://HOST"),
+                ("tls://[", "Invalid IPv6 URL"),
+            ):
+                done = subprocess.run(
+                    [*program, "--server", server, "--password-file", str(secret)],
+                    check=False,
+                    capture_output=True,
+                    text=True,
+                    env=ENVIRONMENT,
+                    timeout=DEADLINE,
+                )
+                self.assertEqual((done.returncode, done.stdout), (2, ""))
+                self.assertIn(text, done.stderr)
+                self.assertNotIn("hush-hush", done.stderr)
+        # one that is in the way and has no certificate
+        with socket.create_server((ADDRESS, 4333)) as listening:
+            listening.settimeout(DEADLINE)
+            options = [
+                "--server",
+                f"tls://{ADDRESS}:4333",
+                "--ca",
+                str(self.certificate),
+                "--password-file",
+                str(secret),
+            ]
+            collector = start(self, *self.collector("run", *options), mixed=True)
+            connection, _ = listening.accept()
+            with connection:
+                connection.settimeout(DEADLINE)
+                connection.sendall(b'INFO {"server_id": "x", "version": "2.9.10", "max_payload": 1048576}\r\n')
+                self.assertEqual(connection.recv(1 << 16), b"", "it says nothing to a server that does not encrypt")
+            collector.until("the server does not encrypt")
 
 
 if __name__ == "__main__":

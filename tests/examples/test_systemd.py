@@ -53,6 +53,11 @@ class Service(TestCase):
         parser.read(self.unit())
         return shlex.split(parser["Service"]["ExecStart"])
 
+    def test_its_command_gets_the_checked_descriptor_and_no_path(self) -> None:
+        command = self.command()
+        self.assertIn("--net={fd}", command)
+        self.assertEqual([word for word in command if "{name}" in word], [])
+
     def test_it_is_right_and_has_no_rights_to_spare(self) -> None:
         if (analyze := shutil.which("systemd-analyze")) is None:
             self.skipTest("SKIPPED: the unit is not analysed: there is no systemd-analyze")

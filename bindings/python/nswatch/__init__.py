@@ -6,7 +6,7 @@
 
     with nswatch.Watcher() as watcher:
         for event in watcher:
-            print(event.type, event.name)
+            print(event)
 
 A layer over the C library libnswatch; see Watcher, Event, EventType and Netns. Errors are nswatch.Error, an OSError.
 """
@@ -26,6 +26,7 @@ from ._nsid import (
     nsid_for_pidfd,
     translate_nsid,
 )
+from ._printable import printable
 from ._watcher import Stats, Watcher
 
 __version__ = "0.1.0"
@@ -47,6 +48,7 @@ __all__ = [
     "nsid_for_name",
     "nsid_for_pid",
     "nsid_for_pidfd",
+    "printable",
     "translate_nsid",
 ]
 

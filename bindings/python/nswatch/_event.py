@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 
 from ._ffi import CONSTANTS, lib, nsw_netns
 from ._netns import Netns
+from ._printable import printable
 
 
 class EventType(enum.IntEnum):
@@ -110,6 +111,21 @@ class Event:
     def __repr__(self) -> str:
         given = ((each.name, getattr(self, each.name)) for each in fields(self)[1:])
         return f"Event({self.type.name}{''.join(f', {name}={value!r}' for name, value in given if value is not None)})"
+
+    def __str__(self) -> str:
+        """A line for people, as ``ready blue net:[4026532177] (existing)``: the one that Go and Rust print."""
+        words = [str(self.type)]
+        if self.name is not None:
+            words.append(printable(self.name))
+        if self.netns is not None:
+            words.append(str(self.netns))
+        if self.nsid is not None:
+            words.append(str(self.nsid))
+            if self.origin is not None:
+                words += ["in", str(self.origin)]
+        if self.replayed:
+            words.append("(existing)")
+        return " ".join(words)
 
     @contextmanager
     def open_netns(self) -> Iterator[int]:

@@ -64,7 +64,7 @@ class Watcher:
 
         with nswatch.Watcher() as watcher:
             for event in watcher:
-                print(event.type, event.name)
+                print(event)
 
     What exists already is told first, as replayed events that end with SYNCED. Wait for events by iterating, by
     ``async for``, by poll(), or in an event loop of your own by fileno(). Close it by the with statement or close().

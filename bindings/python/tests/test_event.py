@@ -9,7 +9,9 @@ import pickle
 import queue
 import socket
 import subprocess
+import sys
 import threading
+import unicodedata
 from unittest import mock
 
 from nswatch import Netns, _ffi, _netns
@@ -68,6 +70,40 @@ class Values(TestCase):
         self.assertEqual(event, Event(EventType.SYNCED, 1))
         self.assertEqual(hash(event), hash(Event(EventType.SYNCED, 1)))
         self.assertEqual(repr(event), "Event(SYNCED, time_ns=1, replayed=False)")
+
+    def test_a_line_for_people(self) -> None:
+        netns = Netns(dev=4, ino=5)
+        for event, line in (
+            (Event(EventType.SYNCED, 1), "synced"),
+            (Event(EventType.OVERFLOW, 1, dropped=3), "overflow"),
+            (Event(EventType.READY, 1, replayed=True, name="blue", netns=netns), "ready blue net:[5] (existing)"),
+            (Event(EventType.NSID_NEW, 1, nsid=3, origin=0, portid=9), "nsid_new 3 in 0"),
+            (Event(EventType.NSID_DEL, 1, nsid=0), "nsid_del 0"),
+        ):
+            self.assertEqual(str(event), line)
+
+    def test_a_name_is_shown_and_not_obeyed(self) -> None:
+        raw = b"\x1b]0;owned\x07 a\tb\r\n\x7f\xc2\x9b\xe2\x80\xae\\'\"\xff\xed\xa0\x80caf\xc3\xa9"
+        shown = r"\u{1b}]0;owned\u{7}\x20a\tb\r\n\u{7f}\u{9b}\u{202e}\\\'\"\xff\xed\xa0\x80café"
+        watcher = self.watcher()
+        ip_netns("add", os.fsdecode(raw))
+        ready = until(watcher, EventType.READY)
+        self.assertEqual(os.fsencode(ready.name or ""), raw)
+        self.assertEqual(str(ready), f"ready {shown} net:[{ready.ino}]")
+        self.assertEqual(nswatch.printable(ready.name or ""), shown)
+        ip_netns("del", os.fsdecode(raw))
+        with self.assertRaises(nswatch.Error) as caught, ready.open_netns():
+            pass
+        for text in (repr(ready), str(caught.exception), repr(caught.exception)):
+            self.assertTrue(text.isprintable(), ascii(text))
+
+    def test_no_character_is_left_that_a_terminal_obeys_or_that_is_white(self) -> None:
+        for character in map(chr, range(sys.maxunicode + 1)):
+            text = nswatch.printable(character)
+            self.assertFalse(
+                any(unicodedata.category(each)[0] in "Z" or each < " " or "\x7f" <= each <= "\x9f" for each in text)
+            )
+            text.encode()
 
     def test_copied_and_pickled(self) -> None:
         watcher = self.watcher()

@@ -59,7 +59,7 @@ func serve(ctx context.Context, arguments []string) error {
 }
 
 func tell(event nswatch.Event) {
-	name := event.Name
+	name := nswatch.Printable(event.Name)
 	if name == "" {
 		name = "-"
 	}

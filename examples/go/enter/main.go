@@ -42,7 +42,8 @@ func enter(ctx context.Context, command []string) error {
 		if event.Type != nswatch.Ready {
 			continue
 		}
-		fmt.Printf("in %s:\n", event.Name)
+		name := nswatch.Printable(event.Name)
+		fmt.Printf("in %s:\n", name)
 		err = event.Enter(func() error {
 			child := exec.CommandContext(ctx, command[0], command[1:]...)
 			child.Stdout, child.Stderr = os.Stdout, os.Stderr
@@ -53,7 +54,7 @@ func enter(ctx context.Context, command []string) error {
 		}
 		// one namespace that is gone already, or one command that fails, is no reason to miss the others
 		if err != nil {
-			fmt.Fprintf(os.Stderr, "enter: %s: %v\n", event.Name, err)
+			fmt.Fprintf(os.Stderr, "enter: %s: %v\n", name, err)
 		}
 	}
 }

@@ -26,9 +26,9 @@ func main() {
 	sort.Strings(sorted)
 	for _, name := range sorted {
 		if netns := names[name]; netns != none {
-			fmt.Println(name, netns)
+			fmt.Println(nswatch.Printable(name), netns)
 		} else {
-			fmt.Println(name, "-")
+			fmt.Println(nswatch.Printable(name), "-")
 		}
 	}
 }

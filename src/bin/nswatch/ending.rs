@@ -9,7 +9,7 @@ pub(crate) enum Ending {
     Asked,
     /// Whoever read standard output has gone, as `head -1` does.
     NobodyReads,
-    /// By an error, told in one sentence.
+    /// By an error, in one sentence whose names and paths are [printable](nswatch::printable).
     Failed(String),
 }
 

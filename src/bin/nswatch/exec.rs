@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::{Command, Stdio};
 
+use nswatch::printable;
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::args::ExecArgs;
@@ -17,7 +18,6 @@ use crate::ending::Ending;
 use crate::output::complain;
 use crate::record::{Kind, Record, Value};
 use crate::session::Session;
-use crate::text;
 use crate::watches::Watches;
 
 /// All that [`environment`] may set, and `NSWATCH_FD`. What does not apply is unset, lest a value of a surrounding `exec`
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &ExecArgs) -> Result<(), Ending> {
                 let program = args.command.first().map(|word| fill(word, &record, "")).unwrap_or_default();
                 let about = record.subject(session.watches().are_several());
                 let event = [record.event.kind().type_name(), &about].join(" ");
-                complain(format!("{} for {}: {why}", text::safe(program), event.trim_end()));
+                complain(format!("{} for {}: {why}", printable(program), event.trim_end()));
             }
         }
     }
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &ExecArgs) -> Result<(), Ending> {
 
 /// Runs the command and waits for it. A failure concerns this event and not the next.
 fn carry_out(args: &ExecArgs, commands: &Commands, watches: &Watches, record: &Record) -> Result<(), String> {
-    let namespace = open_netns(watches, record).map_err(|why| format!("not run: {}", text::escaped(why.as_ref())))?;
+    let namespace = open_netns(watches, record).map_err(|why| format!("not run: {why}"))?;
     let number = namespace.as_ref().map(|fd| fd.as_raw_fd().to_string());
     let path = number.as_ref().map(|number| format!("/proc/self/fd/{number}")).unwrap_or_default();
     let mut words = args.command.iter().map(|word| fill(word, record, &path));

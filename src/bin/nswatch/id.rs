@@ -1,14 +1,13 @@
 //! `nswatch id`: questions about namespace ids, and assigning them. Each answer is a line that begins with what was
 //! asked about.
 
-use nswatch::nsid;
+use nswatch::{nsid, printable};
 
 use crate::args::{IdArgs, Subject};
 use crate::ending::Ending;
 use crate::names;
 use crate::output;
 use crate::record::{Field, Value, json};
-use crate::text;
 
 /// What programs are told where there is no id, as `NSID_NOT_ASSIGNED` in C.
 const NOT_ASSIGNED: i32 = -1;
@@ -49,7 +48,7 @@ fn plain(fields: &[Field<'_>]) -> String {
     let words = fields.iter().map(|(key, value)| match *value {
         Value::Number(number) if *key == "nsid" && number == NOT_ASSIGNED.into() => "not assigned".into(),
         Value::Number(number) => number.to_string(),
-        Value::Name(name) => text::safe(name),
+        Value::Name(name) => printable(name),
         Value::Word(word) => word.into(),
         Value::Flag(flag) => flag.to_string(),
     });

@@ -44,8 +44,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) | Err(Ending::Asked | Ending::NobodyReads) => ExitCode::SUCCESS,
         Err(Ending::Failed(why)) => {
-            // it may have a path in it
-            output::complain(text::escaped(why.as_ref()));
+            output::complain(why);
             ExitCode::FAILURE
         }
     }

@@ -7,7 +7,7 @@ use nswatch::Stats;
 
 use crate::ending::Ending;
 
-/// One line on standard error, of text that is [safe](crate::text::safe). If nobody reads that, there is nobody left
+/// One line on standard error, of text that is [printable](nswatch::printable). If nobody reads that, there is nobody left
 /// to tell.
 pub(crate) fn complain(what: impl Display) {
     // one write, so that lines of several processes do not mix

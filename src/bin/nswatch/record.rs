@@ -6,11 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use nswatch::{Event, EventKind};
+use nswatch::{Event, EventKind, printable};
 
 use crate::args::Source;
 use crate::json::Object;
-use crate::text;
 
 /// The types of events, by the names that the C API gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -121,9 +120,9 @@ impl Record {
     pub(crate) fn subject(&self, several_dirs: bool) -> String {
         let dir = self.dir.as_ref().filter(|_| several_dirs);
         match (dir, &self.name) {
-            (Some(dir), Some(name)) => text::safe(dir.join(name)),
-            (Some(dir), None) => text::safe(&**dir),
-            (None, name) => name.as_ref().map(text::safe).unwrap_or_default(),
+            (Some(dir), Some(name)) => printable(dir.join(name)),
+            (Some(dir), None) => printable(&**dir),
+            (None, name) => name.as_ref().map(printable).unwrap_or_default(),
         }
     }
 

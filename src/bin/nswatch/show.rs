@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use nswatch::{DEFAULT_DIR, Feature, Netns, Sighting, census, nsid};
+use nswatch::{DEFAULT_DIR, Feature, Netns, Sighting, census, nsid, printable};
 
 use crate::args::ShowArgs;
 use crate::ending::Ending;
@@ -167,11 +167,11 @@ impl Known {
         rows.extend(netns.cookie().map(|cookie| ("cookie", cookie.to_string())));
         rows.extend(netns.stamp().map(|stamp| ("stamp", stamp.to_string())));
         rows.extend(nsid.map(|nsid| ("nsid", nsid.map_or("not assigned".into(), |nsid| nsid.to_string()))));
-        rows.extend(names.iter().map(|name| ("name", text::safe(name))));
-        rows.extend(mounts.iter().map(|path| ("mount", text::safe(path))));
+        rows.extend(names.iter().map(|name| ("name", printable(name))));
+        rows.extend(mounts.iter().map(|path| ("mount", printable(path))));
         rows.push(("processes", pids.len().to_string()));
         rows.extend(pids.first().map(|pid| ("first pid", pid.to_string())));
-        rows.extend(command.iter().map(|command| ("command", text::safe(command))));
+        rows.extend(command.iter().map(|command| ("command", printable(command))));
         rows.extend(says_alive.then(|| ("alive", "yes".into())));
         rows.iter().map(|row| labelled(row.0, &row.1)).collect()
     }

@@ -1,29 +1,11 @@
 //! Lines for people: aligned, in colour on a terminal, and safe whatever bytes a name has.
 
-use std::ffi::OsStr;
 use std::io::{IsTerminal, stdout};
-use std::os::unix::ffi::OsStrExt;
 
 use nswatch::{EventKind, Netns};
 
 use crate::clock::Clock;
 use crate::record::{Kind, Record};
-
-/// A name, or any text with names in it, such that it cannot be taken for anything else: no control characters, no
-/// invisible or reversing ones, no space that could pass for the gap between two columns.
-pub(crate) fn safe(name: impl AsRef<OsStr>) -> String {
-    escaped(name.as_ref()).replace(' ', r"\x20")
-}
-
-/// As [`safe`], but for sentences, which have spaces.
-pub(crate) fn escaped(text: &OsStr) -> String {
-    let mut safe = String::new();
-    for chunk in text.as_bytes().utf8_chunks() {
-        safe.extend(chunk.valid().escape_debug());
-        safe.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
-    }
-    safe
-}
 
 /// `net:[…]`, as /proc/PID/ns/net and other tools write it.
 pub(crate) fn netns(netns: &Netns) -> String {
@@ -91,20 +73,4 @@ fn detail(kind: &EventKind) -> String {
 
 fn within(origin: Option<i32>) -> String {
     origin.map(|origin| format!("  in the namespace with nsid {origin}")).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hostile_name_is_harmless() {
-        assert_eq!(safe("blue"), "blue");
-        assert_eq!(safe("für-उदाहरण"), "für-उदाहरण");
-        assert_eq!(safe("a\nready b"), r"a\nready\x20b");
-        assert_eq!(safe("\x1b[2J\u{9b}\u{7f}"), r"\u{1b}[2J\u{9b}\u{7f}");
-        assert_eq!(safe("\u{202e}\u{200b}\u{a0}"), r"\u{202e}\u{200b}\u{a0}");
-        assert_eq!(safe(OsStr::from_bytes(b"x\xff\xed\xa0\x80y")), r"x\xff\xed\xa0\x80y");
-        assert_ne!(safe(r"\xff"), safe(OsStr::from_bytes(b"\xff")));
-    }
 }

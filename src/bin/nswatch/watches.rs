@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nswatch::{Event, Stats, Watcher};
+use nswatch::{Event, Stats, Watcher, printable};
 use rustix::io::Errno;
 
 use crate::args::What;
@@ -14,7 +14,6 @@ use crate::ending::Ending;
 use crate::names::Names;
 use crate::output::complain;
 use crate::record::Record;
-use crate::text;
 
 #[derive(Debug)]
 pub(crate) struct Watches {
@@ -100,7 +99,7 @@ impl Watch {
                 Err(error) if is_interruption(&error) => continue,
                 // once each time that there are more names than that; it goes on with those that it has
                 Err(error) if Errno::from_raw_os_error(error.errno()) == Errno::TOOBIG => {
-                    complain(text::escaped(error.to_string().as_ref()));
+                    complain(error);
                     continue;
                 }
                 Err(error) => Some((clock::monotonic(), Err(error))),
@@ -115,8 +114,9 @@ fn is_interruption(error: &nswatch::Error) -> bool {
 
 /// Names the directory, unless the error does.
 pub(crate) fn failure(error: nswatch::Error, dir: Option<&Path>) -> Ending {
-    let (text, dir) = (error.to_string(), dir.map(|dir| dir.to_string_lossy()));
-    match dir.filter(|dir| !text.contains(&**dir)) {
+    let (text, dir) = (error.to_string(), dir.map(printable));
+    // in the sentence of an error spaces are spaces
+    match dir.filter(|dir| !text.contains(&dir.replace(r"\x20", " "))) {
         Some(dir) => Ending::Failed(format!("{text} (for {dir})")),
         None => Ending::Failed(text),
     }

@@ -1,0 +1,32 @@
+"""Text that others have chosen, as it can be shown."""
+
+import re
+
+# what a terminal obeys, or what looks like nothing or like another character: the ranges of src/printable.rs, and what
+# os.fsdecode() makes of bytes that are not UTF-8
+_ESCAPED = re.compile(
+    "[\\\\'\"\0-\x20\x7f-\xa0\xad\u061c\u1680\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ud800-\udfff"
+    "\ufeff\ufff0-\ufffb\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+_SHORT = {" ": r"\x20", "\t": r"\t", "\n": r"\n", "\r": r"\r", "\\": r"\\", "'": r"\'", '"': r"\""}
+
+
+def printable(text: str) -> str:
+    r"""A name or a path such that a terminal shows it and does not obey it.
+
+    text: as os.fsdecode() makes it of bytes, and as Event.name and Event.path are.
+
+    It cannot pass for another one, another word or another line. Printable characters stay as they are. Escaped are
+    spaces (``\x20``), backslashes and quotes (``\\``, ``\"``, ``\'``), control characters and those that are invisible
+    or reverse the text (``\n``, ``\u{1b}``), and bytes that are not UTF-8 (``\xff``). ``str()`` of an event, the
+    ``nswatch`` command, Rust and Go write names in the same form.
+    """
+    return _ESCAPED.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
+    if (short := _SHORT.get(character)) is not None:
+        return short
+    number = ord(character)
+    return rf"\x{number - 0xDC00:02x}" if 0xDC80 <= number <= 0xDCFF else rf"\u{{{number:x}}}"

@@ -1,0 +1,71 @@
+/*
+ * Prints names that others have chosen such that a terminal shows them and does not obey them.
+ *
+ * A name is any bytes but '/' and NUL: print_name() writes spaces, quotes, backslashes, control characters, characters
+ * that are invisible or reverse the text, and bytes that are not UTF-8 as escapes, in the form of the nswatch command
+ * ("\x20", "\u{1b}", "\xff").
+ */
+#ifndef PRINTABLE_H
+#define PRINTABLE_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+/* The character that a string begins with, and how many bytes it has; 0: they are not UTF-8. */
+static inline size_t utf8_character(const char *text, unsigned long *character)
+{
+	static const unsigned long least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	unsigned char first = (unsigned char)text[0];
+	size_t length = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf8 ? 4 : 0;
+
+	*character = length < 2 ? first : first & (0x7fu >> length);
+	/* the NUL at the end continues nothing */
+	for (size_t i = 1; i < length; i++) {
+		if (((unsigned char)text[i] & 0xc0) != 0x80)
+			return 0;
+		*character = *character << 6 | ((unsigned char)text[i] & 0x3f);
+	}
+	if (length && (*character < least[length] || *character > 0x10ffff || *character >> 11 == 0x1b))
+		return 0;
+	return length;
+}
+
+/* What a terminal obeys, or what looks like nothing or like another character: the ranges of src/printable.rs. */
+static inline int is_hidden(unsigned long character)
+{
+	static const unsigned long hidden[][2] = {
+		{ 0x0000, 0x0020 },   { 0x007f, 0x00a0 },   { 0x00ad, 0x00ad },   { 0x061c, 0x061c },
+		{ 0x1680, 0x1680 },   { 0x180b, 0x180f },   { 0x2000, 0x200f },   { 0x2028, 0x202f },
+		{ 0x205f, 0x206f },   { 0x3000, 0x3000 },   { 0xfeff, 0xfeff },   { 0xfff0, 0xfffb },
+		{ 0x13430, 0x1343f }, { 0x1bca0, 0x1bca3 }, { 0x1d173, 0x1d17a }, { 0xe0000, 0xe0fff },
+	};
+
+	for (size_t i = 0; i < sizeof(hidden) / sizeof(*hidden); i++)
+		if (hidden[i][0] <= character && character <= hidden[i][1])
+			return 1;
+	return 0;
+}
+
+static inline void print_name(FILE *out, const char *name)
+{
+	while (*name) {
+		unsigned long character;
+		size_t length = utf8_character(name, &character);
+
+		if (length == 0)
+			fprintf(out, "\\x%02x", (unsigned char)*name);
+		else if (character == ' ')
+			fputs("\\x20", out);
+		else if (character == '\t' || character == '\n' || character == '\r')
+			fprintf(out, "\\%c", character == '\t' ? 't' : character == '\n' ? 'n' : 'r');
+		else if (character == '\\' || character == '\'' || character == '"')
+			fprintf(out, "\\%c", (int)character);
+		else if (is_hidden(character))
+			fprintf(out, "\\u{%lx}", character);
+		else
+			fwrite(name, 1, length, out);
+		name += length ? length : 1;
+	}
+}
+
+#endif
