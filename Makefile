@@ -15,7 +15,9 @@
 #     make instructions  the instructions and the size of the library beside the figures in benches/guard
 #     make test-kernels  the suites on older kernels, under emulation, beside the running one; see ci/kernels/run
 #     make sanitize      the C test program and the library under AddressSanitizer, the queue under ThreadSanitizer
-#     make lint          formatting, clippy, rustdoc, header drift, exported symbols, ABI, manual pages, versions
+#     make lint          formatting, clippy, rustdoc, header drift, exported symbols, ABI, manual pages, licences, versions
+#     make audit         advisories about what others wrote and we use: see SECURITY.md. Needs the internet
+#     make reproducible  builds again in another folder and compares
 #     make header        include/nswatch.h anew, from src/capi
 #     make abi-baseline  records the ABI of a release: docs/abi.md
 
@@ -36,10 +38,10 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)/release
 LIBRARY := $(TARGET)/libnswatch.so
 COMMAND := $(TARGET)/nswatch
 COMPLETIONS := $(BASHCOMPDIR)/nswatch $(ZSHCOMPDIR)/_nswatch $(FISHCOMPDIR)/nswatch.fish
-SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
+SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs') $(TARGET)/wrapped
 
-.PHONY: all watch test test-kernels chaos bench bench-hostile bench-nsid bench-mounts instructions sanitize install uninstall wheel deb header
-.PHONY: abi-baseline lint clean
+.PHONY: all watch test test-kernels chaos bench bench-hostile bench-nsid bench-mounts instructions sanitize install
+.PHONY: uninstall wheel deb header abi-baseline lint audit reproducible clean
 
 all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc
 
@@ -92,6 +94,12 @@ test-kernels:
 
 sanitize:
 	ci/sanitize
+
+# Cargo does not notice when the program changes that runs the compiler for it.
+$(TARGET)/wrapped: .cargo/config.toml .cargo/rustc
+	$(CARGO) clean -q --release
+	@mkdir -p $(TARGET)
+	touch $@
 
 # One build makes both libraries and tells what a static link needs besides. Of libgcc_s there is no static one, and every
 # compiler adds what it has in its place.
@@ -161,6 +169,12 @@ abi-baseline:
 
 lint:
 	ci/lint
+
+audit:
+	ci/supply audit
+
+reproducible:
+	ci/reproducible
 
 clean:
 	$(CARGO) clean
