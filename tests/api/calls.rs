@@ -143,9 +143,9 @@ impl Machine<'_> {
                 13 => expect_fd(nsw_fd(watcher), watcher.is_null()),
                 14 => self.close(),
                 15 => {
-                    let number = self.number()?.cast_signed();
+                    let number = self.number()? as i32;
                     assert!(!nsw_strerror(number).is_null());
-                    assert!(!nsw_event_type_name(number.cast_unsigned()).is_null());
+                    assert!(!nsw_event_type_name(number as u32).is_null());
                     expect(nsw_open(NSW_SOURCE_NAMED, self.options, null_mut()), &[-libc::EINVAL]);
                 }
                 16 => self.ask(null_watcher)?,
@@ -240,7 +240,7 @@ impl Machine<'_> {
 
     /// The identity of anything: one is stored only if there is one.
     fn identify(&mut self, nowhere: bool) -> Option<()> {
-        let (which, number) = (self.byte()?, self.number()?.cast_signed());
+        let (which, number) = (self.byte()?, self.number()? as i32);
         let path = self.path()?;
         let path = path.as_ref().map_or(null::<c_char>(), |path| path.as_ptr());
         let mut found = GARBAGE;
@@ -301,7 +301,7 @@ impl Machine<'_> {
     /// Nsids, of anything: an answer is stored only if there is one, and an error is one that is explained.
     fn ask(&mut self, nowhere: bool) -> Option<()> {
         const UNTOUCHED: i32 = 0x5eed;
-        let (which, number, other) = (self.byte()?, self.number()?.cast_signed(), self.number()?.cast_signed());
+        let (which, number, other) = (self.byte()?, self.number()? as i32, self.number()? as i32);
         let path = self.path()?;
         let path = path.as_ref().map_or(null::<c_char>(), |path| path.as_ptr());
         let mut answer = UNTOUCHED;
