@@ -21,7 +21,8 @@ use crate::watcher::{Stats, Watcher, not_this_process};
 ///
 /// Use it where a program of threads already has a loop of [`select!`](crossbeam_channel::select). Elsewhere it has
 /// nothing that a [`Watcher`] has not, and it costs a thread: after that `unshare(CLONE_NEWUSER)` fails in this process,
-/// as does `setns` to a user or mount namespace.
+/// as does `setns` to a user or mount namespace. In a child of `fork(2)` its calls fail with `ECHILD`, and
+/// dropping it there frees nothing.
 ///
 /// The channel has room for one event: nothing is told that waits long to be taken. What happens meanwhile is queued
 /// where it is always queued: in the kernel, or in the queue of [`Options::queue`](crate::Options::queue), by its

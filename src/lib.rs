@@ -92,8 +92,10 @@
 //! # Threads
 //! A watcher may move between threads ([`Send`]) and is used by one at a time. Two things start a thread, because they
 //! are asked to: [`Options::queue`] and [`Watcher::into_channel`]. It ends with the watcher, and has all signals blocked.
-//! In a process with a second thread `unshare(CLONE_NEWUSER)` fails, as does `setns(2)` to a user or mount namespace, and
-//! a child of `fork(2)` must not touch the watcher.
+//! In a process with a second thread `unshare(CLONE_NEWUSER)` fails, as does `setns(2)` to a user or mount namespace. If
+//! it hangs in a filesystem that does not answer, dropping the watcher does not wait for it.
+//!
+//! In a child of `fork(2)` the calls of its parent's watchers fail with `ECHILD`; dropping one leaves the parent's alone.
 //!
 //! The thread that opens a watcher decides what it is about: the mount namespace in which the path is resolved, and the
 //! network namespace whose ids are told.

@@ -162,8 +162,7 @@ impl Options {
     ///
     /// The thread takes events from the kernel as they come, however rarely the consumer asks. It ends with the
     /// watcher and has all signals blocked. The price: a process with a second thread can no longer
-    /// `unshare(CLONE_NEWUSER)`, or `setns` to a user or mount namespace; and a child of `fork(2)` has no such thread
-    /// and must not touch the watcher.
+    /// `unshare(CLONE_NEWUSER)`, or `setns` to a user or mount namespace.
     ///
     /// # Errors
     /// `EINVAL`: `capacity` is 0 or more than [`QUEUE_MAX`].

@@ -56,7 +56,8 @@ impl From<&Counters> for Stats {
 /// Tells what happens to network namespaces. Made by [`Watcher::named`] or [`Watcher::nsid`].
 ///
 /// Poll the descriptor ([`AsFd`]) for readability and call [`next_event`](Self::next_event) until it answers `None`;
-/// or call [`wait`](Self::wait); or iterate, which waits for ever. A watcher may move between threads.
+/// or call [`wait`](Self::wait); or iterate, which waits for ever. A watcher may move between threads. In a child of
+/// `fork(2)` its calls fail with `ECHILD`, and dropping it leaves the watcher of the parent alone.
 ///
 /// In an event loop:
 ///

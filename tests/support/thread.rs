@@ -174,9 +174,7 @@ pub fn stopped_once<T>(
         let stops = stops.recv().unwrap();
         let mut meanwhile = Some(meanwhile);
         while let Some((stop, _)) = next_stop(&stops) {
-            if armed.load(Ordering::Acquire)
-                && let Some(act) = meanwhile.take()
-            {
+            if let Some(act) = meanwhile.take_if(|_| armed.load(Ordering::Acquire)) {
                 act();
             }
             go_on(&stops, stop);
