@@ -55,7 +55,7 @@ def errors(page: str) -> dict[str, set[str]]:
 
 def errors_of_header(comment: str) -> set[str]:
     """What a comment names behind "Returns"; what it names before is about other functions."""
-    return set(re.findall(r"-(E[A-Z]+)\b", comment.partition("Returns")[2]))
+    return set(re.findall(r"-(E[A-Z0-9]+)\b", comment.partition("Returns")[2]))
 
 
 def examples(page: str) -> list[str]:

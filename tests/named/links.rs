@@ -196,7 +196,9 @@ fn on_the_way_only_links_of_root_are_followed<A: Api>() {
     for dir in dirs {
         assert_eq!(open(NSW_NO_SYMLINKS, dir), Ok(()), "{dir}");
     }
-    assert_eq!(open(NSW_NO_SYMLINKS, "/proc/thread-self/root/run/real/netns"), Ok(()));
+    // who owns /proc/thread-self has no number in the user namespace of an ordinary user's sandbox
+    let by_proc = if is_real_root() { Ok(()) } else { Err(libc::ELOOP) };
+    assert_eq!(open(NSW_NO_SYMLINKS, "/proc/thread-self/root/run/real/netns"), by_proc);
     if !give("/run/way/link", 1234) {
         return;
     }
