@@ -323,6 +323,8 @@ fn a_comparison_that_is_not_complete_says_so_and_ends() {
     source.resync(&mut out).unwrap();
     assert_eq!(brought(&std::iter::from_fn(|| out.pop()).map(|event| event.kind).collect::<Vec<_>>()), 0);
     assert!(source.kernel.sockets().asked < 80_000);
+    // what a filter may forbid after open was done at open only
+    assert_eq!(source.kernel.sockets().looks, 1);
 }
 
 #[test]

@@ -86,6 +86,8 @@ pub(super) struct Simulation {
     /// How often the source listed a peer, asked about an id, and asked for the own one.
     pub(super) peer_lists: usize,
     pub(super) asked: usize,
+    /// How often it looked at the namespaces that can be seen.
+    pub(super) looks: usize,
     pub(super) own_requests: usize,
 }
 
@@ -113,6 +115,7 @@ impl Simulation {
             listable: run.listable,
             peer_lists: 0,
             asked: 0,
+            looks: 0,
             own_requests: 0,
         }
     }
@@ -333,6 +336,7 @@ impl Questions for Simulation {
     }
 
     fn visible(&mut self, _: usize) -> Result<(Vec<i32>, bool)> {
+        self.looks += 1;
         if self.fails() {
             return Err(NetlinkError::new(libc::ENOMEM).doing("look around"));
         }
