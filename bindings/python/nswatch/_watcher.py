@@ -84,8 +84,8 @@ class Watcher:
         The directory, an absolute path, ``/run/netns`` by default. It need not exist. Only for "named".
 
         Whoever may write to the directory decides what the watcher reports and how long its calls take: it looks at
-        whatever a symbolic link there leads to, and reports the name as READY if that is a network namespace, be it your
-        own. For a directory that others may write to, pass symlinks=False and a max_names.
+        whatever a symbolic link there leads to, and reports the name as READY if that is a network namespace, be it
+        your own. For a directory that others may write to, pass symlinks=False and a max_names.
     replay
         False: start with now, not with what exists; there is no SYNCED then.
     parent
@@ -288,7 +288,8 @@ class Watcher:
         Raises ValueError if the watcher is closed, also while it waits, and nswatch.Error:
         EMFILE, ENFILE, ENOMEM, ENOSPC; of ids also ENOBUFS, EAGAIN: a limit kept the watcher from looking. Nothing is
         lost: call it again;
-        E2BIG: the directory has more names than max_names. Raised once each time that the limit is crossed: call it again;
+        E2BIG: the directory has more names than max_names. Raised once each time that the limit is crossed: call it
+        again;
         ENOENT: the directory is gone, and parent is False: no event will come any more;
         ENOTRECOVERABLE: an internal error; the watcher is of no more use.
         """

@@ -59,7 +59,8 @@ class Events(TestCase):
         self.assertEqual(caught.exception.errno, errno.E2BIG)
         with Watcher(symlinks=False, max_names=2) as watcher:
             replay = kinds([next_event(watcher) for _ in range(4)])
-            self.assertCountEqual(replay, [("created", "own"), ("created", "blue"), ("ready", "blue"), ("synced", None)])
+            expected = [("created", "own"), ("created", "blue"), ("ready", "blue"), ("synced", None)]
+            self.assertCountEqual(replay, expected)
             os.symlink("blue", "/run/netns/alias")
             with self.assertRaises(nswatch.Error) as caught:
                 watcher.poll(0)
