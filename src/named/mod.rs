@@ -19,7 +19,6 @@ mod pending;
 mod processes;
 mod scan;
 
-use std::ffi::CStr;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -187,24 +186,6 @@ impl Named {
                 self.due.vacate(notice.name);
             }
         }
-    }
-
-    /// Whether a name that is there is known, or there is room for it beside so many others.
-    fn admit(&mut self, name: &CStr, others: usize) -> bool {
-        let names = self.debounce.names();
-        let admitted = names.len() + others < self.max_names || names.state(name) != State::Absent;
-        if !admitted {
-            self.due.left_out.add(name);
-        }
-        admitted
-    }
-
-    fn room(&self) -> usize {
-        self.max_names.saturating_sub(self.debounce.names().len())
-    }
-
-    fn too_many(&self) -> Error {
-        Error::new(libc::E2BIG, "watch all names in").on(self.path.as_os_str()).settled()
     }
 
     /// The kernel has lost notices, nobody knows how many: a scan is due.

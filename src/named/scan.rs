@@ -1,12 +1,12 @@
-//! Comparing the names with what the directory holds.
+//! Comparing the names with what the directory holds, as far as there is room for them.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::due::EmitMode;
 use super::{Named, State, pending};
-use crate::error::{Doing, Result, errno_of};
+use crate::error::{Doing, Error, Result, errno_of};
 use crate::outbox::Outbox;
 use crate::sys;
 
@@ -78,5 +78,23 @@ impl Named {
             }
         }
         Ok(())
+    }
+
+    /// Whether a name that is there is known, or there is room for it beside so many others.
+    pub(super) fn admit(&mut self, name: &CStr, others: usize) -> bool {
+        let names = self.debounce.names();
+        let admitted = names.len() + others < self.max_names || names.state(name) != State::Absent;
+        if !admitted {
+            self.due.left_out.add(name);
+        }
+        admitted
+    }
+
+    pub(super) fn room(&self) -> usize {
+        self.max_names.saturating_sub(self.debounce.names().len())
+    }
+
+    pub(super) fn too_many(&self) -> Error {
+        Error::new(libc::E2BIG, "watch all names in").on(self.path.as_os_str()).settled()
     }
 }
