@@ -33,18 +33,19 @@ impl Thread {
             std::mem::forget(self);
             return;
         }
-        let thread = self.handle.into_pthread_t() as usize as libc::pthread_t;
+        let thread = self.handle.as_pthread_t() as usize as libc::pthread_t;
         let mut used = processor_time(thread);
         loop {
             let since = monotonic();
             if join_within(thread, HANGS_AFTER) {
+                // not to be detached any more
+                self.handle.into_pthread_t();
                 return;
             }
             let now = processor_time(thread);
             // the clock that was waited by may have been set meanwhile
             if now == used && monotonic() >= since + HANGS_AFTER {
-                // SAFETY: it has not been joined, and nobody uses it any more.
-                unsafe { libc::pthread_detach(thread) };
+                // its handle detaches it
                 return;
             }
             used = now;
