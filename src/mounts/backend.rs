@@ -1,6 +1,6 @@
 //! What a mechanism offers to the monitor, and what it reports.
 
-use std::fmt::Debug;
+use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
 
@@ -32,7 +32,7 @@ impl Changes {
 
 /// A mechanism of the kernel that reports changes in the mount namespace of the thread that starts it. Its descriptor is
 /// readable while there are changes to read.
-pub(super) trait Backend: AsFd + Debug + Send {
+pub(super) trait Backend: AsFd + Send {
     /// Has the kernel report each change from here on.
     fn start(&mut self) -> io::Result<()>;
 
@@ -52,5 +52,12 @@ pub(super) trait Backend: AsFd + Debug + Send {
     /// Whether it reports which mount has changed, and not only that some did.
     fn reports_each(&self) -> bool {
         false
+    }
+}
+
+// Not a supertrait: the library would carry what prints the fields of each backend.
+impl fmt::Debug for dyn Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Backend")
     }
 }

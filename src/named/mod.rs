@@ -174,7 +174,7 @@ impl Named {
             return;
         }
         if mask.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) {
-            if self.admit(notice.name, 0) {
+            if self.admit(notice.name) {
                 self.debounce.appear(notice.name, out);
                 self.pending.consider(notice.name);
             }
@@ -244,7 +244,7 @@ impl Named {
         self.due.vacated.extend(self.due.left_out.take(room));
         while let Some(name) = self.due.vacated.first().cloned() {
             let is_news = self.debounce.names().state(name.as_c_str()) == State::Absent && self.path.has(&name)?;
-            if is_news && self.admit(name.as_c_str(), 0) {
+            if is_news && self.admit(name.as_c_str()) {
                 self.debounce.observe(name.as_c_str(), State::Placeholder, out);
                 self.pending.consider(name.as_c_str());
             }

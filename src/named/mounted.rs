@@ -18,7 +18,8 @@ pub(super) const LINKS: usize = 32;
 
 #[derive(Debug, Default)]
 pub(crate) struct Mounted {
-    names: BTreeSet<(u64, Name)>,
+    /// The names behind the mounts that they end on: see [`key`].
+    names: BTreeSet<Name>,
     /// The pending names that are symbolic links.
     links: BTreeSet<Name>,
     /// The link whose turn was last.
@@ -28,7 +29,7 @@ pub(crate) struct Mounted {
 impl Mounted {
     /// Notes the mount that a name ends on now. Returns whether this is new.
     pub(crate) fn note(&mut self, name: &CStr, mount_id: u64) -> bool {
-        self.names.insert((mount_id, Name::new(name)))
+        self.names.insert(key(mount_id, name))
     }
 
     /// Notes that a name is a link that leads to no namespace. Returns whether this is new.
@@ -54,15 +55,17 @@ impl Mounted {
 
     /// The names that end on this mount: several where symbolic links lead to it.
     pub(crate) fn names_on(&self, mount_id: u64) -> Vec<Name> {
-        let first = (mount_id, Name::new(c""));
-        self.names.range(first..).take_while(|(id, _)| *id == mount_id).map(|(_, name)| name.clone()).collect()
+        let first = key(mount_id, c"");
+        let on_mount = self.names.range::<Name, _>(&first..).map(Name::as_c_str).map(CStr::to_bytes_with_nul);
+        let names = on_mount.map_while(|key| key.strip_prefix(first.as_bytes()));
+        names.filter_map(|name| CStr::from_bytes_with_nul(name).ok()).map(Name::new).collect()
     }
 
     /// Forgets what was on a mount that was taken away: those names are to be probed, and noted anew.
     pub(crate) fn gone(&mut self, mount_id: u64) -> Vec<Name> {
         let names = self.names_on(mount_id);
         for name in &names {
-            self.names.remove(&(mount_id, name.clone()));
+            self.names.remove(&key(mount_id, name.as_c_str()));
         }
         names
     }
@@ -71,6 +74,15 @@ impl Mounted {
     pub(crate) fn is_stale(&self, names: usize) -> bool {
         self.names.len() > 2 * names + SLACK
     }
+}
+
+/// The mount, then the name: one kind of set for all that is kept of names makes the library smaller.
+fn key(mount_id: u64, name: &CStr) -> Name {
+    let mut bytes = Vec::with_capacity(11 + name.count_bytes());
+    // seven bits each and one that is set: a NUL would end the string
+    bytes.extend((0..10).map(|part| 0x80 | (mount_id >> (63 - 7 * part)) as u8));
+    bytes.extend_from_slice(name.to_bytes_with_nul());
+    Name::new(CStr::from_bytes_with_nul(&bytes).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -187,14 +187,15 @@ impl Names {
 
     /// Takes a name out. Returns whether it was reported, and what it was.
     fn remove(&mut self, name: &CStr) -> Option<(Name, bool, State)> {
-        let state = self.state(name);
-        let entries = match state {
-            State::Absent => return None,
-            State::Placeholder => &mut self.pending,
-            State::Link => &mut self.links,
-            State::Namespace(_) => &mut self.namespaces,
+        let (name, entry, state) = if let Some((name, entry)) = self.namespaces.remove_entry(name) {
+            let state = State::Namespace(entry.netns);
+            (name, entry, state)
+        } else if let Some((name, entry)) = self.pending.remove_entry(name) {
+            (name, entry, State::Placeholder)
+        } else {
+            let (name, entry) = self.links.remove_entry(name)?;
+            (name, entry, State::Link)
         };
-        let (name, entry) = entries.remove_entry(name)?;
         self.saw(entry.scan);
         Some((name, entry.reported, state))
     }

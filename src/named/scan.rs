@@ -18,8 +18,7 @@ impl Named {
         self.debounce.begin_scan();
         self.pending.begin_scan(directory);
         self.due.left_out.begin_scan();
-        // `news`: so many in the batch are not known yet
-        let (mut batch, mut news, mut links) = (Vec::with_capacity(pending::AT_ONCE), 0, false);
+        let (mut batch, mut links) = (Vec::with_capacity(pending::AT_ONCE), false);
         let entries = std::fs::read_dir(sys::proc_path(directory.as_fd())).map_err(sys::proc_error);
         for entry in entries.doing_on(doing, self.path.as_os_str())? {
             let (entry, kind) = match entry.map(|entry| (entry.file_type().ok(), entry)) {
@@ -30,11 +29,10 @@ impl Named {
                 Err(error) => return Err(error).doing_on(doing, self.path.as_os_str()),
             };
             let Ok(name) = CString::new(entry.file_name().into_vec()) else { continue };
-            let is_known = self.debounce.names().state(&name) != State::Absent;
-            let is_admitted = self.admit(&name, news);
-            let is_more = !is_admitted && self.due.left_out.is_more();
-            if is_admitted {
-                news += usize::from(!is_known);
+            if batch.len() == pending::AT_ONCE || batch.len() >= self.room() {
+                self.take_found(&mut batch, std::mem::take(&mut links), mode, out)?;
+            }
+            if self.admit(&name) {
                 if kind.is_some_and(|kind| kind.is_symlink()) {
                     self.pending.expect_link(&name, &self.path);
                 }
@@ -43,12 +41,7 @@ impl Named {
                 let state = self.pending.scanned(directory, &self.path, &name, found)?;
                 links |= kind.is_none_or(|kind| kind.is_symlink());
                 batch.push((name, state));
-            }
-            if batch.len() == pending::AT_ONCE || is_more && !batch.is_empty() {
-                self.take_found(&mut batch, links, mode, out)?;
-                (links, news) = (false, 0);
-            }
-            if is_more && self.debounce.names().are_all_seen() {
+            } else if self.due.left_out.is_more() && self.debounce.names().are_all_seen() {
                 // what else there is has no room
                 break;
             }
@@ -80,10 +73,9 @@ impl Named {
         Ok(())
     }
 
-    /// Whether a name that is there is known, or there is room for it beside so many others.
-    pub(super) fn admit(&mut self, name: &CStr, others: usize) -> bool {
-        let names = self.debounce.names();
-        let admitted = names.len() + others < self.max_names || names.state(name) != State::Absent;
+    /// Whether there is room for a name that is there, or it is known.
+    pub(super) fn admit(&mut self, name: &CStr) -> bool {
+        let admitted = self.room() > 0 || self.debounce.names().state(name) != State::Absent;
         if !admitted {
             self.due.left_out.add(name);
         }
