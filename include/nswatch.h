@@ -40,7 +40,8 @@
  * - A watcher may move between threads, and one thread at a time calls it. While a call runs, a call of another thread on
  *   that watcher returns -EBUSY and changes nothing. nsw_stat() and nsw_fd() may be called from any thread at any time.
  *   Different watchers are independent.
- * - A call that a signal handler leaves by longjmp(3) never ends: all that follow return -EBUSY. Close the watcher.
+ * - A call that a signal handler leaves by longjmp(3) never ends: all that follow return -EBUSY, and the thread cannot be
+ *   cancelled any more until it calls pthread_setcancelstate(3). Close the watcher.
  * - In a child of fork(2), calls on a watcher of the parent return -ECHILD and change nothing. nsw_close() frees the
  *   child's memory and descriptors, and leaves the watcher of the parent alone.
  * - pthread_cancel(3) of a thread in a call acts after the call, with deferred cancelability, the default. To cancel a
@@ -49,12 +50,13 @@
  *   the one that opened the watcher; nothing is lost, and the next call from the right place goes on.
  * - An internal error never leaves the library: the call returns -ENOTRECOVERABLE, and so does every later call that
  *   asks that watcher for something to be done.
- * - All file descriptors are 3 or above, and close-on-exec. Do not close those of the library (closefrom(3), close_range(2)):
- *   calls would return -EBADF, or read, write and close what gets the number next.
+ * - All file descriptors that the library keeps or returns are 3 or above, and close-on-exec. Do not close those of the
+ *   library (closefrom(3), close_range(2)): calls would return -EBADF, or read, write and close what gets the number next.
  * - The library starts no thread, installs no signal handler and prints nothing, unless asked for. (The message of an
  *   internal error goes to standard error.) Its only global state is the number by which it recognizes a child of fork(2).
  * - If the library's own allocation fails, the process aborts. What it allocates grows with the names in the directory
- *   (up to 500 bytes each), the ids (100 bytes each) and the capacity of a queue.
+ *   (up to 500 bytes each, as many as nsw_options_set_max_names() permits), the ids (100 bytes each) and the capacity of
+ *   a queue.
  *
  * The grammar of events
  * =====================
@@ -839,7 +841,7 @@ int nsw_options_set_queue(nsw_options *o,
 
 /**
  * Sets how many names the watcher keeps at most, for NSW_SOURCE_NAMED. Directories do not count. This bounds the memory: a
- * name takes up to 400 bytes.
+ * name takes up to 500 bytes.
  *
  * @names: the limit; 0, the default: 1048576. For nsw_open() a directory with more names is -E2BIG. Later, one call of
  * nsw_next_event() or nsw_wait_event() returns -E2BIG each time that the limit is crossed, and the descriptor is not

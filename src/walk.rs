@@ -66,7 +66,8 @@ pub(crate) fn walk(
             return Err(io::Error::from_raw_os_error(libc::ELOOP));
         }
         followed += 1;
-        if sys::filesystem_of(found.as_fd())? == libc::PROC_SUPER_MAGIC {
+        let filesystem = sys::filesystem_of(found.as_fd()).map_err(refused_if_denied(refusal!("fstatfs(2)")))?;
+        if filesystem == libc::PROC_SUPER_MAGIC {
             // the text of /proc/PID/root and its like is not where they lead
             here = sys::open(here.as_fd(), &next, libc::O_PATH | libc::O_DIRECTORY)?;
             continue;

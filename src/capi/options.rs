@@ -188,7 +188,7 @@ pub unsafe extern "C" fn nsw_options_set_queue(o: *mut nsw_options, capacity: u3
 }
 
 /// Sets how many names the watcher keeps at most, for NSW_SOURCE_NAMED. Directories do not count. This bounds the memory: a
-/// name takes up to 400 bytes.
+/// name takes up to 500 bytes.
 ///
 /// @names: the limit; 0, the default: 1048576. For nsw_open() a directory with more names is -E2BIG. Later, one call of
 /// nsw_next_event() or nsw_wait_event() returns -E2BIG each time that the limit is crossed, and the descriptor is not

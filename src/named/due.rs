@@ -16,6 +16,8 @@ pub(crate) struct Due {
     pub(crate) scan: Option<EmitMode>,
     /// The caller asked for that: it does not wait for the pace of looks.
     pub(crate) asked: bool,
+    /// Names may not be looked at until that is done.
+    pub(crate) denied: bool,
     /// When all that is done, `Synced` is to be emitted.
     pub(crate) synced: bool,
     /// Until the queue has been read to its end, a name that it reports as deleted may exist again.

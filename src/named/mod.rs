@@ -175,6 +175,7 @@ impl Named {
         }
         if mask.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) {
             if self.admit(notice.name) {
+                self.due.left_out.forget(notice.name);
                 self.debounce.appear(notice.name, out);
                 self.pending.consider(notice.name);
             }
@@ -210,32 +211,49 @@ impl Named {
             MountImpact::Path => self.due.resolve = true,
             MountImpact::Names => {}
         }
-        if self.due.left_out.needs_scan(self.room()) {
-            self.due.scan.get_or_insert(EmitMode::Changes);
-        }
+        self.note_room();
         if self.is_to_look(out) {
-            let from = out.now();
-            let resolution = self.path.resolve(&self.inotify)?;
-            self.due.resolve = false;
-            // what a scan finds out about the directory is no more news than what it finds out about the names
-            self.arrive(resolution, self.due.scan.unwrap_or(EmitMode::News), out)?;
-            if !std::mem::take(&mut self.due.asked) {
-                self.pace.looked(from, sys::monotonic());
+            let (asked, begun) = (self.due.asked, sys::processor_time());
+            let looked = self.look(out);
+            if !asked {
+                self.pace.looked(out.now(), sys::processor_time().saturating_sub(begun));
             }
+            looked?;
         }
         self.catch_up_with_names(out)
     }
 
+    /// Finds out where the path leads, and what is there.
+    fn look(&mut self, out: &mut Outbox) -> Result<()> {
+        let resolution = self.path.resolve(&self.inotify)?;
+        self.due.resolve = false;
+        // what a scan finds out about the directory is no more news than what it finds out about the names
+        self.arrive(resolution, self.due.scan.unwrap_or(EmitMode::News), out)?;
+        (self.due.asked, self.due.denied) = (false, false);
+        Ok(())
+    }
+
+    /// Whether it is time for a look that nobody asked for.
+    fn may_look(&self, out: &Outbox) -> bool {
+        self.pace.next() <= out.now()
+    }
+
     /// Whether to find out now where the path leads, or what is there.
     fn is_to_look(&self, out: &Outbox) -> bool {
-        self.due.is_to_look() && (self.due.asked || self.pace.next() <= out.now())
+        self.due.is_to_look() && (self.due.asked || self.may_look(out))
     }
 
     /// Does what else is due.
     fn catch_up_with_names(&mut self, out: &mut Outbox) -> Result<()> {
+        if self.due.denied {
+            // until that look
+            return self.set_timer();
+        }
         let done = self.look_at_names(out);
-        // whether the names are out of reach or the directory has changed, the way to it shows
-        self.due.resolve |= done.as_ref().is_err_and(|error| error.errno() == libc::EACCES);
+        if done.as_ref().is_err_and(|error| error.errno() == libc::EACCES) {
+            // whether the names are out of reach or the directory has changed, the way to it shows
+            (self.due.resolve, self.due.denied) = (true, true);
+        }
         done
     }
 
@@ -257,15 +275,19 @@ impl Named {
             }
         }
         let is_synced = self.due.synced && !self.due.is_to_look();
-        let may_look = is_synced || self.pace.next() <= now;
-        if self.pending.check(may_look, &mut self.debounce, self.probe, &self.path, out)? && !is_synced {
-            self.pace.looked(now, sys::monotonic());
+        let may_look = is_synced || self.may_look(out);
+        let begun = (self.pending.is_to_look() && may_look && !is_synced).then(sys::processor_time);
+        let checked = self.pending.check(may_look, &mut self.debounce, self.probe, &self.path, out);
+        if let Some(begun) = begun {
+            self.pace.looked(now, sys::processor_time().saturating_sub(begun));
         }
+        checked?;
         self.emit_settled(now, out)?;
         if is_synced {
             self.due.synced = false;
             out.push(EventKind::Synced, false);
         }
+        self.note_room();
         self.set_timer()
     }
 
@@ -351,7 +373,8 @@ impl Named {
         }
         self.due.too_many |= self.due.left_out.is_crossed();
         // one scan is enough for one call
-        if self.is_to_look(out) || (!all && out.is_empty()) {
+        let may_look = self.is_to_look(out) || (self.pending.is_to_look() && self.may_look(out));
+        if may_look || (!all && out.is_empty()) {
             return Ok(Progress::More);
         }
         // after the events of the names that there is room for
@@ -364,6 +387,7 @@ impl Named {
     /// A failure, unless it comes from another place: another thread may have changed the root of this one meanwhile.
     fn or_elsewhere<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| match self.path.confirm_place() {
+            _ if error.is_settled() => error,
             Err(elsewhere) if elsewhere.errno() == libc::EXDEV => elsewhere,
             _ => error,
         })

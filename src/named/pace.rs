@@ -1,11 +1,12 @@
 //! Spacing out the full looks that others can provoke. Pure.
 //!
-//! Who may rename the directory, or fill the queue, makes the watcher look at every name. Such looks take a quarter of
-//! the time at most. After a pause the next one is not delayed, nor are several short ones in a row.
+//! Who may rename the directory, or fill the queue, makes the watcher look at every name. Such looks take a quarter of a
+//! processor at most. After a pause the next one is not delayed, nor are several short ones in a row. A look in which the
+//! process was stopped, or waited for a disk, has taken no processor and delays nothing.
 
 use std::time::Duration;
 
-/// What a look costs in time until the next one, in times of its own length.
+/// What a look costs in time until the next one, in times of what it took.
 const PRICE: u32 = 4;
 
 /// How much may be owed when a look begins: 100 ms of looks in a row.
@@ -23,9 +24,9 @@ impl Pace {
         self.paid.saturating_sub(CREDIT)
     }
 
-    /// A look took from one moment to another.
-    pub(crate) fn looked(&mut self, from: Duration, to: Duration) {
-        self.paid = self.paid.max(from).saturating_add(to.saturating_sub(from) * PRICE);
+    /// A look that began at this moment took so much of a processor.
+    pub(crate) fn looked(&mut self, begun: Duration, took: Duration) {
+        self.paid = self.paid.max(begun).saturating_add(took.saturating_mul(PRICE));
     }
 }
 
@@ -41,12 +42,12 @@ mod tests {
         let second = Duration::from_secs(1);
         let mut pace = Pace::default();
         assert!(pace.next() <= HOUR);
-        pace.looked(HOUR, HOUR + second);
+        pace.looked(HOUR, second);
         assert_eq!(pace.next(), HOUR + 4 * second - CREDIT);
         // after a pause it is as if there had been none
         let later = HOUR + 10 * second;
         assert!(pace.next() <= later);
-        pace.looked(later, later + second);
+        pace.looked(later, second);
         assert_eq!(pace.next(), later + 4 * second - CREDIT);
     }
 
@@ -57,7 +58,7 @@ mod tests {
             for length in lengths.into_iter().map(Duration::from_micros) {
                 now = now.max(pace.next());
                 prop_assert!(looked * PRICE <= now - HOUR + CREDIT);
-                pace.looked(now, now + length);
+                pace.looked(now, length);
                 now += length;
                 looked += length;
             }

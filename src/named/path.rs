@@ -32,6 +32,9 @@ const END: WatchFlags = WAY.union(WatchFlags::CREATE).union(WatchFlags::DELETE_S
 const SELF: ReadFlags =
     ReadFlags::MOVE_SELF.union(ReadFlags::DELETE_SELF).union(ReadFlags::UNMOUNT).union(ReadFlags::IGNORED);
 
+/// Readable or not.
+const ANY: [bool; 2] = [true, false];
+
 const GIVEN_UP: &str = "the calling thread has given up the right to it: its permissions and its owner are the same as when it was open to it";
 
 /// The longest path of a directory whose every name can be reached: with `/`, a name of 255 bytes and a NUL.
@@ -76,8 +79,8 @@ pub(crate) struct WatchedPath {
 /// Device, inode, mount.
 type End = (u64, u64, Option<u64>);
 
-/// Device, inode, permissions.
-type Passed = (u64, u64, sys::Access);
+/// Device, inode, permissions, and whether it could be read, not only searched.
+type Passed = (u64, u64, sys::Access, bool);
 
 impl WatchedPath {
     pub(crate) fn new(path: &Path, links: Links) -> Result<Self> {
@@ -284,9 +287,9 @@ fn end(stat: sys::Stat) -> Option<End> {
     is_known.then_some((stat.dev, stat.ino, stat.mount_id))
 }
 
-fn passed(directory: BorrowedFd<'_>) -> io::Result<Passed> {
+fn passed(directory: BorrowedFd<'_>, is_readable: bool) -> io::Result<Passed> {
     let stat = sys::stat(directory, c"", 0)?;
-    Ok((stat.dev, stat.ino, stat.access))
+    Ok((stat.dev, stat.ino, stat.access, is_readable))
 }
 
 /// A resolution in progress.
@@ -315,27 +318,25 @@ impl Walk<'_> {
             (Ok(()), Err(error)) if is_denied(&error) && open(libc::O_PATH).is_ok() => {
                 Err(refused(&error, refusal!("openat(2) of the directory")))
             }
-            (Err(error), _) | (_, Err(error)) => Err(self.why_denied(end, error)),
+            (Err(error), _) | (_, Err(error)) => Err(self.why_denied(end, &[true], error)),
             (_, Ok(opened)) => {
-                self.pass(end)?;
+                self.pass(end, true)?;
                 Ok(opened)
             }
         }
     }
 
     /// Notes that this directory has let this process through.
-    fn pass(&mut self, directory: BorrowedFd<'_>) -> io::Result<()> {
-        self.passed.push(passed(directory)?);
+    fn pass(&mut self, directory: BorrowedFd<'_>, is_readable: bool) -> io::Result<()> {
+        self.passed.push(passed(directory, is_readable)?);
         Ok(())
     }
 
-    /// Makes a refusal of a missing permission where the directory is as it was when it let this process through: then
-    /// the process has changed, which says nothing about what is in there.
-    fn why_denied(&self, directory: BorrowedFd<'_>, error: io::Error) -> io::Error {
-        match passed(directory) {
-            Ok(now) if is_denied(&error) && self.before.contains(&now) => refused(&error, GIVEN_UP),
-            _ => error,
-        }
+    /// Makes a refusal of a missing permission where the directory is as it was when it let this process through, with
+    /// this readability: then the process has changed, which says nothing about what is in there.
+    fn why_denied(&self, directory: BorrowedFd<'_>, readable: &[bool], error: io::Error) -> io::Error {
+        let had = |is_readable: &bool| passed(directory, *is_readable).is_ok_and(|now| self.before.contains(&now));
+        if is_denied(&error) && readable.iter().any(had) { refused(&error, GIVEN_UP) } else { error }
     }
 
     /// Opens `next` in the directory `here`, having watched `here` first.
@@ -344,8 +345,10 @@ impl Walk<'_> {
         match self.watch(here, WAY, Some(next)) {
             // who may not read a directory cannot watch it, but can perhaps go through it
             Err(error) if is_denied(&error) => {
-                let found = open().map_err(|why| if is_denied(&why) { self.why_denied(here, why) } else { error })?;
-                self.pass(here)?;
+                let found = open();
+                let found =
+                    found.map_err(|why| if is_denied(&why) { self.why_denied(here, &ANY, why) } else { error })?;
+                self.pass(here, false)?;
                 return Ok(found);
             }
             result => result?,
@@ -357,9 +360,9 @@ impl Walk<'_> {
             open()
         });
         if !found.as_ref().is_err_and(is_denied) {
-            self.pass(here)?;
+            self.pass(here, true)?;
         }
-        found.map_err(|error| self.why_denied(here, error))
+        found.map_err(|error| self.why_denied(here, &ANY, error))
     }
 
     fn watch(&mut self, directory: BorrowedFd<'_>, mask: WatchFlags, next: Option<&CStr>) -> io::Result<()> {

@@ -277,7 +277,7 @@ impl Pending {
     }
 
     /// Probes each name that may have changed and emits the changes; if it `may_look`, also the names of which nothing is
-    /// known but that mounts have changed. Returns whether it did.
+    /// known but that mounts have changed.
     pub(crate) fn check(
         &mut self,
         may_look: bool,
@@ -285,7 +285,7 @@ impl Pending {
         probe: Probe,
         path: &WatchedPath,
         out: &mut Outbox,
-    ) -> Result<bool> {
+    ) -> Result<()> {
         self.fresh.extend(self.processes.take_ended().doing("poll processes")?);
         if self.mounted.is_stale(debounce.names().len()) {
             self.mounted = Mounted::default();
@@ -309,9 +309,8 @@ impl Pending {
         if debounce.names().pending().len() != 0 && !self.mounts.is_armed() {
             self.arm(debounce, path)?;
         }
-        let looks = self.is_to_look();
-        if looks && !may_look {
-            return Ok(false);
+        if self.is_to_look() && !may_look {
+            return Ok(());
         }
         let stale: Vec<Name> = match self.stale {
             Stale::Nothing => Vec::new(),
@@ -327,7 +326,7 @@ impl Pending {
         if !is_needed && self.mounts.is_armed() && path.require_place().is_ok() {
             self.rest();
         }
-        Ok(looks)
+        Ok(())
     }
 
     /// Arms the monitor because names are pending. It does not report what was mounted on them before: they are to be

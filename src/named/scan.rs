@@ -82,6 +82,13 @@ impl Named {
         admitted
     }
 
+    /// Room for names of which only a scan knows makes a scan due.
+    pub(super) fn note_room(&mut self) {
+        if self.due.left_out.needs_scan(self.room()) {
+            self.due.scan.get_or_insert(EmitMode::Changes);
+        }
+    }
+
     pub(super) fn room(&self) -> usize {
         self.max_names.saturating_sub(self.debounce.names().len())
     }

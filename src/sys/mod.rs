@@ -121,10 +121,19 @@ pub(crate) fn without_signals<T>(body: impl FnOnce() -> T) -> T {
     result
 }
 
+/// How much of a processor the calling thread has taken so far.
+pub(crate) fn processor_time() -> Duration {
+    now_by(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
 /// `CLOCK_MONOTONIC`, the clock of [`crate::Event::time`]. By libc, which finds the vDSO once for the whole process.
 pub(crate) fn monotonic() -> Duration {
+    now_by(libc::CLOCK_MONOTONIC)
+}
+
+fn now_by(clock: libc::clockid_t) -> Duration {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `now` is ours to write; CLOCK_MONOTONIC exists on every Linux, so the call cannot fail.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    // SAFETY: `now` is ours to write; both clocks exist on every Linux, so the call cannot fail.
+    unsafe { libc::clock_gettime(clock, &mut now) };
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }

@@ -11,6 +11,9 @@ use super::{Process, monotonic, without_signals};
 /// A thread that takes no processor time for so long hangs: in a system call on a filesystem that does not answer.
 const HANGS_AFTER: Duration = Duration::from_secs(2);
 
+/// How long a thread that does not hang takes to end.
+const ENDS_WITHIN: Duration = Duration::from_millis(200);
+
 /// A thread, and the process that it is in: a child of fork(2) has none to wait for.
 #[derive(Debug)]
 pub(crate) struct Thread {
@@ -37,7 +40,8 @@ impl Thread {
         let mut used = processor_time(thread);
         loop {
             let since = monotonic();
-            if join_within(thread, HANGS_AFTER) {
+            // once more: the whole process may have been stopped, and then the thread ends now
+            if join_within(thread, HANGS_AFTER) || join_within(thread, ENDS_WITHIN) {
                 // not to be detached any more
                 self.handle.into_pthread_t();
                 return;
@@ -60,6 +64,10 @@ fn join_within(thread: libc::pthread_t, time: Duration) -> bool {
     unsafe {
         libc::clock_gettime(libc::CLOCK_REALTIME, &mut end);
         end.tv_sec += time.as_secs() as libc::time_t;
+        end.tv_nsec += libc::c_long::from(time.subsec_nanos() as i32);
+        if end.tv_nsec >= 1_000_000_000 {
+            (end.tv_sec, end.tv_nsec) = (end.tv_sec + 1, end.tv_nsec - 1_000_000_000);
+        }
         pthread_timedjoin_np(thread, null_mut(), &end) == 0
     }
 }

@@ -22,6 +22,7 @@ both! {
     names_change_places_in_a_directory_that_may_not_be_read_any_more
     who_gave_up_the_right_to_the_directory_cannot_tell
     what_happens_to_names_while_the_right_is_given_up
+    a_directory_that_could_only_be_searched_was_never_open
 }
 
 fn refused<A: Api>(dir: &str, errno: i32) {
@@ -233,6 +234,23 @@ fn what_happens_to_names_while_the_right_is_given_up<A: Api>() {
             expect(&|| mount_new_netns(path("blue")), &[], &[(Ready, "blue"), (Ready, "link")]);
         }
     }
+}
+
+/// A step on the way need not be readable. If the path comes to end there, no right was given up.
+fn a_directory_that_could_only_be_searched_was_never_open<A: Api>() {
+    sandbox();
+    make_dir("/run/b/c");
+    placeholder("/run/b/c/blue");
+    set_mode("/run/b", 0o111);
+    symlink("b/c", "/run/link");
+    symlink("b", "/run/other");
+    elsewhere(&Restriction::powerless(), || {
+        refused::<A>("/run/other", libc::EACCES);
+        let mut o = Observer::<A>::open_synced(&How::dir("/run/link").flags(co::NSW_DIR_EVENTS));
+        rename("/run/other", "/run/link");
+        o.until(DirDeleted, "");
+        o.expect_nothing();
+    });
 }
 
 fn names_that_may_not_be_read_are_told<A: Api>() {

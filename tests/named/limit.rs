@@ -23,6 +23,7 @@ both! {
     debounced_names_keep_to_the_limit
     a_queue_passes_the_error_on
     it_is_ignored_for_ids
+    room_that_a_known_name_does_not_take_is_filled
 }
 
 fn how(names: u32) -> How {
@@ -456,4 +457,30 @@ fn within_memory<A: Api>(most: u32) {
         }
         while watcher.next().unwrap().is_some() {}
     }
+}
+
+/// A name that was left out may come to be known in another way: then the room for it is another one's.
+fn room_that_a_known_name_does_not_take_is_filled<A: Api>() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    make_dir("/run/outside");
+    let path = |name: &str| format!("{RUN_NETNS}/{name}");
+    (0..1100).for_each(|i| placeholder(path(&format!("k{i:04}"))));
+    let mut o = Observer::<A>::open_synced(&How::default().max_names(1100));
+    (0..1040).for_each(|i| placeholder(path(&format!("e{i:04}"))));
+    o.drain_to_error(libc::E2BIG);
+    (0..1024).for_each(|i| std::fs::remove_file(path(&format!("k{i:04}"))).unwrap());
+    o.drain();
+    placeholder(path("zz"));
+    o.drain();
+    placeholder("/run/outside/y");
+    std::fs::remove_file(path("k1024")).unwrap();
+    rename("/run/outside/y", path("zz"));
+    std::fs::remove_file(path("k1025")).unwrap();
+    // one call for each time that the descriptor says so
+    while readable(o.api.fd(), Duration::ZERO) {
+        o.now();
+    }
+    assert_eq!(o.api.stat(NSW_STAT_KNOWN), 1100);
+    assert_eq!(o.now(), None);
 }

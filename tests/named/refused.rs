@@ -26,6 +26,7 @@ both! {
     what_no_way_recognises_cannot_be_opened
     what_cannot_be_opened_is_not_said_to_be_gone
     a_directory_that_a_policy_hides_is_not_deleted
+    a_directory_behind_a_link_is_not_deleted
 }
 
 /// How a filter refuses.
@@ -334,6 +335,19 @@ fn what_cannot_be_opened_is_not_said_to_be_gone<A: Api>() {
         let error = elsewhere(&refusing(&[libc::SYS_fstatfs], errno), || Netns::for_name("warm").unwrap_err());
         assert!(error.errno() == errno && error.to_string().contains("fstatfs(2)"), "{error}");
     });
+}
+
+/// What a link on the way is takes a system call of its own.
+fn a_directory_behind_a_link_is_not_deleted<A: Api>() {
+    for errno in REFUSALS {
+        sandbox();
+        make_dir("/run/real");
+        placeholder("/run/real/a");
+        symlink("real", "/run/link");
+        let mut o = Observer::<A>::open_synced(&How::dir("/run/link").flags(NSW_DIR_EVENTS));
+        elsewhere(&refusing(&[libc::SYS_fstatfs], errno), || assert_eq!(o.api.resync(), Err(errno)));
+        assert_eq!(o.resync(), []);
+    }
 }
 
 /// Landlock may refuse to open a directory: unlike a permission that is taken away, it says nothing about the names.
