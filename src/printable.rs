@@ -4,21 +4,28 @@ use std::ffi::OsStr;
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 
-/// What a terminal obeys, or what looks like nothing or like another character: controls, separators, and characters that
+/// What a terminal obeys, or what shows nothing: controls, separators, and characters that
 /// format or reverse. The same ranges are in `bindings/python/nswatch/_printable.py`, `bindings/go/printable.go` and
 /// `examples/c/printable.h`.
-const HIDDEN: [(u32, u32); 16] = [
+const HIDDEN: [(u32, u32); 23] = [
     (0x0000, 0x0020),
     (0x007f, 0x00a0),
     (0x00ad, 0x00ad),
+    (0x034f, 0x034f),
     (0x061c, 0x061c),
+    (0x115f, 0x1160),
     (0x1680, 0x1680),
+    (0x17b4, 0x17b5),
     (0x180b, 0x180f),
     (0x2000, 0x200f),
     (0x2028, 0x202f),
     (0x205f, 0x206f),
+    (0x2800, 0x2800),
     (0x3000, 0x3000),
+    (0x3164, 0x3164),
+    (0xfe00, 0xfe0f),
     (0xfeff, 0xfeff),
+    (0xffa0, 0xffa0),
     (0xfff0, 0xfffb),
     (0x13430, 0x1343f),
     (0x1bca0, 0x1bca3),
@@ -26,12 +33,11 @@ const HIDDEN: [(u32, u32); 16] = [
     (0xe0000, 0xe0fff),
 ];
 
-/// A name or a path such that a terminal shows it and does not obey it, and that it cannot pass for another one, another
-/// word or another line.
+/// A name or a path in one word and one line, such that a terminal shows it and does not obey it.
 ///
-/// Printable characters stay as they are. Escaped are spaces (`\x20`), backslashes and quotes (`\\`, `\"`, `\'`), control
-/// characters and those that are invisible or reverse the text (`\n`, `\u{1b}`, `\u{202e}`), and bytes that are not UTF-8
-/// (`\xff`). [`Name`](crate::Name) is displayed so; the `nswatch` command and the bindings write names in the same form.
+/// Printable characters stay as they are, also those that look like others. Escaped are spaces (`\x20`), backslashes and
+/// quotes (`\\`, `\"`, `\'`), control characters and those that show nothing or reverse the text (`\n`, `\u{1b}`,
+/// `\u{202e}`), and bytes that are not UTF-8 (`\xff`). [`Name`](crate::Name) is displayed so; the `nswatch` command and the bindings write names in the same form.
 ///
 /// ```
 /// use nswatch::printable;

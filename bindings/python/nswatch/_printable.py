@@ -2,11 +2,11 @@
 
 import re
 
-# what a terminal obeys, or what looks like nothing or like another character: the ranges of src/printable.rs, and what
+# what a terminal obeys, or what shows nothing: the ranges of src/printable.rs, and what
 # os.fsdecode() makes of bytes that are not UTF-8
 _ESCAPED = re.compile(
-    "[\\\\'\"\0-\x20\x7f-\xa0\xad\u061c\u1680\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ud800-\udfff"
-    "\ufeff\ufff0-\ufffb\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+    "[\\\\'\"\0-\x20\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f"
+    "\u205f-\u206f\u2800\u3000\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 _SHORT = {" ": r"\x20", "\t": r"\t", "\n": r"\n", "\r": r"\r", "\\": r"\\", "'": r"\'", '"': r"\""}
 
@@ -16,8 +16,8 @@ def printable(text: str) -> str:
 
     text: as os.fsdecode() makes it of bytes, and as Event.name and Event.path are.
 
-    It cannot pass for another one, another word or another line. Printable characters stay as they are. Escaped are
-    spaces (``\x20``), backslashes and quotes (``\\``, ``\"``, ``\'``), control characters and those that are invisible
+    It is one word in one line. Printable characters stay as they are, also those that look like others. Escaped are
+    spaces (``\x20``), backslashes and quotes (``\\``, ``\"``, ``\'``), control characters and those that show nothing
     or reverse the text (``\n``, ``\u{1b}``), and bytes that are not UTF-8 (``\xff``). ``str()`` of an event, the
     ``nswatch`` command, Rust and Go write names in the same form.
     """
