@@ -32,6 +32,9 @@ use crate::sys::{self, Epoll};
 /// How many names are probed before what was found is used.
 pub(super) const AT_ONCE: usize = 64;
 
+/// How often a name is probed in a row at most. Only a mount of something else than a network namespace takes so many.
+const PROBES: usize = 8;
+
 #[derive(Debug)]
 pub(crate) struct Pending {
     epoll: Arc<Epoll>,
@@ -263,7 +266,10 @@ impl Pending {
             Ok(stat) if !stat.is_link => {
                 self.mounted.forget_link(name);
                 // what is not on another mount than the directory is no namespace at this very moment
-                stat.mount_id.filter(|_| stat.mount_id != self.home).is_some_and(|id| self.note_mount(name, id))
+                let other = stat.mount_id.filter(|_| stat.mount_id != self.home);
+                // a mount over the way may have come and gone: the probe saw what it hid, this what it showed again
+                let is_doubtful = stat.is_mount_root != Some(false);
+                other.is_some_and(|id| self.note_mount(name, id) || is_doubtful)
             }
             // or something that cannot be looked at: any mount may change that
             _ => self.mounted.note_link(name),
@@ -348,14 +354,10 @@ impl Pending {
         path: &WatchedPath,
         out: &mut Outbox,
     ) -> Result<()> {
-        for names in names.chunks(AT_ONCE) {
-            let again = self.probe_some(names, debounce, probe, path, out)?;
-            self.probe_some(&again, debounce, probe, path, out)?;
-        }
-        Ok(())
+        names.chunks(AT_ONCE).try_for_each(|names| self.probe_some(names, debounce, probe, path, out))
     }
 
-    /// Probes so many names. Returns those to probe again, since where they end was not noted before.
+    /// Probes so many names.
     fn probe_some(
         &mut self,
         names: &[Name],
@@ -363,11 +365,11 @@ impl Pending {
         probe: Probe,
         path: &WatchedPath,
         out: &mut Outbox,
-    ) -> Result<Vec<Name>> {
+    ) -> Result<()> {
         let known = names.iter().filter(|name| debounce.names().state(name.as_c_str()) != State::Absent);
         let known: Vec<&CStr> = known.map(Name::as_c_str).collect();
         if known.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         path.require_place()?;
         let base = match path.base() {
@@ -378,13 +380,10 @@ impl Pending {
             // the path leads nowhere now, which inotify reports too
             Err(_) => None,
         };
-        let (mut found, mut again) = (Vec::with_capacity(known.len()), Vec::new());
+        let mut found = Vec::with_capacity(known.len());
         let mut looked = Ok(());
         for name in &known {
-            looked = self.probe(name, probe, base.as_ref(), path).map(|(state, is_new)| {
-                found.push(state);
-                again.extend(is_new.then(|| Name::new(name)));
-            });
+            looked = self.probe(name, probe, base.as_ref(), path).map(|state| found.push(state));
             if looked.is_err() {
                 break;
             }
@@ -393,20 +392,22 @@ impl Pending {
         for (name, state) in known.iter().zip(found) {
             debounce.review(name, state, out);
         }
-        looked.map(|()| again)
+        looked
     }
 
-    /// What a name refers to, and whether to probe it again. Notes where it ends.
-    fn probe(
-        &mut self,
-        name: &CStr,
-        probe: Probe,
-        base: Option<&Base<'_>>,
-        path: &WatchedPath,
-    ) -> Result<(State, bool)> {
-        let Some(base) = base else { return Ok((State::Placeholder, false)) };
+    /// What a name refers to. Notes where it ends, and probes it again until that was noted before.
+    fn probe(&mut self, name: &CStr, probe: Probe, base: Option<&Base<'_>>, path: &WatchedPath) -> Result<State> {
+        let mut state = State::Placeholder;
+        let Some(base) = base else { return Ok(state) };
         let place = base.name(name);
-        let found = probe.look(base.at(), &place).doing_on("look at", Name::new(name))?;
-        self.note(name, base.at(), &place, path, found)
+        for _ in 0..PROBES {
+            let found = probe.look(base.at(), &place).doing_on("look at", Name::new(name))?;
+            let again;
+            (state, again) = self.note(name, base.at(), &place, path, found)?;
+            if !again {
+                break;
+            }
+        }
+        Ok(state)
     }
 }

@@ -1,7 +1,7 @@
 //! Mount events: unmounts and re-binds as they happen, with and without the privilege for fanotify.
 
 use crate::support::api::{Api, How, Kind::*, Observer, readable};
-use crate::support::thread::{Restriction, elsewhere};
+use crate::support::thread::{Restriction, elsewhere, stopped_at_each};
 use crate::support::*;
 use nswatch::Feature;
 use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_NO_MOUNT_EVENTS};
@@ -10,6 +10,7 @@ use nswatch::capi::watcher::NSW_STAT_PENDING;
 both! {
     an_unmount_and_a_new_mount_are_told_as_they_happen
     what_is_hidden_and_uncovered_is_told
+    what_is_hidden_for_the_moment_of_a_probe_is_not_lost
     a_name_that_waits_is_ready_when_it_is_uncovered
     a_link_follows_what_it_leads_to
     a_directory_that_is_covered_goes_and_comes_back
@@ -83,6 +84,37 @@ fn what_is_hidden_and_uncovered_is_told<A: Api>() {
 }
 
 /// Mounts are listened to anyway while a name waits, so this takes no flag.
+/// A mount over the directory comes before a probe and goes before the look at the mount that the name is on.
+fn what_is_hidden_for_the_moment_of_a_probe_is_not_lost<A: Api>() {
+    for restriction in [Restriction::none(), Restriction::without_sys_admin()] {
+        let mut o = watched::<A>();
+        // the namespace is noted, then hidden by another one, which goes
+        mount_new_netns("/run/netns/blue");
+        o.expect(&[(Ready, "blue")]);
+        unmount("/run/netns/blue");
+        let probe = if kernel::has_cookie() { libc::SYS_name_to_handle_at } else { libc::SYS_openat };
+        let (mut covers, mut is_covered) = (1, false);
+        let act = |call| match call == probe {
+            true if covers > 0 => {
+                mount("nswatch-cover", RUN_NETNS, Some("tmpfs"), 0);
+                (covers, is_covered) = (covers - 1, true);
+            }
+            false if is_covered => {
+                unmount(RUN_NETNS);
+                is_covered = false;
+            }
+            _ => {}
+        };
+        let restricted = || {
+            restriction.apply();
+            o.until(Ready, "blue");
+            o.drain();
+        };
+        stopped_at_each(&[probe, libc::SYS_statx], act, restricted);
+        o.expect_truth(RUN_NETNS);
+    }
+}
+
 fn a_name_that_waits_is_ready_when_it_is_uncovered<A: Api>() {
     for flags in [0, NSW_MOUNT_EVENTS] {
         sandbox();

@@ -160,26 +160,35 @@ pub fn stopped_once<T>(
     meanwhile: impl FnOnce(),
     body: impl FnOnce() -> T,
 ) -> T {
+    let mut meanwhile = Some(meanwhile);
+    let act = |_| {
+        if let Some(act) = meanwhile.take_if(|_| armed.load(Ordering::Acquire)) {
+            act();
+        }
+    };
+    let result = stopped_at_each(&[call], act, body);
+    assert!(meanwhile.is_none(), "it has ended without that system call");
+    result
+}
+
+/// Runs `body` in a thread of its own, and `act` each time that it is about to make one of these system calls.
+pub fn stopped_at_each<T>(calls: &[libc::c_long], mut act: impl FnMut(libc::c_long), body: impl FnOnce() -> T) -> T {
     let body = Lent(body);
     let (told, stops) = std::sync::mpsc::channel();
+    let rules: Vec<_> = calls.iter().map(|call| (*call, None, libc::SECCOMP_RET_USER_NOTIF)).collect();
     let result = std::thread::scope(|scope| {
         let thread = scope.spawn(move || {
             let body = body.take();
-            let stops = [(call, None, libc::SECCOMP_RET_USER_NOTIF)];
-            let stops = install(&stops, libc::SECCOMP_RET_ALLOW, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER);
+            let stops = install(&rules, libc::SECCOMP_RET_ALLOW, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER);
             // SAFETY: a descriptor that has just been made, and belongs to nobody.
             told.send(unsafe { OwnedFd::from_raw_fd(stops as i32) }).unwrap();
             Lent(body())
         });
         let stops = stops.recv().unwrap();
-        let mut meanwhile = Some(meanwhile);
-        while let Some((stop, _)) = next_stop(&stops) {
-            if let Some(act) = meanwhile.take_if(|_| armed.load(Ordering::Acquire)) {
-                act();
-            }
+        while let Some((stop, call)) = next_stop(&stops) {
+            act(call);
             go_on(&stops, stop);
         }
-        assert!(meanwhile.is_none(), "it has ended without that system call");
         thread.join()
     });
     given_back(result)
