@@ -261,8 +261,11 @@ impl Named {
         let room = self.room();
         self.due.vacated.extend(self.due.left_out.take(room));
         while let Some(name) = self.due.vacated.first().cloned() {
-            let is_news = self.debounce.names().state(name.as_c_str()) == State::Absent && self.path.has(&name)?;
-            if is_news && self.admit(name.as_c_str()) {
+            let is_known = self.debounce.names().state(name.as_c_str()) != State::Absent;
+            let has = if is_known { Some(false) } else { self.path.has(&name)? };
+            // where the path leads elsewhere, the scan that follows finds the name
+            self.due.resolve |= has.is_none();
+            if has == Some(true) && self.admit(name.as_c_str()) {
                 self.debounce.observe(name.as_c_str(), State::Placeholder, out);
                 self.pending.consider(name.as_c_str());
             }
@@ -322,8 +325,12 @@ impl Named {
         let mut missing = Vec::new();
         for name in &over {
             // what is still to be read says so too
-            if self.debounce.names().state(name.as_c_str()).is_pending() && self.path.is_missing(name)? {
-                missing.push(name);
+            if self.debounce.names().state(name.as_c_str()).is_pending() {
+                match self.path.is_missing(name)? {
+                    Some(true) => missing.push(name),
+                    Some(false) => {}
+                    None => self.due.resolve = true,
+                }
             }
         }
         if !missing.is_empty() {

@@ -164,26 +164,38 @@ impl WatchedPath {
         }
     }
 
-    /// Probes whether there is something of this name in the directory, other than a directory.
-    pub(crate) fn has(&self, name: &Name) -> Result<bool> {
+    /// Probes whether there is something of this name in the directory, other than a directory. `None`: the path leads
+    /// elsewhere at this moment.
+    pub(crate) fn has(&self, name: &Name) -> Result<Option<bool>> {
         self.require_place()?;
-        let has = self.look(name)?.is_ok_and(|stat| !stat.is_directory);
+        let has = self.look(name)?.map(|found| found.is_ok_and(|stat| !stat.is_directory));
         self.confirm_place().map(|()| has)
     }
 
-    /// Whether nothing of this name is there. What cannot be looked at is there. The caller confirms the place.
-    pub(crate) fn is_missing(&self, name: &Name) -> Result<bool> {
-        Ok(self.look(name)?.is_err_and(|error| error.kind() == io::ErrorKind::NotFound))
+    /// Whether nothing of this name is there. What cannot be looked at is there. `None`: the path leads elsewhere at this
+    /// moment. The caller confirms the place.
+    pub(crate) fn is_missing(&self, name: &Name) -> Result<Option<bool>> {
+        let missing = |found: io::Result<_>| found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        Ok(self.look(name)?.map(missing))
     }
 
     /// What is there under a name in the directory, or what the kernel answers instead. Fails where it gives no answer.
-    fn look(&self, name: &Name) -> Result<io::Result<sys::Stat>> {
-        let look = |base: Base<'_>| sys::stat(base.at(), &base.name(name.as_c_str()), libc::AT_SYMLINK_NOFOLLOW);
-        match self.base().and_then(look) {
-            Err(error) if is_transient(&error) || is_refusal(&error) || is_denied(&error) => {
+    /// `None`: a mount hides the directory at this moment, which may be over before anything else shows it.
+    fn look(&self, name: &Name) -> Result<Option<io::Result<sys::Stat>>> {
+        let directory = match self.links {
+            Links::All => sys::open(CWD, &self.path, libc::O_PATH | libc::O_DIRECTORY),
+            links => walk_to(&self.path, links),
+        };
+        let looked = directory.and_then(|directory| {
+            let is_watched = end(sys::stat(directory.as_fd(), c"", 0)?) == self.end;
+            Ok(is_watched.then(|| sys::stat(directory.as_fd(), name.as_c_str(), libc::AT_SYMLINK_NOFOLLOW)))
+        });
+        match looked {
+            Err(error) | Ok(Some(Err(error))) if is_transient(&error) || is_refusal(&error) || is_denied(&error) => {
                 Err(error).doing_on("look at", name)
             }
-            answer => Ok(answer),
+            Err(_) => Ok(None),
+            Ok(answer) => Ok(answer),
         }
     }
 

@@ -1,7 +1,9 @@
 //! What is told of names that are renamed. A name with a mount on it cannot be: symbolic links are namespaces without.
 
-use crate::support::api::{Api, How, Kind::*, Observer};
+use crate::support::api::{Api, How, Kind::*, Observer, readable};
+use crate::support::thread::stopped_at_each;
 use crate::support::*;
+use nswatch::capi::options::NSW_MOUNT_EVENTS;
 
 both! {
     a_placeholder_is_renamed_and_mounted_late
@@ -18,6 +20,7 @@ both! {
     a_chain_of_renames_between_two_reads
     a_directory_that_changed_places_while_it_was_looked_at
     a_directory_that_changed_places_while_a_name_was_looked_for
+    names_change_places_while_the_directory_is_covered_for_a_moment
 }
 
 /// An empty directory of names, watched; another one; and two processes in namespaces of their own.
@@ -196,4 +199,37 @@ fn a_directory_that_changed_places_while_a_name_was_looked_for<A: Api>() {
     o.until(Created, "name-999");
     o.drain();
     o.expect_truth(RUN_NETNS);
+}
+
+/// A mount that comes and goes while names that changed places are looked for once more.
+fn names_change_places_while_the_directory_is_covered_for_a_moment<A: Api>() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    placeholder("/run/netns/a");
+    placeholder("/run/netns/b");
+    let mut o = Observer::<A>::open_synced(&How::default().flags(NSW_MOUNT_EVENTS));
+    for length in 1..8 {
+        exchange("/run/netns/a", "/run/netns/b");
+        let mut stops = 0;
+        let act = |_| {
+            match stops {
+                0 => mount("nswatch-cover", RUN_NETNS, Some("tmpfs"), 0),
+                stops if stops == length => unmount(RUN_NETNS),
+                _ => {}
+            }
+            stops += 1;
+        };
+        stopped_at_each(&[libc::SYS_statx], act, || drop(o.drain()));
+        if stops <= length {
+            unmount(RUN_NETNS);
+        }
+        let end = std::time::Instant::now() + DEADLINE;
+        while o.checker.believed() != kernel::names(RUN_NETNS) {
+            assert!(
+                readable(o.api.fd(), DEADLINE / 10) && std::time::Instant::now() < end,
+                "covered for {length} calls"
+            );
+            o.drain();
+        }
+    }
 }
