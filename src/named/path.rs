@@ -150,11 +150,16 @@ impl WatchedPath {
     /// Where to look names up. Where links are not to be followed, the directory as the path leads to it now: a link that
     /// came to the way in this moment is not followed either.
     pub(crate) fn base(&self) -> io::Result<Base<'_>> {
-        let directory = match self.links {
-            Links::All => None,
-            links => Some(walk_to(&self.path, links)?),
-        };
+        let directory = if self.links.are_followed() { None } else { Some(self.open()?) };
         Ok(Base { path: self, directory })
+    }
+
+    /// The directory that the path leads to now.
+    fn open(&self) -> io::Result<OwnedFd> {
+        match self.links {
+            Links::All => sys::open(CWD, &self.path, libc::O_PATH | libc::O_DIRECTORY),
+            links => walk_to(&self.path, links),
+        }
     }
 
     fn stat(&self) -> io::Result<sys::Stat> {
@@ -182,11 +187,7 @@ impl WatchedPath {
     /// What is there under a name in the directory, or what the kernel answers instead. Fails where it gives no answer.
     /// `None`: a mount hides the directory at this moment, which may be over before anything else shows it.
     fn look(&self, name: &Name) -> Result<Option<io::Result<sys::Stat>>> {
-        let directory = match self.links {
-            Links::All => sys::open(CWD, &self.path, libc::O_PATH | libc::O_DIRECTORY),
-            links => walk_to(&self.path, links),
-        };
-        let looked = directory.and_then(|directory| {
+        let looked = self.open().and_then(|directory| {
             let is_watched = end(sys::stat(directory.as_fd(), c"", 0)?) == self.end;
             Ok(is_watched.then(|| sys::stat(directory.as_fd(), name.as_c_str(), libc::AT_SYMLINK_NOFOLLOW)))
         });
