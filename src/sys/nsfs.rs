@@ -43,7 +43,8 @@ struct HandleBuffer {
 
 /// Finds out in one call, without opening anything, whether a path leads to a namespace and to which one.
 ///
-/// `follow`: `AT_SYMLINK_FOLLOW`, or 0. `None`: to something else. `EOPNOTSUPP`: the filesystem has no handles, as that of namespaces before Linux 6.18.
+/// `follow`: `AT_SYMLINK_FOLLOW`, or 0. `None`: to something else. `EOPNOTSUPP`: the filesystem has no handles, as that of
+/// namespaces before Linux 6.18.
 pub(crate) fn handle(at: BorrowedFd<'_>, path: &CStr, follow: libc::c_int) -> io::Result<Option<Handle>> {
     let Some((buffer, mount_id)) = handle_and_mount(at, path, follow | libc::AT_EMPTY_PATH)? else { return Ok(None) };
     if buffer.kind != FILEID_NSFS || (buffer.bytes as usize) < NSFS_HANDLE {

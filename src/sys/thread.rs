@@ -6,7 +6,7 @@ use std::ptr::null_mut;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use super::{Process, monotonic, without_signals};
+use super::{Process, monotonic, now_by, without_signals};
 
 /// A thread that takes no processor time for so long hangs: in a system call on a filesystem that does not answer.
 const HANGS_AFTER: Duration = Duration::from_secs(2);
@@ -59,30 +59,17 @@ impl Thread {
 
 /// Waits for the end of a thread that has not been joined; whether it has ended.
 fn join_within(thread: libc::pthread_t, time: Duration) -> bool {
-    let mut end = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let end = now_by(libc::CLOCK_REALTIME).saturating_add(time);
+    let end = libc::timespec { tv_sec: end.as_secs() as _, tv_nsec: end.subsec_nanos() as _ };
     // SAFETY: the time is ours; nobody else joins the thread.
-    unsafe {
-        libc::clock_gettime(libc::CLOCK_REALTIME, &mut end);
-        end.tv_sec += time.as_secs() as libc::time_t;
-        end.tv_nsec += libc::c_long::from(time.subsec_nanos() as i32);
-        if end.tv_nsec >= 1_000_000_000 {
-            (end.tv_sec, end.tv_nsec) = (end.tv_sec + 1, end.tv_nsec - 1_000_000_000);
-        }
-        pthread_timedjoin_np(thread, null_mut(), &end) == 0
-    }
+    unsafe { pthread_timedjoin_np(thread, null_mut(), &end) == 0 }
 }
 
-/// What a thread that has not been joined has used so far; 0: it cannot be had.
-fn processor_time(thread: libc::pthread_t) -> (libc::time_t, libc::c_long) {
+/// What a thread that has not been joined has used so far; `None`: it cannot be had.
+fn processor_time(thread: libc::pthread_t) -> Option<Duration> {
     let mut clock: libc::clockid_t = 0;
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the clock and the time are ours to write.
-    unsafe {
-        if libc::pthread_getcpuclockid(thread, &mut clock) == 0 {
-            libc::clock_gettime(clock, &mut time);
-        }
-    }
-    (time.tv_sec, time.tv_nsec)
+    // SAFETY: the clock is ours to write.
+    (unsafe { libc::pthread_getcpuclockid(thread, &mut clock) } == 0).then(|| now_by(clock))
 }
 
 unsafe extern "C" {

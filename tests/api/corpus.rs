@@ -2,8 +2,8 @@
 #![cfg(feature = "fuzzing")]
 
 use crate::calls;
-use crate::resources::{expect_resources, resources, run_alone};
-use crate::support::sandbox;
+use crate::resources::{expect_resources, resources};
+use crate::support::{run_alone, sandbox};
 use nswatch::fuzzing;
 
 fn replay(corpus: &str, target: fn(&[u8])) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use crate::resources::{expect_resources, resources, run_alone};
+use crate::resources::{expect_resources, resources};
 use crate::support::api::{Api, C, How, Kind::*, Observer, Rust, options};
 use crate::support::thread::stopped_once;
 use crate::support::*;

@@ -14,18 +14,6 @@ fn alone(test: &str, by: &[&str]) {
     run_alone(&format!("resources::{test}"), by);
 }
 
-/// The same, of any file.
-pub fn run_alone(test: &str, by: &[&str]) {
-    let this = std::env::current_exe().unwrap();
-    let mut words: Vec<_> = by.iter().map(std::ffi::OsString::from).collect();
-    words.push(this.into());
-    words.extend(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"].map(Into::into));
-    let output = Command::new(&words[0]).args(&words[1..]).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    eprintln!("{text}");
-    assert!(output.status.success() && text.contains("1 passed"), "{test}: {}", output.status);
-}
-
 /// Some 20 ms each, in which the kernel waits for all its processors to forget an inotify instance: side by side.
 #[test]
 fn a_thousand_watchers_leave_nothing_behind() {

@@ -400,11 +400,7 @@ fn it_is_ignored_for_ids<A: Api>() {
 /// Under a limit of memory that so many names would exceed: in a process of its own, since the limit is of a process.
 #[test]
 fn names_of_others_do_not_take_the_memory() {
-    let this = std::env::current_exe().unwrap();
-    let test = ["--exact", "limit::alone_with_little_memory", "--ignored", "--nocapture", "--test-threads=1"];
-    let output = std::process::Command::new(this).args(test).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && text.contains("1 passed"), "{}: {text}", output.status);
+    run_alone("limit::alone_with_little_memory", &[]);
 }
 
 const MANY: usize = 100_000;

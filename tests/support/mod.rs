@@ -249,3 +249,15 @@ pub fn skipped(why: &str) {
     let line = format!("SKIPPED: {}: {why}\n", std::thread::current().name().unwrap_or("test"));
     std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
 }
+
+/// Runs an ignored test of this binary in a process of its own, by way of another command if it is to be prepared.
+pub fn run_alone(test: &str, by: &[&str]) {
+    let this = std::env::current_exe().unwrap();
+    let mut words: Vec<_> = by.iter().map(std::ffi::OsString::from).collect();
+    words.push(this.into());
+    words.extend(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"].map(Into::into));
+    let output = std::process::Command::new(&words[0]).args(&words[1..]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    eprintln!("{text}");
+    assert!(output.status.success() && text.contains("1 passed"), "{test}: {}", output.status);
+}
