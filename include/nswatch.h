@@ -113,6 +113,11 @@ typedef struct nsw_event nsw_event;
 #define NSW_SOURCE_NSID 2
 
 /**
+ * Every network namespace of this host that can be seen, with or without a name, by birth and death. Since: 0.1
+ */
+#define NSW_SOURCE_ALL 3
+
+/**
  * nsw_stat(): events handed out. Since: 0.1
  */
 #define NSW_STAT_DELIVERED 1
@@ -156,7 +161,7 @@ typedef struct nsw_event nsw_event;
  * Opens a watcher. What exists already is told first, as replayed events that end with NSW_EVENT_SYNCED, unless
  * NSW_NO_REPLAY is set.
  *
- * @source: NSW_SOURCE_NAMED or NSW_SOURCE_NSID.
+ * @source: NSW_SOURCE_NAMED, NSW_SOURCE_NSID or NSW_SOURCE_ALL.
  * @options: what to do differently, or NULL. Not needed any more when the call returns.
  * @watcher: where the new watcher is stored.
  *
@@ -366,6 +371,16 @@ uint64_t nsw_stat(const nsw_watcher *watcher,
 #define NSW_EVENT_OVERFLOW 10
 
 /**
+ * A network namespace exists, with or without a name (NSW_SOURCE_ALL). Since: 0.1
+ */
+#define NSW_EVENT_NETNS_NEW 11
+
+/**
+ * The network namespace is gone (NSW_SOURCE_ALL). Since: 0.1
+ */
+#define NSW_EVENT_NETNS_DEL 12
+
+/**
  * A bit of nsw_event_flags(): existing state, told at open or by a resync. Since: 0.1
  */
 #define NSW_EVENT_REPLAYED 1
@@ -420,22 +435,22 @@ const char *nsw_event_name(const nsw_event *e);
 size_t nsw_event_name_len(const nsw_event *e);
 
 /**
- * Returns the path of the name: the watched directory, '/' and the name, for nsw_netns_open(). It is borrowed from the
- * event. NULL where the type has no name.
+ * Returns a path for nsw_netns_open(), borrowed from the event. Of a name: the watched directory, '/' and the name. Of an
+ * NSW_EVENT_NETNS_NEW: a path by which the namespace could be opened when the watcher found it. NULL where there is none.
  *
  * Since: 0.1
  */
 const char *nsw_event_path(const nsw_event *e);
 
 /**
- * Returns st_dev of the namespace, for NSW_EVENT_READY; else 0.
+ * Returns st_dev of the namespace, for NSW_EVENT_READY, NSW_EVENT_NETNS_NEW and NSW_EVENT_NETNS_DEL; else 0.
  *
  * Since: 0.1
  */
 uint64_t nsw_event_dev(const nsw_event *e);
 
 /**
- * Returns st_ino of the namespace, for NSW_EVENT_READY; else 0. The kernel recycles these numbers: a later namespace
+ * Returns st_ino of the namespace, for NSW_EVENT_READY, NSW_EVENT_NETNS_NEW and NSW_EVENT_NETNS_DEL; else 0. The kernel recycles these numbers: a later namespace
  * may have the same.
  *
  * Since: 0.1
@@ -444,11 +459,19 @@ uint64_t nsw_event_ino(const nsw_event *e);
 
 /**
  * Returns the cookie of the namespace, a number that the kernel never reuses (SO_NETNS_COOKIE, NS_GET_ID), for
- * NSW_EVENT_READY on Linux 6.18 and later; else 0.
+ * NSW_EVENT_READY, NSW_EVENT_NETNS_NEW and NSW_EVENT_NETNS_DEL on Linux 6.18 and later; else 0.
  *
  * Since: 0.1
  */
 uint64_t nsw_event_cookie(const nsw_event *e);
+
+/**
+ * Returns a process or thread that was in the namespace when the watcher found it, for NSW_EVENT_NETNS_NEW; 0: none is
+ * known, or another type.
+ *
+ * Since: 0.1
+ */
+int32_t nsw_event_pid(const nsw_event *e);
 
 /**
  * Returns the id, for NSW_EVENT_NSID_NEW and NSW_EVENT_NSID_DEL; else NSID_NOT_ASSIGNED.
@@ -1084,6 +1107,24 @@ int nsid_list(int32_t *nsids,
  * -EPERM. Since: 0.1
  */
 #define NSW_FEATURE_ALL_NSID 9
+
+/**
+ * listns(2) lists every network namespace: Linux 6.19, since 7.0 with CAP_SYS_ADMIN in the initial user and pid namespaces.
+ * Without, NSW_SOURCE_ALL goes through mounts, processes and their descriptors. Since: 0.1
+ */
+#define NSW_FEATURE_LISTNS 10
+
+/**
+ * NSW_SOURCE_ALL reports new namespaces as they are made, by perf records: CAP_PERFMON or CAP_SYS_ADMIN in the initial user
+ * namespace. Without, it notices them when mounts change, when a namespace dies, and at a resync. Since: 0.1
+ */
+#define NSW_FEATURE_BIRTHS 11
+
+/**
+ * NSW_SOURCE_ALL reports deaths as they happen, from a network namespace of its own: CAP_SYS_ADMIN and CAP_NET_ADMIN, or
+ * user namespaces may be made. Without, it notices them at a resync, as far as the kernel says so. Since: 0.1
+ */
+#define NSW_FEATURE_DEATHS 12
 
 /**
  * Tries whether a watcher that the calling thread opened now would have a feature. It leaves nothing behind.

@@ -138,6 +138,17 @@ pub enum EventKind {
         /// The id of the namespace that it happened in; `None`: the watcher's own.
         origin: Option<i32>,
     },
+    /// A network namespace exists.
+    NetnsNew {
+        /// Which one.
+        netns: Netns,
+        /// A path by which it could be opened when it was found.
+        path: Option<Arc<Path>>,
+        /// A process or thread that was in it when it was found; `None`: none is known.
+        pid: Option<i32>,
+    },
+    /// The network namespace is gone.
+    NetnsDel(Netns),
     /// What was replayed at open, or by a resync, is complete.
     Synced,
     /// The kernel, or a full queue, lost events; what they did follows as replayed events, then `Synced`. Of ids also:
@@ -168,6 +179,8 @@ impl EventKind {
             Self::NsidDel { .. } => 8,
             Self::Synced => 9,
             Self::Overflow { .. } => 10,
+            Self::NetnsNew { .. } => 11,
+            Self::NetnsDel(_) => 12,
         }
     }
 }
@@ -186,6 +199,8 @@ pub(crate) fn type_name(number: u32) -> &'static CStr {
         8 => c"nsid_del",
         9 => c"synced",
         10 => c"overflow",
+        11 => c"netns_new",
+        12 => c"netns_del",
         _ => c"unknown",
     }
 }
@@ -244,7 +259,8 @@ impl Event {
         }
     }
 
-    /// The path of the name: the watched directory and the name.
+    /// Of a name: the watched directory and the name. Of a [`NetnsNew`](EventKind::NetnsNew): a path by which the namespace
+    /// could be opened when the watcher found it.
     ///
     /// ```
     /// use nswatch::{Options, Watcher};
@@ -258,21 +274,33 @@ impl Event {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn path(&self) -> Option<PathBuf> {
+        if let EventKind::NetnsNew { path, .. } = &self.kind {
+            return path.as_deref().map(Path::to_owned);
+        }
         let dir = self.dir.as_ref()?;
         Some(Path::new(OsStr::from_bytes(dir.to_bytes())).join(self.name()?))
     }
 
-    /// The namespace that a `Ready` announces.
+    /// The namespace that a `Ready`, a `NetnsNew` or a `NetnsDel` is about.
     pub fn netns(&self) -> Option<&Netns> {
         match &self.kind {
-            EventKind::Ready(_, netns) => Some(netns),
+            EventKind::Ready(_, netns) | EventKind::NetnsNew { netns, .. } | EventKind::NetnsDel(netns) => Some(netns),
+            _ => None,
+        }
+    }
+
+    /// A process or thread that was in the namespace of a `NetnsNew` when the watcher found it.
+    pub fn pid(&self) -> Option<i32> {
+        match self.kind {
+            EventKind::NetnsNew { pid, .. } => pid,
             _ => None,
         }
     }
 }
 
 impl fmt::Display for Event {
-    /// For people: `ready blue net:[4026532177]`, `nsid_new 3 in 7 (existing)`. The name is [`printable`].
+    /// For people: `ready blue net:[4026532177]`, `nsid_new 3 in 7 (existing)`, `netns_new net:[4026532177]
+    /// /run/netns/blue`. Names and paths are [`printable`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.type_name())?;
         if let Some(name) = self.name() {
@@ -280,6 +308,9 @@ impl fmt::Display for Event {
         }
         if let Some(netns) = self.netns() {
             write!(f, " {netns}")?;
+        }
+        if let EventKind::NetnsNew { path: Some(path), .. } = &self.kind {
+            write!(f, " {}", printable(path.as_os_str()))?;
         }
         if let EventKind::NsidNew { nsid, origin, .. } | EventKind::NsidDel { nsid, origin } = self.kind {
             write!(f, " {nsid}")?;

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::error::{Doing, Result, is_transient};
-use crate::{mounts, netns, nsid};
+use crate::{all, mounts, netns, nsid};
 
 /// Something that makes watchers better where it is there, and that they do without where it is not.
 ///
@@ -47,11 +47,20 @@ pub enum Feature {
     /// What happens in peers can be listened to (Linux 4.2, `CAP_NET_BROADCAST`). Without it
     /// [`Options::all_nsid`](crate::Options::all_nsid) fails.
     AllNsid = 9,
+    /// listns(2) lists every network namespace (Linux 6.19; since 7.0 to `CAP_SYS_ADMIN` in the initial user and pid
+    /// namespaces). Without it a census goes through mounts, processes and their descriptors.
+    ListNs = 10,
+    /// New namespaces are reported as they are made, by the kernel's perf records (`CAP_PERFMON` or `CAP_SYS_ADMIN` in the
+    /// initial user namespace). Without it they are noticed when mounts change, when a namespace dies, and by a resync.
+    Births = 11,
+    /// Deaths of namespaces are reported as they happen, from an observation post: a network namespace of the watcher's own
+    /// (`CAP_SYS_ADMIN` and `CAP_NET_ADMIN`, or user namespaces may be made). Without it they are noticed at a resync.
+    Deaths = 12,
 }
 
 impl Feature {
     /// All that there are.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::MountEvents,
         Self::MountPoll,
         Self::Cookie,
@@ -60,6 +69,9 @@ impl Feature {
         Self::Statmount,
         Self::TargetNsid,
         Self::AllNsid,
+        Self::ListNs,
+        Self::Births,
+        Self::Deaths,
     ];
 
     /// Tries it: whether a watcher that the calling thread opened now would have it.
@@ -77,6 +89,9 @@ impl Feature {
             Self::Statmount => mounts::try_statmount(),
             Self::TargetNsid => nsid::request::try_target(),
             Self::AllNsid => nsid::listener::try_all(),
+            Self::ListNs => all::try_list(),
+            Self::Births => all::try_births(),
+            Self::Deaths => all::try_deaths(),
         };
         match tried {
             Err(error) if !is_transient(&error) => Ok(false),
@@ -109,6 +124,12 @@ impl Feature {
             Self::Statmount => ("statmount", "a new mount traced to the names it concerns: Linux 6.8"),
             Self::TargetNsid => ("target_nsid", "ids of a peer asked for: Linux 5.0, CAP_NET_ADMIN over the peer"),
             Self::AllNsid => ("all_nsid", "peers listened to: Linux 4.2, CAP_NET_BROADCAST"),
+            Self::ListNs => ("listns", "every namespace listed by the kernel: Linux 6.19, CAP_SYS_ADMIN"),
+            Self::Births => ("births", "new namespaces reported as they are made: CAP_PERFMON or CAP_SYS_ADMIN"),
+            Self::Deaths => (
+                "deaths",
+                "deaths of namespaces reported as they happen: CAP_SYS_ADMIN, or user namespaces may be made",
+            ),
         }
     }
 }

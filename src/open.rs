@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::all::All;
 use crate::error::{Doing, Result};
 use crate::named::Named;
 use crate::nsid::Nsid;
@@ -62,6 +63,42 @@ impl Watcher {
         let (epoll, mut out) = front()?;
         let source = Nsid::open(options, &epoll, &mut out)?;
         finish(Box::new(source), out, epoll, options, None)
+    }
+
+    /// Watches every network namespace of the host that can be seen, with or without a name.
+    ///
+    /// A namespace exists as long as a process, a mount, a descriptor or a socket keeps it. One that lives too briefly to be
+    /// looked at may be left out. What the watcher sees, and when, depends on privileges: see [`Feature::Births`],
+    /// [`Feature::Deaths`] and [`Feature::ListNs`]. `docs/all.md` of the package has the whole table.
+    ///
+    /// ```
+    /// use nswatch::{EventKind, Options, Watcher};
+    ///
+    /// for event in Watcher::all(&Options::new())? {
+    ///     match event?.kind() {
+    ///         EventKind::NetnsNew { netns, pid, .. } => println!("{netns} exists, {pid:?} is in it"),
+    ///         EventKind::NetnsDel(netns) => println!("{netns} is gone"),
+    ///         EventKind::Synced => break, // all that exist have been reported
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok::<(), nswatch::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP`: /proc is not mounted, or not that of this process. `E2BIG`: there are more namespaces than
+    /// [`Options::max_names`]. `EAGAIN`: `RLIMIT_NPROC` prevents starting the thread that makes the observation post, which
+    /// ends before this returns. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`, `ENOBUFS`: a limit was reached. `EPERM`, `ENOSYS`,
+    /// `EACCES`: a seccomp filter or a security policy refuses a system call that has no fallback; the text names it.
+    ///
+    /// [`Feature::Births`]: crate::Feature::Births
+    /// [`Feature::Deaths`]: crate::Feature::Deaths
+    /// [`Feature::ListNs`]: crate::Feature::ListNs
+    pub fn all(options: &Options) -> Result<Self> {
+        let (epoll, mut out) = front()?;
+        let source = All::open(options, &epoll, &mut out)?;
+        let place = source.place();
+        finish(Box::new(source), out, epoll, options, Some(place))
     }
 }
 

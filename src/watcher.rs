@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Doing, Error, Result};
-use crate::event::Event;
+use crate::event::{Event, EventKind};
 use crate::outbox::{Counters, Outbox};
 use crate::place::Place;
 use crate::source::{Progress, Source};
@@ -278,12 +278,12 @@ impl Watcher {
         done
     }
 
-    /// Opens the very namespace that a [`crate::EventKind::Ready`] announced. Follows the links that the watcher follows
+    /// Opens the very namespace that a [`Ready`](EventKind::Ready) or a [`NetnsNew`](EventKind::NetnsNew) announced. Follows the links that the watcher follows
     /// ([`Options::symlinks`](crate::Options::symlinks)).
     ///
     /// # Errors
     /// `ENOENT`: it is gone from this name. `ESTALE`: the name refers to another namespace by now. `EINVAL`: the
-    /// event is not a `Ready`. `EXDEV`: the calling thread has another root directory or mount namespace than the one
+    /// event is neither. `EXDEV`: the calling thread has another root directory or mount namespace than the one
     /// that opened the watcher. `ECHILD`: this is a child of fork(2), and the watcher that of its parent. Otherwise as
     /// `open(2)`.
     ///
@@ -307,16 +307,22 @@ impl Watcher {
     /// ```
     pub fn open_netns(&self, ready: &Event) -> Result<OwnedFd> {
         self.check_process()?;
-        let Some((netns, path)) = ready.netns().zip(ready.path()) else {
+        let (EventKind::Ready(_, netns) | EventKind::NetnsNew { netns, .. }) = ready.kind() else {
             return Err(Error::invalid("open the network namespace", "the event announces none"));
         };
         let check = || self.place.as_ref().map_or(Ok(()), Place::check);
         check()?;
+        let path = ready.path();
         // what was opened is the announced one, wherever the path leads; a failure says something about one place only
-        let opened = match ready.dir.as_deref().zip(ready.name()).filter(|_| !self.links.are_followed()) {
-            Some((dir, name)) => netns.open_in(dir, name.as_c_str(), &path),
-            None => netns.open(Some(&path)),
+        let opened = match ready.dir.as_deref().zip(ready.name()).zip(path.as_ref()) {
+            Some(((dir, name), path)) if !self.links.are_followed() => netns.open_in(dir, name.as_c_str(), path),
+            _ => netns.open(path.as_deref()),
         };
+        let opened = opened.or_else(|error| match ready.kind() {
+            // it may have moved on from where it was found
+            EventKind::NetnsNew { .. } => netns.open(None).map_err(|_| error),
+            _ => Err(error),
+        });
         opened.or_else(|error| check().and(Err(error)))
     }
 

@@ -33,6 +33,11 @@ pub const NSW_EVENT_SYNCED: u32 = 9;
 /// nsw_event_dropped() 0, also: the kernel does not list all ids, so that some may be missing even then. Since: 0.1
 pub const NSW_EVENT_OVERFLOW: u32 = 10;
 
+/// A network namespace exists, with or without a name (NSW_SOURCE_ALL). Since: 0.1
+pub const NSW_EVENT_NETNS_NEW: u32 = 11;
+/// The network namespace is gone (NSW_SOURCE_ALL). Since: 0.1
+pub const NSW_EVENT_NETNS_DEL: u32 = 12;
+
 /// A bit of nsw_event_flags(): existing state, told at open or by a resync. Since: 0.1
 pub const NSW_EVENT_REPLAYED: u32 = 1;
 
@@ -122,8 +127,8 @@ pub unsafe extern "C" fn nsw_event_name_len(e: *const nsw_event) -> usize {
     unsafe { get(e, |e| e.name().map(|name| name.as_c_str().count_bytes())) }.unwrap_or(0)
 }
 
-/// Returns the path of the name: the watched directory, '/' and the name, for nsw_netns_open(). It is borrowed from the
-/// event. NULL where the type has no name.
+/// Returns a path for nsw_netns_open(), borrowed from the event. Of a name: the watched directory, '/' and the name. Of an
+/// NSW_EVENT_NETNS_NEW: a path by which the namespace could be opened when the watcher found it. NULL where there is none.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -134,7 +139,7 @@ pub unsafe extern "C" fn nsw_event_path(e: *const nsw_event) -> *const c_char {
     event.and_then(|e| e.path.get_or_init(|| make(e)).as_ref()).map_or(std::ptr::null(), |path| path.as_ptr())
 }
 
-/// Returns st_dev of the namespace, for NSW_EVENT_READY; else 0.
+/// Returns st_dev of the namespace, for NSW_EVENT_READY, NSW_EVENT_NETNS_NEW and NSW_EVENT_NETNS_DEL; else 0.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -143,7 +148,7 @@ pub unsafe extern "C" fn nsw_event_dev(e: *const nsw_event) -> u64 {
     unsafe { get(e, |e| e.netns().map(|netns| netns.dev())) }.unwrap_or(0)
 }
 
-/// Returns st_ino of the namespace, for NSW_EVENT_READY; else 0. The kernel recycles these numbers: a later namespace
+/// Returns st_ino of the namespace, for NSW_EVENT_READY, NSW_EVENT_NETNS_NEW and NSW_EVENT_NETNS_DEL; else 0. The kernel recycles these numbers: a later namespace
 /// may have the same.
 ///
 /// Since: 0.1
@@ -154,13 +159,23 @@ pub unsafe extern "C" fn nsw_event_ino(e: *const nsw_event) -> u64 {
 }
 
 /// Returns the cookie of the namespace, a number that the kernel never reuses (SO_NETNS_COOKIE, NS_GET_ID), for
-/// NSW_EVENT_READY on Linux 6.18 and later; else 0.
+/// NSW_EVENT_READY, NSW_EVENT_NETNS_NEW and NSW_EVENT_NETNS_DEL on Linux 6.18 and later; else 0.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_event_cookie(e: *const nsw_event) -> u64 {
     // SAFETY: as the chapter demands.
     unsafe { get(e, |e| e.netns().and_then(|netns| netns.cookie())) }.unwrap_or(0)
+}
+
+/// Returns a process or thread that was in the namespace when the watcher found it, for NSW_EVENT_NETNS_NEW; 0: none is
+/// known, or another type.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_event_pid(e: *const nsw_event) -> i32 {
+    // SAFETY: as the chapter demands.
+    unsafe { get(e, Event::pid) }.unwrap_or(0)
 }
 
 /// Returns the id, for NSW_EVENT_NSID_NEW and NSW_EVENT_NSID_DEL; else NSID_NOT_ASSIGNED.

@@ -35,6 +35,15 @@ pub const NSW_FEATURE_TARGET_NSID: u32 = 8;
 /// What happens in peers can be listened to: Linux 4.2 and CAP_NET_BROADCAST. Without, nsw_open() with NSW_ALL_NSID is
 /// -EPERM. Since: 0.1
 pub const NSW_FEATURE_ALL_NSID: u32 = 9;
+/// listns(2) lists every network namespace: Linux 6.19, since 7.0 with CAP_SYS_ADMIN in the initial user and pid namespaces.
+/// Without, NSW_SOURCE_ALL goes through mounts, processes and their descriptors. Since: 0.1
+pub const NSW_FEATURE_LISTNS: u32 = 10;
+/// NSW_SOURCE_ALL reports new namespaces as they are made, by perf records: CAP_PERFMON or CAP_SYS_ADMIN in the initial user
+/// namespace. Without, it notices them when mounts change, when a namespace dies, and at a resync. Since: 0.1
+pub const NSW_FEATURE_BIRTHS: u32 = 11;
+/// NSW_SOURCE_ALL reports deaths as they happen, from a network namespace of its own: CAP_SYS_ADMIN and CAP_NET_ADMIN, or
+/// user namespaces may be made. Without, it notices them at a resync, as far as the kernel says so. Since: 0.1
+pub const NSW_FEATURE_DEATHS: u32 = 12;
 
 /// Tries whether a watcher that the calling thread opened now would have a feature. It leaves nothing behind.
 ///

@@ -25,6 +25,8 @@ pub const NSW_SOURCE_NAMED: u32 = 1;
 /// Ids that the kernel assigns to peers of the network namespace that the calling thread is in (rtnetlink). The watcher
 /// goes on about that namespace wherever the thread goes, and keeps it alive until it is closed. Since: 0.1
 pub const NSW_SOURCE_NSID: u32 = 2;
+/// Every network namespace of this host that can be seen, with or without a name, by birth and death. Since: 0.1
+pub const NSW_SOURCE_ALL: u32 = 3;
 
 /// nsw_stat(): events handed out. Since: 0.1
 pub const NSW_STAT_DELIVERED: u32 = 1;
@@ -169,7 +171,7 @@ unsafe fn with(watcher: *const nsw_watcher, body: impl FnOnce(&nsw_watcher, &mut
 /// Opens a watcher. What exists already is told first, as replayed events that end with NSW_EVENT_SYNCED, unless
 /// NSW_NO_REPLAY is set.
 ///
-/// @source: NSW_SOURCE_NAMED or NSW_SOURCE_NSID.
+/// @source: NSW_SOURCE_NAMED, NSW_SOURCE_NSID or NSW_SOURCE_ALL.
 /// @options: what to do differently, or NULL. Not needed any more when the call returns.
 /// @watcher: where the new watcher is stored.
 ///
@@ -212,6 +214,7 @@ pub unsafe extern "C" fn nsw_open(source: u32, options: *const nsw_options, watc
         let opened = match source {
             NSW_SOURCE_NAMED => Watcher::named(options)?,
             NSW_SOURCE_NSID => Watcher::nsid(options)?,
+            NSW_SOURCE_ALL => Watcher::all(options)?,
             _ => return Err(invalid()),
         };
         let watcher = nsw_watcher {

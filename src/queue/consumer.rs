@@ -3,10 +3,13 @@
 //! Two such states, what the consumer has and what it should have, give the events that lead from one to the other. That
 //! is how the queue makes good the events that it had no room for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
 
 use crate::event::{EventKind, Name};
 use crate::named::{Names, State, Transition};
+use crate::netns::Netns;
 use crate::nsid::Id;
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -15,6 +18,8 @@ pub(crate) struct ConsumerState {
     directory: Option<bool>,
     names: Names,
     nsids: BTreeSet<Id>,
+    /// With what was reported of each.
+    netns: BTreeMap<Netns, (Option<Arc<Path>>, Option<i32>)>,
 }
 
 impl ConsumerState {
@@ -36,6 +41,12 @@ impl ConsumerState {
             }
             EventKind::NsidDel { nsid, origin } => {
                 self.nsids.remove(&Id::new(*origin, *nsid));
+            }
+            EventKind::NetnsNew { netns, path, pid } => {
+                self.netns.insert(*netns, (path.clone(), *pid));
+            }
+            EventKind::NetnsDel(netns) => {
+                self.netns.remove(netns);
             }
             EventKind::Synced | EventKind::Overflow { .. } => {}
         }
@@ -62,13 +73,18 @@ impl ConsumerState {
         for id in other.nsids.iter().filter(|id| !self.nsids.contains(id)) {
             event(EventKind::NsidNew { nsid: id.nsid(), origin: id.origin(), portid: 0 });
         }
+        for netns in self.netns.keys().filter(|netns| !other.netns.contains_key(netns)) {
+            event(EventKind::NetnsDel(*netns));
+        }
+        for (netns, (path, pid)) in other.netns.iter().filter(|(netns, _)| !self.netns.contains_key(netns)) {
+            event(EventKind::NetnsNew { netns: *netns, path: path.clone(), pid: *pid });
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::netns::Netns;
     use proptest::prelude::*;
 
     fn event() -> impl Strategy<Value = EventKind> {
@@ -84,6 +100,12 @@ mod tests {
             Just(EventKind::DirDeleted),
             (0..3i32, origin()).prop_map(|(nsid, origin)| EventKind::NsidNew { nsid, origin, portid: 0 }),
             (0..3i32, origin()).prop_map(|(nsid, origin)| EventKind::NsidDel { nsid, origin }),
+            (1..4u64).prop_map(|cookie| EventKind::NetnsNew {
+                netns: Netns::new(4, 7, cookie, 0),
+                path: None,
+                pid: None
+            }),
+            (1..4u64).prop_map(|cookie| EventKind::NetnsDel(Netns::new(4, 7, cookie, 0))),
         ]
     }
 
