@@ -1,7 +1,11 @@
 //! Every network namespace of the host that can be seen, with or without a name.
 
 mod births;
+mod cadence;
 mod census;
+mod hotplug;
+mod perf;
+pub(crate) mod records;
 mod source;
 
 pub(crate) use census::numbers_in;
@@ -17,7 +21,7 @@ pub(crate) fn try_list() -> io::Result<bool> {
 
 /// Whether the kernel reports namespaces as they are made.
 pub(crate) fn try_births() -> io::Result<bool> {
-    Ok(false)
+    perf::try_open()
 }
 
 /// Whether the kernel reports deaths of namespaces.
