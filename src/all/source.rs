@@ -211,7 +211,7 @@ impl All {
 
     /// A census, and what follows from it.
     fn count_all(&mut self, mode: EmitMode, out: &mut Outbox) -> Result<()> {
-        let found = self.look(|this| this.go_through_all())?;
+        let found = self.look(|this| this.go_through_all(mode))?;
         let ask = self.due.ask;
         let numbers: Vec<Number> = self.state.numbers().filter(|number| ask || !self.deaths.reports(*number)).collect();
         let dead = self.deaths.dead(&numbers).doing("ask which network namespaces live")?;
@@ -274,11 +274,19 @@ impl All {
         Ok(found)
     }
 
-    fn go_through_all(&mut self) -> Result<Vec<Found>> {
+    fn go_through_all(&mut self, mode: EmitMode) -> Result<Vec<Found>> {
         let mut found = Vec::new();
         for sighting in census()? {
             let netns = sighting.netns;
             if self.is_certainly_known(&netns) {
+                let unreported =
+                    self.state.get(netns.ino()).filter(|known| !known.reported && mode == EmitMode::Replayed);
+                found.extend(unreported.map(|known| Found {
+                    netns: known.netns,
+                    number: known.number,
+                    path: sighting.paths().next().map(Arc::from),
+                    pid: sighting.pids.first().copied(),
+                }));
                 continue;
             }
             let pid = sighting.pids.first().copied();
@@ -352,11 +360,7 @@ impl All {
                 leaves_out = true;
                 continue;
             }
-            self.state.add(found, &mut |event| {
-                if mode != EmitMode::Silent {
-                    out.push(event, mode == EmitMode::Replayed);
-                }
-            });
+            self.state.add(found, mode, &mut |event| out.push(event, mode == EmitMode::Replayed));
         }
         leaves_out
     }
