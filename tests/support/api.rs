@@ -1,13 +1,13 @@
 //! One face over the Rust API and the C ABI.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::DEADLINE;
-use super::grammar::Checker;
+use super::grammar::{Checker, Id};
 use nswatch::capi::{event as ce, options as co, watcher as cw};
 use nswatch::{EventKind, Feature, Options, Policy, Watcher};
 
@@ -23,6 +23,8 @@ pub enum Kind {
     NsidDel,
     Synced,
     Overflow,
+    NetnsNew,
+    NetnsDel,
 }
 
 /// An event, whichever way it came.
@@ -39,6 +41,8 @@ pub struct Ev {
     pub origin: i32,
     pub portid: u32,
     pub dropped: u64,
+    pub path: Option<PathBuf>,
+    pub pid: i32,
 }
 
 impl Ev {
@@ -50,6 +54,11 @@ impl Ev {
     /// Kind, origin and id: what tests of namespace ids compare.
     pub fn id(&self) -> (Kind, i32, i32) {
         (self.kind, self.origin, self.nsid)
+    }
+
+    /// Which namespace.
+    pub fn netns(&self) -> Id {
+        (self.dev, self.ino, self.cookie)
     }
 
     /// Kind and name: what most tests compare.
@@ -92,6 +101,10 @@ impl How {
 
     pub fn nsid() -> Self {
         Self { source: cw::NSW_SOURCE_NSID, ..Self::default() }
+    }
+
+    pub fn all() -> Self {
+        Self { source: cw::NSW_SOURCE_ALL, ..Self::default() }
     }
 
     pub fn rcvbuf(mut self, bytes: u32) -> Self {
@@ -172,6 +185,7 @@ impl Api for Rust {
         let options = options(how);
         let watcher = match how.source {
             cw::NSW_SOURCE_NSID => Watcher::nsid(&options),
+            cw::NSW_SOURCE_ALL => Watcher::all(&options),
             _ => Watcher::named(&options),
         };
         Ok(Self { watcher: watcher.map_err(|error| error.errno())?, last: None })
@@ -228,6 +242,8 @@ pub fn from_rust(event: &nswatch::Event) -> Ev {
         EventKind::NsidDel { nsid, origin } => (Kind::NsidDel, nsid, origin, 0, 0),
         EventKind::Synced => (Kind::Synced, -1, None, 0, 0),
         EventKind::Overflow { dropped } => (Kind::Overflow, -1, None, 0, dropped),
+        EventKind::NetnsNew { .. } => (Kind::NetnsNew, -1, None, 0, 0),
+        EventKind::NetnsDel(_) => (Kind::NetnsDel, -1, None, 0, 0),
         ref other => panic!("unknown to the tests: {other:?}"),
     };
     Ev {
@@ -242,6 +258,8 @@ pub fn from_rust(event: &nswatch::Event) -> Ev {
         origin: origin.unwrap_or(-1),
         portid,
         dropped,
+        path: event.path(),
+        pid: event.pid().unwrap_or(0),
     }
 }
 
@@ -348,10 +366,14 @@ fn from_c(e: *const ce::nsw_event) -> Ev {
             8 => Kind::NsidDel,
             9 => Kind::Synced,
             10 => Kind::Overflow,
+            11 => Kind::NetnsNew,
+            12 => Kind::NetnsDel,
             other => panic!("unknown type {other}"),
         };
         let name = ce::nsw_event_name(e);
         let name = (!name.is_null()).then(|| CStr::from_ptr(name).to_bytes().to_vec());
+        let path = ce::nsw_event_path(e);
+        let path = (!path.is_null()).then(|| OsStr::from_bytes(CStr::from_ptr(path).to_bytes()).into());
         assert_eq!(ce::nsw_event_name_len(e), name.as_ref().map_or(0, Vec::len));
         Ev {
             kind,
@@ -365,6 +387,8 @@ fn from_c(e: *const ce::nsw_event) -> Ev {
             origin: ce::nsw_event_origin(e),
             portid: ce::nsw_event_portid(e),
             dropped: ce::nsw_event_dropped(e),
+            path,
+            pid: ce::nsw_event_pid(e),
         }
     }
 }
@@ -487,6 +511,23 @@ impl<A: Api> Observer<A> {
             }
             assert!(Instant::now() < end, "{kind:?} {origin} {nsid} was not told; so far: {:#?}", self.log);
         }
+    }
+
+    /// Waits until this is told of a namespace and returns it. Namespaces of other tests come and go meanwhile.
+    pub fn until_netns(&mut self, kind: Kind, netns: Id) -> Ev {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let event = self.next();
+            if (event.kind, event.netns()) == (kind, netns) {
+                return event;
+            }
+            assert!(Instant::now() < end, "{kind:?} {netns:?} was not told; so far: {:#?}", self.log);
+        }
+    }
+
+    /// Whether a namespace exists, by the events.
+    pub fn believes(&self, netns: Id) -> bool {
+        self.checker.netns.contains(&netns)
     }
 
     /// The ids here that the events add up to.

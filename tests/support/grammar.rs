@@ -14,6 +14,9 @@ pub struct Checker {
     pub names: BTreeMap<Vec<u8>, Option<Id>>,
     /// (origin, nsid) of the ids that exist.
     pub nsids: std::collections::BTreeSet<(i32, i32)>,
+    /// The namespaces that exist, and those that have died and can never exist again.
+    pub netns: std::collections::BTreeSet<Id>,
+    pub dead: std::collections::BTreeSet<Id>,
     pub directory: Option<bool>,
     pub open_overflows: u32,
     pub synced: u32,
@@ -50,6 +53,18 @@ impl Checker {
             }
             Kind::NsidNew => assert!(self.nsids.insert((event.origin, event.nsid)), "nsid twice: {event:?}"),
             Kind::NsidDel => assert!(self.nsids.remove(&(event.origin, event.nsid)), "no such nsid: {event:?}"),
+            Kind::NetnsNew => {
+                let netns = event.netns();
+                assert!(self.netns.insert(netns), "a namespace twice: {event:?}");
+                assert!(!self.dead.contains(&netns), "a namespace that was dead: {event:?}");
+            }
+            Kind::NetnsDel => {
+                let netns = event.netns();
+                assert!(self.netns.remove(&netns), "no such namespace: {event:?}");
+                if event.cookie != 0 {
+                    self.dead.insert(netns);
+                }
+            }
             Kind::Overflow => {
                 self.open_overflows += 1;
                 assert_eq!(self.open_overflows, 1, "an overflow within an overflow");
