@@ -6,6 +6,8 @@
 
 mod processes;
 
+pub(super) use processes::descriptors_of;
+
 use std::ffi::{CStr, CString, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -72,7 +74,7 @@ impl Sighting {
     /// Where it can be opened.
     pub(crate) fn paths(&self) -> impl Iterator<Item = PathBuf> {
         let processes = self.pids.iter().map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
-        self.mounts.iter().cloned().chain(processes).chain(self.descriptor.clone())
+        self.mounts.iter().chain(&self.descriptor).cloned().chain(processes)
     }
 
     /// Opens the namespace by whatever way it was seen; `None`: it has died, or is out of reach by now.

@@ -3,7 +3,10 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod actor;
 mod births;
 mod deaths;
+mod limits;
+mod rights;
 #[path = "../support/mod.rs"]
 mod support;
