@@ -155,7 +155,7 @@ fn lines(known: &Known, what: &Wanted) -> String {
     rows.push(("processes", pids.len().to_string()));
     rows.extend(pids.first().map(|pid| ("first pid", pid.to_string())));
     rows.extend(command.iter().map(|command| ("command", printable(command))));
-    rows.extend(descriptor.iter().map(|path| ("open as", printable(path))));
+    rows.extend(descriptor.iter().map(|path| ("open by", printable(path))));
     rows.extend(says_alive(what).then(|| ("alive", "yes".into())));
     rows.iter().map(|row| labelled(row.0, &row.1)).collect()
 }
