@@ -112,6 +112,7 @@ impl Watched {
                 EventKind::DirDeleted => std::mem::take(&mut self.directory) && self.believed.is_empty(),
                 EventKind::Synced | EventKind::Overflow { .. } => true,
                 EventKind::NsidNew { .. } | EventKind::NsidDel { .. } => false,
+                EventKind::NetnsNew { .. } | EventKind::NetnsDel(_) => false,
             };
             assert!(fine, "against the grammar");
         }

@@ -7,12 +7,14 @@
 #include <limits.h>
 #include <nswatch.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int passed, failed;
@@ -57,6 +59,7 @@ static void nulls(void)
 	CHECK(nsw_event_dev(NULL) == 0);
 	CHECK(nsw_event_ino(NULL) == 0);
 	CHECK(nsw_event_cookie(NULL) == 0);
+	CHECK(nsw_event_pid(NULL) == 0);
 	CHECK(nsw_event_nsid(NULL) == NSID_NOT_ASSIGNED);
 	CHECK(nsw_event_origin(NULL) == NSID_NOT_ASSIGNED);
 	CHECK(nsw_event_portid(NULL) == 0);
@@ -106,6 +109,8 @@ static void texts(void)
 {
 	CHECK(strcmp(nsw_event_type_name(NSW_EVENT_CREATED), "created") == 0);
 	CHECK(strcmp(nsw_event_type_name(NSW_EVENT_OVERFLOW), "overflow") == 0);
+	CHECK(strcmp(nsw_event_type_name(NSW_EVENT_NETNS_NEW), "netns_new") == 0);
+	CHECK(strcmp(nsw_event_type_name(NSW_EVENT_NETNS_DEL), "netns_del") == 0);
 	CHECK(strcmp(nsw_event_type_name(0), "unknown") == 0);
 	CHECK(strcmp(nsw_event_type_name(UINT32_MAX), "unknown") == 0);
 	CHECK(strcmp(nsw_strerror(0), "success") == 0);
@@ -295,6 +300,7 @@ static void life(void)
 	CHECK(netns >= 0 && fstat(netns, &namespace) == 0 && namespace.st_ino == nsw_event_ino(event));
 	CHECK(fcntl(netns, F_GETFD) == FD_CLOEXEC);
 	close(netns);
+	CHECK(nsw_event_pid(event) == 0);
 	CHECK(nsw_event_netns(event, NULL) == -EINVAL);
 	CHECK(nsw_event_netns(event, &identity) == 0);
 	CHECK(identity.dev == nsw_event_dev(event) && identity.ino == nsw_event_ino(event));
@@ -322,6 +328,89 @@ static void life(void)
 	CHECK(is(next(watcher), NSW_EVENT_DELETED, "blue"));
 	nsw_close(watcher);
 	CHECK(nsw_netns_open(&identity, "/run/netns/blue") == -ENOENT);
+}
+
+/* The next event about that namespace, which must come in time; NULL otherwise. */
+static const nsw_event *about(nsw_watcher *watcher, const struct nsw_netns *netns)
+{
+	const nsw_event *event;
+	struct nsw_netns other;
+
+	while ((event = next(watcher)))
+		if (nsw_event_netns(event, &other) == 0 && nsw_netns_same(&other, netns) == 1)
+			return event;
+	return NULL;
+}
+
+/* A process in a network namespace of its own, until the other end of the pipe is closed. */
+static pid_t child_in_namespace(int *pipe_end)
+{
+	int ready[2], hold[2];
+	char byte;
+	pid_t child;
+
+	CHECK(pipe2(ready, O_CLOEXEC) == 0 && pipe2(hold, O_CLOEXEC) == 0);
+	child = fork();
+	if (child == 0) {
+		close(hold[1]);
+		if (unshare(CLONE_NEWNET) != 0 || write(ready[1], "", 1) != 1)
+			_exit(1);
+		_exit(read(hold[0], &byte, 1) != 0);
+	}
+	close(hold[0]);
+	close(ready[1]);
+	CHECK(child > 0 && read(ready[0], &byte, 1) == 1);
+	close(ready[0]);
+	*pipe_end = hold[1];
+	return child;
+}
+
+static void life_without_a_name(void)
+{
+	nsw_options *options = nsw_options_new();
+	nsw_watcher *watcher = NULL;
+	const nsw_event *event;
+	struct nsw_netns netns = UNTOUCHED, told;
+	struct stat namespace;
+	char path[64];
+	int hold = -1, fd, status = -1;
+	pid_t child;
+
+	/* options of other sources are ignored */
+	CHECK(nsw_options_set_flags(options, NSW_NO_REPLAY | NSW_NO_PARENT | NSW_ALL_NSID) == 0);
+	CHECK(nsw_options_set_dir(options, "/run/not/there") == 0);
+	CHECK(nsw_open(NSW_SOURCE_ALL, options, &watcher) == 0);
+	nsw_options_free(options);
+	CHECK(fcntl(nsw_fd(watcher), F_GETFD) == FD_CLOEXEC);
+	child = child_in_namespace(&hold);
+	CHECK(nsw_netns_for_pid(child, &netns) == 0);
+	if (nsw_feature(NSW_FEATURE_BIRTHS) != 1)
+		CHECK(nsw_resync(watcher) == 0);
+
+	event = about(watcher, &netns);
+	CHECK(is(event, NSW_EVENT_NETNS_NEW, NULL));
+	CHECK(nsw_event_dev(event) == netns.dev && nsw_event_ino(event) == netns.ino);
+	CHECK(nsw_event_cookie(event) == netns.cookie);
+	CHECK(nsw_event_pid(event) == child);
+	CHECK(nsw_event_nsid(event) == NSID_NOT_ASSIGNED && nsw_event_name_len(event) == 0);
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", child);
+	CHECK(nsw_event_path(event) && strcmp(nsw_event_path(event), path) == 0);
+	fd = nsw_open_netns(watcher, event);
+	CHECK(fd >= 0 && fstat(fd, &namespace) == 0 && namespace.st_ino == netns.ino);
+	CHECK(fcntl(fd, F_GETFD) == FD_CLOEXEC);
+	close(fd);
+	CHECK(nsw_stat(watcher, NSW_STAT_KNOWN) >= 2 && nsw_stat(watcher, NSW_STAT_PENDING) == 0);
+
+	close(hold);
+	CHECK(waitpid(child, &status, 0) == child && status == 0);
+	if (nsw_feature(NSW_FEATURE_DEATHS) != 1)
+		CHECK(nsw_resync(watcher) == 0);
+	event = about(watcher, &netns);
+	CHECK(is(event, NSW_EVENT_NETNS_DEL, NULL));
+	CHECK(nsw_event_netns(event, &told) == 0 && told.ino == netns.ino && told.cookie == netns.cookie);
+	CHECK(nsw_event_pid(event) == 0 && nsw_event_path(event) == NULL);
+	CHECK(nsw_open_netns(watcher, event) == -EINVAL);
+	nsw_close(watcher);
 }
 
 /* A mistake, to see that a sanitizer finds it. */
@@ -352,6 +441,7 @@ int main(int argc, char **argv)
 	identity_by_pidfd();
 	refusals();
 	life();
+	life_without_a_name();
 	printf("%d passed, %d failed\n", passed, failed);
 	return failed != 0;
 }

@@ -190,6 +190,8 @@ fn event(json: &Value) -> Ev {
         "nsid_del" => Kind::NsidDel,
         "synced" => Kind::Synced,
         "overflow" => Kind::Overflow,
+        "netns_new" => Kind::NetnsNew,
+        "netns_del" => Kind::NetnsDel,
         other => panic!("unknown to the tests: {other}"),
     };
     Ev {
@@ -200,6 +202,7 @@ fn event(json: &Value) -> Ev {
         dev: number("dev"),
         ino: number("ino"),
         cookie: number("cookie"),
+        pid: number("pid") as i32,
         nsid: id("nsid"),
         origin: id("origin"),
         portid: number("portid") as u32,

@@ -23,6 +23,8 @@ pub enum Kind {
     NsidDel,
     Synced,
     Overflow,
+    NetnsNew,
+    NetnsDel,
 }
 
 /// An event, whichever way it came.
@@ -35,6 +37,8 @@ pub struct Ev {
     pub dev: u64,
     pub ino: u64,
     pub cookie: u64,
+    /// 0: none.
+    pub pid: i32,
     pub nsid: i32,
     pub origin: i32,
     pub portid: u32,
@@ -92,6 +96,10 @@ impl How {
 
     pub fn nsid() -> Self {
         Self { source: cw::NSW_SOURCE_NSID, ..Self::default() }
+    }
+
+    pub fn all() -> Self {
+        Self { source: cw::NSW_SOURCE_ALL, ..Self::default() }
     }
 
     pub fn rcvbuf(mut self, bytes: u32) -> Self {
@@ -172,6 +180,7 @@ impl Api for Rust {
         let options = options(how);
         let watcher = match how.source {
             cw::NSW_SOURCE_NSID => Watcher::nsid(&options),
+            cw::NSW_SOURCE_ALL => Watcher::all(&options),
             _ => Watcher::named(&options),
         };
         Ok(Self { watcher: watcher.map_err(|error| error.errno())?, last: None })
@@ -226,6 +235,8 @@ pub fn from_rust(event: &nswatch::Event) -> Ev {
         EventKind::DirDeleted => (Kind::DirDeleted, -1, None, 0, 0),
         EventKind::NsidNew { nsid, origin, portid } => (Kind::NsidNew, nsid, origin, portid, 0),
         EventKind::NsidDel { nsid, origin } => (Kind::NsidDel, nsid, origin, 0, 0),
+        EventKind::NetnsNew { .. } => (Kind::NetnsNew, -1, None, 0, 0),
+        EventKind::NetnsDel(_) => (Kind::NetnsDel, -1, None, 0, 0),
         EventKind::Synced => (Kind::Synced, -1, None, 0, 0),
         EventKind::Overflow { dropped } => (Kind::Overflow, -1, None, 0, dropped),
         ref other => panic!("unknown to the tests: {other:?}"),
@@ -238,6 +249,7 @@ pub fn from_rust(event: &nswatch::Event) -> Ev {
         dev: event.netns().map_or(0, |netns| netns.dev()),
         ino: event.netns().map_or(0, |netns| netns.ino()),
         cookie: event.netns().and_then(|netns| netns.cookie()).unwrap_or(0),
+        pid: event.pid().unwrap_or(0),
         nsid,
         origin: origin.unwrap_or(-1),
         portid,
@@ -348,6 +360,8 @@ fn from_c(e: *const ce::nsw_event) -> Ev {
             8 => Kind::NsidDel,
             9 => Kind::Synced,
             10 => Kind::Overflow,
+            11 => Kind::NetnsNew,
+            12 => Kind::NetnsDel,
             other => panic!("unknown type {other}"),
         };
         let name = ce::nsw_event_name(e);
@@ -361,6 +375,7 @@ fn from_c(e: *const ce::nsw_event) -> Ev {
             dev: ce::nsw_event_dev(e),
             ino: ce::nsw_event_ino(e),
             cookie: ce::nsw_event_cookie(e),
+            pid: ce::nsw_event_pid(e),
             nsid: ce::nsw_event_nsid(e),
             origin: ce::nsw_event_origin(e),
             portid: ce::nsw_event_portid(e),

@@ -1,6 +1,6 @@
 //! The grammar of events as a checker, and what a consumer believes who adds up the events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::api::{Ev, Kind};
 
@@ -13,7 +13,11 @@ pub struct Checker {
     /// Name → the namespace that it refers to, if it does.
     pub names: BTreeMap<Vec<u8>, Option<Id>>,
     /// (origin, nsid) of the ids that exist.
-    pub nsids: std::collections::BTreeSet<(i32, i32)>,
+    pub nsids: BTreeSet<(i32, i32)>,
+    /// The namespaces that exist.
+    pub netns: BTreeSet<Id>,
+    /// Cookies of those that are gone, which never come back.
+    gone: BTreeSet<u64>,
     pub directory: Option<bool>,
     pub open_overflows: u32,
     pub synced: u32,
@@ -50,6 +54,17 @@ impl Checker {
             }
             Kind::NsidNew => assert!(self.nsids.insert((event.origin, event.nsid)), "nsid twice: {event:?}"),
             Kind::NsidDel => assert!(self.nsids.remove(&(event.origin, event.nsid)), "no such nsid: {event:?}"),
+            Kind::NetnsNew => {
+                assert!(!self.gone.contains(&event.cookie), "a namespace came back: {event:?}");
+                assert!(self.netns.insert((event.dev, event.ino, event.cookie)), "a namespace came twice: {event:?}");
+            }
+            Kind::NetnsDel => {
+                let was_there = self.netns.remove(&(event.dev, event.ino, event.cookie));
+                assert!(was_there, "no such namespace: {event:?}");
+                if event.cookie != 0 {
+                    self.gone.insert(event.cookie);
+                }
+            }
             Kind::Overflow => {
                 self.open_overflows += 1;
                 assert_eq!(self.open_overflows, 1, "an overflow within an overflow");
