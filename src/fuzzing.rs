@@ -111,8 +111,10 @@ impl Watched {
                 EventKind::DirCreated => !std::mem::replace(&mut self.directory, true),
                 EventKind::DirDeleted => std::mem::take(&mut self.directory) && self.believed.is_empty(),
                 EventKind::Synced | EventKind::Overflow { .. } => true,
-                EventKind::NsidNew { .. } | EventKind::NsidDel { .. } => false,
-                EventKind::NetnsNew { .. } | EventKind::NetnsDel(_) => false,
+                EventKind::NsidNew { .. }
+                | EventKind::NsidDel { .. }
+                | EventKind::NetnsNew { .. }
+                | EventKind::NetnsDel(_) => false,
             };
             assert!(fine, "against the grammar");
         }

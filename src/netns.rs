@@ -18,8 +18,8 @@ use crate::error::{Doing, Error, Result, errno_of, is_refused, is_transient};
 use crate::options::DEFAULT_DIR;
 use crate::sys::{self, CWD};
 use crate::walk::{Links, walk_to};
-pub(crate) use probe::{Found, Probe, identify_open, of_calling_thread, try_own};
-use probe::{identify, open_path};
+use probe::identify;
+pub(crate) use probe::{Found, Probe, identify_open, of_calling_thread, open_path, try_own};
 use process::open_for_pid;
 pub(crate) use process::{of_process, open_for_pidfd};
 

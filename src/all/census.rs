@@ -58,10 +58,15 @@ pub fn census() -> Result<Vec<Sighting>> {
 }
 
 impl Sighting {
+    /// Where it can be opened.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = PathBuf> {
+        let processes = self.pids.iter().map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
+        self.mounts.iter().cloned().chain(processes)
+    }
+
     /// Opens the namespace by whatever way it was seen; `None`: it has died, or is out of reach by now.
     pub(crate) fn open(&self) -> Result<Option<OwnedFd>> {
-        let processes = self.pids.iter().map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
-        for path in self.mounts.iter().cloned().chain(processes) {
+        for path in self.paths() {
             match self.netns.open(Some(&path)) {
                 Err(error) if matches!(error.errno(), libc::ENOENT | libc::ESTALE | libc::EACCES | libc::EPERM) => {}
                 opened => return opened.map(Some),
@@ -106,8 +111,7 @@ impl Census {
     }
 
     fn mounts(&mut self) -> io::Result<()> {
-        let mountinfo = std::fs::read(MOUNTINFO).map_err(sys::proc_error)?;
-        for (ino, path) in mounted(&mountinfo) {
+        for (ino, path) in mounts()? {
             let Ok(terminated) = CString::new(path.as_os_str().as_bytes()) else { continue };
             // what is mounted over it, or over the way to it, hides it
             match self.reach(&terminated)? {
@@ -185,6 +189,12 @@ impl Census {
             }
         }
     }
+}
+
+/// The network namespaces that are mounted in the mount namespace of the calling thread: inode numbers, and where.
+pub(super) fn mounts() -> io::Result<Vec<(u64, PathBuf)>> {
+    let mountinfo = std::fs::read(MOUNTINFO).map_err(sys::proc_error)?;
+    Ok(mounted(&mountinfo).collect())
 }
 
 /// The entries of a directory that are numbers, as processes, threads and descriptors are.

@@ -1,36 +1,404 @@
 //! The source behind [`Watcher::all`](crate::Watcher::all).
+//!
+//! Births and mounts are *hints*: they say where to look. What a look finds is opened for a moment, identified, and put
+//! under watch before it is reported, so that no death is missed. What died is reported by the watch alone: a namespace
+//! that nobody sees any more may live on. One census serves the replay at open, the recovery from a loss, and `resync`.
 
-use crate::error::{Error, Result};
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::births::{Births, Hint, Loss};
+use super::census::{census, mounts};
+use super::deaths::{DeathWatch, Number};
+use super::state::{Found, State};
+use crate::error::{Doing, Error, Result, is_refused, is_transient};
+use crate::event::EventKind;
+use crate::mounts::{Changes, Monitor, OWN};
+use crate::named::Pace;
+use crate::netns::{identify_open, open_path};
 use crate::options::Options;
 use crate::outbox::{Counters, Outbox};
 use crate::place::Place;
 use crate::source::{Progress, Source};
-use crate::sys::Epoll;
+use crate::sys::{self, CWD, Epoll, Timer};
+use crate::walk::Links;
 
-#[derive(Debug)]
+/// Instead of more hints than this, a census.
+const HINTS: usize = 1024;
+
+/// A census that looks for births of which nothing is seen any more is worth less than others, by this factor.
+const UNLIKELY: u32 = 4;
+
+const WATCH: &str = "watch all network namespaces";
+const LOOK: &str = "look at a network namespace";
+
 pub(crate) struct All {
     place: Place,
+    births: Option<Box<dyn Births>>,
+    deaths: DeathWatch,
+    mounts: Monitor,
+    state: State,
+    due: Due,
+    pace: Pace,
+    /// Wakes for a look that must wait.
+    timer: Timer,
+    /// The most namespaces that are kept.
+    max: usize,
+}
+
+/// Work left to do. It stays due until it is done: an error on the way loses nothing.
+#[derive(Debug, Default)]
+struct Due {
+    /// Births that may be of unknown namespaces, each thread once.
+    hints: Vec<Hint>,
+    /// Go through the mounts.
+    mounts: bool,
+    /// Go through everything that can be seen.
+    census: Option<EmitMode>,
+    /// The consumer asked for it, and waits.
+    asked: bool,
+    /// Ask about each known namespace whether it lives.
+    ask: bool,
+    /// Emit `Synced` when all that is done.
+    synced: bool,
+    /// There are more namespaces than may be kept.
+    left_out: bool,
+    /// The consumer is to learn of that.
+    too_many: bool,
+}
+
+impl Due {
+    fn everything(&mut self) {
+        self.census = Some(EmitMode::Replayed);
+        (self.ask, self.synced) = (true, true);
+    }
+
+    /// A census that nobody asked for.
+    fn look_around(&mut self) {
+        self.census.get_or_insert(EmitMode::News);
+    }
+}
+
+/// How what a look finds is emitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EmitMode {
+    News,
+    Replayed,
+    /// Not at all.
+    Silent,
 }
 
 impl All {
-    pub(crate) fn open(_options: &Options, _epoll: &Epoll, _out: &mut Outbox) -> Result<Self> {
-        Err(Error::new(libc::EOPNOTSUPP, "watch all network namespaces"))
+    pub(crate) fn open(options: &Options, epoll: &Arc<Epoll>, out: &mut Outbox) -> Result<Self> {
+        if !sys::is_proc_ours() {
+            return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)).doing(WATCH);
+        }
+        let timer = Timer::new().doing("make a timer")?;
+        epoll.add(timer.as_fd()).doing("listen to a timer")?;
+        let mut mounts = Monitor::new(Arc::clone(epoll), OWN.as_ref());
+        if options.prepare {
+            mounts.prepare()?
+        } else {
+            mounts.arm()?
+        }
+        let mut this = Self {
+            place: Place::of_caller()?,
+            // first: the watch is to begin before the births of what it makes for itself are reported
+            deaths: DeathWatch::open(Arc::clone(epoll), options.prepare).doing("watch the deaths of namespaces")?,
+            births: None,
+            mounts,
+            state: State::default(),
+            due: Due::default(),
+            pace: Pace::default(),
+            timer,
+            max: options.max_names,
+        };
+        this.due.census = Some(if options.replay { EmitMode::Replayed } else { EmitMode::Silent });
+        (this.due.asked, this.due.synced) = (true, options.replay);
+        out.learned_now();
+        this.catch_up(out)?;
+        if this.due.left_out {
+            return Err(this.too_many());
+        }
+        Ok(this)
     }
 
     /// Where its paths lead.
     pub(crate) fn place(&self) -> Place {
         self.place
     }
-}
 
-impl Source for All {
-    fn drain(&mut self, _out: &mut Outbox) -> Result<Progress> {
-        Ok(Progress::Done)
-    }
-
-    fn resync(&mut self, _out: &mut Outbox) -> Result<()> {
+    /// Reads what the kernel reports. An inode number in a hint is that of a namespace which was made after all the deaths
+    /// that are read after the mark and before the hint.
+    fn read(&mut self, out: &mut Outbox) -> Result<()> {
+        const READ: &str = "read the births of namespaces";
+        out.learned_now();
+        let births = self.births.as_mut();
+        births.map_or(Ok(()), |births| births.mark(out.now())).doing(READ)?;
+        self.read_deaths(out)?;
+        if let Some(births) = &mut self.births {
+            let (state, deaths, hints) = (&self.state, &self.deaths, &mut self.due.hints);
+            // a number that has another owner is noticed only where deaths are reported
+            let is_known = |ino| state.get(ino).is_some_and(|known| deaths.reports(known.number));
+            let loss = births.read(&mut |hint| {
+                if !is_known(hint.ino) && hints.len() < HINTS && !hints.contains(&hint) {
+                    hints.push(hint);
+                }
+            });
+            if let Loss::Hints(dropped) = loss.doing(READ)? {
+                self.lost(dropped, out);
+            }
+            if self.due.hints.len() == HINTS {
+                self.due.look_around();
+            }
+        }
+        let changes = self.mounts.read()?;
+        if !self.mounts.is_armed() {
+            self.place.check()?;
+            self.mounts.arm()?;
+        }
+        if changes != Changes::Known(Vec::new()) {
+            self.due.mounts = true;
+            self.hinted();
+        }
         Ok(())
     }
 
-    fn count(&self, _counters: &Counters) {}
+    fn read_deaths(&mut self, out: &mut Outbox) -> Result<()> {
+        let (state, mut died) = (&mut self.state, false);
+        let read = self.deaths.read(&mut |number| {
+            died = true;
+            state.remove(number, &mut |event| out.push(event, false));
+        });
+        if died {
+            self.hinted();
+            if self.due.left_out && self.state.len() < self.max {
+                self.due.look_around();
+            }
+        }
+        if read.doing("read the deaths of namespaces")? {
+            self.lost(0, out);
+        }
+        Ok(())
+    }
+
+    /// Something has changed that can have to do with a birth that nobody reports, or with a death.
+    fn hinted(&mut self) {
+        if self.births.is_none() || self.state.numbers().any(|number| !self.deaths.reports(number)) {
+            self.due.look_around();
+        }
+    }
+
+    fn lost(&mut self, dropped: u64, out: &mut Outbox) {
+        out.push(EventKind::Overflow { dropped }, false);
+        self.due.everything();
+    }
+
+    /// Does what is due.
+    fn catch_up(&mut self, out: &mut Outbox) -> Result<()> {
+        if !self.due.hints.is_empty() {
+            let found = self.look(|this| this.follow_hints())?;
+            self.take_in(found, EmitMode::News, out);
+            let state = &self.state;
+            self.due.hints.retain(|hint| state.get(hint.ino).is_none());
+            // what its maker has left may be mounted, or in the hands of others
+            self.due.mounts |= !self.due.hints.is_empty();
+        }
+        if self.due.mounts && self.may_look(out) {
+            let begun = sys::processor_time();
+            let found = self.look(|this| this.go_through_mounts())?;
+            self.pace.looked(out.now(), sys::processor_time().saturating_sub(begun));
+            self.due.mounts = false;
+            self.take_in(found, EmitMode::News, out);
+            let state = &self.state;
+            self.due.hints.retain(|hint| state.get(hint.ino).is_none());
+            if !self.due.hints.is_empty() {
+                self.due.look_around();
+            }
+        }
+        if let Some(mode) = self.due.census.filter(|_| self.due.asked || self.may_look(out)) {
+            let begun = sys::processor_time();
+            let looked = self.count_all(mode, out);
+            if !self.due.asked {
+                let price = if self.due.hints.is_empty() { 1 } else { UNLIKELY };
+                self.pace.looked(out.now(), sys::processor_time().saturating_sub(begun) * price);
+            }
+            looked?;
+        }
+        // the nsids that were given come back as notifications, which would wake the consumer for nothing
+        self.read_deaths(out)?;
+        if self.due.census.is_none() && std::mem::take(&mut self.due.synced) {
+            out.push(EventKind::Synced, false);
+        }
+        self.set_timer(out);
+        Ok(())
+    }
+
+    /// A census, and what follows from it.
+    fn count_all(&mut self, mode: EmitMode, out: &mut Outbox) -> Result<()> {
+        let was_left_out = std::mem::take(&mut self.due.left_out);
+        let found = self.look(|this| this.go_through_all())?;
+        let ask = std::mem::take(&mut self.due.ask) || mode == EmitMode::Replayed;
+        let numbers: Vec<Number> = self.state.numbers().filter(|number| ask || !self.deaths.reports(*number)).collect();
+        let dead = self.deaths.dead(&numbers).doing("ask which network namespaces live")?;
+        let emit = &mut |event| out.push(event, mode == EmitMode::Replayed);
+        dead.into_iter().for_each(|number| self.state.remove(number, emit));
+        self.take_in(found, mode, out);
+        self.due.too_many &= !was_left_out;
+        // what is not found has lived too briefly, or only a socket keeps it
+        self.due.hints.clear();
+        (self.due.census, self.due.mounts, self.due.asked) = (None, false, false);
+        Ok(())
+    }
+
+    /// Looks at paths, and returns what it found if the calling thread was in the right place all the time.
+    fn look(&mut self, look: impl FnOnce(&mut Self) -> Result<Vec<Found>>) -> Result<Vec<Found>> {
+        self.place.check()?;
+        let found = look(self);
+        self.place.check()?;
+        found
+    }
+
+    /// Where the threads are now that entered a namespace.
+    fn follow_hints(&mut self) -> Result<Vec<Found>> {
+        let mut found: Vec<Found> = Vec::new();
+        for hint in self.due.hints.clone() {
+            if hint.tid > 0 && !found.iter().any(|found| found.netns.ino() == hint.ino) {
+                let path = format!("/proc/{}/ns/net", hint.tid);
+                found.extend(self.meet(path.as_ref(), Some(hint.ino), Some(hint.tid))?);
+            }
+        }
+        Ok(found)
+    }
+
+    fn go_through_mounts(&mut self) -> Result<Vec<Found>> {
+        let mut found = Vec::new();
+        for (ino, path) in mounts().doing_on(LOOK, "/proc/thread-self/mountinfo")? {
+            if self.state.get(ino).is_none_or(|known| !self.deaths.reports(known.number)) {
+                found.extend(self.meet(&path, Some(ino), None)?);
+            }
+        }
+        Ok(found)
+    }
+
+    fn go_through_all(&mut self) -> Result<Vec<Found>> {
+        let mut found = Vec::new();
+        for sighting in census()? {
+            let netns = sighting.netns;
+            if self.is_certainly_known(&netns) {
+                continue;
+            }
+            let pid = sighting.pids.first().copied();
+            let mut met = None;
+            for path in sighting.paths() {
+                met = self.meet(&path, Some(netns.ino()), pid)?;
+                if met.is_some() {
+                    break;
+                }
+            }
+            if met.is_none() && netns.cookie().is_some() {
+                met = match netns.open(None) {
+                    Ok(namespace) => self.watch(namespace, None, None)?,
+                    Err(error) if matches!(error.errno(), libc::ENOENT | libc::EPERM | libc::EOPNOTSUPP) => None,
+                    Err(error) => return Err(error),
+                };
+            }
+            found.extend(met);
+        }
+        Ok(found)
+    }
+
+    /// Whether this one is known. Before Linux 6.18 a later one can have its inode number, which only a watch tells.
+    fn is_certainly_known(&self, netns: &crate::netns::Netns) -> bool {
+        self.state.get(netns.ino()).is_some_and(|known| {
+            known.netns.same(netns) && (netns.cookie().is_some() || !self.deaths.recognizes(known.number))
+        })
+    }
+
+    /// Opens what a path leads to, and watches it if it is the namespace with this inode number.
+    fn meet(&mut self, path: &Path, ino: Option<u64>, pid: Option<i32>) -> Result<Option<Found>> {
+        let Ok(terminated) = CString::new(path.as_os_str().as_bytes()) else { return Ok(None) };
+        match open_path(CWD, &terminated, Links::All) {
+            Ok(namespace) => self.watch(namespace, Some((path, ino)), pid),
+            Err(error) if is_transient(&error) || is_refused(&error) => Err(error).doing_on(LOOK, path),
+            // it leads there no more, or may not be looked at
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn watch(
+        &mut self,
+        namespace: OwnedFd,
+        way: Option<(&Path, Option<u64>)>,
+        pid: Option<i32>,
+    ) -> Result<Option<Found>> {
+        let netns = identify_open(namespace.as_fd()).doing(LOOK)?.netns;
+        let is_another = way.and_then(|(_, ino)| ino).is_some_and(|ino| ino != netns.ino());
+        if is_another || self.deaths.is_own(&netns) || self.is_certainly_known(&netns) {
+            return Ok(None);
+        }
+        let number = self.deaths.watch(namespace.as_fd(), &netns).doing("watch a network namespace")?;
+        Ok(Some(Found { netns, number, path: way.map(|(path, _)| Arc::from(path)), pid }))
+    }
+
+    fn take_in(&mut self, found: Vec<Found>, mode: EmitMode, out: &mut Outbox) {
+        for found in found {
+            if self.state.len() >= self.max && self.state.get(found.netns.ino()).is_none() {
+                self.due.too_many |= !std::mem::replace(&mut self.due.left_out, true);
+                continue;
+            }
+            self.state.add(found, &mut |event| {
+                if mode != EmitMode::Silent {
+                    out.push(event, mode == EmitMode::Replayed);
+                }
+            });
+        }
+    }
+
+    /// Whether it is time for a look that nobody asked for.
+    fn may_look(&self, out: &Outbox) -> bool {
+        self.pace.next() <= out.now()
+    }
+
+    fn set_timer(&mut self, out: &Outbox) {
+        let waits = (self.due.census.is_some() || self.due.mounts) && !self.may_look(out);
+        if self.timer.set(waits.then(|| self.pace.next())).is_err() {
+            // where a filter refuses it, nothing waits
+            self.pace = Pace::default();
+        }
+    }
+
+    fn too_many(&self) -> Error {
+        Error::new(libc::E2BIG, WATCH).settled()
+    }
+}
+
+impl Source for All {
+    fn drain(&mut self, out: &mut Outbox) -> Result<Progress> {
+        self.read(out)?;
+        self.catch_up(out)?;
+        if (self.due.census.is_some() || self.due.mounts) && self.may_look(out) {
+            return Ok(Progress::More);
+        }
+        // after the events of the namespaces that there is room for
+        match out.is_empty() && std::mem::take(&mut self.due.too_many) {
+            true => Err(self.too_many()),
+            false => Ok(Progress::Done),
+        }
+    }
+
+    fn resync(&mut self, out: &mut Outbox) -> Result<()> {
+        self.due.everything();
+        self.due.asked = true;
+        self.read(out)?;
+        self.catch_up(out)
+    }
+
+    fn count(&self, counters: &Counters) {
+        counters.known.set(self.state.len() as u64);
+    }
 }

@@ -36,7 +36,7 @@ use debounce::Debounce;
 use due::{Due, EmitMode};
 use inotify::{Inotify, Notice, ReadFlags};
 pub(crate) use names::{Names, State, Transition};
-use pace::Pace;
+pub(crate) use pace::Pace;
 use path::{Resolution, WatchedPath};
 use pending::{MountImpact, Pending};
 

@@ -146,7 +146,7 @@ impl Failure {
 ///
 /// `links`: those that the path ends on. `ENODEV`: it is no namespace; `EPROTOTYPE`: it is one of another kind. Opens nothing but a file of nsfs, so it cannot
 /// block on a FIFO or set off a device.
-pub(super) fn open_path(at: BorrowedFd<'_>, path: &CStr, links: Links) -> io::Result<OwnedFd> {
+pub(crate) fn open_path(at: BorrowedFd<'_>, path: &CStr, links: Links) -> io::Result<OwnedFd> {
     try_open(at, path, links).map_err(Failure::told_apart)
 }
 

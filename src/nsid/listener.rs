@@ -24,7 +24,7 @@ const LEAST_ACCOUNTED: usize = 256;
 
 /// The socket that listens.
 #[derive(Debug)]
-pub(super) struct Listener {
+pub(crate) struct Listener {
     socket: OwnedFd,
     buffer: Vec<u8>,
     drops: u32,
@@ -44,20 +44,20 @@ pub(crate) enum Received {
 
 /// A change of an id that the kernel notified.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Notification {
-    pub(super) id: Id,
-    pub(super) change: Change,
+pub(crate) struct Notification {
+    pub(crate) id: Id,
+    pub(crate) change: Change,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Change {
+pub(crate) enum Change {
     Assigned { portid: u32 },
     Gone,
 }
 
 /// Puts the notifications of one datagram into the inbox; `false` if the kernel sent something that we do not
 /// understand.
-pub(super) fn decode(bytes: &[u8], origin: Option<i32>, inbox: &mut VecDeque<Notification>) -> bool {
+pub(crate) fn decode(bytes: &[u8], origin: Option<i32>, inbox: &mut VecDeque<Notification>) -> bool {
     let mut understood = true;
     for message in wire::messages(bytes) {
         let (nsid, change) = match message.map(|message| (message.body, message.header.portid)) {
@@ -80,7 +80,7 @@ pub(crate) fn try_all() -> io::Result<bool> {
 }
 
 impl Listener {
-    pub(super) fn open(receive_buffer: u32, all: bool) -> io::Result<Self> {
+    pub(crate) fn open(receive_buffer: u32, all: bool) -> io::Result<Self> {
         let socket = sys::rtnetlink()?;
         sys::bind(socket.as_fd())?;
         sys::connect_to_kernel(socket.as_fd());
@@ -98,7 +98,7 @@ impl Listener {
     }
 
     /// Reads some datagrams, and passes on each with the id of the peer that it is from, if it is from one.
-    pub(super) fn receive(&mut self, take: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Received> {
+    pub(crate) fn receive(&mut self, take: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Received> {
         let mut longest = 0;
         let count = sys::receive_many(self.socket.as_fd(), &mut self.buffer, |received, bytes| {
             if received.from_kernel {
@@ -124,7 +124,7 @@ impl Listener {
     }
 
     /// How many messages were lost since the last call; 0 if the kernel does not count.
-    pub(super) fn take_dropped(&mut self) -> u64 {
+    pub(crate) fn take_dropped(&mut self) -> u64 {
         let Ok(drops) = sys::drops(self.socket.as_fd()) else { return 0 };
         let before = std::mem::replace(&mut self.drops, drops);
         drops.wrapping_sub(before).into()

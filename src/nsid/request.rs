@@ -62,6 +62,12 @@ impl NetlinkError {
     }
 }
 
+impl From<NetlinkError> for io::Error {
+    fn from(error: NetlinkError) -> Self {
+        Self::from_raw_os_error(error.errno)
+    }
+}
+
 impl From<io::Error> for NetlinkError {
     fn from(error: io::Error) -> Self {
         Self { errno: errno_of(&error), answered: false, text: None }
@@ -95,7 +101,7 @@ pub(crate) fn try_target() -> io::Result<bool> {
             Some(libc::EINVAL) => Ok(true),
             // the answer where the kernel does not check strictly, not a shortage
             Some(libc::EOPNOTSUPP) => Ok(false),
-            _ => Err(io::Error::from_raw_os_error(error.errno)),
+            _ => Err(error.into()),
         },
     }
 }

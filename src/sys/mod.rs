@@ -11,6 +11,7 @@ mod cancel;
 mod fanotify;
 mod files;
 mod fork;
+mod namespace;
 mod netlink;
 mod nsfs;
 mod process;
@@ -27,6 +28,7 @@ pub(crate) use cancel::{disable_cancel, restore_cancel, thread_number};
 pub(crate) use fanotify::{fanotify_init, fanotify_mark};
 pub(crate) use files::{Access, CWD, Stat, filesystem_of, link_target, mount_of, open, read_link, stat};
 pub(crate) use fork::Process;
+pub(crate) use namespace::{in_net_namespace, in_user_namespace};
 pub(crate) use netlink::{
     MANY, bind, connect_to_kernel, drops, receive, receive_buffer, receive_many, rtnetlink, send_to_kernel, set_option,
     waiting,
@@ -36,7 +38,8 @@ pub(crate) use nsfs::{
     open_by_cookie,
 };
 pub(crate) use process::{
-    enter_net_namespace, in_own_thread, is_proc_ours, pid_of_pidfd, pidfd_open, process_exists, sees_all_namespaces,
+    Credentials, enter_net_namespace, in_own_thread, is_proc_ours, pid_of_pidfd, pidfd_open, process_exists,
+    sees_all_namespaces,
 };
 #[cfg(feature = "tokio")]
 pub(crate) use reactor::Registration;

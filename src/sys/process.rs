@@ -18,6 +18,27 @@ pub(crate) fn sees_all_namespaces() -> bool {
         && INITIAL.iter().all(|(path, ino)| stat(CWD, path, 0).is_ok_and(|stat| stat.ino == *ino))
 }
 
+/// What decides which namespaces the calling thread can open by their cookie, besides that it is in one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Credentials {
+    user: u32,
+    effective: CapabilitySet,
+    namespaces: [u64; 2],
+}
+
+impl Credentials {
+    pub(crate) fn of_caller() -> io::Result<Self> {
+        let ino = |(path, _)| stat(CWD, path, 0).map(|stat| stat.ino);
+        let [user_namespace, pid_namespace] = INITIAL.map(ino);
+        Ok(Self {
+            // SAFETY: no pointers; it cannot fail.
+            user: unsafe { libc::geteuid() },
+            effective: capabilities(None)?.effective,
+            namespaces: [user_namespace?, pid_namespace?],
+        })
+    }
+}
+
 /// Whether /proc is mounted and numbers processes as this one does.
 pub(crate) fn is_proc_ours() -> bool {
     std::fs::read_link("/proc/self").is_ok_and(|link| link.as_os_str() == std::process::id().to_string().as_str())

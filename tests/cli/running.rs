@@ -202,11 +202,12 @@ fn event(json: &Value) -> Ev {
         dev: number("dev"),
         ino: number("ino"),
         cookie: number("cookie"),
-        pid: number("pid") as i32,
         nsid: id("nsid"),
         origin: id("origin"),
         portid: number("portid") as u32,
         dropped: number("dropped"),
+        path: json.get("path").map(|path| path.as_str().expect("path").into()),
+        pid: number("pid") as i32,
     }
 }
 

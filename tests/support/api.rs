@@ -1,13 +1,13 @@
 //! One face over the Rust API and the C ABI.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::DEADLINE;
-use super::grammar::Checker;
+use super::grammar::{Checker, Id};
 use nswatch::capi::{event as ce, options as co, watcher as cw};
 use nswatch::{EventKind, Feature, Options, Policy, Watcher};
 
@@ -37,12 +37,12 @@ pub struct Ev {
     pub dev: u64,
     pub ino: u64,
     pub cookie: u64,
-    /// 0: none.
-    pub pid: i32,
     pub nsid: i32,
     pub origin: i32,
     pub portid: u32,
     pub dropped: u64,
+    pub path: Option<PathBuf>,
+    pub pid: i32,
 }
 
 impl Ev {
@@ -54,6 +54,11 @@ impl Ev {
     /// Kind, origin and id: what tests of namespace ids compare.
     pub fn id(&self) -> (Kind, i32, i32) {
         (self.kind, self.origin, self.nsid)
+    }
+
+    /// Which namespace.
+    pub fn netns(&self) -> Id {
+        (self.dev, self.ino, self.cookie)
     }
 
     /// Kind and name: what most tests compare.
@@ -235,10 +240,10 @@ pub fn from_rust(event: &nswatch::Event) -> Ev {
         EventKind::DirDeleted => (Kind::DirDeleted, -1, None, 0, 0),
         EventKind::NsidNew { nsid, origin, portid } => (Kind::NsidNew, nsid, origin, portid, 0),
         EventKind::NsidDel { nsid, origin } => (Kind::NsidDel, nsid, origin, 0, 0),
-        EventKind::NetnsNew { .. } => (Kind::NetnsNew, -1, None, 0, 0),
-        EventKind::NetnsDel(_) => (Kind::NetnsDel, -1, None, 0, 0),
         EventKind::Synced => (Kind::Synced, -1, None, 0, 0),
         EventKind::Overflow { dropped } => (Kind::Overflow, -1, None, 0, dropped),
+        EventKind::NetnsNew { .. } => (Kind::NetnsNew, -1, None, 0, 0),
+        EventKind::NetnsDel(_) => (Kind::NetnsDel, -1, None, 0, 0),
         ref other => panic!("unknown to the tests: {other:?}"),
     };
     Ev {
@@ -249,11 +254,12 @@ pub fn from_rust(event: &nswatch::Event) -> Ev {
         dev: event.netns().map_or(0, |netns| netns.dev()),
         ino: event.netns().map_or(0, |netns| netns.ino()),
         cookie: event.netns().and_then(|netns| netns.cookie()).unwrap_or(0),
-        pid: event.pid().unwrap_or(0),
         nsid,
         origin: origin.unwrap_or(-1),
         portid,
         dropped,
+        path: event.path(),
+        pid: event.pid().unwrap_or(0),
     }
 }
 
@@ -366,6 +372,8 @@ fn from_c(e: *const ce::nsw_event) -> Ev {
         };
         let name = ce::nsw_event_name(e);
         let name = (!name.is_null()).then(|| CStr::from_ptr(name).to_bytes().to_vec());
+        let path = ce::nsw_event_path(e);
+        let path = (!path.is_null()).then(|| OsStr::from_bytes(CStr::from_ptr(path).to_bytes()).into());
         assert_eq!(ce::nsw_event_name_len(e), name.as_ref().map_or(0, Vec::len));
         Ev {
             kind,
@@ -375,11 +383,12 @@ fn from_c(e: *const ce::nsw_event) -> Ev {
             dev: ce::nsw_event_dev(e),
             ino: ce::nsw_event_ino(e),
             cookie: ce::nsw_event_cookie(e),
-            pid: ce::nsw_event_pid(e),
             nsid: ce::nsw_event_nsid(e),
             origin: ce::nsw_event_origin(e),
             portid: ce::nsw_event_portid(e),
             dropped: ce::nsw_event_dropped(e),
+            path,
+            pid: ce::nsw_event_pid(e),
         }
     }
 }
@@ -502,6 +511,23 @@ impl<A: Api> Observer<A> {
             }
             assert!(Instant::now() < end, "{kind:?} {origin} {nsid} was not told; so far: {:#?}", self.log);
         }
+    }
+
+    /// Waits until this is told of a namespace and returns it. Namespaces of other tests come and go meanwhile.
+    pub fn until_netns(&mut self, kind: Kind, netns: Id) -> Ev {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let event = self.next();
+            if (event.kind, event.netns()) == (kind, netns) {
+                return event;
+            }
+            assert!(Instant::now() < end, "{kind:?} {netns:?} was not told; so far: {:#?}", self.log);
+        }
+    }
+
+    /// Whether a namespace exists, by the events.
+    pub fn believes(&self, netns: Id) -> bool {
+        self.checker.netns.contains(&netns)
     }
 
     /// The ids here that the events add up to.

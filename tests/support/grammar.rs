@@ -1,6 +1,6 @@
 //! The grammar of events as a checker, and what a consumer believes who adds up the events.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::api::{Ev, Kind};
 
@@ -13,11 +13,10 @@ pub struct Checker {
     /// Name → the namespace that it refers to, if it does.
     pub names: BTreeMap<Vec<u8>, Option<Id>>,
     /// (origin, nsid) of the ids that exist.
-    pub nsids: BTreeSet<(i32, i32)>,
-    /// The namespaces that exist.
-    pub netns: BTreeSet<Id>,
-    /// Cookies of those that are gone, which never come back.
-    gone: BTreeSet<u64>,
+    pub nsids: std::collections::BTreeSet<(i32, i32)>,
+    /// The namespaces that exist, and those that have died and can never exist again.
+    pub netns: std::collections::BTreeSet<Id>,
+    pub dead: std::collections::BTreeSet<Id>,
     pub directory: Option<bool>,
     pub open_overflows: u32,
     pub synced: u32,
@@ -55,14 +54,15 @@ impl Checker {
             Kind::NsidNew => assert!(self.nsids.insert((event.origin, event.nsid)), "nsid twice: {event:?}"),
             Kind::NsidDel => assert!(self.nsids.remove(&(event.origin, event.nsid)), "no such nsid: {event:?}"),
             Kind::NetnsNew => {
-                assert!(!self.gone.contains(&event.cookie), "a namespace came back: {event:?}");
-                assert!(self.netns.insert((event.dev, event.ino, event.cookie)), "a namespace came twice: {event:?}");
+                let netns = event.netns();
+                assert!(self.netns.insert(netns), "a namespace twice: {event:?}");
+                assert!(!self.dead.contains(&netns), "a namespace that was dead: {event:?}");
             }
             Kind::NetnsDel => {
-                let was_there = self.netns.remove(&(event.dev, event.ino, event.cookie));
-                assert!(was_there, "no such namespace: {event:?}");
+                let netns = event.netns();
+                assert!(self.netns.remove(&netns), "no such namespace: {event:?}");
                 if event.cookie != 0 {
-                    self.gone.insert(event.cookie);
+                    self.dead.insert(netns);
                 }
             }
             Kind::Overflow => {

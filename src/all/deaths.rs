@@ -1,0 +1,161 @@
+//! Learning of the deaths of network namespaces: what a mechanism offers, and the choice between them.
+//!
+//! A process can give up its rights, or be denied a system call, at any time. What a mechanism watches by then it goes on
+//! reporting; the next one watches what comes after.
+
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use super::asking::Asking;
+use super::post::Post;
+use crate::error::is_transient;
+use crate::netns::Netns;
+use crate::sys::Epoll;
+
+/// What stands for a watched namespace. No number is used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Number {
+    mechanism: usize,
+    number: i32,
+}
+
+impl Number {
+    pub(super) fn new(mechanism: usize, number: i32) -> Self {
+        Self { mechanism, number }
+    }
+}
+
+/// A mechanism that knows of deaths. Its descriptor, if it has one, is in the watcher's epoll set.
+pub(super) trait Deaths: Send {
+    /// Watches this open namespace from here on. The same number again if it does so already.
+    fn watch(&mut self, namespace: BorrowedFd<'_>, netns: &Netns) -> io::Result<i32>;
+
+    /// Passes on those that have died; whether some were lost: then [`living`](Self::living) says which.
+    fn read(&mut self, take: &mut dyn FnMut(i32)) -> io::Result<bool>;
+
+    /// Those of these that are not known to be dead. They are in ascending order, and so is the answer.
+    fn living(&mut self, numbers: &[i32]) -> io::Result<Vec<i32>>;
+
+    /// Whether deaths wake the consumer. Else somebody has to ask which are living.
+    fn reports(&self) -> bool;
+
+    /// Whether the mechanism made this namespace for itself.
+    fn is_own(&self, netns: &Netns) -> bool;
+}
+
+impl fmt::Debug for dyn Deaths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Deaths")
+    }
+}
+
+/// Makes a mechanism; `None`: it cannot be had here.
+type Make = fn(&Epoll) -> io::Result<Option<Box<dyn Deaths>>>;
+
+/// The mechanisms, from the best to the last resort.
+const MECHANISMS: [Make; 3] = [
+    |epoll| Post::made(Post::privileged(), epoll),
+    |epoll| Post::made(Post::unprivileged(), epoll),
+    |_| Ok(Some(Box::new(Asking::default()))),
+];
+
+/// The mechanisms in use: the last one watches what comes, the others what they have watched before.
+#[derive(Debug)]
+pub(super) struct DeathWatch {
+    epoll: Arc<Epoll>,
+    mechanisms: Vec<Option<Box<dyn Deaths>>>,
+    /// The one that watches what comes.
+    current: usize,
+}
+
+impl DeathWatch {
+    /// `prepare`: makes every mechanism that can be had, and none later.
+    pub(super) fn open(epoll: Arc<Epoll>, prepare: bool) -> io::Result<Self> {
+        let mut this = Self { epoll, mechanisms: Vec::new(), current: 0 };
+        while this.mechanisms.iter().flatten().next().is_none() || prepare && this.mechanisms.len() < MECHANISMS.len() {
+            this.make()?;
+        }
+        this.current = this.mechanisms.iter().position(Option::is_some).unwrap_or(0);
+        Ok(this)
+    }
+
+    /// Makes the next mechanism.
+    fn make(&mut self) -> io::Result<()> {
+        if let Some(make) = MECHANISMS.get(self.mechanisms.len()) {
+            let made = make(&self.epoll)?;
+            self.mechanisms.push(made);
+        }
+        Ok(())
+    }
+
+    /// Watches this open namespace from here on.
+    pub(super) fn watch(&mut self, namespace: BorrowedFd<'_>, netns: &Netns) -> io::Result<Number> {
+        loop {
+            if let Some(Some(mechanism)) = self.mechanisms.get_mut(self.current) {
+                match mechanism.watch(namespace, netns) {
+                    Err(error) if !is_transient(&error) && self.current + 1 < MECHANISMS.len() => {}
+                    number => return Ok(Number::new(self.current, number?)),
+                }
+            }
+            if self.current + 1 == self.mechanisms.len() {
+                self.make()?;
+            }
+            self.current += 1;
+        }
+    }
+
+    /// Passes on those that have died; whether some were lost.
+    pub(super) fn read(&mut self, take: &mut dyn FnMut(Number)) -> io::Result<bool> {
+        let mut lost = false;
+        for (mechanism, deaths) in self.made() {
+            lost |= deaths.read(&mut |number| take(Number::new(mechanism, number)))?;
+        }
+        Ok(lost)
+    }
+
+    /// Those of these, in ascending order, that are known to be dead.
+    pub(super) fn dead(&mut self, numbers: &[Number]) -> io::Result<Vec<Number>> {
+        let mut dead = Vec::new();
+        for (which, deaths) in self.made() {
+            let of = |number: &&Number| number.mechanism == which;
+            let asked: Vec<i32> = numbers.iter().filter(of).map(|number| number.number).collect();
+            let living = deaths.living(&asked)?;
+            dead.extend(
+                asked
+                    .into_iter()
+                    .filter(|number| living.binary_search(number).is_err())
+                    .map(|number| Number::new(which, number)),
+            );
+        }
+        Ok(dead)
+    }
+
+    /// Whether the death of this one wakes the consumer.
+    pub(super) fn reports(&self, number: Number) -> bool {
+        matches!(self.mechanisms.get(number.mechanism), Some(Some(deaths)) if deaths.reports())
+    }
+
+    /// Whether to watch a namespace again yields this number if, and only if, it is the one that the number stands for.
+    pub(super) fn recognizes(&self, number: Number) -> bool {
+        number.mechanism == self.current && self.reports(number)
+    }
+
+    /// Whether the namespace was made to watch from.
+    pub(super) fn is_own(&self, netns: &Netns) -> bool {
+        self.mechanisms.iter().flatten().any(|deaths| deaths.is_own(netns))
+    }
+
+    fn made(&mut self) -> impl Iterator<Item = (usize, &mut Box<dyn Deaths>)> {
+        self.mechanisms.iter_mut().enumerate().filter_map(|(which, deaths)| Some((which, deaths.as_mut()?)))
+    }
+}
+
+/// Whether deaths are reported as they happen.
+pub(crate) fn try_deaths() -> io::Result<bool> {
+    Ok(match Post::privileged()? {
+        Some(_) => true,
+        None => Post::unprivileged()?.is_some(),
+    })
+}

@@ -1,0 +1,69 @@
+//! Network namespaces of our own, which only what is opened in them keeps. rustix runs no code of ours in a thread or a
+//! child that shares our memory.
+
+use std::ffi::c_void;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::{check, in_own_thread, without_signals};
+
+/// Room for what runs in a child; a system call and what leads to it take a few KiB.
+const STACK: usize = 256 * 1024;
+
+/// Runs `body` in a new network namespace, in a thread that lives for this call. The calling thread stays where it is.
+/// `EPERM`: `CAP_SYS_ADMIN` is missing. `EAGAIN`: there is a thread too many.
+pub(crate) fn in_net_namespace<T: Send>(body: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    let run = || {
+        // SAFETY: no pointers; it concerns this thread alone.
+        check(unsafe { libc::unshare(libc::CLONE_NEWNET) })?;
+        body()
+    };
+    in_own_thread(run)?.unwrap_or_else(|_| Err(panicked()))
+}
+
+/// Runs `body` in a new network namespace of a new user namespace, which takes no privilege where user namespaces may be
+/// made. A child does that which shares our memory and our descriptors, and the calling thread waits for its end. `EPERM`,
+/// `ENOSPC`, `EUSERS`: user namespaces may not be made.
+pub(crate) fn in_user_namespace<T>(body: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    /// What the child takes, and leaves.
+    struct Task<B, T> {
+        body: Option<B>,
+        result: io::Result<T>,
+    }
+
+    extern "C" fn child<B: FnOnce() -> io::Result<T>, T>(task: *mut c_void) -> libc::c_int {
+        // SAFETY: it points to the task below; the thread that owns it waits until this child has ended.
+        let task = unsafe { &mut *task.cast::<Task<B, T>>() };
+        if let Some(body) = task.body.take() {
+            task.result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err(panicked()));
+        }
+        0
+    }
+
+    fn start<B: FnOnce() -> io::Result<T>, T>(task: &mut Task<B, T>, stack: &mut [u128]) -> io::Result<()> {
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES | libc::CLONE_NEWUSER | libc::CLONE_NEWNET;
+        let top = stack.as_mut_ptr_range().end;
+        // SAFETY: the child runs on a stack of its own, with our thread-local storage, and this thread does not go on
+        // before the child has ended (CLONE_VFORK). So nothing here is used by both at once.
+        let pid = check(unsafe { libc::clone(child::<B, T>, top.cast(), flags, std::ptr::from_mut(task).cast()) })?;
+        // It sent no signal when it ended, so that no other wait of this process takes it.
+        loop {
+            // SAFETY: no pointer that is written to.
+            match check(unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::__WCLONE) }) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // ECHILD: the program has the kernel forget its children
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    let mut task = Task { body: Some(body), result: Err(panicked()) };
+    let mut stack = vec![0u128; STACK / size_of::<u128>()];
+    // a signal handler of the program must not run in the child
+    without_signals(|| start(&mut task, &mut stack))?;
+    task.result
+}
+
+fn panicked() -> io::Error {
+    io::Error::from_raw_os_error(libc::ENOTRECOVERABLE)
+}
