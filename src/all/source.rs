@@ -200,7 +200,9 @@ impl All {
 
     /// Does what is due.
     fn catch_up(&mut self, out: &mut Outbox) -> Result<()> {
-        if !self.due.hints.is_empty() {
+        let is_to_count = self.due.census.is_some() && (self.due.asked || self.may_look(out));
+        // a census finds all that hints lead to
+        if !self.due.hints.is_empty() && !is_to_count {
             let found = self.look(|this| this.follow_hints())?;
             self.take_in(found, EmitMode::News, out);
             let state = &self.state;
@@ -208,7 +210,7 @@ impl All {
             // what its maker has left may be mounted, or in the hands of others
             self.due.mounts |= !self.due.hints.is_empty();
         }
-        if self.due.mounts && self.may_look(out) {
+        if self.due.mounts && !is_to_count && self.may_look(out) {
             let begun = sys::processor_time();
             let found = self.look(|this| this.go_through_mounts())?;
             self.pace.looked(out.now(), sys::processor_time().saturating_sub(begun));

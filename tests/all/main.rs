@@ -3,7 +3,9 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod actor;
 mod births;
 mod deaths;
+mod rights;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,0 +1,163 @@
+//! With fewer rights, or in another place, than at open: less is seen, later, and nothing false is reported.
+
+use super::actor::Actor;
+use super::support::api::{Api, How, Kind, Observer};
+use super::support::grammar::Id;
+use super::support::nsid::{anonymous, list_id};
+use super::support::thread::{Restriction, elsewhere};
+use super::support::*;
+use nswatch::Feature;
+
+both! {
+    without_privilege_deaths_are_reported_and_births_found
+    without_user_namespaces_nothing_false_is_reported
+    what_was_watched_before_rights_were_lost_is_reported
+    what_is_found_after_rights_were_lost_is_watched_too
+    asking_is_enough_for_what_could_be_opened
+    from_another_mount_namespace_nothing_is_looked_at
+    no_nsid_of_the_host_is_given
+}
+
+fn blue() -> Id {
+    kernel::netns("/run/netns/blue").unwrap()
+}
+
+/// A system call that the post in a user namespace takes, and nothing else here does: threads start by clone3(2).
+fn no_user_namespaces() -> Restriction {
+    Restriction::powerless().failing(libc::SYS_clone, libc::EPERM)
+}
+
+fn without_privilege_deaths_are_reported_and_births_found<A: Api>() {
+    sandbox();
+    let actor = Actor::new();
+    ip_netns(&["add", "blue"]);
+    let first = blue();
+    elsewhere(&Restriction::powerless(), || {
+        assert!(Feature::Deaths.is_available().unwrap());
+        assert!(!Feature::Births.is_available().unwrap() && !Feature::ListNs.is_available().unwrap());
+        let mut watcher = Observer::<A>::open_synced(&How::all());
+        assert!(watcher.believes(first));
+        actor.act(|| ip_netns(&["del", "blue"]));
+        watcher.until_netns(Kind::NetnsDel, first);
+        actor.act(|| ip_netns(&["add", "blue"]));
+        watcher.resync();
+        let second = blue();
+        assert!(watcher.believes(second));
+        assert!(watcher.log.iter().any(|event| event.netns() == second && event.kind == Kind::NetnsNew));
+        actor.act(|| ip_netns(&["del", "blue"]));
+        watcher.until_netns(Kind::NetnsDel, second);
+    });
+}
+
+fn without_user_namespaces_nothing_false_is_reported<A: Api>() {
+    sandbox();
+    let actor = Actor::new();
+    ip_netns(&["add", "blue"]);
+    let netns = blue();
+    elsewhere(&no_user_namespaces(), || {
+        assert!(!Feature::Deaths.is_available().unwrap());
+        let mut watcher = Observer::<A>::open_synced(&How::all());
+        assert!(watcher.believes(netns));
+        let kept = std::fs::File::open("/run/netns/blue").unwrap();
+        actor.act(|| ip_netns(&["del", "blue"]));
+        watcher.resync();
+        // it lives on, and nobody here may know
+        assert!(watcher.believes(netns));
+        drop(kept);
+        watcher.resync();
+        assert!(watcher.believes(netns));
+    });
+}
+
+fn what_was_watched_before_rights_were_lost_is_reported<A: Api>() {
+    sandbox();
+    let actor = Actor::new();
+    ip_netns(&["add", "blue"]);
+    let netns = blue();
+    let mut watcher = Observer::<A>::open_synced(&How::all());
+    elsewhere(&no_user_namespaces(), || {
+        actor.act(|| ip_netns(&["del", "blue"]));
+        watcher.until_netns(Kind::NetnsDel, netns);
+        actor.act(|| ip_netns(&["add", "blue"]));
+        watcher.resync();
+        assert!(watcher.believes(blue()));
+    });
+}
+
+fn what_is_found_after_rights_were_lost_is_watched_too<A: Api>() {
+    sandbox();
+    let actor = Actor::new();
+    let mut watcher = Observer::<A>::open_synced(&How::all());
+    elsewhere(&Restriction::powerless(), || {
+        actor.act(|| ip_netns(&["add", "blue"]));
+        watcher.until_netns(Kind::NetnsNew, blue());
+        let netns = blue();
+        actor.act(|| ip_netns(&["del", "blue"]));
+        watcher.until_netns(Kind::NetnsDel, netns);
+    });
+}
+
+fn asking_is_enough_for_what_could_be_opened<A: Api>() {
+    sandbox();
+    if !kernel::has_cookie() || !is_real_root() {
+        return skipped("namespaces are opened by their cookie as root on Linux 6.18");
+    }
+    let actor = Actor::new();
+    ip_netns(&["add", "blue"]);
+    let netns = blue();
+    // with CAP_SYS_ADMIN, but neither a post in a thread nor one in a child
+    let refused = Restriction::none().failing(libc::SYS_unshare, libc::EPERM).failing(libc::SYS_clone, libc::EPERM);
+    elsewhere(&refused, || {
+        assert!(!Feature::Deaths.is_available().unwrap());
+        let mut watcher = Observer::<A>::open_synced(&How::all());
+        let kept = std::fs::File::open("/run/netns/blue").unwrap();
+        actor.act(|| ip_netns(&["del", "blue"]));
+        watcher.resync();
+        assert!(watcher.believes(netns), "a descriptor keeps it");
+        drop(kept);
+        // a resync, since nothing reports it
+        while watcher.believes(netns) {
+            watcher.resync();
+        }
+    });
+}
+
+fn from_another_mount_namespace_nothing_is_looked_at<A: Api>() {
+    sandbox();
+    let actor = Actor::new();
+    ip_netns(&["add", "blue"]);
+    let first = blue();
+    let mut watcher = Observer::<A>::open_synced(&How::all());
+    elsewhere(&Restriction::none(), || {
+        unshare(libc::CLONE_NEWNS).unwrap();
+        assert_eq!(watcher.api.resync(), Err(libc::EXDEV));
+        actor.act(|| ip_netns(&["add", "red"]));
+        // of a death the post knows all
+        actor.act(|| ip_netns(&["del", "blue"]));
+        loop {
+            match watcher.api.next() {
+                Ok(Some(event)) => {
+                    watcher.checker.feed(&event);
+                    if (event.kind, event.netns()) == (Kind::NetnsDel, first) {
+                        break;
+                    }
+                }
+                Err(errno) => assert_eq!(errno, libc::EXDEV),
+                Ok(None) => assert!(api::readable(watcher.api.fd(), DEADLINE)),
+            }
+        }
+        assert!(api::readable(watcher.api.fd(), DEADLINE));
+    });
+    watcher.until(Kind::Synced, "");
+    assert!(watcher.believes(kernel::netns("/run/netns/red").unwrap()) && !watcher.believes(first));
+}
+
+fn no_nsid_of_the_host_is_given<A: Api>() {
+    sandbox();
+    let before = list_id();
+    let other = anonymous();
+    let mut watcher = Observer::<A>::open_synced(&How::all());
+    ip_netns(&["add", "blue"]);
+    watcher.until_netns(Kind::NetnsNew, blue());
+    assert_eq!((list_id(), super::support::nsid::id_of(&other)), (before, -1));
+}
