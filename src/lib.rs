@@ -163,6 +163,7 @@ pub mod nsid;
 mod open;
 mod options;
 mod outbox;
+mod pace;
 mod place;
 mod printable;
 mod queue;

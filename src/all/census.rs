@@ -1,12 +1,14 @@
 //! The census: every network namespace that can be seen now, each once, and where it was seen.
 //!
 //! Three ways lead to a namespace: what is mounted in the mount namespace of the calling thread, what processes and
-//! their threads are in, and listns(2) where kernel and privileges permit it (Linux 6.19), which also gives those that
-//! only a descriptor keeps. What cannot be identified is left out.
+//! their threads are in, and for those that only a descriptor keeps listns(2), where kernel and privileges permit it
+//! (Linux 6.19), or else the descriptors of processes. What cannot be identified is left out.
+
+mod processes;
 
 use std::ffi::{CStr, CString, OsString};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -27,13 +29,19 @@ pub struct Sighting {
     pub mounts: Vec<PathBuf>,
     /// The processes that are in it, and of other processes the threads that are.
     pub pids: Vec<i32>,
+    /// Where no mount and no process shows it: a descriptor that a process has of it, as `/proc/PID/fd/N`.
+    pub descriptor: Option<PathBuf>,
 }
 
 /// Every network namespace that can be seen now, each once: those that are mounted in the mount namespace of the calling
-/// thread, those of processes, and where listns(2) is permitted (Linux 6.19) all others.
+/// thread, those of processes, and those that only a descriptor keeps. listns(2) lists the last (Linux 6.19, `CAP_SYS_ADMIN`
+/// in the initial user and pid namespaces); elsewhere the census looks at the descriptors of every process.
 ///
-/// Not seen are, without listns(2), namespaces that only a descriptor or a socket keeps; and those of processes of others
-/// without `CAP_SYS_PTRACE` over them. What comes or goes meanwhile may be in the list or not.
+/// Not seen are namespaces that only a socket keeps, or a mount in another mount namespace, unless listns(2) lists them;
+/// and what processes of others are in or have open, without `CAP_SYS_PTRACE` over them. What comes or goes meanwhile may be
+/// in the list or not.
+///
+/// It takes COST.
 ///
 /// # Errors
 /// `EOPNOTSUPP`: /proc is not mounted, or not that of this process. `EMFILE`, `ENFILE`, `ENOMEM`: a limit was reached.
@@ -50,10 +58,13 @@ pub fn census() -> Result<Vec<Sighting>> {
     if !sys::is_proc_ours() {
         return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)).doing(LIST);
     }
-    let mut census = Census { probe: Probe::detect(Links::All).doing(LIST)?, found: Vec::new(), index: Vec::new() };
+    let probe = Probe::detect(Links::All).doing(LIST)?;
+    let mut census = Census { probe, found: Vec::new(), index: Vec::new(), holders: Vec::new() };
     census.mounts().doing_on(LIST, MOUNTINFO)?;
     census.processes().doing_on(LIST, "/proc")?;
-    census.listed().doing(LIST)?;
+    if !census.listed().doing(LIST)? {
+        census.descriptors().doing_on(LIST, "/proc")?;
+    }
     Ok(census.found)
 }
 
@@ -61,7 +72,7 @@ impl Sighting {
     /// Where it can be opened.
     pub(crate) fn paths(&self) -> impl Iterator<Item = PathBuf> {
         let processes = self.pids.iter().map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
-        self.mounts.iter().cloned().chain(processes)
+        self.mounts.iter().chain(&self.descriptor).cloned().chain(processes)
     }
 
     /// Opens the namespace by whatever way it was seen; `None`: it has died, or is out of reach by now.
@@ -86,11 +97,13 @@ struct Census {
     found: Vec<Sighting>,
     /// Where each is in `found`: by cookie, or where there is none by inode number, in ascending order.
     index: Vec<((u64, u64), usize)>,
+    /// The processes whose descriptors may be looked at, each by a thread that has not ended.
+    holders: Vec<i32>,
 }
 
 impl Census {
     fn entry(&mut self, netns: Netns) -> &mut Sighting {
-        let new = || Sighting { netns, mounts: Vec::new(), pids: Vec::new() };
+        let new = || Sighting { netns, mounts: Vec::new(), pids: Vec::new(), descriptor: None };
         let key = netns.cookie().map_or((0, netns.ino()), |cookie| (cookie, 0));
         let at = match self.index.binary_search_by_key(&key, |(key, _)| *key) {
             Ok(at) => self.index.get(at).map_or(0, |(_, at)| *at),
@@ -114,7 +127,7 @@ impl Census {
         for (ino, path) in mounts()? {
             let Ok(terminated) = CString::new(path.as_os_str().as_bytes()) else { continue };
             // what is mounted over it, or over the way to it, hides it
-            match self.reach(&terminated)? {
+            match self.reach(CWD, &terminated)? {
                 Some(found) if found.netns.ino() == ino => self.entry(found.netns).mounts.push(path),
                 _ => {}
             }
@@ -122,57 +135,25 @@ impl Census {
         Ok(())
     }
 
-    fn processes(&mut self) -> io::Result<()> {
-        for pid in numbers_in("/proc".as_ref())? {
-            let process = self.see(&format!("/proc/{pid}"), pid)?;
-            let threads = match numbers_in(format!("/proc/{pid}/task").as_ref()) {
-                Err(error) if is_shortage(&error) => return Err(error),
-                // it has ended, or is not to be seen
-                Err(_) => continue,
-                Ok(threads) => threads,
-            };
-            for thread in threads.into_iter().filter(|thread| *thread != pid) {
-                let path = format!("/proc/{pid}/task/{thread}");
-                match self.look(&path)? {
-                    Some(netns) if Some(netns) != process => self.entry(netns).pids.push(thread),
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn see(&mut self, path: &str, pid: i32) -> io::Result<Option<Netns>> {
-        let found = self.look(path)?;
-        if let Some(netns) = found {
-            self.entry(netns).pids.push(pid);
-        }
-        Ok(found)
-    }
-
-    fn look(&self, path: &str) -> io::Result<Option<Netns>> {
-        let path = CString::new(format!("{path}/ns/net"))?;
-        Ok(self.reach(&path)?.map(|found| found.netns))
-    }
-
     /// The network namespace that a path leads to, if it does and may be looked at.
-    fn reach(&self, path: &CStr) -> io::Result<Option<Found>> {
-        match self.probe.look(CWD, path) {
+    fn reach(&self, at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<Found>> {
+        match self.probe.look(at, path) {
             Err(error) if errno_of(&error) == libc::EACCES && !is_refused(&error) => Ok(None),
             found => found,
         }
     }
 
-    /// What no mount and no process has shown. Where listns(2) is missing or forbidden that is nothing.
-    fn listed(&mut self) -> io::Result<()> {
+    /// What no mount and no process has shown, by listns(2). Whether that is all: where it is missing or forbidden, it is
+    /// nothing, and without all rights a part.
+    fn listed(&mut self) -> io::Result<bool> {
         let mut after = 0;
         loop {
             let cookies = match sys::list_namespaces(after) {
                 Ok(cookies) => cookies,
                 Err(error) if is_shortage(&error) => return Err(error),
-                Err(_) => return Ok(()),
+                Err(_) => return Ok(false),
             };
-            let Some(last) = cookies.last() else { return Ok(()) };
+            let Some(last) = cookies.last() else { return Ok(sys::sees_all_namespaces()) };
             after = *last;
             for cookie in cookies {
                 if self.index.binary_search_by_key(&(cookie, 0), |(key, _)| *key).is_ok() {
@@ -213,9 +194,14 @@ fn mounted(mountinfo: &[u8]) -> impl Iterator<Item = (u64, PathBuf)> {
         // id, parent, device, root, mount point, …
         let mut fields = line.split(|byte| *byte == b' ').skip(3);
         let (root, point) = (fields.next()?, fields.next()?);
-        let ino = std::str::from_utf8(root).ok()?.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()?;
-        Some((ino, PathBuf::from(unescaped(point))))
+        Some((number_in_brackets(root)?, PathBuf::from(unescaped(point))))
     })
+}
+
+/// The inode number in `net:[…]`.
+fn number_in_brackets(text: &[u8]) -> Option<u64> {
+    let digits = text.strip_prefix(b"net:[")?.strip_suffix(b"]")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// Bytes that would part fields or lines are written as `\ooo`.

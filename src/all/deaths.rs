@@ -137,6 +137,11 @@ impl DeathWatch {
         matches!(self.mechanisms.get(number.mechanism), Some(Some(deaths)) if deaths.reports())
     }
 
+    /// Whether the death of what comes wakes the consumer.
+    pub(super) fn is_reporting(&self) -> bool {
+        matches!(self.mechanisms.get(self.current), Some(Some(deaths)) if deaths.reports())
+    }
+
     /// Whether to watch a namespace again yields this number if, and only if, it is the one that the number stands for.
     pub(super) fn recognizes(&self, number: Number) -> bool {
         number.mechanism == self.current && self.reports(number)

@@ -188,7 +188,7 @@ impl All {
 
     /// Something has changed that can have to do with a birth that nobody reports, or with a death.
     fn hinted(&mut self) {
-        if self.births.is_none() || self.state.numbers().any(|number| !self.deaths.reports(number)) {
+        if self.births.is_none() || !self.deaths.is_reporting() {
             self.due.look_around();
         }
     }

@@ -13,7 +13,6 @@ pub(crate) mod inotify;
 mod listing;
 mod mounted;
 mod names;
-mod pace;
 mod path;
 mod pending;
 mod processes;
@@ -29,6 +28,7 @@ use crate::event::{EventKind, Name};
 use crate::netns::Probe;
 use crate::options::Options;
 use crate::outbox::{Counters, Outbox};
+use crate::pace::Pace;
 use crate::place::Place;
 use crate::source::{Progress, Source};
 use crate::sys::{self, Epoll, Timer};
@@ -36,7 +36,6 @@ use debounce::Debounce;
 use due::{Due, EmitMode};
 use inotify::{Inotify, Notice, ReadFlags};
 pub(crate) use names::{Names, State, Transition};
-pub(crate) use pace::Pace;
 use path::{Resolution, WatchedPath};
 use pending::{MountImpact, Pending};
 
@@ -48,6 +47,13 @@ const READS: usize = 16;
 
 /// How many reads fetch all that an inotify queue of the default length can hold.
 const READS_OF_A_QUEUE: usize = 16384 * 272 / BUFFER;
+
+/// What a look at every name costs in time until the next one, in times of the processor time that it took: who may rename
+/// the directory, or fill the queue, makes the watcher take a quarter of a processor at most.
+const PRICE: u32 = 4;
+
+/// 100 ms of looks in a row.
+const CREDIT: Duration = Duration::from_millis(400);
 
 #[derive(Debug)]
 pub(crate) struct Named {
@@ -90,7 +96,7 @@ impl Named {
             path,
             probe: Probe::detect(options.links).doing("identify the own network namespace")?,
             due: Due::at_open(options.replay),
-            pace: Pace::default(),
+            pace: Pace::new(CREDIT),
             timer,
             dir_events: options.dir_events,
             parent: options.parent,
@@ -216,7 +222,7 @@ impl Named {
             let (asked, begun) = (self.due.asked, sys::processor_time());
             let looked = self.look(out);
             if !asked {
-                self.pace.looked(out.now(), sys::processor_time().saturating_sub(begun));
+                self.pace.worked(out.now(), PRICE * sys::processor_time().saturating_sub(begun));
             }
             looked?;
         }
@@ -282,7 +288,7 @@ impl Named {
         let begun = (self.pending.is_to_look() && may_look && !is_synced).then(sys::processor_time);
         let checked = self.pending.check(may_look, &mut self.debounce, self.probe, &self.path, out);
         if let Some(begun) = begun {
-            self.pace.looked(now, sys::processor_time().saturating_sub(begun));
+            self.pace.worked(now, PRICE * sys::processor_time().saturating_sub(begun));
         }
         checked?;
         self.emit_settled(now, out)?;
@@ -302,7 +308,7 @@ impl Named {
         match self.timer.set(look.into_iter().chain(held).min()) {
             Err(_) if held.is_none() => {
                 // where a filter refuses it, nothing waits
-                self.pace = Pace::default();
+                self.pace = Pace::new(CREDIT);
                 Ok(())
             }
             set => set.doing("set a timer"),

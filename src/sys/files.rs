@@ -2,11 +2,12 @@
 
 use std::ffi::{CStr, CString, OsString};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxAttributes, StatxFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 /// `AT_FDCWD`: where relative paths start.
@@ -34,6 +35,23 @@ pub(crate) fn read_link(path: &Path) -> io::Result<OsString> {
     Ok(OsString::from_vec(rustix::fs::readlinkat(CWD, path, Vec::new())?.into_bytes()))
 }
 
+/// The beginning of what the symbolic link at `path` says, as far as there is room for it.
+pub(crate) fn link_begins<'room>(at: BorrowedFd<'_>, path: &CStr, room: &'room mut [u8]) -> io::Result<&'room [u8]> {
+    let length = rustix::fs::readlinkat_raw(at, path, &mut *room)?;
+    Ok(room.get(..length).unwrap_or_default())
+}
+
+/// Passes on the names in an open directory, those of itself and of its parent included (`getdents64(2)`). It ends with the
+/// first error.
+pub(crate) fn names_in(dir: BorrowedFd<'_>, take: &mut dyn FnMut(&CStr) -> io::Result<()>) -> io::Result<()> {
+    let mut room = [MaybeUninit::uninit(); 8192];
+    let mut names = RawDir::new(dir, &mut room);
+    while let Some(entry) = names.next() {
+        take(entry?.file_name())?;
+    }
+    Ok(())
+}
+
 /// `f_type` of the filesystem that `fd` is on.
 pub(crate) fn filesystem_of(fd: BorrowedFd<'_>) -> io::Result<i64> {
     #[allow(clippy::unnecessary_cast)] // the type of f_type differs between architectures
@@ -47,6 +65,7 @@ pub(crate) struct Stat {
     pub(crate) ino: u64,
     pub(crate) is_directory: bool,
     pub(crate) is_link: bool,
+    pub(crate) links: u64,
     pub(crate) access: Access,
     /// The path ends on the root of a mount (Linux 5.8). `None`: `statx(2)` is refused.
     pub(crate) is_mount_root: Option<bool>,
@@ -89,6 +108,7 @@ pub(crate) fn stat(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::R
         ino: stat.stx_ino,
         is_directory: kind == FileType::Directory,
         is_link: kind == FileType::Symlink,
+        links: stat.stx_nlink.into(),
         access: Access { mode: stat.stx_mode.into(), uid: stat.stx_uid, gid: stat.stx_gid },
         is_mount_root: Some(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
         ctime_ns: nanoseconds(stat.stx_ctime.tv_sec.unsigned_abs(), stat.stx_ctime.tv_nsec.into()),
@@ -106,6 +126,7 @@ fn stat_without_statx(at: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> io::Re
         ino: stat.st_ino as u64,
         is_directory: kind == FileType::Directory,
         is_link: kind == FileType::Symlink,
+        links: stat.st_nlink as u64,
         access: Access { mode: stat.st_mode as u32, uid: stat.st_uid, gid: stat.st_gid },
         is_mount_root: None,
         ctime_ns: nanoseconds(stat.st_ctime as u64, stat.st_ctime_nsec as u64),

@@ -26,7 +26,9 @@ pub(crate) use aio::AioContext;
 #[cfg(feature = "capi")]
 pub(crate) use cancel::{disable_cancel, restore_cancel, thread_number};
 pub(crate) use fanotify::{fanotify_init, fanotify_mark};
-pub(crate) use files::{Access, CWD, Stat, filesystem_of, link_target, mount_of, open, read_link, stat};
+pub(crate) use files::{
+    Access, CWD, Stat, filesystem_of, link_begins, link_target, mount_of, names_in, open, read_link, stat,
+};
 pub(crate) use fork::Process;
 pub(crate) use namespace::{in_net_namespace, in_user_namespace};
 pub(crate) use netlink::{

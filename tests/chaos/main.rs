@@ -4,11 +4,13 @@
 //!
 //! `NSWATCH_SECONDS` says how long (default 5), `NSWATCH_SEED` which dice. With `NSWATCH_TINY=1` some
 //! watchers are opened while the queues of inotify and fanotify are set, for the whole machine, to next to nothing. A
+//! `NSWATCH_SOURCE` names the only source to watch. A
 //! seed fixes what each actor tries and how is watched, not how the scheduler interleaves them.
 
 #![allow(missing_docs, unreachable_pub)]
 
 mod actors;
+mod all;
 mod ids;
 mod reader;
 mod stage;
@@ -236,7 +238,11 @@ fn beliefs_equal_the_truth() {
     while Instant::now() < end {
         // each round has dice of its own, so that it does not depend on how long the ones before went
         let mut dice = dice.fork();
-        let what = if dice.one_in(5) {
+        let only = std::env::var("NSWATCH_SOURCE").unwrap_or_default();
+        let what = if only == "all" || only.is_empty() && dice.one_in(5) {
+            let plan = all::Plan::new(&mut dice);
+            play(format!("{plan:#?}"), || all::round(&plan, &mut dice, &mut tally))
+        } else if only == "nsid" || only.is_empty() && dice.one_in(4) {
             let plan = ids::Plan::new(&mut dice);
             play(format!("{plan:#?}"), || ids::round(&plan, &mut dice, &mut tally))
         } else {

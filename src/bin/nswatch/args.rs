@@ -75,7 +75,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Tell what happens, one line an event, until SIGINT or SIGTERM
     Watch(WatchArgs),
-    /// Print the names now, and the namespace of each, or why a name is not usable
+    /// Print the names now, and the namespace of each, or why a name is not usable; or every namespace
     List(ListArgs),
     /// Print all that is known of one namespace
     Show(ShowArgs),
@@ -112,6 +112,10 @@ pub(crate) struct WatchArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
+    /// Print every network namespace that can be seen, with or without a name, and what is in it
+    #[arg(long, conflicts_with_all = ["dirs", "no_symlinks", "max_names"])]
+    pub(crate) all: bool,
+
     /// The directory whose entries are the names, an absolute path; may be repeated [default: /run/netns]. Who may write to
     /// it decides what is looked at: see --no-symlinks
     #[arg(long = "dir", value_name = "PATH", value_hint = ValueHint::DirPath)]

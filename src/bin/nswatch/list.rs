@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use crate::args::{ListArgs, directories};
 use crate::ending::Ending;
+use crate::everything;
 use crate::output;
 use crate::record::{Record, Value, json};
 use crate::text;
@@ -21,6 +22,9 @@ use crate::watches::failure;
 type Row = (Record, Option<Reason>);
 
 pub(crate) fn run(args: &ListArgs) -> Result<(), Ending> {
+    if args.all {
+        return everything::run(args.json);
+    }
     let several = args.dirs.len() > 1;
     let mut rows = Vec::new();
     for dir in directories(&args.dirs) {

@@ -11,6 +11,7 @@ use nswatch::{DEFAULT_DIR, Feature, Netns, Sighting, census, nsid, printable};
 use crate::args::ShowArgs;
 use crate::ending::Ending;
 use crate::json::Object;
+use crate::known::{Known, command_of, of_process, real_default_dir};
 use crate::output;
 use crate::text;
 
@@ -42,8 +43,8 @@ impl Wanted {
 pub(crate) fn run(args: &ShowArgs) -> Result<(), Ending> {
     let lines = match find(&args.what)? {
         Some(netns) => {
-            let known = Known::of(netns, &args.what)?;
-            if args.json { known.json() } else { known.lines() }
+            let known = known(netns, &args.what)?;
+            if args.json { line(&known, &args.what) } else { lines(&known, &args.what) }
         }
         None => dead(&args.what, args.json),
     };
@@ -102,79 +103,61 @@ fn out_of_sight(whose: String) -> Ending {
     ))
 }
 
-/// What is known of a namespace that lives.
-#[derive(Debug)]
-struct Known {
-    netns: Netns,
-    /// The nsid here; the outer `None`: it cannot be asked, for the namespace has died meanwhile.
-    nsid: Option<Option<i32>>,
-    /// In `/run/netns`.
-    names: Vec<OsString>,
-    /// Elsewhere.
-    mounts: Vec<OsString>,
-    pids: Vec<i32>,
-    /// What the first process runs.
-    command: Option<OsString>,
-    /// Whether the answer says that it lives, because only a cookie was given.
-    says_alive: bool,
+fn known(netns: Netns, what: &Wanted) -> Result<Known, Ending> {
+    let sighting = census()?.into_iter().find(|sighting| sighting.netns.same(&netns));
+    let (paths, mut pids, descriptor) = match sighting {
+        Some(Sighting { mounts, pids, descriptor, .. }) => (mounts, pids, descriptor),
+        None => Default::default(),
+    };
+    pids.sort_unstable();
+    let names = names_of(&netns);
+    let dir = real_default_dir();
+    // a name may be a link to a mount
+    let is_name = |path: &Path| {
+        path.parent() == Some(&dir) && path.file_name().is_some_and(|name| names.iter().any(|n| n == name))
+    };
+    // what is mounted twice over a path is one way to it
+    let mounts: BTreeSet<_> = paths.into_iter().filter(|path| !is_name(path)).map(OsString::from).collect();
+    let command = pids.first().and_then(|pid| command_of(*pid));
+    let mounts = mounts.into_iter().collect();
+    let mut known = Known { netns, nsid: None, names, mounts, pids, command, descriptor };
+    let given = match what {
+        Wanted::Name(name) => Some(path_of(name)),
+        Wanted::Pid(pid) => Some(of_process(*pid)),
+        _ => None,
+    };
+    let namespace = given.and_then(|path| netns.open(Some(&path)).ok()).or_else(|| known.open());
+    known.nsid = namespace.map(nsid::get_for_fd).transpose()?;
+    Ok(known)
 }
 
-impl Known {
-    fn of(netns: Netns, what: &Wanted) -> Result<Self, Ending> {
-        let sighting = census()?.into_iter().find(|sighting| sighting.netns.same(&netns));
-        let (paths, mut pids) = sighting.map_or_else(Default::default, |Sighting { mounts, pids, .. }| (mounts, pids));
-        pids.sort_unstable();
-        let names = names_of(&netns);
-        // a name may be a link to a mount, and the directory a link to another
-        let dir = Path::new(DEFAULT_DIR).canonicalize().unwrap_or_else(|_| DEFAULT_DIR.into());
-        let is_name = |path: &Path| {
-            path.parent() == Some(&dir) && path.file_name().is_some_and(|name| names.iter().any(|n| n == name))
-        };
-        // what is mounted twice over a path is one way to it
-        let mounts: BTreeSet<_> = paths.into_iter().filter(|path| !is_name(path)).map(OsString::from).collect();
-        let nsid = match open(&netns, what, &names, &mounts, &pids) {
-            Some(namespace) => Some(nsid::get_for_fd(namespace)?),
-            None => None,
-        };
-        let command = pids.first().and_then(|pid| command_of(*pid));
-        let says_alive = matches!(what, Wanted::Cookie(_));
-        Ok(Self { netns, nsid, names, mounts: mounts.into_iter().collect(), pids, command, says_alive })
-    }
+/// Whether the answer says that the namespace lives: only a cookie was given.
+fn says_alive(what: &Wanted) -> bool {
+    matches!(what, Wanted::Cookie(_))
+}
 
-    fn json(&self) -> String {
-        let Self { netns, nsid, names, mounts, pids, command, says_alive } = self;
-        let mut object = Object::default();
-        object.number("dev", netns.dev());
-        object.number("ino", netns.ino());
-        netns.cookie().into_iter().for_each(|cookie| object.number("cookie", cookie));
-        netns.stamp().into_iter().for_each(|stamp| object.number("stamp", stamp));
-        nsid.flatten().into_iter().for_each(|nsid| object.number("nsid", nsid));
-        object.names("names", names);
-        object.names("mounts", mounts);
-        object.number("processes", pids.len());
-        pids.first().into_iter().for_each(|pid| object.number("pid", pid));
-        command.iter().for_each(|command| object.name("command", command));
-        object.numbers("pids", pids);
-        if *says_alive {
-            object.flag("alive", true);
-        }
-        object.line()
+fn line(known: &Known, what: &Wanted) -> String {
+    let mut object = known.json();
+    if says_alive(what) {
+        object.flag("alive", true);
     }
+    object.line()
+}
 
-    fn lines(&self) -> String {
-        let Self { netns, nsid, names, mounts, pids, command, says_alive } = self;
-        let mut rows = vec![("namespace", text::netns(netns)), ("device", netns.dev().to_string())];
-        rows.extend(netns.cookie().map(|cookie| ("cookie", cookie.to_string())));
-        rows.extend(netns.stamp().map(|stamp| ("stamp", stamp.to_string())));
-        rows.extend(nsid.map(|nsid| ("nsid", nsid.map_or("not assigned".into(), |nsid| nsid.to_string()))));
-        rows.extend(names.iter().map(|name| ("name", printable(name))));
-        rows.extend(mounts.iter().map(|path| ("mount", printable(path))));
-        rows.push(("processes", pids.len().to_string()));
-        rows.extend(pids.first().map(|pid| ("first pid", pid.to_string())));
-        rows.extend(command.iter().map(|command| ("command", printable(command))));
-        rows.extend(says_alive.then(|| ("alive", "yes".into())));
-        rows.iter().map(|row| labelled(row.0, &row.1)).collect()
-    }
+fn lines(known: &Known, what: &Wanted) -> String {
+    let Known { netns, nsid, names, mounts, pids, command, descriptor } = known;
+    let mut rows = vec![("namespace", text::netns(netns)), ("device", netns.dev().to_string())];
+    rows.extend(netns.cookie().map(|cookie| ("cookie", cookie.to_string())));
+    rows.extend(netns.stamp().map(|stamp| ("stamp", stamp.to_string())));
+    rows.extend(nsid.map(|nsid| ("nsid", nsid.map_or("not assigned".into(), |nsid| nsid.to_string()))));
+    rows.extend(names.iter().map(|name| ("name", printable(name))));
+    rows.extend(mounts.iter().map(|path| ("mount", printable(path))));
+    rows.push(("processes", pids.len().to_string()));
+    rows.extend(pids.first().map(|pid| ("first pid", pid.to_string())));
+    rows.extend(command.iter().map(|command| ("command", printable(command))));
+    rows.extend(descriptor.iter().map(|path| ("open as", printable(path))));
+    rows.extend(says_alive(what).then(|| ("alive", "yes".into())));
+    rows.iter().map(|row| labelled(row.0, &row.1)).collect()
 }
 
 fn labelled(label: &str, value: &str) -> String {
@@ -190,44 +173,12 @@ fn names_of(netns: &Netns) -> Vec<OsString> {
     names
 }
 
-/// Opens the namespace by the first way that leads to it.
-fn open(
-    netns: &Netns,
-    what: &Wanted,
-    names: &[OsString],
-    mounts: &BTreeSet<OsString>,
-    pids: &[i32],
-) -> Option<OwnedFd> {
-    let given = match what {
-        Wanted::Name(name) => Some(path_of(name)),
-        Wanted::Pid(pid) => Some(of_process(*pid)),
-        _ => None,
-    };
-    let names = names.iter().map(|name| Path::new(DEFAULT_DIR).join(name));
-    let mut ways = given
-        .into_iter()
-        .chain(names)
-        .chain(mounts.iter().map(PathBuf::from))
-        .chain(pids.iter().map(|pid| of_process(*pid)));
-    ways.find_map(|path| netns.open(Some(&path)).ok()).or_else(|| netns.open(None).ok())
-}
-
 /// Where a name is looked for, which an error then says.
 fn path_of(name: &OsStr) -> PathBuf {
     match name.is_empty() || name.as_bytes().contains(&b'/') {
         true => name.into(),
         false => Path::new(DEFAULT_DIR).join(name),
     }
-}
-
-fn of_process(pid: i32) -> PathBuf {
-    format!("/proc/{pid}/ns/net").into()
-}
-
-/// What a process runs, as it calls itself.
-fn command_of(pid: i32) -> Option<OsString> {
-    let comm = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
-    Some(OsStr::from_bytes(comm.strip_suffix(b"\n").unwrap_or(&comm)).to_owned())
 }
 
 /// All there is to say of a namespace that is dead.
