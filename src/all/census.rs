@@ -6,6 +6,8 @@
 
 mod processes;
 
+pub(super) use processes::descriptors_of;
+
 use std::ffi::{CStr, CString, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

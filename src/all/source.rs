@@ -10,18 +10,19 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::births::{Births, Hint, Loss};
-use super::census::{census, mounts};
+use super::census::{census, descriptors_of, mounts};
 use super::deaths::{DeathWatch, Number};
 use super::state::{Found, State};
 use crate::error::{Doing, Error, Result, is_refused, is_transient};
 use crate::event::EventKind;
 use crate::mounts::{Changes, Monitor, OWN};
-use crate::named::Pace;
 use crate::netns::{identify_open, open_path};
 use crate::options::Options;
 use crate::outbox::{Counters, Outbox};
+use crate::pace::Pace;
 use crate::place::Place;
 use crate::source::{Progress, Source};
 use crate::sys::{self, CWD, Epoll, Timer};
@@ -30,8 +31,14 @@ use crate::walk::Links;
 /// Instead of more hints than this, a census.
 const HINTS: usize = 1024;
 
-/// A census that looks for births of which nothing is seen any more is worth less than others, by this factor.
-const UNLIKELY: u32 = 4;
+/// What a look costs in time until the next one that nobody asked for, in times of what it took.
+const PRICE: u32 = 4;
+
+/// The same of a census for births of which nothing is seen any more: most of them lived briefly.
+const UNLIKELY: u32 = 16;
+
+/// How much may be owed when a look begins: 100 ms of looks in a row.
+const CREDIT: Duration = Duration::from_millis(400);
 
 const WATCH: &str = "watch all network namespaces";
 const LOOK: &str = "look at a network namespace";
@@ -113,7 +120,7 @@ impl All {
             mounts,
             state: State::default(),
             due: Due::default(),
-            pace: Pace::default(),
+            pace: Pace::new(CREDIT),
             timer,
             max: options.max_names,
         };
@@ -213,7 +220,7 @@ impl All {
         if self.due.mounts && !is_to_count && self.may_look(out) {
             let begun = sys::processor_time();
             let found = self.look(|this| this.go_through_mounts())?;
-            self.pace.looked(out.now(), sys::processor_time().saturating_sub(begun));
+            self.pace.worked(out.now(), sys::processor_time().saturating_sub(begun) * PRICE);
             self.due.mounts = false;
             self.take_in(found, EmitMode::News, out);
             let state = &self.state;
@@ -223,11 +230,11 @@ impl All {
             }
         }
         if let Some(mode) = self.due.census.filter(|_| self.due.asked || self.may_look(out)) {
-            let begun = sys::processor_time();
+            let (begun, is_for_hints) = (sys::processor_time(), !self.due.hints.is_empty());
             let looked = self.count_all(mode, out);
             if !self.due.asked {
-                let price = if self.due.hints.is_empty() { 1 } else { UNLIKELY };
-                self.pace.looked(out.now(), sys::processor_time().saturating_sub(begun) * price);
+                let price = if is_for_hints { UNLIKELY } else { PRICE };
+                self.pace.worked(out.now(), sys::processor_time().saturating_sub(begun) * price);
             }
             looked?;
         }
@@ -271,10 +278,24 @@ impl All {
         for hint in self.due.hints.clone() {
             if hint.tid > 0 && !found.iter().any(|found| found.netns.ino() == hint.ino) {
                 let path = format!("/proc/{}/ns/net", hint.tid);
-                found.extend(self.meet(path.as_ref(), Some(hint.ino), Some(hint.tid))?);
+                match self.meet(path.as_ref(), Some(hint.ino), Some(hint.tid))? {
+                    Some(met) => found.push(met),
+                    None => self.follow_to_descriptor(hint, &mut found)?,
+                }
             }
         }
         Ok(found)
+    }
+
+    /// A thread that has left the namespace may have a descriptor of it.
+    fn follow_to_descriptor(&mut self, hint: Hint, found: &mut Vec<Found>) -> Result<()> {
+        for (ino, path) in descriptors_of(hint.tid).doing(LOOK)? {
+            if ino == hint.ino {
+                found.extend(self.meet(&path, Some(ino), None)?);
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     fn go_through_mounts(&mut self) -> Result<Vec<Found>> {
@@ -370,7 +391,7 @@ impl All {
         let waits = (self.due.census.is_some() || self.due.mounts) && !self.may_look(out);
         if self.timer.set(waits.then(|| self.pace.next())).is_err() {
             // where a filter refuses it, nothing waits
-            self.pace = Pace::default();
+            self.pace = Pace::new(CREDIT);
         }
     }
 

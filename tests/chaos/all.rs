@@ -81,7 +81,8 @@ impl Plan {
     }
 }
 
-/// What keeps a namespace alive.
+/// What keeps a namespace alive, by being held.
+#[allow(dead_code)]
 enum Kept {
     Descriptor(OwnedFd),
     Mount(PathBuf),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::{Census, number_in_brackets};
@@ -71,30 +72,43 @@ impl Census {
     pub(super) fn descriptors(&mut self) -> io::Result<()> {
         let mut known: BTreeSet<u64> = self.found.iter().map(|sighting| sighting.netns.ino()).collect();
         for pid in std::mem::take(&mut self.holders) {
-            let path = CString::new(format!("/proc/{pid}/fd"))?;
-            let flags = libc::O_RDONLY | libc::O_DIRECTORY;
-            let Some(dir) = unless_out_of_sight(sys::open(CWD, &path, flags))? else { continue };
-            let mut look = |name: &CStr| {
-                let mut room = [0; ROOM];
-                // most descriptors are of something else: what is in brackets says so without going there
-                let ino = match sys::link_begins(dir.as_fd(), name, &mut room) {
-                    Ok(target) => number_in_brackets(target),
-                    Err(error) if is_shortage(&error) => return Err(error),
-                    Err(_) => None,
-                };
-                let Some(ino) = ino.filter(|ino| !known.contains(ino)) else { return Ok(()) };
-                let Some(found) = self.reach(dir.as_fd(), name)?.filter(|found| found.netns.ino() == ino) else {
-                    return Ok(());
-                };
-                known.insert(ino);
-                let number = name.to_string_lossy();
-                self.entry(found.netns).descriptor = Some(PathBuf::from(format!("/proc/{pid}/fd/{number}")));
-                Ok(())
-            };
-            unless_out_of_sight(sys::names_in(dir.as_fd(), &mut look))?;
+            for (ino, path) in descriptors_of(pid)? {
+                let terminated = CString::new(path.as_os_str().as_bytes())?;
+                if known.contains(&ino) {
+                    continue;
+                }
+                if let Some(found) = self.reach(CWD, &terminated)?.filter(|found| found.netns.ino() == ino) {
+                    known.insert(ino);
+                    self.entry(found.netns).descriptor = Some(path);
+                }
+            }
         }
         Ok(())
     }
+}
+
+/// The network namespaces that a process, or a thread, has descriptors of: inode numbers, and paths.
+pub(in crate::all) fn descriptors_of(pid: i32) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut found = Vec::new();
+    let path = CString::new(format!("/proc/{pid}/fd"))?;
+    let Some(dir) = unless_out_of_sight(sys::open(CWD, &path, libc::O_RDONLY | libc::O_DIRECTORY))? else {
+        return Ok(found);
+    };
+    let mut look = |name: &CStr| {
+        let mut room = [0; ROOM];
+        // most descriptors are of something else: what is in brackets says so without going there
+        match sys::link_begins(dir.as_fd(), name, &mut room) {
+            Ok(target) => {
+                let path = || PathBuf::from(format!("/proc/{pid}/fd/{}", name.to_string_lossy()));
+                found.extend(number_in_brackets(target).map(|ino| (ino, path())));
+            }
+            Err(error) if is_shortage(&error) => return Err(error),
+            Err(_) => {}
+        }
+        Ok(())
+    };
+    unless_out_of_sight(sys::names_in(dir.as_fd(), &mut look))?;
+    Ok(found)
 }
 
 /// Room for `net:[4294967295]`, and for some more, lest what goes on is taken for it.

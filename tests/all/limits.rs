@@ -1,0 +1,172 @@
+//! Many namespaces, more than may be kept, and storms of them. In a pid namespace of their own, in which nobody else is to
+//! be seen, these tests know all that there is.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+
+use super::support::api::{Api, C, How, Kind, Observer, Rust};
+use super::support::grammar::Id;
+use super::support::nsid::{anonymous, list_id};
+use super::support::*;
+use nswatch::capi::watcher::NSW_STAT_KNOWN;
+
+/// What `run_alone` starts a test by, so that it sees no processes but its own.
+const UNSEEN: [&str; 4] = ["unshare", "--pid", "--fork", "--mount-proc"];
+
+both! {
+    too_many_at_open_are_an_error
+    what_is_left_out_follows
+    a_storm_beside_forks
+    a_loss_is_made_good
+}
+
+fn language<A: 'static>() -> &'static str {
+    if std::any::TypeId::of::<A>() == std::any::TypeId::of::<C>() { "c" } else { "rust" }
+}
+
+fn own() -> Id {
+    kernel::netns("/proc/thread-self/ns/net").unwrap()
+}
+
+fn of(file: &File) -> Id {
+    kernel::netns_of(file).unwrap()
+}
+
+fn too_many_at_open_are_an_error<A: Api>() {
+    sandbox();
+    let _others = [anonymous(), anonymous()];
+    assert_eq!(A::open(&How::all().max_names(2)).err(), Some(libc::E2BIG));
+}
+
+fn what_is_left_out_follows<A: Api + 'static>() {
+    run_alone(&format!("limits::alone_left_out_{}", language::<A>()), &UNSEEN);
+}
+
+fn a_storm_beside_forks<A: Api + 'static>() {
+    run_alone(&format!("limits::alone_storm_{}", language::<A>()), &UNSEEN);
+}
+
+fn a_loss_is_made_good<A: Api + 'static>() {
+    run_alone(&format!("limits::alone_loss_{}", language::<A>()), &UNSEEN);
+}
+
+#[test]
+#[ignore = "alone"]
+fn alone_left_out_rust() {
+    left_out::<Rust>();
+}
+
+#[test]
+#[ignore = "alone"]
+fn alone_left_out_c() {
+    left_out::<C>();
+}
+
+#[test]
+#[ignore = "alone"]
+fn alone_storm_rust() {
+    storm::<Rust>();
+}
+
+#[test]
+#[ignore = "alone"]
+fn alone_storm_c() {
+    storm::<C>();
+}
+
+#[test]
+#[ignore = "alone"]
+fn alone_loss_rust() {
+    loss::<Rust>();
+}
+
+#[test]
+#[ignore = "alone"]
+fn alone_loss_c() {
+    loss::<C>();
+}
+
+/// What there is before a test makes more: the own one, and that of the thread that runs the tests.
+fn before<A: Api>() -> usize {
+    sandbox();
+    let known = Observer::<A>::open_synced(&How::all()).checker.netns;
+    assert!(known.contains(&own()) && known.len() <= 2, "{known:?}");
+    known.len()
+}
+
+fn left_out<A: Api>() {
+    let before = before::<A>();
+    let kept: Vec<File> = (0..2).map(|_| anonymous().into()).collect();
+    let mut watcher = Observer::<A>::open_synced(&How::all().max_names(before as u32 + 3));
+    assert_eq!(watcher.api.stat(NSW_STAT_KNOWN), before as u64 + 2);
+    let more: Vec<File> = (0..2).map(|_| anonymous().into()).collect();
+    assert_eq!(watcher.api.resync(), Ok(()));
+    watcher.drain_to_error(libc::E2BIG);
+    assert_eq!(watcher.api.stat(NSW_STAT_KNOWN), before as u64 + 3);
+    // one of the two is known; when another one dies, the other follows
+    let (known, left): (Vec<_>, Vec<_>) = more.iter().map(of).partition(|netns| watcher.believes(*netns));
+    assert_eq!((known.len(), left.len()), (1, 1));
+    drop(kept);
+    watcher.until_netns(Kind::NetnsNew, left[0]);
+    // and the next time that there are too many is an error again
+    let third = [anonymous(), anonymous(), anonymous()];
+    assert_eq!(watcher.api.resync(), Ok(()));
+    watcher.drain_to_error(libc::E2BIG);
+    drop(third);
+}
+
+fn storm<A: Api>() {
+    const BORN: usize = 1000;
+    const KEPT: usize = 20;
+    let before = before::<A>();
+    let (fds, threads, ids) = (kernel::open_fds(), kernel::threads(), list_id());
+    let mut watcher = Observer::<A>::open_synced(&How::all());
+    let forks = std::thread::spawn(|| {
+        for _ in 0..300 {
+            run("true", &[]);
+        }
+    });
+    let mut kept = Vec::new();
+    for _ in 0..BORN {
+        kept.push(File::from(anonymous()));
+        if kept.len() > KEPT {
+            kept.remove(kept.len() / 2);
+        }
+        watcher.drain();
+    }
+    forks.join().unwrap();
+    watcher.resync();
+    let alive: BTreeSet<Id> = kept.iter().map(of).collect();
+    let others = watcher.checker.netns.difference(&alive).count();
+    assert!(alive.is_subset(&watcher.checker.netns) && others >= before, "so far: {:?}", watcher.checker.netns);
+    // the dead are taken apart in the kernel's own time
+    while watcher.checker.netns.len() > before + alive.len() {
+        watcher.next();
+    }
+    assert!(alive.is_subset(&watcher.checker.netns));
+    assert_eq!(list_id(), ids, "nsids of the host");
+    drop((watcher, kept));
+    assert_eq!((kernel::open_fds(), kernel::threads()), (fds, threads));
+}
+
+/// The reader does not read until the kernel has nowhere to put what it has to report.
+fn loss<A: Api>() {
+    let before = before::<A>();
+    let mut watcher = Observer::<A>::open_synced(&How::all());
+    let kept: Vec<File> = (0..10).map(|_| anonymous().into()).collect();
+    for _ in 0..200 {
+        std::thread::spawn(|| {
+            for _ in 0..100 {
+                std::thread::spawn(|| {}).join().unwrap();
+            }
+        })
+        .join()
+        .unwrap();
+    }
+    watcher.resync();
+    let alive: BTreeSet<Id> = kept.iter().map(of).collect();
+    assert!(alive.is_subset(&watcher.checker.netns));
+    while watcher.checker.netns.len() > before + alive.len() {
+        watcher.next();
+    }
+}
