@@ -81,7 +81,9 @@ fn line(event: &Event) -> String {
         event.netns().map_or((0, 0, 0), |netns| (netns.dev(), netns.ino(), netns.cookie().unwrap_or(0)));
     let (replayed, origin, time) = (i32::from(event.is_replayed()), origin.unwrap_or(-1), event.time().as_nanos());
     let pid = event.pid().unwrap_or(0);
-    format!("event {kind} {replayed} {name} {dev} {ino} {cookie} {nsid} {origin} {portid} {dropped} {time} {pid} {path}")
+    format!(
+        "event {kind} {replayed} {name} {dev} {ino} {cookie} {nsid} {origin} {portid} {dropped} {time} {pid} {path}"
+    )
 }
 
 impl Driver {
@@ -149,7 +151,8 @@ impl Driver {
             ("open", ["nsid", words @ ..]) => self.watcher = Some(Watcher::nsid(&options(words)?)?),
             ("open", ["all", words @ ..]) => self.watcher = Some(Watcher::all(&options(words)?)?),
             ("feature", [name]) => {
-                let feature = Feature::ALL.into_iter().find(|feature| feature.name() == *name).ok_or("no such feature")?;
+                let feature =
+                    Feature::ALL.into_iter().find(|feature| feature.name() == *name).ok_or("no such feature")?;
                 return Ok(format!("feature {}", i32::from(feature.is_available()?)));
             }
             ("wait", _) => return self.wait(),
