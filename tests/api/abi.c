@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -160,7 +161,7 @@ static void features(void)
 		CHECK(nsw_feature(which) == first);
 	}
 	CHECK(nsw_feature(0) == -EINVAL);
-	CHECK(nsw_feature(NSW_FEATURE_ALL_NSID + 1) == -EINVAL);
+	CHECK(nsw_feature(NSW_FEATURE_DEATHS + 1) == -EINVAL);
 	CHECK(nsw_feature(UINT32_MAX) == -EINVAL);
 	/* no descriptor is left behind */
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", next);
@@ -342,47 +343,49 @@ static const nsw_event *about(nsw_watcher *watcher, const struct nsw_netns *netn
 	return NULL;
 }
 
-/* A process in a network namespace of its own, until the other end of the pipe is closed. */
-static pid_t child_in_namespace(int *pipe_end)
+/*
+ * A process that goes into a network namespace of its own when a byte comes by the socket, answers with another one, and
+ * ends with the socket.
+ */
+static pid_t child_with_socket(int *end)
 {
-	int ready[2], hold[2];
+	int ends[2];
 	char byte;
 	pid_t child;
 
-	CHECK(pipe2(ready, O_CLOEXEC) == 0 && pipe2(hold, O_CLOEXEC) == 0);
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
 	child = fork();
 	if (child == 0) {
-		close(hold[1]);
-		if (unshare(CLONE_NEWNET) != 0 || write(ready[1], "", 1) != 1)
+		close(ends[0]);
+		if (read(ends[1], &byte, 1) != 1 || unshare(CLONE_NEWNET) != 0 || write(ends[1], "", 1) != 1)
 			_exit(1);
-		_exit(read(hold[0], &byte, 1) != 0);
+		_exit(read(ends[1], &byte, 1) != 0);
 	}
-	close(hold[0]);
-	close(ready[1]);
-	CHECK(child > 0 && read(ready[0], &byte, 1) == 1);
-	close(ready[0]);
-	*pipe_end = hold[1];
+	close(ends[1]);
+	*end = ends[0];
 	return child;
 }
 
 static void life_without_a_name(void)
 {
-	nsw_options *options = nsw_options_new();
+	nsw_options *options;
 	nsw_watcher *watcher = NULL;
 	const nsw_event *event;
 	struct nsw_netns netns = UNTOUCHED, told;
 	struct stat namespace;
-	char path[64];
-	int hold = -1, fd, status = -1;
-	pid_t child;
+	char path[64], byte;
+	int end = -1, fd, status = -1;
+	/* before there is anything that it could take with it */
+	pid_t child = child_with_socket(&end);
 
+	options = nsw_options_new();
 	/* options of other sources are ignored */
 	CHECK(nsw_options_set_flags(options, NSW_NO_REPLAY | NSW_NO_PARENT | NSW_ALL_NSID) == 0);
 	CHECK(nsw_options_set_dir(options, "/run/not/there") == 0);
 	CHECK(nsw_open(NSW_SOURCE_ALL, options, &watcher) == 0);
 	nsw_options_free(options);
 	CHECK(fcntl(nsw_fd(watcher), F_GETFD) == FD_CLOEXEC);
-	child = child_in_namespace(&hold);
+	CHECK(write(end, "", 1) == 1 && read(end, &byte, 1) == 1);
 	CHECK(nsw_netns_for_pid(child, &netns) == 0);
 	if (nsw_feature(NSW_FEATURE_BIRTHS) != 1)
 		CHECK(nsw_resync(watcher) == 0);
@@ -401,7 +404,7 @@ static void life_without_a_name(void)
 	close(fd);
 	CHECK(nsw_stat(watcher, NSW_STAT_KNOWN) >= 2 && nsw_stat(watcher, NSW_STAT_PENDING) == 0);
 
-	close(hold);
+	close(end);
 	CHECK(waitpid(child, &status, 0) == child && status == 0);
 	if (nsw_feature(NSW_FEATURE_DEATHS) != 1)
 		CHECK(nsw_resync(watcher) == 0);
