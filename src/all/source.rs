@@ -13,8 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::births::{Births, Hint, Loss};
-use super::census::{census, descriptors_of, mounts};
+use super::census::{are_all, census, descriptors_of, mounts};
 use super::deaths::{DeathWatch, Number};
+use super::due::{Due, EmitMode};
 use super::state::{Found, State};
 use crate::error::{Doing, Error, Result, is_refused, is_transient};
 use crate::event::EventKind;
@@ -55,48 +56,6 @@ pub(crate) struct All {
     timer: Timer,
     /// The most namespaces that are kept.
     max: usize,
-}
-
-/// Work left to do. It stays due until it is done: an error on the way loses nothing.
-#[derive(Debug, Default)]
-struct Due {
-    /// Births that may be of unknown namespaces, each thread once.
-    hints: Vec<Hint>,
-    /// Go through the mounts.
-    mounts: bool,
-    /// Go through everything that can be seen.
-    census: Option<EmitMode>,
-    /// The consumer asked for it, and waits.
-    asked: bool,
-    /// Ask about each known namespace whether it lives.
-    ask: bool,
-    /// Emit `Synced` when all that is done.
-    synced: bool,
-    /// There are more namespaces than may be kept.
-    left_out: bool,
-    /// The consumer is to learn of that.
-    too_many: bool,
-}
-
-impl Due {
-    fn everything(&mut self) {
-        self.census = Some(EmitMode::Replayed);
-        (self.ask, self.synced) = (true, true);
-    }
-
-    /// A census that nobody asked for.
-    fn look_around(&mut self) {
-        self.census.get_or_insert(EmitMode::News);
-    }
-}
-
-/// How what a look finds is emitted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum EmitMode {
-    News,
-    Replayed,
-    /// Not at all.
-    Silent,
 }
 
 impl All {
@@ -225,6 +184,10 @@ impl All {
             self.take_in(found, EmitMode::News, out);
             let state = &self.state;
             self.due.hints.retain(|hint| state.get(hint.ino).is_none());
+            if !self.due.hints.is_empty() && are_all(&self.state.cookies()) {
+                // they lived too briefly
+                self.due.hints.clear();
+            }
             if !self.due.hints.is_empty() {
                 self.due.look_around();
             }
