@@ -290,7 +290,7 @@ class Play:
             self.truth.look_at_processes()
 
     def next(self) -> str:
-        """The next event of what the scenario has made: of all namespaces those of the rest of the host are told as well."""
+        """The next event of what the scenario has made: those of the rest of the host may come before."""
         end = time.monotonic() + DEADLINE
         while (told := self.event(self.ask("wait"))) is None:
             require(time.monotonic() < end, "only namespaces of others are told")
@@ -398,8 +398,9 @@ class Play:
             require(ids == believed, f"{believed} are believed, {ids} are true")
         if self.watching == "all":
             there = self.truth.look_at_processes()
-            names = [os.fsencode(entry.path) for entry in os.scandir(self.directory)] if os.path.isdir(self.directory) else []
-            there |= {found[0] for found in map(identity, names) if found}
+            names = os.listdir(os.fsencode(self.directory)) if os.path.isdir(self.directory) else []
+            found = (identity(os.path.join(os.fsencode(self.directory), name)) for name in names)
+            there |= {each[0] for each in found if each}
             believed = {known for known, _ in self.truth.seen if known in self.believer.netns}
             require(there == believed, f"{believed} are believed, {there} are true")
         if self.opened:

@@ -118,16 +118,16 @@ class Exporter(unittest.TestCase):
         # the own one too
         self.assertGreaterEqual(metrics["nswatch_netns"], 2)
         self.assertEqual(metrics['nswatch_events_total{source="all",type="overflow"}'], 0)
-        at_first = metrics["nswatch_netns"] - metrics["nswatch_netns_births_total"] + metrics["nswatch_netns_deaths_total"]
-        run("ip", "netns", "add", "blue")
-        metrics = self.until(lambda found: found["nswatch_netns_births_total"] > metrics["nswatch_netns_births_total"])
-        run("ip", "netns", "del", "before")
-        metrics = self.until(lambda found: found["nswatch_netns_deaths_total"] > metrics["nswatch_netns_deaths_total"])
         # others of this host come and go meanwhile
-        births, deaths = metrics["nswatch_netns_births_total"], metrics["nswatch_netns_deaths_total"]
-        self.assertEqual(metrics["nswatch_netns"], at_first + births - deaths)
-        self.assertEqual(metrics['nswatch_events_total{source="all",type="netns_new"}'], at_first + births)
-        self.assertEqual(metrics['nswatch_events_total{source="all",type="netns_del"}'], deaths)
+        births, deaths = "nswatch_netns_births_total", "nswatch_netns_deaths_total"
+        at_first = metrics["nswatch_netns"] - metrics[births] + metrics[deaths]
+        run("ip", "netns", "add", "blue")
+        metrics = self.until(lambda found: found[births] > metrics[births])
+        run("ip", "netns", "del", "before")
+        metrics = self.until(lambda found: found[deaths] > metrics[deaths])
+        self.assertEqual(metrics["nswatch_netns"], at_first + metrics[births] - metrics[deaths])
+        self.assertEqual(metrics['nswatch_events_total{source="all",type="netns_new"}'], at_first + metrics[births])
+        self.assertEqual(metrics['nswatch_events_total{source="all",type="netns_del"}'], metrics[deaths])
         self.assertEqual(self.program.kill(signal.SIGTERM), 0)
 
     def test_a_namespace_with_two_names_counts_once(self) -> None:

@@ -74,7 +74,9 @@ class EventType(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a name, an id, a namespace, or the watch itself. What does not apply to its type is None.
+    """Something that happened to a name, an id, a namespace, or the watch itself.
+
+    What does not apply to its type is None.
 
     Events are plain values: they may be kept, compared, sent to other threads and used after their watcher is closed.
     They hold no file descriptor, so they keep no namespace alive.
@@ -102,8 +104,8 @@ class Event:
     dropped: int | None = None
     """OVERFLOW: how many events were lost; None: the kernel did not say, or ids may be missing."""
     pid: int | None = None
-    """NETNS_NEW: a process or thread that was in the namespace when the watcher found it, and may have ended since; None:
-    none is known."""
+    """NETNS_NEW: a process or thread that was in the namespace when the watcher found it, and may have ended since;
+    None: none is known."""
 
     @property
     def dev(self) -> int | None:
@@ -170,8 +172,8 @@ class Event:
     def enter(self) -> Iterator[None]:
         """Runs a block inside the namespace that a READY or NETNS_NEW announced: ``with event.enter(): ...``
 
-        This is event.netns.enter(event.path), which says more; for a NETNS_NEW also by its cookie, as open_netns(). Takes CAP_SYS_ADMIN, here and over the user namespace
-        that owns the network namespace.
+        This is event.netns.enter(event.path), which says more; for a NETNS_NEW also by its cookie, as open_netns().
+        Takes CAP_SYS_ADMIN, here and over the user namespace that owns the network namespace.
 
         Raises as open_netns(), and as Netns.enter().
         """

@@ -39,7 +39,7 @@ class Feature(enum.Enum):
     initial user namespace. Without, it notices them when mounts change, when a namespace dies, and at a resync."""
     DEATHS = 12
     """The source "all" reports deaths as they happen, from a network namespace of its own: CAP_SYS_ADMIN and
-    CAP_NET_ADMIN, or user namespaces may be made. Without, it notices them at a resync, as far as the kernel says so."""
+    CAP_NET_ADMIN, or user namespaces may be made. Without, it notices them at a resync, as far as the kernel tells."""
 
 
 def feature(which: Feature) -> bool:

@@ -109,8 +109,8 @@ class Watcher:
         later the directory counts as gone until the link goes. Only for "named".
     max_names
         The most names, or namespaces, that the watcher keeps; directories do not count; 0: 1048576. More are E2BIG.
-        Later poll() raises E2BIG once each time that the limit is crossed; the watcher goes on with those that it knows,
-        and reports those that it left out when others have gone. Not for "nsid".
+        Later poll() raises E2BIG once each time that the limit is crossed; the watcher goes on with those that it
+        knows, and reports those that it left out when others have gone. Not for "nsid".
     all_nsid
         True: tell what happens in peer namespaces too. Needs CAP_NET_BROADCAST. Only for "nsid".
     prepare
@@ -298,8 +298,8 @@ class Watcher:
         Raises ValueError if the watcher is closed, also while it waits, and nswatch.Error:
         EMFILE, ENFILE, ENOMEM, ENOSPC; of ids and of all namespaces also ENOBUFS, EAGAIN: a limit kept the watcher from
         looking. Nothing is lost: call it again;
-        E2BIG: there are more names, or namespaces, than max_names. Raised once each time that the limit is crossed: call
-        it again;
+        E2BIG: there are more names, or namespaces, than max_names. Raised once each time that the limit is crossed:
+        call it again;
         ENOENT: the directory is gone, and parent is False: no event will come any more;
         ENOTRECOVERABLE: an internal error; the watcher is of no more use.
         """
