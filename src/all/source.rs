@@ -219,6 +219,9 @@ impl All {
         let dead = self.deaths.dead(&numbers).doing("ask which network namespaces live")?;
         let emit = &mut |event| out.push(event, mode == EmitMode::Replayed);
         dead.into_iter().for_each(|number| self.state.remove(number, emit));
+        if mode == EmitMode::Replayed {
+            self.state.tell_all(emit);
+        }
         self.take_in(found, mode, out);
         self.due.too_many &= !was_left_out;
         // what is not found has lived too briefly, or only a socket keeps it
@@ -337,11 +340,11 @@ impl All {
                 self.due.too_many |= !std::mem::replace(&mut self.due.left_out, true);
                 continue;
             }
-            self.state.add(found, &mut |event| {
-                if mode != EmitMode::Silent {
-                    out.push(event, mode == EmitMode::Replayed);
-                }
-            });
+            let emit = &mut |event| out.push(event, mode == EmitMode::Replayed);
+            match mode {
+                EmitMode::Silent => self.state.hold_back(found, emit),
+                EmitMode::News | EmitMode::Replayed => self.state.add(found, emit),
+            }
         }
     }
 

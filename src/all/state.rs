@@ -33,6 +33,8 @@ pub(super) struct Known {
 pub(super) struct State {
     known: BTreeMap<u64, Known>,
     inodes: BTreeMap<Number, u64>,
+    /// Those that the consumer was not told of, as there was to be no replay: where they were found.
+    held_back: BTreeMap<u64, (Option<Arc<Path>>, Option<i32>)>,
 }
 
 impl State {
@@ -71,11 +73,32 @@ impl State {
         emit(EventKind::NetnsNew { netns, path, pid });
     }
 
+    /// It exists, and the consumer is not to be told before [`tell_all`](Self::tell_all).
+    pub(super) fn hold_back(&mut self, found: Found, emit: &mut dyn FnMut(EventKind)) {
+        let mut held_back = None;
+        self.add(found, &mut |event| match event {
+            EventKind::NetnsNew { netns, path, pid } => held_back = Some((netns.ino(), (path, pid))),
+            gone => emit(gone),
+        });
+        self.held_back.extend(held_back);
+    }
+
+    /// What was held back is so no longer.
+    pub(super) fn tell_all(&mut self, emit: &mut dyn FnMut(EventKind)) {
+        for (ino, (path, pid)) in std::mem::take(&mut self.held_back) {
+            if let Some(known) = self.known.get(&ino) {
+                emit(EventKind::NetnsNew { netns: known.netns, path, pid });
+            }
+        }
+    }
+
     /// The one that this number stands for is gone.
     pub(super) fn remove(&mut self, number: Number, emit: &mut dyn FnMut(EventKind)) {
         let ino = self.inodes.remove(&number);
         if let Some(known) = ino.and_then(|ino| self.known.remove(&ino)) {
-            emit(EventKind::NetnsDel(known.netns));
+            if self.held_back.remove(&known.netns.ino()).is_none() {
+                emit(EventKind::NetnsDel(known.netns));
+            }
         }
     }
 }
@@ -88,14 +111,21 @@ mod tests {
 
     #[derive(Debug, Clone)]
     enum Fact {
-        Found { ino: u64, cookie: u64, number: i32 },
+        Found { ino: u64, cookie: u64, number: i32, is_held_back: bool },
         Dead(i32),
+        TellAll,
     }
 
     fn fact() -> impl Strategy<Value = Fact> {
         prop_oneof![
-            (1..4u64, 0..5u64, 0..6i32).prop_map(|(ino, cookie, number)| Fact::Found { ino, cookie, number }),
+            (1..4u64, 0..5u64, 0..6i32, any::<bool>()).prop_map(|(ino, cookie, number, is_held_back)| Fact::Found {
+                ino,
+                cookie,
+                number,
+                is_held_back
+            }),
             (0..6i32).prop_map(Fact::Dead),
+            Just(Fact::TellAll),
         ]
     }
 
@@ -107,14 +137,23 @@ mod tests {
                 let mut events = Vec::new();
                 let emit = &mut |event| events.push(event);
                 match fact {
-                    Fact::Found { ino, cookie, number } => {
+                    Fact::Found { ino, cookie, number, is_held_back } => {
                         let (netns, number) = (Netns::new(4, ino, cookie, 0), Number::new(0, number));
-                        state.add(Found { netns, number, path: None, pid: None }, emit);
+                        let found = Found { netns, number, path: None, pid: None };
+                        if is_held_back {
+                            state.hold_back(found, emit)
+                        } else {
+                            state.add(found, emit)
+                        }
                         prop_assert!(state.get(ino).is_some_and(|known| known.netns.same(&netns)));
                     }
                     Fact::Dead(number) => {
                         state.remove(Number::new(0, number), emit);
                         prop_assert!(!state.numbers().any(|known| known == Number::new(0, number)));
+                    }
+                    Fact::TellAll => {
+                        state.tell_all(emit);
+                        prop_assert!(state.held_back.is_empty());
                     }
                 }
                 for event in events {
@@ -124,7 +163,7 @@ mod tests {
                         other => prop_assert!(false, "{:?}", other),
                     }
                 }
-                prop_assert_eq!(believed.len(), state.len());
+                prop_assert_eq!(believed.len() + state.held_back.len(), state.len());
                 prop_assert!(believed.iter().all(|netns| state.get(netns.ino()).is_some_and(|known| known.netns == *netns)));
                 prop_assert_eq!(state.numbers().count(), state.len());
             }
