@@ -141,7 +141,11 @@ impl Machine<'_> {
                     let fd = nsw_open_netns(watcher, if op & 0x20 == 0 { self.event } else { null() });
                     match fd {
                         0.. => drop(OwnedFd::from_raw_fd(fd)),
-                        _ => expect(fd, &[libc::EINVAL, libc::ENOENT, libc::ESTALE].map(|errno: c_int| -errno)),
+                        _ => expect(
+                            fd,
+                            &[libc::EINVAL, libc::ENOENT, libc::ESTALE, libc::EACCES, libc::EPERM, libc::EOPNOTSUPP]
+                                .map(|errno: c_int| -errno),
+                        ),
                     }
                 }
                 12 => drop(nsw_stat(watcher, self.number()?)),
