@@ -1,11 +1,11 @@
 //! Processes, and what this one may see.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::thread::{CapabilitySet, capabilities, gettid};
 
-use super::{CWD, check, owned, proc_error, stat, without_signals};
+use super::{CWD, above_standard, check, owned, proc_error, stat, without_signals};
 
 /// The inode numbers of the initial user and pid namespaces, which the kernel fixes.
 const INITIAL: [(&std::ffi::CStr, u64); 2] =
@@ -54,6 +54,28 @@ pub(crate) fn is_kernel_before(major: u32, minor: u32) -> bool {
         (Some(found), Some(below)) => (found, below) < (major, minor),
         _ => false,
     }
+}
+
+/// The lowest of the inode numbers that the kernel fixes for initial namespaces.
+const LOWEST_INITIAL: u64 = 0xefff_fff8;
+
+/// The initial namespaces of each kind, opened: those of process 1, or else the own ones, where they are known to be initial.
+/// In another pid namespace: none.
+///
+/// setns(2) to any of them takes CAP_SYS_ADMIN over it, so the descriptors are no way out for who has given that up.
+pub(crate) fn initial_namespaces() -> Vec<OwnedFd> {
+    let [_, (own_pid, initial)] = INITIAL;
+    if !stat(CWD, own_pid, 0).is_ok_and(|stat| stat.ino == initial) {
+        return Vec::new();
+    }
+    let open_one = |path: String| above_standard(std::fs::File::open(path)?.into());
+    let is_initial =
+        |fd: &OwnedFd| stat(fd.as_fd(), c"", libc::AT_EMPTY_PATH).is_ok_and(|stat| stat.ino >= LOWEST_INITIAL);
+    let of_kind = |kind| {
+        let first = open_one(format!("/proc/1/ns/{kind}"));
+        first.ok().or_else(|| open_one(format!("/proc/thread-self/ns/{kind}")).ok().filter(is_initial))
+    };
+    ["net", "uts", "ipc", "pid", "user", "mnt", "cgroup"].into_iter().filter_map(of_kind).collect()
 }
 
 /// Whether /proc is mounted and numbers processes as this one does.
