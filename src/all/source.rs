@@ -221,6 +221,10 @@ impl All {
             true => self.due.leave_out(),
             false => self.due.left_out = false,
         }
+        if mode == EmitMode::Replayed {
+            // only a socket keeps them
+            self.state.report_all(&mut |event| out.push(event, true));
+        }
         // what is not found has lived too briefly, or only a socket keeps it
         self.due.hints.clear();
         self.due.census = None;

@@ -86,6 +86,14 @@ impl State {
         }
     }
 
+    /// Emits those that exist and that the consumer does not know of.
+    pub(super) fn report_all(&mut self, emit: &mut dyn FnMut(EventKind)) {
+        for known in self.known.values_mut().filter(|known| !known.reported) {
+            known.reported = true;
+            emit(EventKind::NetnsNew { netns: known.netns, path: None, pid: None });
+        }
+    }
+
     /// The one that this number stands for is gone.
     pub(super) fn remove(&mut self, number: Number, emit: &mut dyn FnMut(EventKind)) {
         let ino = self.inodes.remove(&number);
@@ -105,6 +113,7 @@ mod tests {
     enum Fact {
         Found { ino: u64, cookie: u64, number: i32, mode: EmitMode },
         Dead(i32),
+        Resync,
     }
 
     fn fact() -> impl Strategy<Value = Fact> {
@@ -117,6 +126,7 @@ mod tests {
                 mode
             }),
             (0..6i32).prop_map(Fact::Dead),
+            Just(Fact::Resync),
         ]
     }
 
@@ -136,6 +146,10 @@ mod tests {
                     Fact::Dead(number) => {
                         state.remove(Number::new(0, number), emit);
                         prop_assert!(!state.numbers().any(|known| known == Number::new(0, number)));
+                    }
+                    Fact::Resync => {
+                        state.report_all(emit);
+                        prop_assert!(state.known.values().all(|known| known.reported));
                     }
                 }
                 for event in events {

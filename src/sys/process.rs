@@ -100,14 +100,14 @@ pub(crate) fn process_exists(pid: i32) -> bool {
 /// in which a second one is still being taken apart may not unshare(CLONE_NEWUSER), for one.
 pub(crate) fn in_own_thread<T: Send>(body: impl FnOnce() -> T + Send) -> io::Result<std::thread::Result<T>> {
     let mut tid = None;
-    let result = std::thread::scope(|scope| {
-        let run = || {
-            tid = Some(gettid());
-            body()
-        };
-        let thread = without_signals(|| std::thread::Builder::new().name("nswatch".into()).spawn_scoped(scope, run));
-        thread.map(|thread| thread.join())
-    });
+    let run = || {
+        tid = Some(gettid());
+        body()
+    };
+    // Not a scope: that keeps a handle of the calling thread until the thread ends.
+    // SAFETY: the thread is joined here, so what it borrows lives longer.
+    let thread = without_signals(|| unsafe { std::thread::Builder::new().name("nswatch".into()).spawn_unchecked(run) });
+    let result = thread.map(|thread| thread.join());
     if let Some(tid) = tid {
         // SAFETY: no pointers; signal 0 is never sent.
         while unsafe { libc::syscall(libc::SYS_tgkill, std::process::id(), tid.as_raw_nonzero().get(), 0) } == 0 {
