@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use super::deaths::Deaths;
 use crate::error::{errno_of, is_shortage};
@@ -33,6 +33,7 @@ pub(super) struct Post {
     unread: usize,
     dead: Vec<i32>,
     lost: bool,
+    uevents: Option<OwnedFd>,
 }
 
 impl Post {
@@ -61,7 +62,8 @@ impl Post {
         let (listener, mut requests) = (Listener::open(0, false)?, RequestSocket::open()?.checked());
         // it finds out how to ask quickly
         requests.list(None)?;
-        Ok(Self { listener, requests, netns, next: 0, unread: 0, dead: Vec::new(), lost: false })
+        let uevents = sys::uevent_socket().ok();
+        Ok(Self { listener, requests, netns, next: 0, unread: 0, dead: Vec::new(), lost: false, uevents })
     }
 
     /// A post that works: where a security module takes away what a user namespace gives, no nsid can be given there.
@@ -88,7 +90,7 @@ impl Post {
         }
         let given = self.next;
         // after two thousand million births the post is used up, and the next mechanism serves
-        self.next = self.next.checked_add(1).unwrap_or(i32::MAX);
+        self.next = self.next.saturating_add(1);
         self.unread += 1;
         Ok(given)
     }
@@ -135,5 +137,9 @@ impl Deaths for Post {
 
     fn is_own(&self, netns: &Netns) -> bool {
         self.netns.same(netns)
+    }
+
+    fn take_uevents(&mut self) -> Option<OwnedFd> {
+        self.uevents.take()
     }
 }

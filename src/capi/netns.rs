@@ -67,7 +67,7 @@ unsafe fn store(out: *mut nsw_netns, find: impl FnOnce() -> Result<Netns>) -> c_
 
 /// Copies the identity that an event carries.
 ///
-/// @e: an NSW_EVENT_READY, still borrowed.
+/// @e: an NSW_EVENT_READY, NSW_EVENT_NETNS_NEW or NSW_EVENT_NETNS_DEL, still borrowed.
 /// @netns: where the identity is stored.
 ///
 /// Returns 0, or -EINVAL: an argument is NULL, or the event is of another type.
