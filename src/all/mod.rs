@@ -1,11 +1,10 @@
 //! Every network namespace of the host that can be seen, with or without a name.
 
-// source → due, state, census, births, deaths; births ← perf → records, cadence, hotplug; deaths → post, asking. The state
+// source → due, state, births, deaths; births ← perf → records, cadence, hotplug; deaths → post, asking. The state
 // is pure and knows none of them.
 mod asking;
 mod births;
 mod cadence;
-mod census;
 mod deaths;
 mod due;
 mod hotplug;
@@ -15,8 +14,6 @@ pub(crate) mod records;
 mod source;
 mod state;
 
-pub(crate) use census::numbers_in;
-pub use census::{Sighting, census};
 pub(crate) use deaths::try_deaths;
 pub(crate) use source::All;
 

@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::births::{Births, Hint, Loss};
-use super::census::{are_all, census, descriptors_of, mounts};
 use super::deaths::{DeathWatch, Number};
 use super::due::{Due, EmitMode};
 use super::perf;
 use super::state::{Found, State};
+use crate::census::{are_all, census, descriptors_of, mounts};
 use crate::error::{Doing, Error, Result, is_refused, is_transient};
 use crate::event::EventKind;
 use crate::mounts::{Changes, Monitor, OWN};
