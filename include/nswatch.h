@@ -644,8 +644,8 @@ int nsw_netns_for_name(const char *name, struct nsw_netns *netns);
 
 /**
  * Identifies the network namespace that has an id in the namespace that the calling thread is in. Goes through all that
- * can be seen: those mounted in the mount namespace of the calling thread, those of processes, and where listns(2) is
- * permitted (Linux 6.19) all others. Costs some system calls for each.
+ * can be seen: those mounted in the mount namespace of the calling thread, those that processes are in or have descriptors
+ * of, and where listns(2) is permitted (Linux 6.19) all others. Costs some system calls for each.
  *
  * @nsid: the id.
  * @netns: where the identity is stored.

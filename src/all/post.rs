@@ -90,7 +90,7 @@ impl Post {
         }
         let given = self.next;
         // after two thousand million births the post is used up, and the next mechanism serves
-        self.next = self.next.checked_add(1).unwrap_or(i32::MAX);
+        self.next = self.next.saturating_add(1);
         self.unread += 1;
         Ok(given)
     }

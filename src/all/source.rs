@@ -211,18 +211,19 @@ impl All {
 
     /// A census, and what follows from it.
     fn count_all(&mut self, mode: EmitMode, out: &mut Outbox) -> Result<()> {
-        let found = self.look(|this| this.go_through_all())?;
+        let found = self.look(|this| this.go_through_all(mode))?;
         let ask = self.due.ask;
         let numbers: Vec<Number> = self.state.numbers().filter(|number| ask || !self.deaths.reports(*number)).collect();
         let dead = self.deaths.dead(&numbers).doing("ask which network namespaces live")?;
         let emit = &mut |event| out.push(event, mode == EmitMode::Replayed);
         dead.into_iter().for_each(|number| self.state.remove(number, emit));
-        if mode == EmitMode::Replayed {
-            self.state.tell_all(emit);
-        }
         match self.take_in(found, mode, out) {
             true => self.due.leave_out(),
             false => self.due.left_out = false,
+        }
+        if mode == EmitMode::Replayed {
+            // only a socket keeps them
+            self.state.report_all(&mut |event| out.push(event, true));
         }
         // what is not found has lived too briefly, or only a socket keeps it
         self.due.hints.clear();
@@ -277,11 +278,19 @@ impl All {
         Ok(found)
     }
 
-    fn go_through_all(&mut self) -> Result<Vec<Found>> {
+    fn go_through_all(&mut self, mode: EmitMode) -> Result<Vec<Found>> {
         let mut found = Vec::new();
         for sighting in census()? {
             let netns = sighting.netns;
             if self.is_certainly_known(&netns) {
+                let unreported =
+                    self.state.get(netns.ino()).filter(|known| !known.reported && mode == EmitMode::Replayed);
+                found.extend(unreported.map(|known| Found {
+                    netns: known.netns,
+                    number: known.number,
+                    path: sighting.paths().next().map(Arc::from),
+                    pid: sighting.pids.first().copied(),
+                }));
                 continue;
             }
             let pid = sighting.pids.first().copied();
@@ -355,11 +364,7 @@ impl All {
                 leaves_out = true;
                 continue;
             }
-            let emit = &mut |event| out.push(event, mode == EmitMode::Replayed);
-            match mode {
-                EmitMode::Silent => self.state.hold_back(found, emit),
-                EmitMode::News | EmitMode::Replayed => self.state.add(found, emit),
-            }
+            self.state.add(found, mode, &mut |event| out.push(event, mode == EmitMode::Replayed));
         }
         leaves_out
     }

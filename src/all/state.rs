@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::deaths::Number;
+use super::due::EmitMode;
 use crate::event::EventKind;
 use crate::netns::Netns;
 
@@ -26,6 +27,8 @@ pub(super) struct Known {
     /// As it was reported: its end is to be that of the same.
     pub(super) netns: Netns,
     pub(super) number: Number,
+    /// The consumer knows of it: not so at first of what is not replayed at open.
+    pub(super) reported: bool,
 }
 
 /// Of two living namespaces no two have the same inode number.
@@ -33,8 +36,6 @@ pub(super) struct Known {
 pub(super) struct State {
     known: BTreeMap<u64, Known>,
     inodes: BTreeMap<Number, u64>,
-    /// Those that the consumer was not told of, as there was to be no replay: where they were found.
-    held_back: BTreeMap<u64, (Option<Arc<Path>>, Option<i32>)>,
 }
 
 impl State {
@@ -59,46 +60,45 @@ impl State {
     }
 
     /// It exists. One that had its inode number before is gone.
-    pub(super) fn add(&mut self, found: Found, emit: &mut dyn FnMut(EventKind)) {
+    pub(super) fn add(&mut self, found: Found, mode: EmitMode, emit: &mut dyn FnMut(EventKind)) {
         let Found { netns, number, path, pid } = found;
-        match self.known.get(&netns.ino()) {
-            Some(known) if known.netns.same(&netns) && known.number == number => return,
-            Some(known) => self.remove(known.number, emit),
+        let reported = mode != EmitMode::Silent;
+        match self.known.get_mut(&netns.ino()) {
+            Some(known) if known.netns.same(&netns) && known.number == number => {
+                if known.reported || mode != EmitMode::Replayed {
+                    return;
+                }
+                known.reported = true;
+                return emit(EventKind::NetnsNew { netns: known.netns, path, pid });
+            }
+            Some(known) => {
+                let number = known.number;
+                self.remove(number, emit);
+            }
             None => {}
         }
         // a number that stands for another one stands for it no more
         self.remove(number, emit);
-        self.known.insert(netns.ino(), Known { netns, number });
+        self.known.insert(netns.ino(), Known { netns, number, reported });
         self.inodes.insert(number, netns.ino());
-        emit(EventKind::NetnsNew { netns, path, pid });
+        if reported {
+            emit(EventKind::NetnsNew { netns, path, pid });
+        }
     }
 
-    /// It exists, and the consumer is not to be told before [`tell_all`](Self::tell_all).
-    pub(super) fn hold_back(&mut self, found: Found, emit: &mut dyn FnMut(EventKind)) {
-        let mut held_back = None;
-        self.add(found, &mut |event| match event {
-            EventKind::NetnsNew { netns, path, pid } => held_back = Some((netns.ino(), (path, pid))),
-            gone => emit(gone),
-        });
-        self.held_back.extend(held_back);
-    }
-
-    /// What was held back is so no longer.
-    pub(super) fn tell_all(&mut self, emit: &mut dyn FnMut(EventKind)) {
-        for (ino, (path, pid)) in std::mem::take(&mut self.held_back) {
-            if let Some(known) = self.known.get(&ino) {
-                emit(EventKind::NetnsNew { netns: known.netns, path, pid });
-            }
+    /// Emits those that exist and that the consumer does not know of.
+    pub(super) fn report_all(&mut self, emit: &mut dyn FnMut(EventKind)) {
+        for known in self.known.values_mut().filter(|known| !known.reported) {
+            known.reported = true;
+            emit(EventKind::NetnsNew { netns: known.netns, path: None, pid: None });
         }
     }
 
     /// The one that this number stands for is gone.
     pub(super) fn remove(&mut self, number: Number, emit: &mut dyn FnMut(EventKind)) {
         let ino = self.inodes.remove(&number);
-        if let Some(known) = ino.and_then(|ino| self.known.remove(&ino)) {
-            if self.held_back.remove(&known.netns.ino()).is_none() {
-                emit(EventKind::NetnsDel(known.netns));
-            }
+        if let Some(known) = ino.and_then(|ino| self.known.remove(&ino)).filter(|known| known.reported) {
+            emit(EventKind::NetnsDel(known.netns));
         }
     }
 }
@@ -111,21 +111,22 @@ mod tests {
 
     #[derive(Debug, Clone)]
     enum Fact {
-        Found { ino: u64, cookie: u64, number: i32, is_held_back: bool },
+        Found { ino: u64, cookie: u64, number: i32, mode: EmitMode },
         Dead(i32),
-        TellAll,
+        Resync,
     }
 
     fn fact() -> impl Strategy<Value = Fact> {
+        let mode = prop::sample::select(vec![EmitMode::News, EmitMode::Replayed, EmitMode::Silent]);
         prop_oneof![
-            (1..4u64, 0..5u64, 0..6i32, any::<bool>()).prop_map(|(ino, cookie, number, is_held_back)| Fact::Found {
+            (1..4u64, 0..5u64, 0..6i32, mode).prop_map(|(ino, cookie, number, mode)| Fact::Found {
                 ino,
                 cookie,
                 number,
-                is_held_back
+                mode
             }),
             (0..6i32).prop_map(Fact::Dead),
-            Just(Fact::TellAll),
+            Just(Fact::Resync),
         ]
     }
 
@@ -137,23 +138,18 @@ mod tests {
                 let mut events = Vec::new();
                 let emit = &mut |event| events.push(event);
                 match fact {
-                    Fact::Found { ino, cookie, number, is_held_back } => {
+                    Fact::Found { ino, cookie, number, mode } => {
                         let (netns, number) = (Netns::new(4, ino, cookie, 0), Number::new(0, number));
-                        let found = Found { netns, number, path: None, pid: None };
-                        if is_held_back {
-                            state.hold_back(found, emit)
-                        } else {
-                            state.add(found, emit)
-                        }
+                        state.add(Found { netns, number, path: None, pid: None }, mode, emit);
                         prop_assert!(state.get(ino).is_some_and(|known| known.netns.same(&netns)));
                     }
                     Fact::Dead(number) => {
                         state.remove(Number::new(0, number), emit);
                         prop_assert!(!state.numbers().any(|known| known == Number::new(0, number)));
                     }
-                    Fact::TellAll => {
-                        state.tell_all(emit);
-                        prop_assert!(state.held_back.is_empty());
+                    Fact::Resync => {
+                        state.report_all(emit);
+                        prop_assert!(state.known.values().all(|known| known.reported));
                     }
                 }
                 for event in events {
@@ -163,7 +159,8 @@ mod tests {
                         other => prop_assert!(false, "{:?}", other),
                     }
                 }
-                prop_assert_eq!(believed.len() + state.held_back.len(), state.len());
+                let reported = state.known.values().filter(|known| known.reported).count();
+                prop_assert_eq!(believed.len(), reported);
                 prop_assert!(believed.iter().all(|netns| state.get(netns.ino()).is_some_and(|known| known.netns == *netns)));
                 prop_assert_eq!(state.numbers().count(), state.len());
             }
