@@ -226,7 +226,7 @@ def require(truth: bool, otherwise: str) -> None:
         raise AssertionError(otherwise)
 
 
-class Anew(Exception):
+class BusyHostError(Exception):
     """The rest of the host was so busy that events were lost, and a scenario cannot say which."""
 
 
@@ -352,7 +352,7 @@ class Play:
             text += f" {dropped}"
             dropped = 0
         if self.watching == "all" and kind == "overflow":
-            raise Anew
+            raise BusyHostError
         nothing = (dev, ino, cookie, nsid, origin, portid, dropped, pid, path) == (0, 0, 0, -1, -1, 0, 0, 0, None)
         require(nothing, f"{answer}: it has what a {kind} does not have")
         self.believer.hear(kind, subject, letter, netns, time_ns)
@@ -435,7 +435,7 @@ def play(language: str, scenario: Scenario) -> list[str]:
     while True:
         try:
             return Play(DRIVERS[language]).play(scenario)
-        except Anew:
+        except BusyHostError:
             require(time.monotonic() < end, f"{scenario.title}: the rest of the host is never quiet")
 
 
