@@ -1,10 +1,11 @@
 //! Every network namespace of the host that can be seen, with or without a name.
 
-// source → state, census, births → perf, deaths → post, asking; the state is pure and knows none of them
+// source → state, due, census, births → perf, deaths → post, asking; the state is pure and knows none of them
 mod asking;
 mod births;
 mod census;
 mod deaths;
+mod due;
 mod post;
 mod source;
 mod state;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::births::{Births, Hint, Loss};
 use super::census::{census, descriptors_of, mounts};
 use super::deaths::{DeathWatch, Number};
+use super::due::{Due, EmitMode};
 use super::state::{Found, State};
 use crate::error::{Doing, Error, Result, is_refused, is_transient};
 use crate::event::EventKind;
@@ -55,48 +56,6 @@ pub(crate) struct All {
     timer: Timer,
     /// The most namespaces that are kept.
     max: usize,
-}
-
-/// Work left to do. It stays due until it is done: an error on the way loses nothing.
-#[derive(Debug, Default)]
-struct Due {
-    /// Births that may be of unknown namespaces, each thread once.
-    hints: Vec<Hint>,
-    /// Go through the mounts.
-    mounts: bool,
-    /// Go through everything that can be seen.
-    census: Option<EmitMode>,
-    /// The consumer asked for it, and waits.
-    asked: bool,
-    /// Ask about each known namespace whether it lives.
-    ask: bool,
-    /// Emit `Synced` when all that is done.
-    synced: bool,
-    /// There are more namespaces than may be kept.
-    left_out: bool,
-    /// The consumer is to learn of that.
-    too_many: bool,
-}
-
-impl Due {
-    fn everything(&mut self) {
-        self.census = Some(EmitMode::Replayed);
-        (self.ask, self.synced) = (true, true);
-    }
-
-    /// A census that nobody asked for.
-    fn look_around(&mut self) {
-        self.census.get_or_insert(EmitMode::News);
-    }
-}
-
-/// How what a look finds is emitted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum EmitMode {
-    News,
-    Replayed,
-    /// Not at all.
-    Silent,
 }
 
 impl All {
@@ -163,14 +122,13 @@ impl All {
                 self.due.look_around();
             }
         }
-        let changes = self.mounts.read()?;
+        if self.mounts.read()? != Changes::Known(Vec::new()) {
+            self.due.mounts = true;
+            self.hinted();
+        }
         if !self.mounts.is_armed() {
             self.place.check()?;
             self.mounts.arm()?;
-        }
-        if changes != Changes::Known(Vec::new()) {
-            self.due.mounts = true;
-            self.hinted();
         }
         Ok(())
     }
@@ -249,18 +207,23 @@ impl All {
 
     /// A census, and what follows from it.
     fn count_all(&mut self, mode: EmitMode, out: &mut Outbox) -> Result<()> {
-        let was_left_out = std::mem::take(&mut self.due.left_out);
+        let ask = self.due.ask || mode == EmitMode::Replayed;
+        if ask {
+            self.deaths.start_over();
+        }
         let found = self.look(|this| this.go_through_all())?;
-        let ask = std::mem::take(&mut self.due.ask) || mode == EmitMode::Replayed;
         let numbers: Vec<Number> = self.state.numbers().filter(|number| ask || !self.deaths.reports(*number)).collect();
         let dead = self.deaths.dead(&numbers).doing("ask which network namespaces live")?;
-        let emit = &mut |event| out.push(event, mode == EmitMode::Replayed);
-        dead.into_iter().for_each(|number| self.state.remove(number, emit));
+        for number in dead {
+            self.state.remove(number, &mut |event| out.push(event, mode == EmitMode::Replayed));
+            self.deaths.forget(number);
+        }
+        let was_left_out = std::mem::take(&mut self.due.left_out);
         self.take_in(found, mode, out);
         self.due.too_many &= !was_left_out;
         // what is not found has lived too briefly, or only a socket keeps it
         self.due.hints.clear();
-        (self.due.census, self.due.mounts, self.due.asked) = (None, false, false);
+        (self.due.census, self.due.mounts, self.due.asked, self.due.ask) = (None, false, false, false);
         Ok(())
     }
 
@@ -335,10 +298,14 @@ impl All {
         Ok(found)
     }
 
-    /// Whether this one is known. Before Linux 6.18 a later one can have its inode number, which only a watch tells.
+    /// Whether this one is known, and watched as well as it can be. Before Linux 6.18 a later one can have its inode
+    /// number, which only a watch tells.
     fn is_certainly_known(&self, netns: &crate::netns::Netns) -> bool {
         self.state.get(netns.ino()).is_some_and(|known| {
-            known.netns.same(netns) && (netns.cookie().is_some() || !self.deaths.recognizes(known.number))
+            let is_badly_watched = !self.deaths.reports(known.number) && self.deaths.is_reporting();
+            let has_cookies = netns.cookie().is_some() && known.netns.cookie().is_some();
+            let is_settled = if has_cookies { !is_badly_watched } else { !self.deaths.recognizes(known.number) };
+            known.netns.same(netns) && is_settled
         })
     }
 
@@ -372,13 +339,18 @@ impl All {
         for found in found {
             if self.state.len() >= self.max && self.state.get(found.netns.ino()).is_none() {
                 self.due.too_many |= !std::mem::replace(&mut self.due.left_out, true);
+                self.deaths.forget(found.number);
                 continue;
             }
+            let (number, before) = (found.number, self.state.get(found.netns.ino()).map(|known| known.number));
             self.state.add(found, &mut |event| {
                 if mode != EmitMode::Silent {
                     out.push(event, mode == EmitMode::Replayed);
                 }
             });
+            if let Some(before) = before.filter(|before| *before != number) {
+                self.deaths.forget(before);
+            }
         }
     }
 

@@ -52,13 +52,23 @@ impl State {
     /// It exists. One that had its inode number before is gone.
     pub(super) fn add(&mut self, found: Found, emit: &mut dyn FnMut(EventKind)) {
         let Found { netns, number, path, pid } = found;
-        match self.known.get(&netns.ino()) {
-            Some(known) if known.netns.same(&netns) && known.number == number => return,
-            Some(known) => self.remove(known.number, emit),
-            None => {}
+        let before = self.known.get(&netns.ino()).copied();
+        if before.is_some_and(|known| known.netns.same(&netns) && known.number == number) {
+            return;
         }
         // a number that stands for another one stands for it no more
         self.remove(number, emit);
+        match before {
+            // another mechanism watches it
+            Some(Known { netns: known, number: old }) if netns.cookie().is_some() && known.cookie() == netns.cookie() => {
+                self.inodes.remove(&old);
+                self.known.insert(netns.ino(), Known { netns: known, number });
+                self.inodes.insert(number, netns.ino());
+                return;
+            }
+            Some(known) => self.remove(known.number, emit),
+            None => {}
+        }
         self.known.insert(netns.ino(), Known { netns, number });
         self.inodes.insert(number, netns.ino());
         emit(EventKind::NetnsNew { netns, path, pid });

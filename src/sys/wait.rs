@@ -108,7 +108,10 @@ impl Timer {
         }
         let setting = Itimerspec { it_interval: Timespec::default(), it_value: timespec(end.unwrap_or_default()) };
         // setting a timer, or stopping it by a zero, also makes it unreadable
-        rustix::time::timerfd_settime(&self.fd, TimerfdTimerFlags::ABSTIME, &setting)?;
+        rustix::time::timerfd_settime(&self.fd, TimerfdTimerFlags::ABSTIME, &setting).inspect_err(|_| {
+            // as reading it does, where a filter refuses that
+            rustix::io::read(&self.fd, &mut [0; 8]).ok();
+        })?;
         self.end = end;
         Ok(())
     }
