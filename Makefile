@@ -59,7 +59,7 @@ chaos:
 	NSWATCH_SECONDS=$(SECONDS) NSWATCH_SEED=$(SEED) NSWATCH_TINY=$(TINY) $(CARGO) test --release --locked --features capi \
 		--config 'target."cfg(all())".runner="tests/sandbox"' --test chaos -- --nocapture
 
-bench bench-hostile bench-nsid bench-mounts: STAGE := $(abspath $(dir $(TARGET)))/stage
+bench bench-hostile bench-netns bench-nsid bench-mounts: STAGE := $(abspath $(dir $(TARGET)))/stage
 
 # About ten minutes, as root, with nothing else running. What others need is installed on demand.
 bench: all
@@ -79,6 +79,12 @@ bench-hostile: all
 	$(CC) -O2 benches/hostile.c -o $(dir $(TARGET))hostile \
 		-I$(STAGE)/include -L$(STAGE)/lib -Wl,-rpath,$(STAGE)/lib -lnswatch
 	tests/sandbox $(dir $(TARGET))hostile
+
+bench-netns: all
+	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) DESTDIR= > /dev/null
+	$(CC) -O2 benches/netns.c -o $(dir $(TARGET))netns \
+		-I$(STAGE)/include -L$(STAGE)/lib -Wl,-rpath,$(STAGE)/lib -lnswatch -lpthread
+	tests/sandbox $(dir $(TARGET))netns $(STAGE)/bin/nswatch
 
 bench-mounts: all
 	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) DESTDIR= > /dev/null

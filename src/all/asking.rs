@@ -1,7 +1,8 @@
 //! Asking for each namespace by its cookie (Linux 6.18), which takes no privilege of its own.
 //!
 //! The kernel says of a dead namespace what it says of one that this process may not open. So a namespace is dead if it
-//! cannot be opened, and could be before, by a process with the same rights.
+//! cannot be opened, and could be before, by a process with the same rights. From Linux 6.19 on not even then: a socket may
+//! keep it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -35,8 +36,9 @@ fn opens(netns: &Netns) -> io::Result<Option<bool>> {
 impl Deaths for Asking {
     fn watch(&mut self, _namespace: BorrowedFd<'_>, netns: &Netns) -> io::Result<i32> {
         // everybody may open the own one, as long as it is the own one
+        let is_certain = sys::is_kernel_before(6, 19);
         let is_lasting = sys::sees_all_namespaces() || !of_calling_thread()?.same(netns);
-        let reached = is_lasting && opens(netns)? == Some(true);
+        let reached = is_certain && is_lasting && opens(netns)? == Some(true);
         let by = Credentials::of_caller()?;
         let number = self.numbers.get(netns).copied().unwrap_or(self.last + 1);
         self.last = self.last.max(number);

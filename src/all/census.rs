@@ -180,6 +180,20 @@ pub(super) fn mounts() -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(mounted(&mountinfo).collect())
 }
 
+/// Whether the kernel lists every network namespace, and none but these; their cookies are in ascending order.
+pub(super) fn are_all(known: &[u64]) -> bool {
+    let mut after = 0;
+    loop {
+        match sys::list_namespaces(after) {
+            Ok(cookies) if cookies.iter().all(|cookie| known.binary_search(cookie).is_ok()) => match cookies.last() {
+                Some(last) => after = *last,
+                None => return sys::sees_all_namespaces(),
+            },
+            _ => return false,
+        }
+    }
+}
+
 /// The entries of a directory that are numbers, as processes, threads and descriptors are.
 pub(crate) fn numbers_in(dir: &Path) -> io::Result<Vec<i32>> {
     let mut numbers = Vec::new();

@@ -1,4 +1,4 @@
-//! What the source has left to do.
+//! What the source still has to do. Pure.
 
 use super::births::Hint;
 

@@ -1,6 +1,6 @@
 //! Every network namespace of the host that can be seen, with or without a name.
 
-// source → state, due, census, births → perf, deaths → post, asking; the state is pure and knows none of them
+// source → due, state, census, births → perf, deaths → post, asking; the state is pure and knows none of them
 mod asking;
 mod births;
 mod census;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::births::{Births, Hint, Loss};
-use super::census::{census, descriptors_of, mounts};
+use super::census::{are_all, census, descriptors_of, mounts};
 use super::deaths::{DeathWatch, Number};
 use super::due::{Due, EmitMode};
 use super::state::{Found, State};
@@ -183,6 +183,10 @@ impl All {
             self.take_in(found, EmitMode::News, out);
             let state = &self.state;
             self.due.hints.retain(|hint| state.get(hint.ino).is_none());
+            if !self.due.hints.is_empty() && are_all(&self.state.cookies()) {
+                // they lived too briefly
+                self.due.hints.clear();
+            }
             if !self.due.hints.is_empty() {
                 self.due.look_around();
             }

@@ -49,6 +49,13 @@ impl State {
         self.inodes.keys().copied()
     }
 
+    /// The cookies of all, in ascending order.
+    pub(super) fn cookies(&self) -> Vec<u64> {
+        let mut cookies: Vec<u64> = self.known.values().filter_map(|known| known.netns.cookie()).collect();
+        cookies.sort_unstable();
+        cookies
+    }
+
     /// It exists. One that had its inode number before is gone.
     pub(super) fn add(&mut self, found: Found, emit: &mut dyn FnMut(EventKind)) {
         let Found { netns, number, path, pid } = found;

@@ -40,8 +40,8 @@ pub(crate) use nsfs::{
     open_by_cookie,
 };
 pub(crate) use process::{
-    Credentials, enter_net_namespace, in_own_thread, is_proc_ours, pid_of_pidfd, pidfd_open, process_exists,
-    sees_all_namespaces,
+    Credentials, enter_net_namespace, in_own_thread, is_kernel_before, is_proc_ours, pid_of_pidfd, pidfd_open,
+    process_exists, sees_all_namespaces,
 };
 #[cfg(feature = "tokio")]
 pub(crate) use reactor::Registration;

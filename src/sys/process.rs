@@ -40,6 +40,23 @@ impl Credentials {
     }
 }
 
+/// Whether the kernel is older than this one, by what it calls itself. For what no trial shows.
+pub(crate) fn is_kernel_before(major: u32, minor: u32) -> bool {
+    // SAFETY: all zeroes is a value of it, and the kernel overwrites it with strings.
+    let mut name: libc::utsname = unsafe { std::mem::zeroed() };
+    // SAFETY: the structure is ours to write.
+    if unsafe { libc::uname(&mut name) } != 0 {
+        return false;
+    }
+    let release = name.release.map(|byte| byte as u8);
+    let mut numbers =
+        release.split(|byte| !byte.is_ascii_digit()).map(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    match (numbers.next().flatten(), numbers.next().flatten()) {
+        (Some(found), Some(below)) => (found, below) < (major, minor),
+        _ => false,
+    }
+}
+
 /// Whether /proc is mounted and numbers processes as this one does.
 pub(crate) fn is_proc_ours() -> bool {
     let own = std::process::id().to_string();
