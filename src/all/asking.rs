@@ -65,6 +65,10 @@ impl Deaths for Asking {
         Ok(living)
     }
 
+    fn watches(&self, number: i32) -> bool {
+        self.reachable.contains_key(&number)
+    }
+
     fn forget(&mut self, number: i32) {
         if let Some((netns, _)) = self.reachable.remove(&number) {
             self.numbers.remove(&netns);

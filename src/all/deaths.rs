@@ -38,6 +38,9 @@ pub(super) trait Deaths: Send {
     /// Those of these that are not known to be dead. They are in ascending order, and so is the answer.
     fn living(&mut self, numbers: &[i32]) -> io::Result<Vec<i32>>;
 
+    /// Whether the death of this one can be known.
+    fn watches(&self, number: i32) -> bool;
+
     /// The source does not keep this one.
     fn forget(&mut self, number: i32);
 
@@ -141,6 +144,11 @@ impl DeathWatch {
             );
         }
         Ok(dead)
+    }
+
+    /// Whether the death of this one can be known, reported or asked for.
+    pub(super) fn watches(&self, number: Number) -> bool {
+        matches!(self.mechanisms.get(number.mechanism), Some(Some(deaths)) if deaths.watches(number.number))
     }
 
     /// The source does not keep this one.

@@ -131,6 +131,10 @@ impl Deaths for Post {
         Ok(self.requests.living(numbers)?)
     }
 
+    fn watches(&self, _number: i32) -> bool {
+        true
+    }
+
     fn forget(&mut self, _number: i32) {}
 
     fn reports(&self) -> bool {

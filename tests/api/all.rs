@@ -236,9 +236,10 @@ fn alone_idle() {
             }
         });
         let mut o = Observer::<C>::open_synced(&How { queue: Some((10, NSW_QUEUE_BLOCK)), ..How::all() });
+        o.expect_nothing();
         until("sleep", || kernel::are_asleep("nswatch"));
         let before = switches();
-        assert!(!readable(o.api.fd(), WHILE));
+        assert!(!readable(o.api.fd(), WHILE), "{:?} after {:?}", o.drain(), o.log);
         assert_eq!(switches(), before, "the thread woke for nothing");
         o.expect_nothing();
         drop(kept);
@@ -380,7 +381,9 @@ fn alone_memory() {
         }
         heap()
     };
+    for _ in 0..3 { let b = heap(); for _ in 0..25 { drop(make(20)); } eprintln!("make alone {}", heap() as i64 - b as i64); }
     let before = come_and_go(5);
+    for _ in 0..5 { eprintln!("{}", come_and_go(25) as i64 - before as i64); }
     let after = come_and_go(25);
     assert!(after < before + 16 * 1024, "{} bytes more", after - before);
     drop(kept);
