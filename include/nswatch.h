@@ -55,8 +55,8 @@
  * - The library starts no thread, installs no signal handler and prints nothing, unless asked for. (The message of an
  *   internal error goes to standard error.) Its only global state is the number by which it recognizes a child of fork(2).
  * - If the library's own allocation fails, the process aborts. What it allocates grows with the names in the directory
- *   (up to 500 bytes each, as many as nsw_options_set_max_names() permits), the ids (100 bytes each) and the capacity of
- *   a queue.
+ *   (up to 500 bytes each, as many as nsw_options_set_max_names() permits), with the namespaces (as many as that too), the
+ *   ids (100 bytes each) and the capacity of a queue.
  *
  * The grammar of events
  * =====================
@@ -67,6 +67,7 @@
  *   another namespace took its place;
  * - DIR_DELETED comes only after DELETED for every known name;
  * - per id, and namespace that it is relative to: ( NSID_NEW NSID_DEL )*;
+ * - per namespace: ( NETNS_NEW NETNS_DEL )? where it has a cookie, ( NETNS_NEW NETNS_DEL )* before Linux 6.18;
  * - OVERFLOW is followed by SYNCED;
  * - after SYNCED, what the consumer believes by adding up the events equals what the kernel has, if nothing changes
  *   any more. One exception: of ids the kernel may not list all. Then an OVERFLOW with nsw_event_dropped() 0 comes
@@ -113,7 +114,10 @@ typedef struct nsw_event nsw_event;
 #define NSW_SOURCE_NSID 2
 
 /**
- * Every network namespace of this host that can be seen, with or without a name, by birth and death. Since: 0.1
+ * Every network namespace of this host that can be seen, with or without a name: NSW_EVENT_NETNS_NEW and
+ * NSW_EVENT_NETNS_DEL. A namespace that cannot be opened is not identified, and not reported; nor may one be that lives too
+ * briefly to be looked at. The observation post of a watcher (NSW_FEATURE_DEATHS) is a namespace as any other: all watchers
+ * but its own report it. Since: 0.1
  */
 #define NSW_SOURCE_ALL 3
 
@@ -148,12 +152,12 @@ typedef struct nsw_event nsw_event;
 #define NSW_STAT_QUEUED_MAX 6
 
 /**
- * nsw_stat(): names that exist and do not refer to a network namespace. Since: 0.1
+ * nsw_stat(): names that exist and do not refer to a network namespace; 0 but for NSW_SOURCE_NAMED. Since: 0.1
  */
 #define NSW_STAT_PENDING 7
 
 /**
- * nsw_stat(): names, or ids, that exist. Since: 0.1
+ * nsw_stat(): names, ids, or namespaces, that exist. Since: 0.1
  */
 #define NSW_STAT_KNOWN 8
 
@@ -172,20 +176,21 @@ typedef struct nsw_event nsw_event;
  * -ENOENT: the directory is missing, and NSW_NO_PARENT was set;
  * -ELOOP: too many symbolic links on the way, or with NSW_NO_SYMLINKS one that root does not own;
  * -ENAMETOOLONG: as open(2);
- * -E2BIG: the directory has more names than nsw_options_set_max_names() permits;
+ * -E2BIG: the directory has more names, or NSW_SOURCE_ALL finds more namespaces, than nsw_options_set_max_names() permits;
  * -EMFILE, -ENFILE: the limit of inotify instances, or of open files, is reached;
  * -ENOSPC: the limit of inotify watches is reached;
  * -EPERM: NSW_SOURCE_NSID with NSW_ALL_NSID, and CAP_NET_BROADCAST is missing;
  * -EPERM, -ENOSYS, -EACCES: a seccomp filter or a security policy refuses a system call that has no fallback;
- * -EAGAIN: NSW_SOURCE_NSID, and the kernel was interrupted time and again; or the reader thread of
- * nsw_options_set_queue() is one too many (RLIMIT_NPROC);
+ * -EAGAIN: NSW_SOURCE_NSID, and the kernel was interrupted time and again; or RLIMIT_NPROC prevents starting the reader
+ * thread of nsw_options_set_queue(), or the thread that makes the observation post of NSW_SOURCE_ALL and ends before this
+ * call returns;
  * -EOPNOTSUPP: /proc is not mounted, or not that of this process;
  * -ENOMEM, -ENOBUFS: the kernel is out of memory, or has no room for an answer (net.core.rmem_default). (If the library's
  * own allocation fails, the process aborts.)
  *
  * NSW_SOURCE_NAMED uses one inotify instance and four file descriptors, up to three more once a name has waited for its
- * mount. NSW_SOURCE_NSID uses four file descriptors, with NSW_ALL_NSID five, and needs Linux 5.0.
- * nsw_options_set_queue() takes four more. Paths are resolved in the mount namespace of the calling thread.
+ * mount. NSW_SOURCE_NSID uses four file descriptors, with NSW_ALL_NSID five, and needs Linux 5.0. NSW_SOURCE_ALL uses a few
+ * per processor. nsw_options_set_queue() takes four more. Paths are resolved in the mount namespace of the calling thread.
  *
  * Since: 0.1 (Linux 5.10; see inotify(7), fanotify(7), rtnetlink(7))
  */
@@ -233,15 +238,16 @@ int nsw_fd(const nsw_watcher *watcher);
  * -EINVAL: an argument is NULL;
  * -EMFILE, -ENFILE, -ENOMEM, -ENOSPC: a limit kept the watcher from looking. Nothing is lost: the descriptor stays
  * readable, and the next call goes on where this one stopped;
- * -ENOBUFS, -EAGAIN: NSW_SOURCE_NSID, and the kernel had no memory or room for an answer, or was interrupted time and
- * again. Nothing is lost, as above. (Notifications for which there was no room are no error: NSW_EVENT_OVERFLOW.)
+ * -ENOBUFS, -EAGAIN: NSW_SOURCE_NSID or NSW_SOURCE_ALL, and the kernel had no memory or room for an answer, or was
+ * interrupted time and again. Nothing is lost, as above. (Notifications for which there was no room are no error:
+ * NSW_EVENT_OVERFLOW.)
  * -EPERM, -ENOSYS, -EACCES: a seccomp filter, a security policy or a lost privilege refuses a system call that has no
  * fallback; -EACCES also: the process has given up the right to reach the directory. Nothing is lost, as above;
  * -EXDEV: the call has to look at paths, and the calling thread has another root directory or mount namespace than the one
  * that called nsw_open() (chroot, pivot_root, unshare, setns). Nothing is lost here either: call again from the right
  * place, or close the watcher;
- * -E2BIG: the directory has more names than nsw_options_set_max_names() permits. One call returns it each time that the
- * limit is crossed, after the events of the names that there is room for. The watcher goes on; see there;
+ * -E2BIG: there are more names, or namespaces, than nsw_options_set_max_names() permits. One call returns it each time that
+ * the limit is crossed, after the events of those that there is room for. The watcher goes on; see there;
  * -ENOENT: the directory is gone, and NSW_NO_PARENT was set: no event will come any more;
  * -EBUSY: another thread is in a call on this watcher, or longjmp(3) left one;
  * -ECHILD: the process is a child of the one that opened the watcher;
@@ -271,7 +277,7 @@ int nsw_wait_event(nsw_watcher *watcher, int timeout_ms, const nsw_event **event
 
 /**
  * Compares what has been told with what the kernel has now. The differences follow as replayed events, then
- * NSW_EVENT_SYNCED. Costs one look at every name. A borrowed event stays valid.
+ * NSW_EVENT_SYNCED. Costs one look at every name; for NSW_SOURCE_ALL, one at every process. A borrowed event stays valid.
  *
  * Returns 0, or as nsw_next_event(): after an error the comparison is still due, and is made by the next call of
  * nsw_next_event() that can.
@@ -281,23 +287,26 @@ int nsw_wait_event(nsw_watcher *watcher, int timeout_ms, const nsw_event **event
 int nsw_resync(nsw_watcher *watcher);
 
 /**
- * Opens the very namespace that an NSW_EVENT_READY announced, for setns(2) and its like.
+ * Opens the very namespace that an NSW_EVENT_READY or an NSW_EVENT_NETNS_NEW announced, for setns(2) and its like. The way
+ * is the path of the event; for NSW_EVENT_NETNS_NEW, where that fails, the cookie (Linux 6.18, CAP_SYS_ADMIN).
  *
- * @ready: an event of this watcher, still borrowed.
+ * @event: an event of this watcher, still borrowed.
  *
  * Returns a file descriptor, close-on-exec, owned by the caller, who closes it with close(2); or
- * -EINVAL: an argument is NULL, or the event is not NSW_EVENT_READY;
- * -ENOENT: the name is gone, or no longer refers to a network namespace;
- * -ESTALE: the name refers to another namespace by now;
+ * -EINVAL: an argument is NULL, or the event is of another type;
+ * -ENOENT: what was at the path is gone, or is no network namespace any more;
+ * -ESTALE: the path leads to another namespace by now;
+ * -EOPNOTSUPP: an NSW_EVENT_NETNS_NEW without a path, before Linux 6.18;
  * -EXDEV: the calling thread has another root directory or mount namespace than the one that called nsw_open();
  * -EACCES, -EMFILE, -ENFILE, -ENOMEM: as open(2);
- * -EPERM, -ENOSYS: a seccomp filter or a security policy refuses a system call;
+ * -EPERM, -ENOSYS: a seccomp filter or a security policy refuses a system call; -EPERM also: the cookie is the only way,
+ * and CAP_SYS_ADMIN is missing;
  * -EBUSY, -ECHILD, -ENOTRECOVERABLE: as nsw_next_event().
  *
  * Since: 0.1
  */
 int nsw_open_netns(const nsw_watcher *watcher,
-                   const nsw_event *ready);
+                   const nsw_event *event);
 
 /**
  * One of the numbers NSW_STAT_*, of this watcher since it was opened. May be called from any thread at any time.
@@ -371,12 +380,12 @@ uint64_t nsw_stat(const nsw_watcher *watcher,
 #define NSW_EVENT_OVERFLOW 10
 
 /**
- * A network namespace exists, with or without a name (NSW_SOURCE_ALL). Since: 0.1
+ * A network namespace exists, with or without a name (NSW_SOURCE_ALL); nsw_event_netns() identifies it. Since: 0.1
  */
 #define NSW_EVENT_NETNS_NEW 11
 
 /**
- * The network namespace is gone (NSW_SOURCE_ALL). Since: 0.1
+ * The network namespace that nsw_event_netns() identifies is gone (NSW_SOURCE_ALL). Since: 0.1
  */
 #define NSW_EVENT_NETNS_DEL 12
 
@@ -450,8 +459,8 @@ const char *nsw_event_path(const nsw_event *e);
 uint64_t nsw_event_dev(const nsw_event *e);
 
 /**
- * Returns st_ino of the namespace, for NSW_EVENT_READY, NSW_EVENT_NETNS_NEW and NSW_EVENT_NETNS_DEL; else 0. The kernel recycles these numbers: a later namespace
- * may have the same.
+ * Returns st_ino of the namespace, for NSW_EVENT_READY, NSW_EVENT_NETNS_NEW and NSW_EVENT_NETNS_DEL; else 0. The kernel
+ * recycles these numbers: a later namespace may have the same.
  *
  * Since: 0.1
  */
@@ -546,7 +555,7 @@ typedef struct nsw_netns {
 /**
  * Copies the identity that an event carries.
  *
- * @e: an NSW_EVENT_READY, still borrowed.
+ * @e: an NSW_EVENT_READY, NSW_EVENT_NETNS_NEW or NSW_EVENT_NETNS_DEL, still borrowed.
  * @netns: where the identity is stored.
  *
  * Returns 0, or -EINVAL: an argument is NULL, or the event is of another type.
@@ -635,8 +644,8 @@ int nsw_netns_for_name(const char *name, struct nsw_netns *netns);
 
 /**
  * Identifies the network namespace that has an id in the namespace that the calling thread is in. Goes through all that
- * can be seen: those mounted in the mount namespace of the calling thread, those of processes, and where listns(2) is
- * permitted (Linux 6.19) all others. Costs some system calls for each.
+ * can be seen: those mounted in the mount namespace of the calling thread, those that processes are in or have descriptors
+ * of, and where listns(2) is permitted (Linux 6.19) all others. Costs some system calls for each.
  *
  * @nsid: the id.
  * @netns: where the identity is stored.
@@ -713,7 +722,7 @@ int nsw_netns_is_alive(const struct nsw_netns *netns);
  * =======
  *
  * Options are made by nsw_options_new() and owned by the caller, who gives them back to nsw_options_free(), at once
- * after nsw_open() if they are not to be used again. One set may serve several watchers, of both sources: what does
+ * after nsw_open() if they are not to be used again. One set may serve several watchers, of all sources: what does
  * not apply to a source is ignored.
  */
 
@@ -863,13 +872,12 @@ int nsw_options_set_queue(nsw_options *o,
                           uint32_t policy);
 
 /**
- * Sets how many names the watcher keeps at most, for NSW_SOURCE_NAMED. Directories do not count. This bounds the memory: a
- * name takes up to 500 bytes.
+ * Sets how many names, or with NSW_SOURCE_ALL namespaces, the watcher keeps at most. Directories do not count. This bounds
+ * the memory: a name takes up to 500 bytes. NSW_SOURCE_NSID ignores it.
  *
- * @names: the limit; 0, the default: 1048576. For nsw_open() a directory with more names is -E2BIG. Later, one call of
- * nsw_next_event() or nsw_wait_event() returns -E2BIG each time that the limit is crossed, and the descriptor is not
- * readable because of it. The watcher goes on with the names that it knows, and reports those that it left out when others
- * have gone.
+ * @names: the limit; 0, the default: 1048576. More of them are -E2BIG for nsw_open(). Later, one call of nsw_next_event() or
+ * nsw_wait_event() returns -E2BIG each time that the limit is crossed, and the descriptor is not readable because of it. The
+ * watcher goes on with those that it knows, and reports those that it left out when others have gone.
  *
  * Returns 0, or -EINVAL: @o is NULL.
  *

@@ -217,7 +217,7 @@ pub fn explain(errno: i32) -> &'static CStr {
         libc::EIO => c"input/output error: the kernel could not carry out the request",
         libc::EBADF => c"bad file descriptor: it is negative or not open",
         libc::ECHILD => c"a child of fork(2) cannot use the watcher of its parent: close it and open another",
-        libc::E2BIG => c"more names in the directory than the watcher may keep: raise nsw_options_set_max_names(), or remove names",
+        libc::E2BIG => c"more names or namespaces than the watcher may keep: raise nsw_options_set_max_names(), or remove some",
         libc::EAGAIN => c"resource temporarily unavailable: call again",
         libc::ENOMEM => c"out of memory: the kernel or this process has none to spare",
         libc::EACCES => c"permission denied: a directory must be readable and all above it searchable; nsids of a peer require CAP_NET_ADMIN over it, the namespace of a process ptrace access to it",

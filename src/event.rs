@@ -138,16 +138,17 @@ pub enum EventKind {
         /// The id of the namespace that it happened in; `None`: the watcher's own.
         origin: Option<i32>,
     },
-    /// A network namespace exists.
+    /// A network namespace exists, with or without a name. Only [`Watcher::all`](crate::Watcher::all) reports it.
     NetnsNew {
         /// Which one.
         netns: Netns,
-        /// A path by which it could be opened when it was found.
+        /// A path by which it could be opened when it was found. It may lead elsewhere by now:
+        /// [`Watcher::open_netns`](crate::Watcher::open_netns) opens this very namespace or fails.
         path: Option<Arc<Path>>,
-        /// A process or thread that was in it when it was found; `None`: none is known.
+        /// A process or thread that was in it when it was found, and may have ended since; `None`: none is known.
         pid: Option<i32>,
     },
-    /// The network namespace is gone.
+    /// The network namespace is gone: nothing keeps it any more. Only [`Watcher::all`](crate::Watcher::all) reports it.
     NetnsDel(Netns),
     /// What was replayed at open, or by a resync, is complete.
     Synced,

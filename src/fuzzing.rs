@@ -1,5 +1,5 @@
-//! What the fuzzers in `fuzz/` are let at: the two parsers of bytes that the kernel gives, and the source that believes
-//! one of them; and what `benches/parts.rs` measures. No part of the API.
+//! What the fuzzers in `fuzz/` are let at: the parsers of bytes that the kernel gives, and the source that believes one of
+//! them; and what `benches/parts.rs` measures. No part of the API.
 //!
 //! Each function panics where a promise is broken; that it ends and does not panic by itself is the first of them.
 
@@ -10,6 +10,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::all::records::{self, Record};
 use crate::event::{EventKind, Name};
 use crate::named::{self, Named, State};
 use crate::netns::Netns;
@@ -149,4 +150,12 @@ pub fn nsid(bytes: &[u8]) {
         }
     }
     assert!(count <= bytes.len() / 16 + 1, "a message has at least a header");
+}
+
+/// What perf records.
+pub fn perf(bytes: &[u8]) {
+    let read: Vec<_> = records::records(bytes).collect();
+    assert!(read.len() <= bytes.len() / 8 + 1, "a record has at least a header");
+    let malformed = read.iter().position(|record| *record == Record::Malformed);
+    assert!(malformed.is_none_or(|at| at + 1 == read.len()), "nothing is known of what follows");
 }

@@ -1,10 +1,12 @@
 //! Know at once, and without ever being wrong, which Linux network namespaces there are, come and go.
 //!
-//! A [`Watcher`] tells what happens, as a sequence of [`Event`]s. There are two kinds, which stand on their own:
+//! A [`Watcher`] tells what happens, as a sequence of [`Event`]s. There are three kinds, which stand on their own:
 //! - [`Watcher::named`] tells of the names in `/run/netns`, as `ip netns` makes them, or in another directory: when a
 //!   name appears, when the namespace behind it can really be *opened*, when it is replaced, when it is gone;
 //! - [`Watcher::nsid`] tells of the ids that the kernel assigns to peer namespaces. The module [`nsid`] asks for such
-//!   ids, and assigns them.
+//!   ids, and assigns them;
+//! - [`Watcher::all`] reports every network namespace of the host that can be seen, with or without a name: when it is
+//!   made, and when it is gone. [`census`] lists them once.
 //!
 //! ```no_run
 //! use nswatch::{EventKind, Options, Watcher};
@@ -20,8 +22,8 @@
 //! ```
 //!
 //! It needs no privilege, starts no thread unless asked to, wakes up for nothing, and keeps no descriptor of a namespace
-//! that it reports. (A watcher of nsids has sockets, which keep the namespace alive that they were made in.) The watcher
-//! first reports what exists, as [replayed](Event::is_replayed) events that end with [`Synced`](EventKind::Synced):
+//! that it reports. (A watcher of nsids has sockets, which keep the namespace alive that they were made in. A watcher of all
+//! namespaces sees more with privileges, and may start a thread that ends before the call returns.) The watcher first reports what exists, as [replayed](Event::is_replayed) events that end with [`Synced`](EventKind::Synced):
 //!
 //! ```
 //! use nswatch::{EventKind, Options, Watcher};
@@ -46,6 +48,8 @@
 //!   that another namespace took its place;
 //! - `DirDeleted` comes only after `Deleted` for every known name;
 //! - per id, and namespace that it is relative to: `( NsidNew NsidDel )*`;
+//! - per namespace: `( NetnsNew NetnsDel )?` where it has a [cookie](Netns::cookie), `( NetnsNew NetnsDel )*` before
+//!   Linux 6.18;
 //! - `Overflow` is followed by `Synced`;
 //! - after `Synced`, what the consumer believes by adding up the events equals what the kernel has, if nothing
 //!   changes any more.
@@ -85,8 +89,8 @@
 //! after every wake-up.)
 //!
 //! # Going into a namespace
-//! [`Watcher::open_netns`] opens the very namespace that a [`Ready`](EventKind::Ready) announced, or says `ENOENT` or
-//! `ESTALE` if it is gone or replaced by then. `setns(2)` moves the calling thread into it, for good: use a thread of its
+//! [`Watcher::open_netns`] opens the very namespace that a [`Ready`](EventKind::Ready) or a
+//! [`NetnsNew`](EventKind::NetnsNew) announced, or says `ENOENT` or `ESTALE` if it is gone or replaced by then. `setns(2)` moves the calling thread into it, for good: use a thread of its
 //! own. `examples/rust/enter.rs` of the package does that.
 //!
 //! # Threads
@@ -97,8 +101,8 @@
 //!
 //! In a child of `fork(2)` the calls of its parent's watchers fail with `ECHILD`; dropping one leaves the parent's alone.
 //!
-//! The thread that opens a watcher decides what it is about: the mount namespace in which the path is resolved, and the
-//! network namespace whose ids are told.
+//! The thread that opens a watcher decides what it is about: the mount namespace in which the path is resolved, the
+//! network namespace whose ids are told, and what of the host can be seen.
 //!
 //! # Errors
 //! An [`Error`] has the errno, and as its text what failed, on what, and what can be done about it:
@@ -121,6 +125,9 @@
 //! - The [cookie](Netns::cookie) distinguishes a namespace from its successor on Linux 6.18; before, the id of its
 //!   mount (6.8) or a change time does.
 //! - To assign ids takes `CAP_NET_ADMIN`, to watch those of peers ([`Options::all_nsid`]) `CAP_NET_BROADCAST`.
+//! - [`Watcher::all`] reports a new namespace as it is made with `CAP_PERFMON` or `CAP_SYS_ADMIN`, a death as it happens
+//!   with `CAP_SYS_ADMIN` or where user namespaces may be made: [`Feature::Births`], [`Feature::Deaths`],
+//!   [`Feature::ListNs`] say what is in use.
 //!
 //! The README of the package has the whole table.
 //!

@@ -207,11 +207,12 @@ impl Options {
         self
     }
 
-    /// The most names that the watcher keeps; 0, the default, is [`MAX_NAMES`]. Directories do not count.
+    /// The most names, or with [`Watcher::all`](crate::Watcher::all) namespaces, that the watcher keeps; 0, the default, is
+    /// [`MAX_NAMES`]. Directories do not count.
     ///
-    /// It bounds the memory: a name takes up to 400 bytes. Opening a directory with more names is `E2BIG`. Later, one
-    /// request for an event fails with `E2BIG` each time that the limit is crossed; the watcher goes on with the names that
-    /// it knows, and reports names that it left out when others have gone.
+    /// It bounds the memory: a name takes up to 400 bytes. Opening a watcher where there are more is `E2BIG`. Later, one
+    /// request for an event fails with `E2BIG` each time that the limit is crossed; the watcher goes on with those that
+    /// it knows, and reports those that it left out when others have gone.
     pub fn max_names(mut self, names: u32) -> Self {
         self.set_max_names(names);
         self

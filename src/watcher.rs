@@ -278,14 +278,15 @@ impl Watcher {
         done
     }
 
-    /// Opens the very namespace that a [`Ready`](EventKind::Ready) or a [`NetnsNew`](EventKind::NetnsNew) announced. Follows the links that the watcher follows
-    /// ([`Options::symlinks`](crate::Options::symlinks)).
+    /// Opens the very namespace that a [`Ready`](EventKind::Ready) or a [`NetnsNew`](EventKind::NetnsNew) announced, by the
+    /// path of the event; where that fails for a `NetnsNew`, by its cookie (Linux 6.18, `CAP_SYS_ADMIN`). Follows the links
+    /// that the watcher follows ([`Options::symlinks`](crate::Options::symlinks)).
     ///
     /// # Errors
-    /// `ENOENT`: it is gone from this name. `ESTALE`: the name refers to another namespace by now. `EINVAL`: the
-    /// event is neither. `EXDEV`: the calling thread has another root directory or mount namespace than the one
-    /// that opened the watcher. `ECHILD`: this is a child of fork(2), and the watcher that of its parent. Otherwise as
-    /// `open(2)`.
+    /// `ENOENT`: it is gone from this path. `ESTALE`: the path leads to another namespace by now. `EINVAL`: the
+    /// event is neither. `EPERM`, `EOPNOTSUPP`: a `NetnsNew` has no path, and its cookie cannot be used here. `EXDEV`: the
+    /// calling thread has another root directory or mount namespace than the one that opened the watcher. `ECHILD`: this is
+    /// a child of fork(2), and the watcher that of its parent. Otherwise as `open(2)`.
     ///
     /// ```no_run
     /// use std::os::fd::AsRawFd;
@@ -305,20 +306,20 @@ impl Watcher {
     /// }
     /// # Ok::<(), nswatch::Error>(())
     /// ```
-    pub fn open_netns(&self, ready: &Event) -> Result<OwnedFd> {
+    pub fn open_netns(&self, event: &Event) -> Result<OwnedFd> {
         self.check_process()?;
-        let (EventKind::Ready(_, netns) | EventKind::NetnsNew { netns, .. }) = ready.kind() else {
+        let (EventKind::Ready(_, netns) | EventKind::NetnsNew { netns, .. }) = event.kind() else {
             return Err(Error::invalid("open the network namespace", "the event announces none"));
         };
         let check = || self.place.as_ref().map_or(Ok(()), Place::check);
         check()?;
-        let path = ready.path();
+        let path = event.path();
         // what was opened is the announced one, wherever the path leads; a failure says something about one place only
-        let opened = match ready.dir.as_deref().zip(ready.name()).zip(path.as_ref()) {
+        let opened = match event.dir.as_deref().zip(event.name()).zip(path.as_ref()) {
             Some(((dir, name), path)) if !self.links.are_followed() => netns.open_in(dir, name.as_c_str(), path),
             _ => netns.open(path.as_deref()),
         };
-        let opened = opened.or_else(|error| match ready.kind() {
+        let opened = opened.or_else(|error| match event.kind() {
             // it may have moved on from where it was found
             EventKind::NetnsNew { .. } => netns.open(None).map_err(|_| error),
             _ => Err(error),

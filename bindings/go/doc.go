@@ -1,4 +1,5 @@
-// Package nswatch tells which Linux network namespaces there are, come and go. It is libnswatch for Go.
+// Package nswatch tells which Linux network namespaces there are, come and go: those with names, by default; their ids, with
+// NSID; or all, with or without a name, with All. It is libnswatch for Go.
 //
 //	watcher, err := nswatch.Open()
 //	if err != nil {
@@ -23,6 +24,12 @@
 // namespace that it is relative to,
 //
 //	( NSIDNew NSIDDel )*
+//
+// and per namespace
+//
+//	( NetnsNew NetnsDel )?
+//
+// (on kernels before Linux 6.18, where a namespace has no cookie, again and again).
 //
 // An Overflow is followed by Synced. After Synced, what a program believes by adding up the events equals what the
 // kernel has, if nothing changes any more. One exception: of nsids the kernel may not list all. Then an Overflow with

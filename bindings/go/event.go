@@ -25,6 +25,8 @@ const (
 	NSIDDel    EventType = capi.EventNSIDDel    // the namespace that had the id died
 	Synced     EventType = capi.EventSynced     // what was replayed, at Open or by a Resync, is complete
 	Overflow   EventType = capi.EventOverflow   // events were lost; what they did follows as replayed events, then Synced
+	NetnsNew   EventType = capi.EventNetnsNew   // a network namespace exists, with or without a name
+	NetnsDel   EventType = capi.EventNetnsDel   // the network namespace is gone
 )
 
 // String is "created", "ready" and so on; "unknown" for a number that is no type.
@@ -39,8 +41,12 @@ type Event struct {
 	Type     EventType
 	Replayed bool   // existing state, told at Open or by a Resync
 	Name     string // any bytes but '/' and NUL, perhaps not UTF-8
-	Path     string // where the name is: the watched directory, '/' and the name
-	Netns    Netns  // which namespace it is, for Ready
+	Path     string // where the name is: the watched directory, '/' and the name; for NetnsNew see below
+	Netns    Netns  // which namespace it is, for Ready, NetnsNew and NetnsDel
+
+	// PID, for NetnsNew, is a process or thread that was in the namespace when the watcher found it, and may have ended
+	// since; 0: none is known. Path is one by which the namespace could be opened then, "" if there was none.
+	PID int
 
 	NSID   int    // the id, for NSIDNew and NSIDDel
 	Origin int    // the id of the namespace that it happened in, for the same with AllNSID; NotAssigned: here
@@ -62,7 +68,7 @@ func (e Event) Time() time.Time {
 	return time.Now().Add(e.Monotonic - time.Duration(now.Nano()))
 }
 
-// String is a line for people, as `ready blue net:[4026532177] (existing)`. The name is Printable.
+// String is a line for people, as `ready blue net:[4026532177] (existing)`. Name and path are Printable.
 func (e Event) String() string {
 	var text strings.Builder
 	text.WriteString(e.Type.String())
@@ -70,8 +76,11 @@ func (e Event) String() string {
 		text.WriteString(" " + Printable(e.Name))
 	}
 	switch e.Type {
-	case Ready:
+	case Ready, NetnsNew, NetnsDel:
 		text.WriteString(" " + e.Netns.String())
+		if e.Type == NetnsNew && e.Path != "" {
+			text.WriteString(" " + Printable(e.Path))
+		}
 	case NSIDNew, NSIDDel:
 		fmt.Fprintf(&text, " %d", e.NSID)
 		if e.Origin != NotAssigned {
@@ -84,31 +93,32 @@ func (e Event) String() string {
 	return text.String()
 }
 
-// OpenNetns opens exactly the namespace that a Ready announced: Netns.Open with Path. The file keeps the namespace alive
-// until you close it; the event holds none, since an open file would keep the namespace alive.
+// OpenNetns opens exactly the namespace that a Ready or a NetnsNew announced: Netns.Open with Path; where that fails for a
+// NetnsNew, without a path, by its cookie (Linux 6.18, CAP_SYS_ADMIN). The file keeps the namespace alive until you close
+// it; the event holds none, since an open file would keep the namespace alive.
 //
-// The error is ENOENT if the name is gone or no longer refers to a network namespace, ESTALE if it refers to another one
-// by now, EINVAL if the event is not a Ready; otherwise as for Netns.Open.
+// The error is ENOENT if what was at the path is gone or is no network namespace any more, ESTALE if the path leads to
+// another one by now, EINVAL if the event is neither; otherwise as for Netns.Open.
 func (e Event) OpenNetns() (*os.File, error) {
-	if err := e.hasNetns(); err != nil {
-		return nil, err
+	if e.Netns == (Netns{}) || e.Type == NetnsDel {
+		return nil, &Error{Op: "open the namespace of an event that has none", Path: e.Path, Errno: syscall.EINVAL}
 	}
-	return e.Netns.Open(e.Path)
+	file, err := e.Netns.Open(e.Path)
+	if err != nil && e.Type == NetnsNew && e.Path != "" {
+		// it may have moved on from where it was found
+		if file, failure := e.Netns.Open(""); failure == nil {
+			return file, nil
+		}
+	}
+	return file, err
 }
 
-// Enter calls a function inside the namespace that a Ready announced: Netns.Enter with Path. The error is that of the
-// function, or as for OpenNetns, or EPERM without CAP_SYS_ADMIN.
+// Enter calls a function inside the namespace that a Ready or a NetnsNew announced, as Netns.Enter does. The error is that
+// of the function, or as for OpenNetns, or EPERM without CAP_SYS_ADMIN.
 func (e Event) Enter(do func() error) error {
-	if err := e.hasNetns(); err != nil {
+	file, err := e.OpenNetns()
+	if err != nil {
 		return err
 	}
-	return e.Netns.Enter(e.Path, do)
-}
-
-// hasNetns is EINVAL for an event that announced no namespace.
-func (e Event) hasNetns() error {
-	if e.Netns == (Netns{}) {
-		return &Error{Op: "open the namespace of an event that has none", Path: e.Path, Errno: syscall.EINVAL}
-	}
-	return nil
+	return enter(file, do)
 }

@@ -34,6 +34,15 @@ const (
 	// FeatureAllNSID: what happens in peers can be listened to, since Linux 4.2 with CAP_NET_BROADCAST. Without, Open
 	// with AllNSID is EPERM.
 	FeatureAllNSID Feature = capi.FeatureAllNSID
+	// FeatureListNS: listns(2) lists every network namespace, since Linux 6.19, since 7.0 with CAP_SYS_ADMIN in the initial
+	// user and pid namespaces. Without, All goes through mounts, processes and their descriptors.
+	FeatureListNS Feature = capi.FeatureListNS
+	// FeatureBirths: All reports new namespaces as they are made, by perf records, with CAP_PERFMON or CAP_SYS_ADMIN in the
+	// initial user namespace. Without, it notices them when mounts change, when a namespace dies, and at a Resync.
+	FeatureBirths Feature = capi.FeatureBirths
+	// FeatureDeaths: All reports deaths as they happen, from a network namespace of its own, with CAP_SYS_ADMIN and
+	// CAP_NET_ADMIN, or where user namespaces may be made. Without, it notices them at a Resync, as far as the kernel says so.
+	FeatureDeaths Feature = capi.FeatureDeaths
 )
 
 // Has tells whether a watcher that the calling goroutine's thread opened now would have a feature. It is found out by

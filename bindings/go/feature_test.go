@@ -18,12 +18,12 @@ func has(t *testing.T, feature nswatch.Feature) bool {
 
 func TestFeatures(t *testing.T) {
 	clean(t)
-	for feature := nswatch.FeatureMountEvents; feature <= nswatch.FeatureAllNSID; feature++ {
+	for feature := nswatch.FeatureMountEvents; feature <= nswatch.FeatureDeaths; feature++ {
 		if feature != 7 { // what every supported kernel has
 			has(t, feature)
 		}
 	}
-	for _, none := range []nswatch.Feature{0, 7, nswatch.FeatureAllNSID + 1000} {
+	for _, none := range []nswatch.Feature{0, 7, nswatch.FeatureDeaths + 1000} {
 		_, err := nswatch.Has(none)
 		is(t, err, syscall.EINVAL)
 	}

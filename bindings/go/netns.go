@@ -138,6 +138,11 @@ func (n Netns) Enter(path string, do func() error) error {
 	if err != nil {
 		return err
 	}
+	return enter(file, do)
+}
+
+// enter closes the file.
+func enter(file *os.File, do func() error) error {
 	defer file.Close()
 	failure, refused := netns.Do(int(file.Fd()), do)
 	if refused != nil {

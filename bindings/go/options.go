@@ -35,6 +35,11 @@ func Named() Option { return func(c *config) { c.source = capi.SourceNamed } }
 // is in (see the note on threads at the top), and goes on about that namespace wherever the thread goes.
 func NSID() Option { return func(c *config) { c.source = capi.SourceNSID } }
 
+// All watches every network namespace of this host that can be seen, with or without a name: NetnsNew and NetnsDel. What it
+// sees, and when, depends on privileges: see FeatureListNS, FeatureBirths and FeatureDeaths. A namespace that lives too
+// briefly to be looked at may be left out.
+func All() Option { return func(c *config) { c.source = capi.SourceAll } }
+
 // Dir is the directory whose entries are the names, as an absolute path. It need not exist. Default: DefaultDir.
 //
 // Whoever may write to the directory decides what the watcher reports and how long its calls take: it looks at whatever a
@@ -65,9 +70,9 @@ func NoMountEvents() Option { return flag(capi.NoMountEvents) }
 // Open, and later the directory counts as gone until the link goes.
 func NoSymlinks() Option { return flag(capi.NoSymlinks) }
 
-// MaxNames, for names, is the most names that the watcher keeps; directories do not count. More names are E2BIG from Open.
-// Later Next returns E2BIG once each time that the limit is crossed; the watcher goes on with the names that it knows, and
-// reports those that it left out when others have gone. Default: 0, which is 1048576.
+// MaxNames, for names and for All, is the most names, or namespaces, that the watcher keeps; directories do not count. More
+// are E2BIG from Open. Later Next returns E2BIG once each time that the limit is crossed; the watcher goes on with those that
+// it knows, and reports those that it left out when others have gone. Default: 0, which is 1048576.
 func MaxNames(n int) Option { return func(c *config) { c.maxNames = n } }
 
 // AllNSID, for ids: tell what happens in peer namespaces too, those that have an id here. Needs CAP_NET_BROADCAST.

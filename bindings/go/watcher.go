@@ -15,7 +15,7 @@ import (
 // uses file descriptors and memory of C's: Close it. One that is forgotten is closed by the garbage collector, like an
 // os.File, whenever that comes to it.
 type Watcher struct {
-	dir string // whose entries are the names; empty for ids
+	dir string // whose entries are the names; empty for ids and for all namespaces
 
 	// A second descriptor of the watcher's epoll instance, whose readiness Go's runtime waits for: a goroutine that
 	// waits occupies no thread.
@@ -39,7 +39,8 @@ type Watcher struct {
 // replayed events that end with Synced.
 //
 // The error is, among others, EACCES, ENOTDIR, ENOENT with NoParent, EPERM with AllNSID, EMFILE and ENOSPC for limits
-// of inotify, EINVAL for a value that means nothing.
+// of inotify, E2BIG for more names or namespaces than MaxNames, EOPNOTSUPP without /proc, EINVAL for a value that means
+// nothing.
 func Open(options ...Option) (*Watcher, error) {
 	c := config{source: capi.SourceNamed, dir: DefaultDir}
 	for _, option := range options {
@@ -277,9 +278,10 @@ func copied(e *capi.Event) Event {
 		Origin:    capi.EventOrigin(e),
 		PortID:    capi.EventPortID(e),
 		Dropped:   capi.EventDropped(e),
+		PID:       capi.EventPID(e),
 		Monotonic: time.Duration(capi.EventTimeNS(e)),
 	}
-	if event.Type == Ready {
+	if event.Type == Ready || event.Type == NetnsNew || event.Type == NetnsDel {
 		var netns capi.Netns
 		capi.EventNetns(e, &netns)
 		event.Netns = Netns(netns)
@@ -307,7 +309,7 @@ type Stats struct {
 	Queued    uint64 // events that wait to be handed out
 	QueuedMax uint64 // the most that ever waited
 	Pending   uint64 // names that exist and do not refer to a network namespace
-	Known     uint64 // names, or ids, that exist
+	Known     uint64 // names, ids, or namespaces, that exist
 }
 
 // Stats tells the counters; they are zero after Close.

@@ -598,7 +598,7 @@ func TestQueueOverflow(t *testing.T) {
 func TestNamesOfTypes(t *testing.T) {
 	for number, name := range []string{
 		"unknown", "created", "ready", "detached", "deleted", "dir_created", "dir_deleted", "nsid_new", "nsid_del",
-		"synced", "overflow", "unknown",
+		"synced", "overflow", "netns_new", "netns_del", "unknown",
 	} {
 		if is := nswatch.EventType(number).String(); is != name {
 			t.Errorf("%d is %q, not %q", number, is, name)

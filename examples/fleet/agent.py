@@ -155,6 +155,7 @@ def main() -> None:
     parser.add_argument("--host", default=socket.gethostname(), help="what to call this host; default: its name")
     parser.add_argument("--dir", help="the directory of the names; default: /run/netns")
     parser.add_argument("--nsids", action="store_true", help="also tell the ids that the kernel assigns")
+    parser.add_argument("--all", action="store_true", help="also tell every namespace, with or without a name")
     parser.add_argument("--keep", type=int, default=1000, metavar="N", help="messages kept; default: %(default)s")
     parser.add_argument(
         "--every", type=float, default=5.0, metavar="SECONDS", help="between signs of life; default: %(default)g"
@@ -169,6 +170,8 @@ def main() -> None:
         publishers = [Publisher(wire.Feed(given.host, "named"), given.keep, {"dir": given.dir, "mount_events": True})]
         if given.nsids:
             publishers.append(Publisher(wire.Feed(given.host, "nsid"), given.keep, {}))
+        if given.all:
+            publishers.append(Publisher(wire.Feed(given.host, "all"), given.keep, {}))
         await Agent(given.host, publishers, given.every).run(server)
 
     link.run("agent", run)

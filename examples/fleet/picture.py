@@ -159,11 +159,11 @@ class Picture:
             )
         elif message.type == "overflow":
             state = REPLAYING
-        elif message.type in ("deleted", "nsid_del"):
+        elif message.type in ("deleted", "nsid_del", "netns_del"):
             self._database.execute(
                 "DELETE FROM things WHERE host = ? AND source = ? AND incarnation = ? AND key = ?", key
             )
-        elif message.type in ("created", "ready", "detached", "nsid_new"):
+        elif message.type in ("created", "ready", "detached", "nsid_new", "netns_new"):
             self._database.execute(
                 "INSERT OR REPLACE INTO things VALUES (?, ?, ?, ?, ?)", (*key, json.dumps(message.told))
             )
@@ -194,9 +194,10 @@ def lines(feed: dict[str, Any]) -> list[str]:
     found = [f"{title({'name': feed['host']})} {feed['source']}: {feed['state']}{silent}"]
     for each in feed["things"]:
         words = [f"    {title(each):16}", f"{each['type']:9}"]
-        words += [f"net:[{each['ino']}]"] if "ino" in each else []
+        words += [f"net:[{each['ino']}]"] if each["type"] == "ready" and "ino" in each else []
         words += [f"cookie {each['cookie']}"] if "cookie" in each else []
         words += [f"in {each['origin']}"] if "origin" in each else []
+        words += [f"process {each['pid']}"] if "pid" in each else []
         found.append(" ".join(words).rstrip())
     return found
 
@@ -205,4 +206,6 @@ def title(told: dict[str, Any]) -> str:
     """What a message is about, for people: one word, which a terminal does not obey."""
     if "name_hex" in told:
         return wire.printable(os.fsdecode(bytes.fromhex(told["name_hex"])))
+    if told.get("type", "").startswith("netns"):
+        return f"net:[{told['ino']}]"
     return wire.printable(str(told.get("name", told.get("nsid"))))

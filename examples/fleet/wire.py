@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 STREAM = "NSWATCH"
 BEGAN = "began"
-Source = Literal["named", "nsid"]
+Source = Literal["named", "nsid", "all"]
 DAY = 86400
 # the members of an event that are numbers, as `nswatch watch --json` calls them, with the greatest; a monotonic time
 # means nothing elsewhere
-_MEMBERS = {"nsid": 2**31 - 1, "origin": 2**31 - 1, "portid": 2**32 - 1, "dropped": 2**64 - 1}
+_MEMBERS = {"nsid": 2**31 - 1, "origin": 2**31 - 1, "portid": 2**32 - 1, "dropped": 2**64 - 1, "pid": 2**31 - 1}
 # and those of its nswatch.Netns; what is 0 does not go over
 _NETNS = dict.fromkeys(("dev", "ino", "cookie", "stamp"), 2**64 - 1)
 # the types that go over, and what a message of that type has
@@ -36,6 +36,8 @@ TYPES: dict[str, tuple[str, ...]] = {
     "deleted": _NAME,
     "nsid_new": (*_ID, "portid"),
     "nsid_del": _ID,
+    "netns_new": (*_NETNS, "pid"),
+    "netns_del": (*_NETNS,),
     "synced": (),
     "overflow": ("dropped",),
 }
@@ -80,7 +82,7 @@ class Message:
     number: int
     type: str
     key: bytes
-    """What it is about: a name, or an id in the namespace that it is assigned in."""
+    """What it is about: a name, an id in the namespace that it is assigned in, or a namespace."""
     told: dict[str, Any]
     """All that the event says, and the time."""
 
@@ -129,6 +131,9 @@ def decode(data: bytes) -> Message:
         message |= _named(key)
     elif "name" in told or "name_hex" in told:
         raise ValueError(f"no message of an agent: {kind} has no name")
+    elif "ino" in TYPES[kind]:
+        _integer(told, "ino", 1, _NETNS["ino"])
+        key = "/".join(str(message.get(each, 0)) for each in _NETNS).encode()
     if "nsid" in TYPES[kind]:
         key = f"{message.get('origin', '')}/{_integer(told, 'nsid', 0, _MEMBERS['nsid'])}".encode()
     return Message(incarnation, number, kind, key, message)

@@ -29,8 +29,9 @@ GONE = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM)  # of a connection, befor
 EVENTS = {
     "named": (EventType.CREATED, EventType.READY, EventType.DETACHED, EventType.DELETED),
     "nsid": (EventType.NSID_NEW, EventType.NSID_DEL),
+    "all": (EventType.NETNS_NEW, EventType.NETNS_DEL),
 }
-OF_BOTH = (EventType.SYNCED, EventType.OVERFLOW)
+OF_EACH = (EventType.SYNCED, EventType.OVERFLOW)
 
 
 class Source:
@@ -40,9 +41,10 @@ class Source:
         self.name = name
         self.watcher = watcher
         self.synced = asyncio.Event()
-        self.events = Counter({str(kind): 0 for kind in (*EVENTS[name], *OF_BOTH)})
+        self.events = Counter({str(kind): 0 for kind in (*EVENTS[name], *OF_EACH)})
         self.last_event = self.last_sync = 0.0
-        # each name or id that exists: the type of its last event, when that was, and which namespace it is
+        self.births = self.deaths = 0
+        # each name, id or namespace that exists: the type of its last event, when that was, and which namespace it is
         self.known: dict[object, tuple[str, float, Netns | None]] = {}
 
     async def follow(self) -> None:
@@ -70,18 +72,27 @@ class Source:
         if event.type == EventType.SYNCED:
             self.last_sync = self.last_event
             self.synced.set()
-        elif event.type in (EventType.DELETED, EventType.NSID_DEL):
-            self.known.pop(event.name or (event.origin, event.nsid), None)
+        elif event.type in (EventType.DELETED, EventType.NSID_DEL, EventType.NETNS_DEL):
+            self.deaths += self.known.pop(_subject(event), None) is not None
         elif event.type in EVENTS[self.name]:
-            self.known[event.name or (event.origin, event.nsid)] = kind, self.last_event, event.netns
+            self.births += self.synced.is_set() and _subject(event) not in self.known
+            self.known[_subject(event)] = kind, self.last_event, event.netns
+
+
+def _subject(event: Event) -> object:
+    """What an event is about: the key of what exists."""
+    if event.name is not None:
+        return event.name
+    return event.netns if event.nsid is None else (event.origin, event.nsid)
 
 
 class Metrics:
     """All that is told, in the text format of Prometheus."""
 
-    def __init__(self, named: Source, nsid: Source, each_name: bool) -> None:
+    def __init__(self, named: Source, nsid: Source, everything: Source, each_name: bool) -> None:
         self._named = named
         self._nsid = nsid
+        self._all = everything
         self._each_name = each_name
 
     def text(self) -> str:
@@ -93,7 +104,7 @@ class Metrics:
                 inside = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
                 lines.append(f"nswatch_{name}{{{inside}}} {value}" if inside else f"nswatch_{name} {value}")
 
-        sources = (self._named, self._nsid)
+        sources = (self._named, self._nsid, self._all)
         labels = [{"source": each.name} for each in sources]
         stats = [each.watcher.stats for each in sources]
         states = Counter(state for state, _, _ in self._named.known.values())
@@ -110,6 +121,14 @@ class Metrics:
             [({}, len({netns for _, _, netns in self._named.known.values() if netns is not None}))],
         )
         metric("nsids", "gauge", "Ids that the kernel has assigned to peer namespaces.", [({}, len(self._nsid.known))])
+        metric(
+            "netns",
+            "gauge",
+            "Network namespaces that exist and can be seen, with or without a name.",
+            [({}, len(self._all.known))],
+        )
+        metric("netns_births_total", "counter", "Network namespaces that were made.", [({}, self._all.births)])
+        metric("netns_deaths_total", "counter", "Network namespaces that have died.", [({}, self._all.deaths)])
         metric(
             "events_total",
             "counter",
@@ -226,12 +245,15 @@ async def serve(host: str, port: int, directory: str | None, each_name: bool) ->
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    with nswatch.Watcher(dir=directory, mount_events=True) as names, nswatch.Watcher("nsid") as ids:
-        named, nsid = Source("named", names), Source("nsid", ids)
-        metrics = Metrics(named, nsid, each_name)
-        server = Server(metrics, host, port)
-        running = [asyncio.ensure_future(each) for each in (named.follow(), nsid.follow(), _until(stop))]
-        known = asyncio.ensure_future(_until(named.synced, nsid.synced))
+    with (
+        nswatch.Watcher(dir=directory, mount_events=True) as names,
+        nswatch.Watcher("nsid") as ids,
+        nswatch.Watcher("all") as netns,
+    ):
+        sources = Source("named", names), Source("nsid", ids), Source("all", netns)
+        server = Server(Metrics(*sources, each_name), host, port)
+        running = [asyncio.ensure_future(each) for each in (*(source.follow() for source in sources), _until(stop))]
+        known = asyncio.ensure_future(_until(*(source.synced for source in sources)))
         # what exists is known before anybody asks
         await asyncio.wait([known, *running], return_when=asyncio.FIRST_COMPLETED)
         running.append(asyncio.ensure_future(server.run()))

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 /// A task has entered, or was born in, the network namespace with this inode number. It may be new, or long known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Hint {
+pub(crate) struct Hint {
     pub(super) ino: u64,
-    /// The thread, as the calling process numbers it; 0: it is in a pid namespace that cannot be seen.
+    /// The process, as the calling process numbers it; 0: it is in a pid namespace that cannot be seen.
+    pub(super) pid: i32,
+    /// The thread, likewise.
     pub(super) tid: i32,
 }
 
@@ -27,7 +29,7 @@ pub(super) trait Births: Send {
     /// reads deaths in between, so that an inode number in a hint is not that of one which died before.
     fn mark(&mut self, now: Duration) -> io::Result<()>;
 
-    /// Passes on the hints until the mark, in the order of each processor.
+    /// Passes on the hints until the mark, in the order of each processor. An error: it does not report all births any more.
     fn read(&mut self, take: &mut dyn FnMut(Hint)) -> io::Result<Loss>;
 }
 

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use super::asking::Asking;
@@ -49,6 +49,11 @@ pub(super) trait Deaths: Send {
 
     /// Whether the mechanism made this namespace for itself.
     fn is_own(&self, netns: &Netns) -> bool;
+
+    /// A [`uevent_socket`](crate::sys::uevent_socket) in that namespace, which keeps nothing else. Once.
+    fn take_uevents(&mut self) -> Option<OwnedFd> {
+        None
+    }
 }
 
 impl fmt::Debug for dyn Deaths {
@@ -176,6 +181,11 @@ impl DeathWatch {
     /// Whether the namespace was made to watch from.
     pub(super) fn is_own(&self, netns: &Netns) -> bool {
         self.mechanisms.iter().flatten().any(|deaths| deaths.is_own(netns))
+    }
+
+    /// A socket to hear of processors by, which keeps no namespace but one that was made to watch from.
+    pub(super) fn take_uevents(&mut self) -> Option<OwnedFd> {
+        self.made().find_map(|(_, deaths)| deaths.take_uevents())
     }
 
     fn made(&mut self) -> impl Iterator<Item = (usize, &mut Box<dyn Deaths>)> {

@@ -29,6 +29,11 @@ impl Due {
         (self.ask, self.synced) = (true, true);
     }
 
+    /// There is no room for all. The consumer is to learn of it once, until there is.
+    pub(super) fn leave_out(&mut self) {
+        self.too_many |= !std::mem::replace(&mut self.left_out, true);
+    }
+
     /// A census that nobody asked for.
     pub(super) fn look_around(&mut self) {
         self.census.get_or_insert(EmitMode::News);

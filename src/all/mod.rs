@@ -1,12 +1,17 @@
 //! Every network namespace of the host that can be seen, with or without a name.
 
-// source → due, state, census, births → perf, deaths → post, asking; the state is pure and knows none of them
+// source → due, state, census, births, deaths; births ← perf → records, cadence, hotplug; deaths → post, asking. The state
+// is pure and knows none of them.
 mod asking;
 mod births;
+mod cadence;
 mod census;
 mod deaths;
 mod due;
+mod hotplug;
+mod perf;
 mod post;
+pub(crate) mod records;
 mod source;
 mod state;
 
@@ -26,5 +31,5 @@ pub(crate) fn try_list() -> io::Result<bool> {
 
 /// Whether the kernel reports namespaces as they are made.
 pub(crate) fn try_births() -> io::Result<bool> {
-    Ok(false)
+    perf::try_open()
 }

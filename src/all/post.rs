@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use super::deaths::Deaths;
 use crate::error::{errno_of, is_shortage};
@@ -33,6 +33,7 @@ pub(super) struct Post {
     unread: usize,
     dead: Vec<i32>,
     lost: bool,
+    uevents: Option<OwnedFd>,
 }
 
 impl Post {
@@ -61,7 +62,8 @@ impl Post {
         let (listener, mut requests) = (Listener::open(0, false)?, RequestSocket::open()?.checked());
         // it finds out how to ask quickly
         requests.list(None)?;
-        Ok(Self { listener, requests, netns, next: 0, unread: 0, dead: Vec::new(), lost: false })
+        let uevents = sys::uevent_socket().ok();
+        Ok(Self { listener, requests, netns, next: 0, unread: 0, dead: Vec::new(), lost: false, uevents })
     }
 
     /// A post that works: where a security module takes away what a user namespace gives, no nsid can be given there.
@@ -83,7 +85,7 @@ impl Post {
         if !assigned.as_ref().is_err_and(|error| error.answer().is_some()) {
             // Without an answer it may be given all the same. After two thousand million the post is used up, and the next
             // mechanism serves.
-            self.next = given.checked_add(1).unwrap_or(i32::MAX);
+            self.next = given.saturating_add(1);
             self.unread += 1;
         }
         match assigned {
@@ -143,5 +145,9 @@ impl Deaths for Post {
 
     fn is_own(&self, netns: &Netns) -> bool {
         self.netns.same(netns)
+    }
+
+    fn take_uevents(&mut self) -> Option<OwnedFd> {
+        self.uevents.take()
     }
 }

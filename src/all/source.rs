@@ -16,6 +16,7 @@ use super::births::{Births, Hint, Loss};
 use super::census::{are_all, census, descriptors_of, mounts};
 use super::deaths::{DeathWatch, Number};
 use super::due::{Due, EmitMode};
+use super::perf;
 use super::state::{Found, State};
 use crate::error::{Doing, Error, Result, is_refused, is_transient};
 use crate::event::EventKind;
@@ -83,6 +84,8 @@ impl All {
             timer,
             max: options.max_names,
         };
+        let uevents = this.deaths.take_uevents();
+        this.births = perf::open(epoll, uevents).doing("listen to the births of namespaces")?;
         this.due.census = Some(if options.replay { EmitMode::Replayed } else { EmitMode::Silent });
         (this.due.asked, this.due.synced) = (true, options.replay);
         out.learned_now();
@@ -169,9 +172,7 @@ impl All {
         // a census finds all that hints lead to
         if !self.due.hints.is_empty() && !is_to_count {
             let found = self.look(|this| this.follow_hints())?;
-            self.take_in(found, EmitMode::News, out);
-            let state = &self.state;
-            self.due.hints.retain(|hint| state.get(hint.ino).is_none());
+            self.take_in_news(found, out);
             // what its maker has left may be mounted, or in the hands of others
             self.due.mounts |= !self.due.hints.is_empty();
         }
@@ -180,9 +181,7 @@ impl All {
             let found = self.look(|this| this.go_through_mounts())?;
             self.pace.worked(out.now(), sys::processor_time().saturating_sub(begun) * PRICE);
             self.due.mounts = false;
-            self.take_in(found, EmitMode::News, out);
-            let state = &self.state;
-            self.due.hints.retain(|hint| state.get(hint.ino).is_none());
+            self.take_in_news(found, out);
             if !self.due.hints.is_empty() && are_all(&self.state.cookies()) {
                 // they lived too briefly
                 self.due.hints.clear();
@@ -192,10 +191,10 @@ impl All {
             }
         }
         if let Some(mode) = self.due.census.filter(|_| self.due.asked || self.may_look(out)) {
-            let (begun, is_for_hints) = (sys::processor_time(), !self.due.hints.is_empty());
+            let (begun, asked) = (sys::processor_time(), self.due.asked);
+            let price = if self.due.hints.is_empty() { PRICE } else { UNLIKELY };
             let looked = self.count_all(mode, out);
-            if !self.due.asked {
-                let price = if is_for_hints { UNLIKELY } else { PRICE };
+            if !asked {
                 self.pace.worked(out.now(), sys::processor_time().saturating_sub(begun) * price);
             }
             looked?;
@@ -211,23 +210,29 @@ impl All {
 
     /// A census, and what follows from it.
     fn count_all(&mut self, mode: EmitMode, out: &mut Outbox) -> Result<()> {
-        let ask = self.due.ask || mode == EmitMode::Replayed;
-        if ask {
+        if self.due.ask {
             self.deaths.start_over();
         }
-        let found = self.look(|this| this.go_through_all())?;
+        let found = self.look(|this| this.go_through_all(mode))?;
+        let ask = self.due.ask;
         let numbers: Vec<Number> = self.state.numbers().filter(|number| ask || !self.deaths.reports(*number)).collect();
         let dead = self.deaths.dead(&numbers).doing("ask which network namespaces live")?;
         for number in dead {
             self.state.remove(number, &mut |event| out.push(event, mode == EmitMode::Replayed));
             self.deaths.forget(number);
         }
-        let was_left_out = std::mem::take(&mut self.due.left_out);
-        self.take_in(found, mode, out);
-        self.due.too_many &= !was_left_out;
+        match self.take_in(found, mode, out) {
+            true => self.due.leave_out(),
+            false => self.due.left_out = false,
+        }
+        if mode == EmitMode::Replayed {
+            // only a socket keeps them
+            self.state.report_all(&mut |event| out.push(event, true));
+        }
         // what is not found has lived too briefly, or only a socket keeps it
         self.due.hints.clear();
-        (self.due.census, self.due.mounts, self.due.asked, self.due.ask) = (None, false, false, false);
+        self.due.census = None;
+        (self.due.mounts, self.due.asked, self.due.ask) = (false, false, false);
         Ok(())
     }
 
@@ -254,12 +259,14 @@ impl All {
         Ok(found)
     }
 
-    /// A thread that has left the namespace may have a descriptor of it.
+    /// A thread that has left the namespace may have a descriptor of it, and so may its process if the thread has ended.
     fn follow_to_descriptor(&mut self, hint: Hint, found: &mut Vec<Found>) -> Result<()> {
-        for (ino, path) in descriptors_of(hint.tid).doing(LOOK)? {
-            if ino == hint.ino {
-                found.extend(self.meet(&path, Some(ino), None)?);
-                return Ok(());
+        for task in [hint.tid, hint.pid] {
+            for (ino, path) in descriptors_of(task).doing(LOOK)? {
+                if ino == hint.ino {
+                    found.extend(self.meet(&path, Some(ino), None)?);
+                    return Ok(());
+                }
             }
         }
         Ok(())
@@ -275,11 +282,19 @@ impl All {
         Ok(found)
     }
 
-    fn go_through_all(&mut self) -> Result<Vec<Found>> {
+    fn go_through_all(&mut self, mode: EmitMode) -> Result<Vec<Found>> {
         let mut found = Vec::new();
         for sighting in census()? {
             let netns = sighting.netns;
             if self.is_certainly_known(&netns) {
+                let unreported =
+                    self.state.get(netns.ino()).filter(|known| !known.reported && mode == EmitMode::Replayed);
+                found.extend(unreported.map(|known| Found {
+                    netns: known.netns,
+                    number: known.number,
+                    path: sighting.paths().next().map(Arc::from),
+                    pid: sighting.pids.first().copied(),
+                }));
                 continue;
             }
             let pid = sighting.pids.first().copied();
@@ -340,23 +355,32 @@ impl All {
         Ok(Some(Found { netns, number, path: way.map(|(path, _)| Arc::from(path)), pid }))
     }
 
-    fn take_in(&mut self, found: Vec<Found>, mode: EmitMode, out: &mut Outbox) {
+    /// Takes in what hints have led to.
+    fn take_in_news(&mut self, found: Vec<Found>, out: &mut Outbox) {
+        let state = &self.state;
+        let is_found = |hint: &Hint| found.iter().any(|found| found.netns.ino() == hint.ino);
+        self.due.hints.retain(|hint| state.get(hint.ino).is_none() && !is_found(hint));
+        if self.take_in(found, EmitMode::News, out) {
+            self.due.leave_out();
+        }
+    }
+
+    /// Takes in what a look has found, as far as there is room; whether it leaves out some.
+    fn take_in(&mut self, found: Vec<Found>, mode: EmitMode, out: &mut Outbox) -> bool {
+        let mut leaves_out = false;
         for found in found {
             if self.state.len() >= self.max && self.state.get(found.netns.ino()).is_none() {
-                self.due.too_many |= !std::mem::replace(&mut self.due.left_out, true);
+                leaves_out = true;
                 self.deaths.forget(found.number);
                 continue;
             }
             let (number, before) = (found.number, self.state.get(found.netns.ino()).map(|known| known.number));
-            self.state.add(found, &mut |event| {
-                if mode != EmitMode::Silent {
-                    out.push(event, mode == EmitMode::Replayed);
-                }
-            });
+            self.state.add(found, mode, &mut |event| out.push(event, mode == EmitMode::Replayed));
             if let Some(before) = before.filter(|before| *before != number) {
                 self.deaths.forget(before);
             }
         }
+        leaves_out
     }
 
     /// Whether it is time for a look that nobody asked for.

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::deaths::Number;
+use super::due::EmitMode;
 use crate::event::EventKind;
 use crate::netns::Netns;
 
@@ -26,6 +27,8 @@ pub(super) struct Known {
     /// As it was reported: its end is to be that of the same.
     pub(super) netns: Netns,
     pub(super) number: Number,
+    /// The consumer knows of it: not so at first of what is not replayed at open.
+    pub(super) reported: bool,
 }
 
 /// Of two living namespaces no two have the same inode number.
@@ -57,34 +60,52 @@ impl State {
     }
 
     /// It exists. One that had its inode number before is gone.
-    pub(super) fn add(&mut self, found: Found, emit: &mut dyn FnMut(EventKind)) {
+    pub(super) fn add(&mut self, found: Found, mode: EmitMode, emit: &mut dyn FnMut(EventKind)) {
         let Found { netns, number, path, pid } = found;
         let before = self.known.get(&netns.ino()).copied();
-        if before.is_some_and(|known| known.netns.same(&netns) && known.number == number) {
-            return;
+        if before.is_none_or(|known| known.number != number) {
+            // a number that stands for another one stands for it no more
+            self.remove(number, emit);
         }
-        // a number that stands for another one stands for it no more
-        self.remove(number, emit);
+        let is_it = |known: &Known| {
+            let has_cookie = netns.cookie().is_some() && netns.cookie() == known.netns.cookie();
+            known.netns.same(&netns) && (known.number == number || has_cookie)
+        };
+        let reported = mode != EmitMode::Silent;
         match before {
-            // another mechanism watches it
-            Some(Known { netns: known, number: old }) if netns.cookie().is_some() && known.cookie() == netns.cookie() => {
-                self.inodes.remove(&old);
-                self.known.insert(netns.ino(), Known { netns: known, number });
+            // perhaps another mechanism watches it
+            Some(known) if is_it(&known) => {
+                let reported = known.reported || mode == EmitMode::Replayed;
+                self.inodes.remove(&known.number);
                 self.inodes.insert(number, netns.ino());
+                self.known.insert(netns.ino(), Known { number, reported, ..known });
+                if reported && !known.reported {
+                    emit(EventKind::NetnsNew { netns: known.netns, path, pid });
+                }
                 return;
             }
             Some(known) => self.remove(known.number, emit),
             None => {}
         }
-        self.known.insert(netns.ino(), Known { netns, number });
+        self.known.insert(netns.ino(), Known { netns, number, reported });
         self.inodes.insert(number, netns.ino());
-        emit(EventKind::NetnsNew { netns, path, pid });
+        if reported {
+            emit(EventKind::NetnsNew { netns, path, pid });
+        }
+    }
+
+    /// Emits those that exist and that the consumer does not know of.
+    pub(super) fn report_all(&mut self, emit: &mut dyn FnMut(EventKind)) {
+        for known in self.known.values_mut().filter(|known| !known.reported) {
+            known.reported = true;
+            emit(EventKind::NetnsNew { netns: known.netns, path: None, pid: None });
+        }
     }
 
     /// The one that this number stands for is gone.
     pub(super) fn remove(&mut self, number: Number, emit: &mut dyn FnMut(EventKind)) {
         let ino = self.inodes.remove(&number);
-        if let Some(known) = ino.and_then(|ino| self.known.remove(&ino)) {
+        if let Some(known) = ino.and_then(|ino| self.known.remove(&ino)).filter(|known| known.reported) {
             emit(EventKind::NetnsDel(known.netns));
         }
     }
@@ -98,14 +119,22 @@ mod tests {
 
     #[derive(Debug, Clone)]
     enum Fact {
-        Found { ino: u64, cookie: u64, number: i32 },
+        Found { ino: u64, cookie: u64, number: i32, mode: EmitMode },
         Dead(i32),
+        Resync,
     }
 
     fn fact() -> impl Strategy<Value = Fact> {
+        let mode = prop::sample::select(vec![EmitMode::News, EmitMode::Replayed, EmitMode::Silent]);
         prop_oneof![
-            (1..4u64, 0..5u64, 0..6i32).prop_map(|(ino, cookie, number)| Fact::Found { ino, cookie, number }),
+            (1..4u64, 0..5u64, 0..6i32, mode).prop_map(|(ino, cookie, number, mode)| Fact::Found {
+                ino,
+                cookie,
+                number,
+                mode
+            }),
             (0..6i32).prop_map(Fact::Dead),
+            Just(Fact::Resync),
         ]
     }
 
@@ -117,14 +146,18 @@ mod tests {
                 let mut events = Vec::new();
                 let emit = &mut |event| events.push(event);
                 match fact {
-                    Fact::Found { ino, cookie, number } => {
+                    Fact::Found { ino, cookie, number, mode } => {
                         let (netns, number) = (Netns::new(4, ino, cookie, 0), Number::new(0, number));
-                        state.add(Found { netns, number, path: None, pid: None }, emit);
+                        state.add(Found { netns, number, path: None, pid: None }, mode, emit);
                         prop_assert!(state.get(ino).is_some_and(|known| known.netns.same(&netns)));
                     }
                     Fact::Dead(number) => {
                         state.remove(Number::new(0, number), emit);
                         prop_assert!(!state.numbers().any(|known| known == Number::new(0, number)));
+                    }
+                    Fact::Resync => {
+                        state.report_all(emit);
+                        prop_assert!(state.known.values().all(|known| known.reported));
                     }
                 }
                 for event in events {
@@ -134,7 +167,8 @@ mod tests {
                         other => prop_assert!(false, "{:?}", other),
                     }
                 }
-                prop_assert_eq!(believed.len(), state.len());
+                let reported = state.known.values().filter(|known| known.reported).count();
+                prop_assert_eq!(believed.len(), reported);
                 prop_assert!(believed.iter().all(|netns| state.get(netns.ino()).is_some_and(|known| known.netns == *netns)));
                 prop_assert_eq!(state.numbers().count(), state.len());
             }

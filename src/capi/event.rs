@@ -33,9 +33,9 @@ pub const NSW_EVENT_SYNCED: u32 = 9;
 /// nsw_event_dropped() 0, also: the kernel does not list all ids, so that some may be missing even then. Since: 0.1
 pub const NSW_EVENT_OVERFLOW: u32 = 10;
 
-/// A network namespace exists, with or without a name (NSW_SOURCE_ALL). Since: 0.1
+/// A network namespace exists, with or without a name (NSW_SOURCE_ALL); nsw_event_netns() identifies it. Since: 0.1
 pub const NSW_EVENT_NETNS_NEW: u32 = 11;
-/// The network namespace is gone (NSW_SOURCE_ALL). Since: 0.1
+/// The network namespace that nsw_event_netns() identifies is gone (NSW_SOURCE_ALL). Since: 0.1
 pub const NSW_EVENT_NETNS_DEL: u32 = 12;
 
 /// A bit of nsw_event_flags(): existing state, told at open or by a resync. Since: 0.1
@@ -148,8 +148,8 @@ pub unsafe extern "C" fn nsw_event_dev(e: *const nsw_event) -> u64 {
     unsafe { get(e, |e| e.netns().map(|netns| netns.dev())) }.unwrap_or(0)
 }
 
-/// Returns st_ino of the namespace, for NSW_EVENT_READY, NSW_EVENT_NETNS_NEW and NSW_EVENT_NETNS_DEL; else 0. The kernel recycles these numbers: a later namespace
-/// may have the same.
+/// Returns st_ino of the namespace, for NSW_EVENT_READY, NSW_EVENT_NETNS_NEW and NSW_EVENT_NETNS_DEL; else 0. The kernel
+/// recycles these numbers: a later namespace may have the same.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]

@@ -52,8 +52,8 @@
 //! - The library starts no thread, installs no signal handler and prints nothing, unless asked for. (The message of an
 //!   internal error goes to standard error.) Its only global state is the number by which it recognizes a child of fork(2).
 //! - If the library's own allocation fails, the process aborts. What it allocates grows with the names in the directory
-//!   (up to 500 bytes each, as many as nsw_options_set_max_names() permits), the ids (100 bytes each) and the capacity of
-//!   a queue.
+//!   (up to 500 bytes each, as many as nsw_options_set_max_names() permits), with the namespaces (as many as that too), the
+//!   ids (100 bytes each) and the capacity of a queue.
 //!
 //! The grammar of events
 //! =====================
@@ -64,6 +64,7 @@
 //!   another namespace took its place;
 //! - DIR_DELETED comes only after DELETED for every known name;
 //! - per id, and namespace that it is relative to: ( NSID_NEW NSID_DEL )*;
+//! - per namespace: ( NETNS_NEW NETNS_DEL )? where it has a cookie, ( NETNS_NEW NETNS_DEL )* before Linux 6.18;
 //! - OVERFLOW is followed by SYNCED;
 //! - after SYNCED, what the consumer believes by adding up the events equals what the kernel has, if nothing changes
 //!   any more. One exception: of ids the kernel may not list all. Then an OVERFLOW with nsw_event_dropped() 0 comes

@@ -67,7 +67,7 @@ unsafe fn store(out: *mut nsw_netns, find: impl FnOnce() -> Result<Netns>) -> c_
 
 /// Copies the identity that an event carries.
 ///
-/// @e: an NSW_EVENT_READY, still borrowed.
+/// @e: an NSW_EVENT_READY, NSW_EVENT_NETNS_NEW or NSW_EVENT_NETNS_DEL, still borrowed.
 /// @netns: where the identity is stored.
 ///
 /// Returns 0, or -EINVAL: an argument is NULL, or the event is of another type.
@@ -169,8 +169,8 @@ pub unsafe extern "C" fn nsw_netns_for_name(name: *const c_char, netns: *mut nsw
 }
 
 /// Identifies the network namespace that has an id in the namespace that the calling thread is in. Goes through all that
-/// can be seen: those mounted in the mount namespace of the calling thread, those of processes, and where listns(2) is
-/// permitted (Linux 6.19) all others. Costs some system calls for each.
+/// can be seen: those mounted in the mount namespace of the calling thread, those that processes are in or have descriptors
+/// of, and where listns(2) is permitted (Linux 6.19) all others. Costs some system calls for each.
 ///
 /// @nsid: the id.
 /// @netns: where the identity is stored.

@@ -1,7 +1,7 @@
 //! Options
 //!
 //! Options are made by nsw_options_new() and owned by the caller, who gives them back to nsw_options_free(), at once
-//! after nsw_open() if they are not to be used again. One set may serve several watchers, of both sources: what does
+//! after nsw_open() if they are not to be used again. One set may serve several watchers, of all sources: what does
 //! not apply to a source is ignored.
 
 use std::ffi::{CStr, OsStr, c_char};
@@ -187,13 +187,12 @@ pub unsafe extern "C" fn nsw_options_set_queue(o: *mut nsw_options, capacity: u3
     })
 }
 
-/// Sets how many names the watcher keeps at most, for NSW_SOURCE_NAMED. Directories do not count. This bounds the memory: a
-/// name takes up to 500 bytes.
+/// Sets how many names, or with NSW_SOURCE_ALL namespaces, the watcher keeps at most. Directories do not count. This bounds
+/// the memory: a name takes up to 500 bytes. NSW_SOURCE_NSID ignores it.
 ///
-/// @names: the limit; 0, the default: 1048576. For nsw_open() a directory with more names is -E2BIG. Later, one call of
-/// nsw_next_event() or nsw_wait_event() returns -E2BIG each time that the limit is crossed, and the descriptor is not
-/// readable because of it. The watcher goes on with the names that it knows, and reports those that it left out when others
-/// have gone.
+/// @names: the limit; 0, the default: 1048576. More of them are -E2BIG for nsw_open(). Later, one call of nsw_next_event() or
+/// nsw_wait_event() returns -E2BIG each time that the limit is crossed, and the descriptor is not readable because of it. The
+/// watcher goes on with those that it knows, and reports those that it left out when others have gone.
 ///
 /// Returns 0, or -EINVAL: @o is NULL.
 ///

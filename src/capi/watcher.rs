@@ -25,7 +25,10 @@ pub const NSW_SOURCE_NAMED: u32 = 1;
 /// Ids that the kernel assigns to peers of the network namespace that the calling thread is in (rtnetlink). The watcher
 /// goes on about that namespace wherever the thread goes, and keeps it alive until it is closed. Since: 0.1
 pub const NSW_SOURCE_NSID: u32 = 2;
-/// Every network namespace of this host that can be seen, with or without a name, by birth and death. Since: 0.1
+/// Every network namespace of this host that can be seen, with or without a name: NSW_EVENT_NETNS_NEW and
+/// NSW_EVENT_NETNS_DEL. A namespace that cannot be opened is not identified, and not reported; nor may one be that lives too
+/// briefly to be looked at. The observation post of a watcher (NSW_FEATURE_DEATHS) is a namespace as any other: all watchers
+/// but its own report it. Since: 0.1
 pub const NSW_SOURCE_ALL: u32 = 3;
 
 /// nsw_stat(): events handed out. Since: 0.1
@@ -40,9 +43,9 @@ pub const NSW_STAT_RESYNCS: u32 = 4;
 pub const NSW_STAT_QUEUED: u32 = 5;
 /// nsw_stat(): the most events that ever waited. Since: 0.1
 pub const NSW_STAT_QUEUED_MAX: u32 = 6;
-/// nsw_stat(): names that exist and do not refer to a network namespace. Since: 0.1
+/// nsw_stat(): names that exist and do not refer to a network namespace; 0 but for NSW_SOURCE_NAMED. Since: 0.1
 pub const NSW_STAT_PENDING: u32 = 7;
-/// nsw_stat(): names, or ids, that exist. Since: 0.1
+/// nsw_stat(): names, ids, or namespaces, that exist. Since: 0.1
 pub const NSW_STAT_KNOWN: u32 = 8;
 
 /// A watcher, as C holds it. What is outside of `inner` never changes, or atomically: any thread may look at it.
@@ -182,20 +185,21 @@ unsafe fn with(watcher: *const nsw_watcher, body: impl FnOnce(&nsw_watcher, &mut
 /// -ENOENT: the directory is missing, and NSW_NO_PARENT was set;
 /// -ELOOP: too many symbolic links on the way, or with NSW_NO_SYMLINKS one that root does not own;
 /// -ENAMETOOLONG: as open(2);
-/// -E2BIG: the directory has more names than nsw_options_set_max_names() permits;
+/// -E2BIG: the directory has more names, or NSW_SOURCE_ALL finds more namespaces, than nsw_options_set_max_names() permits;
 /// -EMFILE, -ENFILE: the limit of inotify instances, or of open files, is reached;
 /// -ENOSPC: the limit of inotify watches is reached;
 /// -EPERM: NSW_SOURCE_NSID with NSW_ALL_NSID, and CAP_NET_BROADCAST is missing;
 /// -EPERM, -ENOSYS, -EACCES: a seccomp filter or a security policy refuses a system call that has no fallback;
-/// -EAGAIN: NSW_SOURCE_NSID, and the kernel was interrupted time and again; or the reader thread of
-/// nsw_options_set_queue() is one too many (RLIMIT_NPROC);
+/// -EAGAIN: NSW_SOURCE_NSID, and the kernel was interrupted time and again; or RLIMIT_NPROC prevents starting the reader
+/// thread of nsw_options_set_queue(), or the thread that makes the observation post of NSW_SOURCE_ALL and ends before this
+/// call returns;
 /// -EOPNOTSUPP: /proc is not mounted, or not that of this process;
 /// -ENOMEM, -ENOBUFS: the kernel is out of memory, or has no room for an answer (net.core.rmem_default). (If the library's
 /// own allocation fails, the process aborts.)
 ///
 /// NSW_SOURCE_NAMED uses one inotify instance and four file descriptors, up to three more once a name has waited for its
-/// mount. NSW_SOURCE_NSID uses four file descriptors, with NSW_ALL_NSID five, and needs Linux 5.0.
-/// nsw_options_set_queue() takes four more. Paths are resolved in the mount namespace of the calling thread.
+/// mount. NSW_SOURCE_NSID uses four file descriptors, with NSW_ALL_NSID five, and needs Linux 5.0. NSW_SOURCE_ALL uses a few
+/// per processor. nsw_options_set_queue() takes four more. Paths are resolved in the mount namespace of the calling thread.
 ///
 /// Since: 0.1 (Linux 5.10; see inotify(7), fanotify(7), rtnetlink(7))
 #[unsafe(no_mangle)]
@@ -279,15 +283,16 @@ pub unsafe extern "C" fn nsw_fd(watcher: *const nsw_watcher) -> c_int {
 /// -EINVAL: an argument is NULL;
 /// -EMFILE, -ENFILE, -ENOMEM, -ENOSPC: a limit kept the watcher from looking. Nothing is lost: the descriptor stays
 /// readable, and the next call goes on where this one stopped;
-/// -ENOBUFS, -EAGAIN: NSW_SOURCE_NSID, and the kernel had no memory or room for an answer, or was interrupted time and
-/// again. Nothing is lost, as above. (Notifications for which there was no room are no error: NSW_EVENT_OVERFLOW.)
+/// -ENOBUFS, -EAGAIN: NSW_SOURCE_NSID or NSW_SOURCE_ALL, and the kernel had no memory or room for an answer, or was
+/// interrupted time and again. Nothing is lost, as above. (Notifications for which there was no room are no error:
+/// NSW_EVENT_OVERFLOW.)
 /// -EPERM, -ENOSYS, -EACCES: a seccomp filter, a security policy or a lost privilege refuses a system call that has no
 /// fallback; -EACCES also: the process has given up the right to reach the directory. Nothing is lost, as above;
 /// -EXDEV: the call has to look at paths, and the calling thread has another root directory or mount namespace than the one
 /// that called nsw_open() (chroot, pivot_root, unshare, setns). Nothing is lost here either: call again from the right
 /// place, or close the watcher;
-/// -E2BIG: the directory has more names than nsw_options_set_max_names() permits. One call returns it each time that the
-/// limit is crossed, after the events of the names that there is room for. The watcher goes on; see there;
+/// -E2BIG: there are more names, or namespaces, than nsw_options_set_max_names() permits. One call returns it each time that
+/// the limit is crossed, after the events of those that there is room for. The watcher goes on; see there;
 /// -ENOENT: the directory is gone, and NSW_NO_PARENT was set: no event will come any more;
 /// -EBUSY: another thread is in a call on this watcher, or longjmp(3) left one;
 /// -ECHILD: the process is a child of the one that opened the watcher;
@@ -351,7 +356,7 @@ unsafe fn give(watcher: *mut nsw_watcher, event: *mut *const nsw_event, timeout_
 }
 
 /// Compares what has been told with what the kernel has now. The differences follow as replayed events, then
-/// NSW_EVENT_SYNCED. Costs one look at every name. A borrowed event stays valid.
+/// NSW_EVENT_SYNCED. Costs one look at every name; for NSW_SOURCE_ALL, one at every process. A borrowed event stays valid.
 ///
 /// Returns 0, or as nsw_next_event(): after an error the comparison is still due, and is made by the next call of
 /// nsw_next_event() that can.
@@ -363,26 +368,29 @@ pub unsafe extern "C" fn nsw_resync(watcher: *mut nsw_watcher) -> c_int {
     unsafe { with(watcher, |_, inner| inner.watcher.resync().map(|()| 0)) }
 }
 
-/// Opens the very namespace that an NSW_EVENT_READY announced, for setns(2) and its like.
+/// Opens the very namespace that an NSW_EVENT_READY or an NSW_EVENT_NETNS_NEW announced, for setns(2) and its like. The way
+/// is the path of the event; for NSW_EVENT_NETNS_NEW, where that fails, the cookie (Linux 6.18, CAP_SYS_ADMIN).
 ///
-/// @ready: an event of this watcher, still borrowed.
+/// @event: an event of this watcher, still borrowed.
 ///
 /// Returns a file descriptor, close-on-exec, owned by the caller, who closes it with close(2); or
-/// -EINVAL: an argument is NULL, or the event is not NSW_EVENT_READY;
-/// -ENOENT: the name is gone, or no longer refers to a network namespace;
-/// -ESTALE: the name refers to another namespace by now;
+/// -EINVAL: an argument is NULL, or the event is of another type;
+/// -ENOENT: what was at the path is gone, or is no network namespace any more;
+/// -ESTALE: the path leads to another namespace by now;
+/// -EOPNOTSUPP: an NSW_EVENT_NETNS_NEW without a path, before Linux 6.18;
 /// -EXDEV: the calling thread has another root directory or mount namespace than the one that called nsw_open();
 /// -EACCES, -EMFILE, -ENFILE, -ENOMEM: as open(2);
-/// -EPERM, -ENOSYS: a seccomp filter or a security policy refuses a system call;
+/// -EPERM, -ENOSYS: a seccomp filter or a security policy refuses a system call; -EPERM also: the cookie is the only way,
+/// and CAP_SYS_ADMIN is missing;
 /// -EBUSY, -ECHILD, -ENOTRECOVERABLE: as nsw_next_event().
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nsw_open_netns(watcher: *const nsw_watcher, ready: *const nsw_event) -> c_int {
+pub unsafe extern "C" fn nsw_open_netns(watcher: *const nsw_watcher, event: *const nsw_event) -> c_int {
     let open = |_: &nsw_watcher, inner: &mut Inner| {
         // SAFETY: NULL or still borrowed, as the documentation demands.
-        let ready = unsafe { borrow(ready) }?;
-        inner.watcher.open_netns(ready).map(IntoRawFd::into_raw_fd)
+        let event = unsafe { borrow(event) }?;
+        inner.watcher.open_netns(event).map(IntoRawFd::into_raw_fd)
     };
     // SAFETY: NULL or live, as the documentation demands.
     unsafe { with(watcher, open) }

@@ -28,7 +28,7 @@ pub(super) struct MountPoll {
 impl MountPoll {
     /// Fails with `ENOSYS` or `EPERM` where AIO is missing or forbidden, `EAGAIN` beyond `fs.aio-max-nr`.
     pub(super) fn open(process: &Path) -> io::Result<Self> {
-        let context = AioContext::new()?;
+        let context = AioContext::new(1)?;
         let mut poll = Self { context, mountinfo: mountinfo::open(process)?, done: Waker::new()?, in_flight: false };
         poll.submit()?;
         Ok(poll)
@@ -45,7 +45,7 @@ impl MountPoll {
                 changed = true;
                 self.in_flight = false;
                 // makes room in the ring; what it says is known from the eventfd already
-                self.context.reap()?;
+                self.context.reap(drop)?;
             }
             if self.in_flight {
                 break;
@@ -56,7 +56,7 @@ impl MountPoll {
     }
 
     fn submit(&mut self) -> io::Result<()> {
-        self.context.submit_poll(self.mountinfo.as_fd(), libc::POLLPRI, self.done.as_fd())?;
+        self.context.submit_poll(self.mountinfo.as_fd(), libc::POLLPRI, self.done.as_fd(), 0)?;
         self.in_flight = true;
         Ok(())
     }

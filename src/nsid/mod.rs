@@ -172,7 +172,7 @@ impl Netns {
                 return Ok(sighting.netns);
             }
         }
-        Err(refused(libc::ENOENT, "its namespace cannot be seen: no mount and no process here shows it"))
+        Err(refused(libc::ENOENT, "its namespace cannot be seen: no mount, process or descriptor here shows it"))
     }
 }
 

@@ -31,7 +31,7 @@ struct Iocb {
 
 /// `struct io_event`.
 #[repr(C)]
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Completion {
     data: u64,
     obj: u64,
@@ -39,7 +39,10 @@ struct Completion {
     res2: i64,
 }
 
-/// A kernel AIO context with room for one request; its requests end with it.
+/// How many completions one call takes.
+const MANY: usize = 32;
+
+/// A kernel AIO context with room for some requests, which end with it.
 #[derive(Debug)]
 pub(crate) struct AioContext {
     id: libc::c_ulong,
@@ -49,22 +52,24 @@ pub(crate) struct AioContext {
 
 impl AioContext {
     /// Fails with `ENOSYS` or `EPERM` where AIO is missing or forbidden, `EAGAIN` beyond `fs.aio-max-nr`.
-    pub(crate) fn new() -> io::Result<Self> {
+    pub(crate) fn new(room: u32) -> io::Result<Self> {
         let process = Process::this()?;
         let mut context: libc::c_ulong = 0;
         // SAFETY: io_setup writes the id of the new context.
-        check(unsafe { libc::syscall(libc::SYS_io_setup, 1, &mut context) } as libc::c_int)?;
+        check(unsafe { libc::syscall(libc::SYS_io_setup, room, &mut context) } as libc::c_int)?;
         Ok(Self { id: context, process })
     }
 
-    /// Submits one poll of `fd`, whose completion raises the eventfd `done`.
+    /// Submits one poll of `fd`, whose completion has this number and raises the eventfd `done`.
     pub(crate) fn submit_poll(
         &self,
         fd: BorrowedFd<'_>,
         events: libc::c_short,
         done: BorrowedFd<'_>,
+        number: u64,
     ) -> io::Result<()> {
         let mut request = Iocb {
+            data: number,
             opcode: IOCB_CMD_POLL,
             fildes: fd.as_raw_fd() as u32,
             buf: events as u64,
@@ -77,13 +82,21 @@ impl AioContext {
         check(unsafe { libc::syscall(libc::SYS_io_submit, self.id, 1, requests.as_mut_ptr()) } as libc::c_int).map(drop)
     }
 
-    /// Takes one completion out of the ring, if there is one.
-    pub(crate) fn reap(&self) -> io::Result<()> {
-        let mut completion = Completion::default();
-        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: room for one completion is passed and counted as one; the timespec lives until the call returns.
-        check(unsafe { libc::syscall(libc::SYS_io_getevents, self.id, 0, 1, &mut completion, &mut now) } as libc::c_int)
-            .map(drop)
+    /// Takes the completions that are there out of the ring, and passes on their numbers.
+    pub(crate) fn reap(&self, mut take: impl FnMut(u64)) -> io::Result<()> {
+        loop {
+            let mut completions = [Completion::default(); MANY];
+            let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            let place = completions.as_mut_ptr();
+            // SAFETY: there is room for as many completions as are asked for; the timespec lives until the call returns.
+            let n = check(
+                unsafe { libc::syscall(libc::SYS_io_getevents, self.id, 0, MANY, place, &mut now) } as libc::c_int
+            )?;
+            completions.iter().take(n as usize).for_each(|completion| take(completion.data));
+            if (n as usize) < MANY {
+                return Ok(());
+            }
+        }
     }
 }
 

@@ -41,13 +41,15 @@ pub(crate) fn link_begins<'room>(at: BorrowedFd<'_>, path: &CStr, room: &'room m
     Ok(room.get(..length).unwrap_or_default())
 }
 
-/// Passes on the names in an open directory, those of itself and of its parent included (`getdents64(2)`). It ends with the
-/// first error.
+/// Passes on the names in an open directory (`getdents64(2)`). It ends with the first error.
 pub(crate) fn names_in(dir: BorrowedFd<'_>, take: &mut dyn FnMut(&CStr) -> io::Result<()>) -> io::Result<()> {
     let mut room = [MaybeUninit::uninit(); 8192];
     let mut names = RawDir::new(dir, &mut room);
     while let Some(entry) = names.next() {
-        take(entry?.file_name())?;
+        let entry = entry?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            take(entry.file_name())?;
+        }
     }
     Ok(())
 }

@@ -14,12 +14,14 @@ mod fork;
 mod namespace;
 mod netlink;
 mod nsfs;
+mod perf;
 mod process;
 #[cfg(feature = "tokio")]
 mod reactor;
 mod root;
 mod statmount;
 mod thread;
+mod uevent;
 mod wait;
 
 pub(crate) use aio::AioContext;
@@ -39,15 +41,17 @@ pub(crate) use nsfs::{
     Handle, cookie, handle, is_namespace, is_network, list_namespaces, mount_id, namespace_of_pidfd, open_again,
     open_by_cookie,
 };
+pub(crate) use perf::Ring;
 pub(crate) use process::{
-    Credentials, enter_net_namespace, in_own_thread, is_kernel_before, is_proc_ours, pid_of_pidfd, pidfd_open,
-    process_exists, sees_all_namespaces,
+    Credentials, enter_net_namespace, in_own_thread, initial_namespaces, is_kernel_before, is_proc_ours, pid_of_pidfd,
+    pidfd_open, process_exists, sees_all_namespaces,
 };
 #[cfg(feature = "tokio")]
 pub(crate) use reactor::Registration;
 pub(crate) use root::{Root, RootMount, mount_namespace, root, root_mount_id};
 pub(crate) use statmount::{list_mounts, mount_point};
 pub(crate) use thread::Thread;
+pub(crate) use uevent::uevent_socket;
 pub(crate) use wait::{Epoll, Timer, Waker, poll_priority, poll_readable, poll_readable_either, which_are_readable};
 
 use std::io;
@@ -134,6 +138,12 @@ pub(crate) fn processor_time() -> Duration {
 /// `CLOCK_MONOTONIC`, the clock of [`crate::Event::time`]. By libc, which finds the vDSO once for the whole process.
 pub(crate) fn monotonic() -> Duration {
     now_by(libc::CLOCK_MONOTONIC)
+}
+
+/// How long the system has been suspended, or less if this thread has to wait between the two clocks.
+pub(crate) fn suspended() -> Duration {
+    let with = now_by(libc::CLOCK_BOOTTIME);
+    with.saturating_sub(monotonic())
 }
 
 /// What a clock says; zero where there is none, as that of a thread that has ended.

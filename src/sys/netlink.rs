@@ -33,7 +33,13 @@ fn kernel() -> (libc::sockaddr_nl, libc::socklen_t) {
 /// Gives the socket a port of its own. One without takes part in no group: its port is 0, that of the kernel, which
 /// does not send to itself.
 pub(crate) fn bind(socket: BorrowedFd<'_>) -> io::Result<()> {
-    let (address, size) = kernel();
+    bind_to_groups(socket, 0)
+}
+
+/// The same, and joins the groups of a mask.
+pub(super) fn bind_to_groups(socket: BorrowedFd<'_>, groups: u32) -> io::Result<()> {
+    let (mut address, size) = kernel();
+    address.nl_groups = groups;
     // SAFETY: the address is as long as stated.
     check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size) }).map(drop)
 }

@@ -1,12 +1,12 @@
 //! Processes, and what this one may see.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::thread::{CapabilitySet, capabilities, gettid};
 
-use super::{CWD, check, owned, proc_error, read_link, stat, without_signals};
+use super::{CWD, above_standard, check, owned, proc_error, read_link, stat, without_signals};
 
 /// The inode numbers of the initial user and pid namespaces, which the kernel fixes.
 const INITIAL: [(&std::ffi::CStr, u64); 2] =
@@ -57,6 +57,28 @@ pub(crate) fn is_kernel_before(major: u32, minor: u32) -> bool {
     }
 }
 
+/// The lowest of the inode numbers that the kernel fixes for initial namespaces.
+const LOWEST_INITIAL: u64 = 0xefff_fff8;
+
+/// The initial namespaces of each kind, opened: those of process 1, or else the own ones, where they are known to be initial.
+/// In another pid namespace: none.
+///
+/// setns(2) to any of them takes CAP_SYS_ADMIN over it, so the descriptors are no way out for who has given that up.
+pub(crate) fn initial_namespaces() -> Vec<OwnedFd> {
+    let [_, (own_pid, initial)] = INITIAL;
+    if !stat(CWD, own_pid, 0).is_ok_and(|stat| stat.ino == initial) {
+        return Vec::new();
+    }
+    let open_one = |path: String| above_standard(std::fs::File::open(path)?.into());
+    let is_initial =
+        |fd: &OwnedFd| stat(fd.as_fd(), c"", libc::AT_EMPTY_PATH).is_ok_and(|stat| stat.ino >= LOWEST_INITIAL);
+    let of_kind = |kind| {
+        let first = open_one(format!("/proc/1/ns/{kind}"));
+        first.ok().or_else(|| open_one(format!("/proc/thread-self/ns/{kind}")).ok().filter(is_initial))
+    };
+    ["net", "uts", "ipc", "pid", "user", "mnt", "cgroup"].into_iter().filter_map(of_kind).collect()
+}
+
 /// Whether /proc is mounted and numbers processes as this one does.
 pub(crate) fn is_proc_ours() -> bool {
     let own = std::process::id().to_string();
@@ -80,14 +102,14 @@ pub(crate) fn process_exists(pid: i32) -> bool {
 /// in which a second one is still being taken apart may not unshare(CLONE_NEWUSER), for one.
 pub(crate) fn in_own_thread<T: Send>(body: impl FnOnce() -> T + Send) -> io::Result<std::thread::Result<T>> {
     let mut tid = None;
-    let result = std::thread::scope(|scope| {
-        let run = || {
-            tid = Some(gettid());
-            body()
-        };
-        let thread = without_signals(|| std::thread::Builder::new().name("nswatch".into()).spawn_scoped(scope, run));
-        thread.map(|thread| thread.join())
-    });
+    let run = || {
+        tid = Some(gettid());
+        body()
+    };
+    // Not a scope: that keeps a handle of the calling thread until the thread ends.
+    // SAFETY: the thread is joined here, so what it borrows lives longer.
+    let thread = without_signals(|| unsafe { std::thread::Builder::new().name("nswatch".into()).spawn_unchecked(run) });
+    let result = thread.map(|thread| thread.join());
     if let Some(tid) = tid {
         // SAFETY: no pointers; signal 0 is never sent.
         while unsafe { libc::syscall(libc::SYS_tgkill, std::process::id(), tid.as_raw_nonzero().get(), 0) } == 0 {

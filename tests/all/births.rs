@@ -3,11 +3,13 @@
 use super::support::api::{Api, How, Kind, Observer};
 use super::support::nsid::anonymous;
 use super::support::*;
+use nswatch::capi::options::NSW_NO_REPLAY;
 
 both! {
     what_exists_is_replayed
     a_name_is_found_by_its_mount
     a_process_is_found
+    what_is_not_replayed_is_reported_by_a_resync
 }
 
 fn what_exists_is_replayed<A: Api>() {
@@ -47,4 +49,21 @@ fn a_process_is_found<A: Api>() {
     assert!(!event.replayed);
     assert_eq!(event.pid, sleeper.pid() as i32);
     drop(anonymous());
+}
+
+fn what_is_not_replayed_is_reported_by_a_resync<A: Api>() {
+    sandbox();
+    let (sleeper, other) = (Sleeper::new(), Sleeper::new());
+    let netns = |sleeper: &Sleeper| kernel::netns(sleeper.namespace("net")).unwrap();
+    let (first, second) = (netns(&sleeper), netns(&other));
+    let mut watcher = Observer::<A>::open(&How::all().flags(NSW_NO_REPLAY));
+    // of what was never reported no end is
+    drop(other);
+    ip_netns(&["add", "blue"]);
+    watcher.until_netns(Kind::NetnsNew, kernel::netns("/run/netns/blue").unwrap());
+    assert!(!watcher.believes(first) && !watcher.believes(second));
+    watcher.resync();
+    assert!(watcher.believes(first) && !watcher.checker.dead.contains(&second));
+    drop(sleeper);
+    watcher.until_netns(Kind::NetnsDel, first);
 }

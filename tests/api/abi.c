@@ -7,12 +7,15 @@
 #include <limits.h>
 #include <nswatch.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int passed, failed;
@@ -57,6 +60,7 @@ static void nulls(void)
 	CHECK(nsw_event_dev(NULL) == 0);
 	CHECK(nsw_event_ino(NULL) == 0);
 	CHECK(nsw_event_cookie(NULL) == 0);
+	CHECK(nsw_event_pid(NULL) == 0);
 	CHECK(nsw_event_nsid(NULL) == NSID_NOT_ASSIGNED);
 	CHECK(nsw_event_origin(NULL) == NSID_NOT_ASSIGNED);
 	CHECK(nsw_event_portid(NULL) == 0);
@@ -106,6 +110,8 @@ static void texts(void)
 {
 	CHECK(strcmp(nsw_event_type_name(NSW_EVENT_CREATED), "created") == 0);
 	CHECK(strcmp(nsw_event_type_name(NSW_EVENT_OVERFLOW), "overflow") == 0);
+	CHECK(strcmp(nsw_event_type_name(NSW_EVENT_NETNS_NEW), "netns_new") == 0);
+	CHECK(strcmp(nsw_event_type_name(NSW_EVENT_NETNS_DEL), "netns_del") == 0);
 	CHECK(strcmp(nsw_event_type_name(0), "unknown") == 0);
 	CHECK(strcmp(nsw_event_type_name(UINT32_MAX), "unknown") == 0);
 	CHECK(strcmp(nsw_strerror(0), "success") == 0);
@@ -155,7 +161,7 @@ static void features(void)
 		CHECK(nsw_feature(which) == first);
 	}
 	CHECK(nsw_feature(0) == -EINVAL);
-	CHECK(nsw_feature(NSW_FEATURE_ALL_NSID + 1) == -EINVAL);
+	CHECK(nsw_feature(NSW_FEATURE_DEATHS + 1) == -EINVAL);
 	CHECK(nsw_feature(UINT32_MAX) == -EINVAL);
 	/* no descriptor is left behind */
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", next);
@@ -295,6 +301,7 @@ static void life(void)
 	CHECK(netns >= 0 && fstat(netns, &namespace) == 0 && namespace.st_ino == nsw_event_ino(event));
 	CHECK(fcntl(netns, F_GETFD) == FD_CLOEXEC);
 	close(netns);
+	CHECK(nsw_event_pid(event) == 0);
 	CHECK(nsw_event_netns(event, NULL) == -EINVAL);
 	CHECK(nsw_event_netns(event, &identity) == 0);
 	CHECK(identity.dev == nsw_event_dev(event) && identity.ino == nsw_event_ino(event));
@@ -322,6 +329,91 @@ static void life(void)
 	CHECK(is(next(watcher), NSW_EVENT_DELETED, "blue"));
 	nsw_close(watcher);
 	CHECK(nsw_netns_open(&identity, "/run/netns/blue") == -ENOENT);
+}
+
+/* The next event about that namespace, which must come in time; NULL otherwise. */
+static const nsw_event *about(nsw_watcher *watcher, const struct nsw_netns *netns)
+{
+	const nsw_event *event;
+	struct nsw_netns other;
+
+	while ((event = next(watcher)))
+		if (nsw_event_netns(event, &other) == 0 && nsw_netns_same(&other, netns) == 1)
+			return event;
+	return NULL;
+}
+
+/*
+ * A process that goes into a network namespace of its own when a byte comes by the socket, answers with another one, and
+ * ends with the socket.
+ */
+static pid_t child_with_socket(int *end)
+{
+	int ends[2];
+	char byte;
+	pid_t child;
+
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+	child = fork();
+	if (child == 0) {
+		close(ends[0]);
+		if (read(ends[1], &byte, 1) != 1 || unshare(CLONE_NEWNET) != 0 || write(ends[1], "", 1) != 1)
+			_exit(1);
+		_exit(read(ends[1], &byte, 1) != 0);
+	}
+	close(ends[1]);
+	*end = ends[0];
+	return child;
+}
+
+static void life_without_a_name(void)
+{
+	nsw_options *options;
+	nsw_watcher *watcher = NULL;
+	const nsw_event *event;
+	struct nsw_netns netns = UNTOUCHED, told;
+	struct stat namespace;
+	char path[64], byte;
+	int end = -1, fd, status = -1;
+	/* before there is anything that it could take with it */
+	pid_t child = child_with_socket(&end);
+
+	options = nsw_options_new();
+	/* options of other sources are ignored */
+	CHECK(nsw_options_set_flags(options, NSW_NO_REPLAY | NSW_NO_PARENT | NSW_ALL_NSID) == 0);
+	CHECK(nsw_options_set_dir(options, "/run/not/there") == 0);
+	CHECK(nsw_open(NSW_SOURCE_ALL, options, &watcher) == 0);
+	nsw_options_free(options);
+	CHECK(fcntl(nsw_fd(watcher), F_GETFD) == FD_CLOEXEC);
+	CHECK(write(end, "", 1) == 1 && read(end, &byte, 1) == 1);
+	CHECK(nsw_netns_for_pid(child, &netns) == 0);
+	if (nsw_feature(NSW_FEATURE_BIRTHS) != 1)
+		CHECK(nsw_resync(watcher) == 0);
+
+	event = about(watcher, &netns);
+	CHECK(is(event, NSW_EVENT_NETNS_NEW, NULL));
+	CHECK(nsw_event_dev(event) == netns.dev && nsw_event_ino(event) == netns.ino);
+	CHECK(nsw_event_cookie(event) == netns.cookie);
+	CHECK(nsw_event_pid(event) == child);
+	CHECK(nsw_event_nsid(event) == NSID_NOT_ASSIGNED && nsw_event_name_len(event) == 0);
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", child);
+	CHECK(nsw_event_path(event) && strcmp(nsw_event_path(event), path) == 0);
+	fd = nsw_open_netns(watcher, event);
+	CHECK(fd >= 0 && fstat(fd, &namespace) == 0 && namespace.st_ino == netns.ino);
+	CHECK(fcntl(fd, F_GETFD) == FD_CLOEXEC);
+	close(fd);
+	CHECK(nsw_stat(watcher, NSW_STAT_KNOWN) >= 2 && nsw_stat(watcher, NSW_STAT_PENDING) == 0);
+
+	close(end);
+	CHECK(waitpid(child, &status, 0) == child && status == 0);
+	if (nsw_feature(NSW_FEATURE_DEATHS) != 1)
+		CHECK(nsw_resync(watcher) == 0);
+	event = about(watcher, &netns);
+	CHECK(is(event, NSW_EVENT_NETNS_DEL, NULL));
+	CHECK(nsw_event_netns(event, &told) == 0 && told.ino == netns.ino && told.cookie == netns.cookie);
+	CHECK(nsw_event_pid(event) == 0 && nsw_event_path(event) == NULL);
+	CHECK(nsw_open_netns(watcher, event) == -EINVAL);
+	nsw_close(watcher);
 }
 
 /* A mistake, to see that a sanitizer finds it. */
@@ -352,6 +444,7 @@ int main(int argc, char **argv)
 	identity_by_pidfd();
 	refusals();
 	life();
+	life_without_a_name();
 	printf("%d passed, %d failed\n", passed, failed);
 	return failed != 0;
 }

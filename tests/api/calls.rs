@@ -121,6 +121,7 @@ impl Machine<'_> {
                                 libc::E2BIG,
                                 libc::ENAMETOOLONG,
                                 libc::EPERM,
+                                libc::EAGAIN,
                             ]
                             .map(|errno: c_int| -errno),
                         );
@@ -140,7 +141,11 @@ impl Machine<'_> {
                     let fd = nsw_open_netns(watcher, if op & 0x20 == 0 { self.event } else { null() });
                     match fd {
                         0.. => drop(OwnedFd::from_raw_fd(fd)),
-                        _ => expect(fd, &[libc::EINVAL, libc::ENOENT, libc::ESTALE].map(|errno: c_int| -errno)),
+                        _ => expect(
+                            fd,
+                            &[libc::EINVAL, libc::ENOENT, libc::ESTALE, libc::EACCES, libc::EPERM, libc::EOPNOTSUPP]
+                                .map(|errno: c_int| -errno),
+                        ),
                     }
                 }
                 12 => drop(nsw_stat(watcher, self.number()?)),
@@ -359,11 +364,12 @@ impl Machine<'_> {
         let e = self.event;
         // SAFETY: the event has just been given out.
         unsafe {
-            assert!((1..=10).contains(&nsw_event_type(e)));
+            assert!((1..=12).contains(&nsw_event_type(e)));
             let name = nsw_event_name(e);
             let length = if name.is_null() { 0 } else { libc::strlen(name) };
             assert_eq!(nsw_event_name_len(e), length);
-            assert_eq!(nsw_event_path(e).is_null(), name.is_null());
+            assert!(nsw_event_type(e) == NSW_EVENT_NETNS_NEW || nsw_event_path(e).is_null() == name.is_null());
+            assert!(nsw_event_type(e) == NSW_EVENT_NETNS_NEW || nsw_event_pid(e) == 0);
             std::hint::black_box((nsw_event_dev(e), nsw_event_ino(e), nsw_event_cookie(e), nsw_event_time_ns(e)));
             std::hint::black_box((nsw_event_nsid(e), nsw_event_origin(e), nsw_event_portid(e), nsw_event_dropped(e)));
         }

@@ -64,14 +64,16 @@ fn no_inotify_instance_left() {
 
 #[test]
 fn wrong_usage() {
-    let wrong: [&[&str]; 46] = [
+    let wrong: [&[&str]; 60] = [
         &[],
         &["wash"],
         &["watch", "--source", "magic"],
         &["watch", "--dir"],
         &["list", "blue"],
         &["exec", "--on", "ready"],
-        &["exec", "--", "true"],
+        &["list", "--all", "--dir", "/run/netns"],
+        &["list", "--all", "--no-symlinks"],
+        &["list", "--all", "--max-names", "9"],
         &["exec", "--on", "ready,never", "--", "true"],
         &["completions", "cmd.exe"],
         // an option that the source cannot heed
@@ -86,11 +88,23 @@ fn wrong_usage() {
         &["watch", "--max-names", "0"],
         &["list", "--max-names", "4294967296"],
         &["watch", "--all-nsid"],
+        &["watch", "--source", "all", "--dir", "/run/netns"],
+        &["watch", "--source", "all", "--dir-events"],
+        &["watch", "--source", "all", "--mount-events"],
+        &["watch", "--source", "all", "--no-mount-events"],
+        &["watch", "--source", "all", "--no-symlinks"],
+        &["watch", "--source", "all", "--settle", "0"],
+        &["watch", "--source", "all", "--all-nsid"],
+        &["exec", "--source", "all", "--on", "netns_new,ready", "--", "true"],
+        &["exec", "--source", "nsid", "--on", "netns_del", "--", "true"],
+        &["exec", "--on", "netns_new", "--", "true"],
         &["exec", "--source", "nsid", "--settle", "0", "--on", "synced", "--", "true"],
         &["exec", "--source", "nsid", "--on", "nsid_new,ready", "--", "true"],
         &["exec", "--on", "synced,nsid_del", "--", "true"],
         // no event with a namespace
         &["exec", "--on", "created,deleted", "--", "nsenter", "--net={fd}", "true"],
+        &["exec", "--source", "all", "--on", "netns_del", "--", "nsenter", "--net={fd}", "true"],
+        &["exec", "--source", "nsid", "--", "nsenter", "--net={fd}", "true"],
         &["exec", "--on", "ready", "--timeout", "0", "--", "true"],
         &["exec", "--on", "ready", "--timeout", "-1", "--", "true"],
         &["exec", "--on", "ready", "--timeout", "NaN", "--", "true"],

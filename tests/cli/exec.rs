@@ -31,6 +31,19 @@ fn a_command_for_each_event_in_order() {
 }
 
 #[test]
+fn what_is_announced_is_the_default() {
+    sandbox();
+    ip_netns(&["add", "blue"]);
+    ip_netns(&["set", "blue", "5"]);
+    let tell = r#"echo "$NSWATCH_EVENT <$1> <$2>""#;
+    let exec = |source: &str| {
+        let words = ["exec", "--source", source, "--", "sh", "-c", tell, "sh", "{path}", "{pid}"];
+        Running::start(nswatch(words)).out.next()
+    };
+    assert_eq!([exec("named"), exec("nsid")], ["ready </run/netns/blue> <>", "nsid_new <> <>"]);
+}
+
+#[test]
 fn the_namespace_can_be_used_by_the_command() {
     sandbox();
     let running = exec("ready", &["ip", "-n", "{name}", "-o", "link", "show", "lo"]);

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod all;
 mod directories;
 mod endings;
 mod exec;

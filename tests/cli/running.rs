@@ -190,6 +190,8 @@ fn event(json: &Value) -> Ev {
         "nsid_del" => Kind::NsidDel,
         "synced" => Kind::Synced,
         "overflow" => Kind::Overflow,
+        "netns_new" => Kind::NetnsNew,
+        "netns_del" => Kind::NetnsDel,
         other => panic!("unknown to the tests: {other}"),
     };
     Ev {
@@ -204,6 +206,8 @@ fn event(json: &Value) -> Ev {
         origin: id("origin"),
         portid: number("portid") as u32,
         dropped: number("dropped"),
+        path: json.get("path").map(|path| path.as_str().expect("path").into()),
+        pid: number("pid") as i32,
     }
 }
 

@@ -166,7 +166,7 @@ fn errors_say_what_was_searched() {
     assert_fails(ends(["show", "../x"]), &["../x", ".."]);
     assert_fails(ends(["show", "pid:2147483647"]), &["process 2147483647", "no such process"]);
     assert_fails(ends(["show", "nsid:9"]), &["nsid 9", "no network namespace has it here"]);
-    assert_fails(ends(["show", "ino:9"]), &["inode number 9", "no mount and no process", "CAP_SYS_PTRACE"]);
+    assert_fails(ends(["show", "ino:9"]), &["inode number 9", "no mount, process or descriptor", "CAP_SYS_PTRACE"]);
     assert_fails(ends(["show", "/run/file/\x1b[2J\n"]), &["\\u{1b}[2J\\n"]);
 }
 
@@ -202,7 +202,7 @@ fn what_only_a_descriptor_keeps_is_not_called_dead() {
     match ends(["show", &what, "--json"]) {
         // Linux 6.19 lists it
         (Some(0), out, _) => assert!(out[0].contains("\"alive\":true"), "{out:?}"),
-        failed => assert_fails(failed, &["it is dead, or no mount and no process", "CAP_SYS_ADMIN"]),
+        failed => assert_fails(failed, &["it is dead, or no mount, process or descriptor", "CAP_SYS_ADMIN"]),
     }
 }
 
@@ -271,9 +271,9 @@ fn others_see_what_they_may() {
     let hidden = Sleeper::new();
     let (_, ino, cookie) = kernel::netns(hidden.namespace("net")).unwrap();
     assert_eq!(show(format!("ino:{ino}"))["pid"], hidden.pid());
-    assert_fails(nobody(&format!("ino:{ino}")), &["no mount and no process here", "CAP_SYS_PTRACE"]);
+    assert_fails(nobody(&format!("ino:{ino}")), &["no mount, process or descriptor here", "CAP_SYS_PTRACE"]);
     if cookie != 0 {
-        assert_fails(nobody(&format!("cookie:{cookie}")), &["no mount and no process here", "CAP_SYS_PTRACE"]);
+        assert_fails(nobody(&format!("cookie:{cookie}")), &["no mount, process or descriptor here", "CAP_SYS_PTRACE"]);
     }
 }
 

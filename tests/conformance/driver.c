@@ -63,7 +63,7 @@ static int set_option(nsw_options *options, uint32_t *flags, char *word)
 
 static int open_watcher(void)
 {
-	static const char *const sources[] = { "", "named", "nsid", NULL };
+	static const char *const sources[] = { "", "named", "nsid", "all", NULL };
 	uint32_t source = number(sources, next()), flags = 0;
 	nsw_options *options = nsw_options_new();
 	const char *word;
@@ -77,16 +77,26 @@ static int open_watcher(void)
 	return rc;
 }
 
+static void print_hex(const char *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		printf("%02x", (unsigned char)bytes[i]);
+	if (!bytes)
+		printf("-");
+}
+
 static void print_event(void)
 {
-	const char *name = nsw_event_name(event);
+	const char *path = nsw_event_path(event);
 
 	printf("event %s %" PRIu32 " ", nsw_event_type_name(nsw_event_type(event)), nsw_event_flags(event));
-	for (size_t i = 0; i < nsw_event_name_len(event); i++)
-		printf("%02x", (unsigned char)name[i]);
-	printf("%s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId32 " %" PRId32 " %" PRIu32 " %" PRIu64 " %" PRIu64 "\n",
-	       name ? "" : "-", nsw_event_dev(event), nsw_event_ino(event), nsw_event_cookie(event), nsw_event_nsid(event),
-	       nsw_event_origin(event), nsw_event_portid(event), nsw_event_dropped(event), nsw_event_time_ns(event));
+	print_hex(nsw_event_name(event), nsw_event_name_len(event));
+	printf(" %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId32 " %" PRId32 " %" PRIu32 " %" PRIu64 " %" PRIu64 " %" PRId32 " ",
+	       nsw_event_dev(event), nsw_event_ino(event), nsw_event_cookie(event), nsw_event_nsid(event),
+	       nsw_event_origin(event), nsw_event_portid(event), nsw_event_dropped(event), nsw_event_time_ns(event),
+	       nsw_event_pid(event));
+	print_hex(path, path ? strlen(path) : 0);
+	printf("\n");
 }
 
 /* Events until one of this type; until the first one if that is NULL. */
@@ -110,6 +120,18 @@ static int stat_of(const char *word)
 					     "pending", "known", NULL };
 
 	printf("stat %" PRIu64 "\n", nsw_stat(watcher, number(names, word)));
+	return 1;
+}
+
+static int feature(const char *word)
+{
+	static const char *const names[] = { "", "mount_events", "mount_poll", "cookie", "mount_id", "ns_handles",
+					     "statmount", "", "target_nsid", "all_nsid", "listns", "births", "deaths", NULL };
+	int rc = nsw_feature(number(names, word));
+
+	if (rc < 0)
+		return rc;
+	printf("feature %d\n", rc);
 	return 1;
 }
 
@@ -226,6 +248,8 @@ static int obey(const char *command)
 		return nsw_resync(watcher);
 	if (strcmp(command, "stat") == 0)
 		return stat_of(next());
+	if (strcmp(command, "feature") == 0)
+		return feature(next());
 	if (strcmp(command, "netns") == 0)
 		return opened(nsw_open_netns(watcher, event));
 	if (strcmp(command, "identify") == 0)

@@ -31,6 +31,8 @@ func option(word string) nswatch.Option {
 		return nswatch.NSID()
 	case "named":
 		return nswatch.Named()
+	case "all":
+		return nswatch.All()
 	case "no-replay":
 		return nswatch.NoReplay()
 	case "no-parent":
@@ -79,16 +81,20 @@ func open(words []string) (err error) {
 	return err
 }
 
+func hexadecimal(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return fmt.Sprintf("%x", text)
+}
+
 func line(e nswatch.Event) string {
-	replayed, name := 0, "-"
+	replayed := 0
 	if e.Replayed {
 		replayed = 1
 	}
-	if e.Name != "" {
-		name = fmt.Sprintf("%x", e.Name)
-	}
-	return fmt.Sprintln("event", e.Type, replayed, name, e.Netns.Dev, e.Netns.Ino, e.Netns.Cookie, e.NSID, e.Origin, e.PortID,
-		e.Dropped, e.Monotonic.Nanoseconds())
+	return fmt.Sprintln("event", e.Type, replayed, hexadecimal(e.Name), e.Netns.Dev, e.Netns.Ino, e.Netns.Cookie, e.NSID,
+		e.Origin, e.PortID, e.Dropped, e.Monotonic.Nanoseconds(), e.PID, hexadecimal(e.Path))
 }
 
 // until tells events until one of this type, or the first one if there is none to look for.
@@ -117,6 +123,19 @@ func stat(name string) string {
 		"delivered": s.Delivered, "dropped": s.Dropped, "overflows": s.Overflows, "resyncs": s.Resyncs,
 		"queued": s.Queued, "queued_max": s.QueuedMax, "pending": s.Pending, "known": s.Known,
 	}[name])
+}
+
+func feature(name string) (string, error) {
+	has, err := nswatch.Has(map[string]nswatch.Feature{
+		"mount_events": nswatch.FeatureMountEvents, "mount_poll": nswatch.FeatureMountPoll, "cookie": nswatch.FeatureCookie,
+		"mount_id": nswatch.FeatureMountID, "ns_handles": nswatch.FeatureNSHandles, "statmount": nswatch.FeatureStatmount,
+		"target_nsid": nswatch.FeatureTargetNSID, "all_nsid": nswatch.FeatureAllNSID, "listns": nswatch.FeatureListNS,
+		"births": nswatch.FeatureBirths, "deaths": nswatch.FeatureDeaths,
+	}[name])
+	if has {
+		return "feature 1\n", err
+	}
+	return "feature 0\n", err
 }
 
 // described says which namespace an open one is; or why it could not be opened.
@@ -191,6 +210,8 @@ func obey(command string, words []string) (string, error) {
 		return "ok\n", watcher.Resync()
 	case "stat":
 		return stat(words[0]), nil
+	case "feature":
+		return feature(words[0])
 	case "netns":
 		return described(event.OpenNetns())
 	case "identify":

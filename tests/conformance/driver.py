@@ -33,11 +33,14 @@ def or_none(nsid: int | None) -> int:
     return -1 if nsid is None else nsid
 
 
+def hexadecimal(text: str | None) -> str:
+    return "-" if text is None else os.fsencode(text).hex()
+
+
 def line(event: nswatch.Event) -> str:
-    name = "-" if event.name is None else os.fsencode(event.name).hex()
     numbers = (event.dev or 0, event.ino or 0, event.cookie or 0, or_none(event.nsid), or_none(event.origin))
-    more = (event.portid or 0, event.dropped or 0, event.time_ns)
-    return " ".join(map(str, ("event", event.type, int(event.replayed), name, *numbers, *more)))
+    more = (event.portid or 0, event.dropped or 0, event.time_ns, event.pid or 0, hexadecimal(event.path))
+    return " ".join(map(str, ("event", event.type, int(event.replayed), hexadecimal(event.name), *numbers, *more)))
 
 
 class Driver:
@@ -65,6 +68,9 @@ class Driver:
 
     def stat(self, name: str) -> str:
         return f"stat {getattr(self.watcher.stats, name)}"
+
+    def feature(self, name: str) -> str:
+        return f"feature {int(nswatch.feature(nswatch.Feature[name.upper()]))}"
 
     def netns(self) -> str:
         with self.event.open_netns() as fd:

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use nswatch::{Event, EventKind, Netns, Options, Policy, Watcher, nsid};
+use nswatch::{Event, EventKind, Feature, Netns, Options, Policy, Watcher, nsid};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -65,17 +65,25 @@ fn line(event: &Event) -> String {
         EventKind::DirDeleted => ("dir_deleted", -1, None, 0, 0),
         EventKind::NsidNew { nsid, origin, portid } => ("nsid_new", nsid, origin, portid, 0),
         EventKind::NsidDel { nsid, origin } => ("nsid_del", nsid, origin, 0, 0),
+        EventKind::NetnsNew { .. } => ("netns_new", -1, None, 0, 0),
+        EventKind::NetnsDel(_) => ("netns_del", -1, None, 0, 0),
         EventKind::Synced => ("synced", -1, None, 0, 0),
         EventKind::Overflow { dropped } => ("overflow", -1, None, 0, dropped),
         _ => ("unknown", -1, None, 0, 0),
     };
-    let name = event.name().map_or("-".to_owned(), |name| {
-        name.as_os_str().as_encoded_bytes().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
-    });
+    let hex = |bytes: Option<&[u8]>| {
+        let digits = |bytes: &[u8]| bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+        bytes.map_or("-".to_owned(), digits)
+    };
+    let (name, path) = (event.name().map(|name| name.as_bytes()), event.path());
+    let (name, path) = (hex(name), hex(path.as_ref().map(|path| path.as_os_str().as_encoded_bytes())));
     let (dev, ino, cookie) =
         event.netns().map_or((0, 0, 0), |netns| (netns.dev(), netns.ino(), netns.cookie().unwrap_or(0)));
     let (replayed, origin, time) = (i32::from(event.is_replayed()), origin.unwrap_or(-1), event.time().as_nanos());
-    format!("event {kind} {replayed} {name} {dev} {ino} {cookie} {nsid} {origin} {portid} {dropped} {time}")
+    let pid = event.pid().unwrap_or(0);
+    format!(
+        "event {kind} {replayed} {name} {dev} {ino} {cookie} {nsid} {origin} {portid} {dropped} {time} {pid} {path}"
+    )
 }
 
 impl Driver {
@@ -141,6 +149,12 @@ impl Driver {
         match (command, words) {
             ("open", ["named", words @ ..]) => self.watcher = Some(Watcher::named(&options(words)?)?),
             ("open", ["nsid", words @ ..]) => self.watcher = Some(Watcher::nsid(&options(words)?)?),
+            ("open", ["all", words @ ..]) => self.watcher = Some(Watcher::all(&options(words)?)?),
+            ("feature", [name]) => {
+                let feature =
+                    Feature::ALL.into_iter().find(|feature| feature.name() == *name).ok_or("no such feature")?;
+                return Ok(format!("feature {}", i32::from(feature.is_available()?)));
+            }
             ("wait", _) => return self.wait(),
             ("until", [kind]) => return self.until(kind),
             ("resync", _) => self.watcher()?.resync()?,

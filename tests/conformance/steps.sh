@@ -40,3 +40,47 @@ if not select.select([process], [], [], 20)[0]:
     sys.exit("it lives on")
 ' "$1"
 }
+
+# birth FILE: a process in a network namespace that it has made for itself, and its pid in the file
+# birth_in_thread FILE: the same in its second thread, whose number is in FILE-thread
+birth() {
+    python3 -c '
+import ctypes, os, sys, threading
+file, in_thread = sys.argv[1], len(sys.argv) > 2
+CLONE_NEWNET = 0x40000000
+born, ready = os.pipe()
+
+def enter():
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
+        os.write(ready, os.strerror(ctypes.get_errno()).encode())
+    elif in_thread:
+        with open(f"{file}-thread", "w") as noted:
+            print(threading.get_native_id(), file=noted)
+        os.write(ready, b".")
+        threading.Event().wait()
+
+child = os.fork()
+if child == 0:
+    os.setsid()
+    for fd in range(3):
+        os.dup2(os.open("/dev/null", os.O_RDWR), fd)
+    if in_thread:
+        thread = threading.Thread(target=enter)
+        thread.start()
+        thread.join()
+    else:
+        enter()
+        os.write(ready, b".")
+        os.execlp("sleep", "sleep", "1000")
+os.close(ready)
+with open(file, "w") as noted:
+    print(child, file=noted)
+told = os.read(born, 100)
+if told != b".":
+    sys.exit(told.decode())
+' "$@"
+}
+
+birth_in_thread() {
+    birth "$1" in-thread
+}

@@ -57,6 +57,9 @@ class Scenario:
     title: str
     blocks: list[Block] = field(default_factory=list)
 
+    def written(self) -> list[str]:
+        return [line for block in self.blocks for line in (block.action, *tidy(block.expected))]
+
 
 def scenarios() -> list[Scenario]:
     found: list[Scenario] = []
@@ -109,7 +112,10 @@ def identity(path: bytes) -> tuple[Identity, int] | None:
             return None
     except FileNotFoundError:
         return None
-    fd = os.open(path, os.O_RDONLY)
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
     try:
         if fcntl.ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET:
             return None
@@ -123,11 +129,30 @@ def identity(path: bytes) -> tuple[Identity, int] | None:
         os.close(fd)
 
 
+def processes() -> dict[int, str]:
+    """The processes and threads that steps have left behind, by the file that each is noted in."""
+    return {int(file.read_text()): file.name for file in sorted(Path("/run").glob("pid*"))}
+
+
 class Truth:
     """The names in a directory, and a letter for each network namespace that one was seen to refer to."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[Identity, int]] = []
+
+    def has_seen(self, told: Identity) -> bool:
+        return any(known == told for known, _ in self.seen)
+
+    def look_at_processes(self) -> set[Identity]:
+        """Those of processes get letters too, which the kernel makes an inode for whenever somebody looks."""
+        there = set()
+        for pid in processes():
+            found = identity(f"/proc/{pid}/ns/net".encode())
+            if found:
+                there.add(found[0])
+                if not self.has_seen(found[0]):
+                    self.seen.append(found)
+        return there
 
     def letter(self, told: Identity) -> str:
         """Of the one that was seen last, where the kernel has nothing but recycled numbers."""
@@ -158,9 +183,11 @@ class Believer:
     def __init__(self) -> None:
         self.names: dict[str, str | None] = {}
         self.ids: set[str] = set()
+        self.netns: set[Identity] = set()
+        self.dead: set[Identity] = set()
         self.time = 0
 
-    def hear(self, kind: str, subject: str, letter: str, time_ns: int) -> None:
+    def hear(self, kind: str, subject: str, letter: str, netns: Identity, time_ns: int) -> None:
         require(self.time <= time_ns <= time.monotonic_ns(), f"{kind} {subject}: its time is wrong: {time_ns}")
         self.time = time_ns
         if kind == "created":
@@ -183,6 +210,15 @@ class Believer:
         elif kind == "nsid_del":
             require(subject in self.ids, f"id {subject} is gone and was not there")
             self.ids.remove(subject)
+        elif kind == "netns_new":
+            require(netns not in self.netns, f"{netns} is new twice")
+            require(netns not in self.dead, f"{netns} is new and was dead")
+            self.netns.add(netns)
+        elif kind == "netns_del":
+            require(netns in self.netns, f"{netns} is gone and was not there")
+            self.netns.remove(netns)
+            if netns[2]:
+                self.dead.add(netns)
 
 
 def require(truth: bool, otherwise: str) -> None:
@@ -207,6 +243,9 @@ class Play:
         with Stage():
             try:
                 for block in scenario.blocks:
+                    if block.action.startswith("! needs ") and self.ask(f"feature {block.action[8:]}") == "feature 0":
+                        print(f"SKIPPED: {scenario.title}: it {block.action[2:]}", file=sys.stderr)
+                        return scenario.written()
                     self.log.append(block.action)
                     told = list(self.perform(block))
                     self.log += tidy(told)
@@ -224,10 +263,11 @@ class Play:
         if sign == "$":
             shell = ["sh", "-euc", f". {CONFORMANCE}/steps.sh; {words}"]
             subprocess.run(shell, check=True, timeout=DEADLINE, stdin=subprocess.DEVNULL)
-            if os.path.isdir(self.directory):
-                self.truth.look(self.directory)
+            self.look()
         elif sign == ">":
             yield from self.answered(words)
+        elif words.startswith("needs "):
+            return
         elif words == "unprivileged":
             self.command = [*WITHOUT_CAPABILITIES, *self.command]
         elif words == "recovers":
@@ -240,7 +280,21 @@ class Play:
             self.until_known(words.split()[1])
         answers = sum(line.startswith("= ") for line in block.expected)
         for _ in range(len(block.expected) - answers):
-            yield self.event(self.ask("wait"))
+            yield self.next()
+
+    def look(self) -> None:
+        """Gives a letter to what is new."""
+        if os.path.isdir(self.directory):
+            self.truth.look(self.directory)
+        if self.watching == "all":
+            self.truth.look_at_processes()
+
+    def next(self) -> str:
+        """The next event of what the scenario has made: those of the rest of the host may come before."""
+        end = time.monotonic() + DEADLINE
+        while (told := self.event(self.ask("wait"))) is None:
+            require(time.monotonic() < end, "only namespaces of others are told")
+        return told
 
     def answered(self, command: str) -> Iterator[str]:
         """What is answered to a command, if it is worth a line."""
@@ -259,42 +313,63 @@ class Play:
             yield "= " + (" ".join(values) if values not in ([], ["-1"]) else "none")
         elif word == "open":
             self.opened, self.watching = True, options[0]
+            self.look()
         if word == "wait":
             self.watching = ""  # a scenario has this command only where the watch is over
 
-    def event(self, answer: str) -> str:
-        """The line that the driver tells as it stands in a scenario."""
+    def event(self, answer: str) -> str | None:
+        """The line that the driver tells as it stands in a scenario; None: of a namespace that no step has made."""
         word, *values = answer.split()
         if word != "event":
             return answer
-        kind, replayed, raw, *more = values
-        dev, ino, cookie, nsid, origin, portid, dropped, time_ns = map(int, more)
+        kind, replayed, raw, *more, raw_path = values
+        dev, ino, cookie, nsid, origin, portid, dropped, time_ns, pid = map(int, more)
+        netns = (dev, ino, cookie)
         subject, letter = "" if raw == "-" else readable(bytes.fromhex(raw)), ""
+        path = None if raw_path == "-" else readable(bytes.fromhex(raw_path))
         if kind in ("nsid_new", "nsid_del"):
             subject = f"{nsid}" if origin == -1 else f"{nsid} in {origin}"
             nsid = origin = -1
         text = f"{kind} {subject}".strip()
-        if kind == "ready":
-            letter = self.truth.letter((dev, ino, cookie))
+        if kind in ("ready", "netns_new", "netns_del"):
+            letter = self.truth.letter(netns)
             text += f" {letter}"
             dev = ino = cookie = 0
+        if kind == "netns_new":
+            text += self.whereabouts(pid, path)
+            pid, path = 0, None
+        elif subject and self.watching == "named":
+            require(path == f"{self.directory}/{subject}", f"{answer}: the path is {path}")
+            path = None
         if kind == "nsid_new" and portid:
             text += " asked"
             portid = 0
         if kind == "overflow" and dropped:
             text += f" {dropped}"
             dropped = 0
-        nothing = (dev, ino, cookie, nsid, origin, portid, dropped) == (0, 0, 0, -1, -1, 0, 0)
+        nothing = (dev, ino, cookie, nsid, origin, portid, dropped, pid, path) == (0, 0, 0, -1, -1, 0, 0, 0, None)
         require(nothing, f"{answer}: it has what a {kind} does not have")
-        self.believer.hear(kind, subject, letter, time_ns)
+        self.believer.hear(kind, subject, letter, netns, time_ns)
+        if self.watching == "all" and kind.startswith("netns") and not self.truth.has_seen(netns):
+            return None
         return text + (EXISTING if replayed == "1" else "")
 
+    def whereabouts(self, pid: int, path: str | None) -> str:
+        """Where a namespace was found, with the name of the file in place of the number that is in it."""
+        known = processes()
+        words = [known.get(pid, "a stranger")] if pid else []
+        if path:
+            words.append(re.sub(r"(?<=^/proc/)\d+", lambda number: known.get(int(number[0]), "stranger"), path))
+        return "".join(f" {word}" for word in words)
+
     def until(self, kind: str) -> list[str]:
-        told = [self.event(self.ask(f"until {kind}"))]
-        while told[-1].split()[0] != kind:
-            require(told[-1] != "nothing", f"no {kind} is told, the last that came is {told[-2:]}")
-            told.append(self.event(self.driver.line()))
-        return told
+        told: list[str] = []
+        event = self.event(self.ask(f"until {kind}"))
+        while event is None or event.split()[0] != kind:
+            require(event != "nothing", f"no {kind} is told, the last that came is {told[-1:]}")
+            told += filter(None, [event])
+            event = self.event(self.driver.line())
+        return [*told, event]
 
     def until_known(self, number: str) -> None:
         """The reader thread works though nobody asks for events; what it has done shows in nothing but a counter."""
@@ -311,7 +386,7 @@ class Play:
         """In the end there is no more to be told, and what was told is what the kernel has."""
         if self.watching:
             require(self.ask("resync") == "ok", "it cannot resync")
-            told = self.event(self.ask("wait"))
+            told = self.next()
             require(told == "synced", f"it had more to tell, or a resync had: {told}")
         if self.watching == "named":
             names = self.truth.look(self.directory) if os.path.isdir(self.directory) else {}
@@ -321,6 +396,13 @@ class Play:
             ids = set(re.findall(r"^nsid (\d+)", listed, flags=re.MULTILINE))
             believed = {each for each in self.believer.ids if " in " not in each}
             require(ids == believed, f"{believed} are believed, {ids} are true")
+        if self.watching == "all":
+            there = self.truth.look_at_processes()
+            names = os.listdir(os.fsencode(self.directory)) if os.path.isdir(self.directory) else []
+            found = (identity(os.path.join(os.fsencode(self.directory), name)) for name in names)
+            there |= {each[0] for each in found if each}
+            believed = {known for known, _ in self.truth.seen if known in self.believer.netns}
+            require(there == believed, f"{believed} are believed, {there} are true")
         if self.opened:
             require(self.ask("close") == "ok", "it cannot close")
         ended = self.driver.end()
@@ -353,9 +435,8 @@ class Conformance(unittest.TestCase):
         cls.addClassCleanup(cls.processes.terminate)
 
     def check(self, scenario: Scenario) -> None:
-        written = [line for block in scenario.blocks for line in (block.action, *tidy(block.expected))]
         plays = self.processes.starmap(play, ((language, scenario) for language in LANGUAGES))
-        logs = {"the scenario": written, **dict(zip(LANGUAGES, plays, strict=True))}
+        logs = {"the scenario": scenario.written(), **dict(zip(LANGUAGES, plays, strict=True))}
         for (one, this), (other, that) in itertools.combinations(logs.items(), 2):
             if this != that:
                 self.fail(f"{other} differs:\n" + "\n".join(difflib.unified_diff(this, that, one, other, lineterm="")))

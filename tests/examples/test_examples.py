@@ -167,6 +167,28 @@ class Examples(ExampleTest):
             self.ends(each)
         self.refusal(1, r"^nsid: .*invalid argument.*\n$", *command, "0")
 
+    def all(self, command: list[str]) -> None:
+        ip_netns("add", "blue")
+        # it chooses its command itself, of 15 bytes at most
+        other = self.start("unshare", "--net", "sh", "-c", r"printf '\033[2J a\303' > /proc/$$/comm; echo; read line")
+        other.line()
+        pid = other.process.pid
+        ino = os.stat(f"/proc/{pid}/ns/net").st_ino
+        program = self.start(*command)
+        # other namespaces of this host come and go meanwhile
+        born = rf"net:[{ino}] {pid} \u{{1b}}[2J\x20a\xc3"
+        told = {program.line()}
+        while "synced" not in told:
+            told.add(program.line())
+        for line in (f"netns_new {born} (existing)", f"netns_new net:[{inode('blue')}] /run/netns/blue (existing)"):
+            self.assertIn(line, told)
+        ip_netns("add", "red")
+        program.until(f"netns_new net:[{inode('red')}] ")
+        other.end()
+        program.until(f"netns_del {born}")
+        program.process.send_signal(signal.SIGINT)
+        self.assertEqual(program.ended(), 0)
+
     def enter(self, command: list[str]) -> None:
         ip_netns("add", "before")
         program = self.start(*command, "readlink", "/proc/self/ns/net")
@@ -197,6 +219,7 @@ for language in LANGUAGES:
     add(language, "async", Examples.asynchronous)
     add(language, "list", Examples.listing)
     add(language, "nsid", Examples.nsid)
+    add(language, "all", Examples.all)
     add(language, "enter", Examples.enter)
 
 

@@ -78,7 +78,7 @@ class Exporter(unittest.TestCase):
         self.assertEqual(metrics['nswatch_events_total{source="named",type="deleted"}'], 0)
         self.assertEqual(metrics["nswatch_namespaces"], 1)
         self.assertEqual(metrics["nswatch_nsids"], 0)
-        for source in ("named", "nsid"):
+        for source in ("named", "nsid", "all"):
             self.assertEqual(metrics[f'nswatch_events_total{{source="{source}",type="synced"}}'], 1)
             self.assertEqual(metrics[f'nswatch_resyncs_total{{source="{source}"}}'], 1)
             self.assertTrue(
@@ -109,6 +109,25 @@ class Exporter(unittest.TestCase):
         run("ip", "netns", "del", "blue")
         metrics = self.until(lambda found: found["nswatch_nsids"] == found["nswatch_namespaces"] == 0)
         self.assertEqual(metrics['nswatch_events_total{source="nsid",type="nsid_del"}'], 1)
+        self.assertEqual(self.program.kill(signal.SIGTERM), 0)
+
+    def test_all_namespaces(self) -> None:
+        run("ip", "netns", "add", "before")
+        self.start()
+        metrics = self.metrics()
+        # the own one too
+        self.assertGreaterEqual(metrics["nswatch_netns"], 2)
+        self.assertEqual(metrics['nswatch_events_total{source="all",type="overflow"}'], 0)
+        # others of this host come and go meanwhile
+        births, deaths = "nswatch_netns_births_total", "nswatch_netns_deaths_total"
+        at_first = metrics["nswatch_netns"] - metrics[births] + metrics[deaths]
+        run("ip", "netns", "add", "blue")
+        metrics = self.until(lambda found: found[births] > metrics[births])
+        run("ip", "netns", "del", "before")
+        metrics = self.until(lambda found: found[deaths] > metrics[deaths])
+        self.assertEqual(metrics["nswatch_netns"], at_first + metrics[births] - metrics[deaths])
+        self.assertEqual(metrics['nswatch_events_total{source="all",type="netns_new"}'], at_first + metrics[births])
+        self.assertEqual(metrics['nswatch_events_total{source="all",type="netns_del"}'], metrics[deaths])
         self.assertEqual(self.program.kill(signal.SIGTERM), 0)
 
     def test_a_namespace_with_two_names_counts_once(self) -> None:
@@ -233,7 +252,10 @@ class Exporter(unittest.TestCase):
             os.rename("/run/netns", "/run/netns.old")
             self.addCleanup(shutil.rmtree, "/run/netns.old")
             os.mkdir("/run/netns")
-            self.assertRegex(self.program.line(), "^exporter: named: .*limit reached.*; trying every 1 s$")
+            # so it does to look at all namespaces, for which a change of a mount is a reason too
+            while (complaint := self.program.line()).startswith("exporter: all: "):
+                pass
+            self.assertRegex(complaint, "^exporter: named: .*limit reached.*; trying every 1 s$")
             resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
             self.assertRegex(waiting.recv(1 << 16), b"^HTTP/1.1 200 OK")
         run("ip", "netns", "add", "green")

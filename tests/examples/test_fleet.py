@@ -70,7 +70,7 @@ class Fleet(TestCase):
         a.ip_netns("add", "early")
         collector = self.start_collector()
         for host in self.hosts:
-            host.start("--nsids")
+            host.start("--nsids", "--all")
         self.converge(collector)
         for host in self.hosts:
             for name in ("blue", "red", "green"):
@@ -86,13 +86,17 @@ class Fleet(TestCase):
         # a cable into blue gives it an id, as the cable to the bridge gave one to the namespace at its other end
         c.inside("ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1", "netns", "blue")
         self.wait_for(collector, lambda: [each["nsid"] for each in self.things("c", "nsid")] == [0, 1])
+        (blue,) = {each["ino"] for each in self.things("c", "named") if each["name"] == "blue"}
+        self.wait_for(collector, lambda: blue in {each["ino"] for each in self.things("c", "all")})
         c.ip_netns("del", "blue")
         self.wait_for(collector, lambda: [each["nsid"] for each in self.things("c", "nsid")] == [0])
+        self.wait_for(collector, lambda: blue not in {each["ino"] for each in self.things("c", "all")})
         self.converge(collector)
         shown = subprocess.run(self.collector("show"), check=True, capture_output=True, text=True, env=ENVIRONMENT)
         self.assertIn(r"    two\x20words     ready     net:[", shown.stdout)
         self.assertRegex(shown.stdout, r"\n    caf\\xe9 +ready +net:\[\d+\]")
         self.assertRegex(shown.stdout, r"\n    placeholder +created\n")
+        self.assertRegex(shown.stdout, r"(?m)^a all: current\n(?:    net:\[\d+\] +netns_new .*\n)+")
         for host in self.hosts:
             assert host.agent is not None
             self.assertEqual(host.agent.kill(signal.SIGTERM), 0)

@@ -26,7 +26,7 @@ SPECIAL = strategies.sampled_from(
     [*wire.TYPES, "\x1b]0;owned\x07\x1b[2J", "\ud800", "zz", "ff", "2f", "00", "", "caf\xe9", "a/b", "blue", "1" * 300]
 )
 MEMBERS = ["incarnation", "number", "type", "time", "replayed", "name", "name_hex", "dev", "ino", "cookie", "stamp"]
-MEMBERS += ["nsid", "origin", "portid", "dropped", "every", "\x1b[2J"]
+MEMBERS += ["nsid", "origin", "portid", "dropped", "pid", "every", "\x1b[2J"]
 RIGHT: list[dict[str, Any]] = [
     {"type": "created", "name": "\x1b[2J two"},
     {"type": "ready", "name": "\x1b[2J two", "dev": 4, "ino": 2**64 - 1, "cookie": 1, "stamp": 5, "time": 1.5},
@@ -34,6 +34,8 @@ RIGHT: list[dict[str, Any]] = [
     {"type": "deleted", "name": "\ufffd", "name_hex": "ff"},
     {"type": "nsid_new", "nsid": 0, "origin": 3, "portid": 2**32 - 1},
     {"type": "nsid_del", "nsid": 0, "origin": 3},
+    {"type": "netns_new", "dev": 4, "ino": 2**64 - 1, "cookie": 1, "stamp": 5, "pid": 2**31 - 1, "replayed": True},
+    {"type": "netns_del", "dev": 4, "ino": 2**64 - 1, "cookie": 1, "stamp": 5},
     {"type": "overflow", "dropped": 7},
     {"type": "synced"},
 ]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import enum
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from ctypes import byref
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
+from ._errors import Error
 from ._ffi import CONSTANTS, lib, nsw_netns
 from ._netns import Netns
 from ._printable import printable
+
+_T = TypeVar("_T")
 
 
 class EventType(enum.IntEnum):
@@ -42,6 +46,10 @@ class EventType(enum.IntEnum):
     """What was replayed at open, or by a resync, is complete."""
     OVERFLOW = 10
     """Events were lost; what they did follows as replayed events, then SYNCED."""
+    NETNS_NEW = 11
+    """A network namespace exists, with or without a name. Only from the source "all"."""
+    NETNS_DEL = 12
+    """The network namespace is gone. Only from the source "all"."""
 
     @classmethod
     def _missing_(cls, value: object) -> EventType | None:
@@ -66,7 +74,9 @@ class EventType(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a name, an id, or the watch itself. What does not apply to its type is None.
+    """Something that happened to a name, an id, a namespace, or the watch itself.
+
+    What does not apply to its type is None.
 
     Events are plain values: they may be kept, compared, sent to other threads and used after their watcher is closed.
     They hold no file descriptor, so they keep no namespace alive.
@@ -81,9 +91,10 @@ class Event:
     name: str | None = None
     """The name, decoded by os.fsdecode(): os.fsencode() gives its bytes back, whatever they are."""
     path: str | None = None
-    """The path of the name, decoded likewise: the watched directory, ``/`` and the name."""
+    """The path of the name, decoded likewise: the watched directory, ``/`` and the name. NETNS_NEW: a path by which the
+    namespace could be opened when the watcher found it; None: there is none."""
     netns: Netns | None = None
-    """READY: which namespace it is."""
+    """READY, NETNS_NEW, NETNS_DEL: which namespace it is."""
     nsid: int | None = None
     """NSID_NEW, NSID_DEL: the id."""
     origin: int | None = None
@@ -92,20 +103,24 @@ class Event:
     """NSID_NEW: the netlink port of who asked for the id explicitly."""
     dropped: int | None = None
     """OVERFLOW: how many events were lost; None: the kernel did not say, or ids may be missing."""
+    pid: int | None = None
+    """NETNS_NEW: a process or thread that was in the namespace when the watcher found it, and may have ended since;
+    None: none is known."""
 
     @property
     def dev(self) -> int | None:
-        """READY: st_dev of the namespace."""
+        """READY, NETNS_NEW, NETNS_DEL: st_dev of the namespace."""
         return None if self.netns is None else self.netns.dev
 
     @property
     def ino(self) -> int | None:
-        """READY: st_ino of the namespace. The kernel recycles these numbers."""
+        """READY, NETNS_NEW, NETNS_DEL: st_ino of the namespace. The kernel recycles these numbers."""
         return None if self.netns is None else self.netns.ino
 
     @property
     def cookie(self) -> int | None:
-        """READY: the cookie of the namespace, a number that the kernel never reuses; None before Linux 6.18."""
+        """READY, NETNS_NEW, NETNS_DEL: the cookie of the namespace, a number that the kernel never reuses; None before
+        Linux 6.18."""
         return None if self.netns is None else self.netns.cookie or None
 
     def __repr__(self) -> str:
@@ -119,6 +134,8 @@ class Event:
             words.append(printable(self.name))
         if self.netns is not None:
             words.append(str(self.netns))
+        if self.type == EventType.NETNS_NEW and self.path is not None:
+            words.append(printable(self.path))
         if self.nsid is not None:
             words.append(str(self.nsid))
             if self.origin is not None:
@@ -129,41 +146,57 @@ class Event:
 
     @contextmanager
     def open_netns(self) -> Iterator[int]:
-        """Opens exactly the namespace that a READY announced: ``with event.open_netns() as fd``.
+        """Opens exactly the namespace that a READY or NETNS_NEW announced: ``with event.open_netns() as fd``.
 
         The descriptor is close-on-exec and closed at the end of the block; os.dup() it to keep it. As long as one is
         open the namespace lives.
 
-        This is event.netns.open(event.path). It works for as long as the name refers to that namespace, in any thread,
-        however many events came since and even after the watcher was closed. Paths are resolved in the mount namespace
-        of the calling thread.
+        This is event.netns.open(event.path); where that fails for a NETNS_NEW, event.netns.open(), which finds the
+        namespace by its cookie (Linux 6.18, CAP_SYS_ADMIN). It works for as long as the path refers to that namespace,
+        in any thread, however many events came since and even after the watcher was closed. Paths are resolved in the
+        mount namespace of the calling thread.
 
-        Raises ValueError if the event has no namespace, and nswatch.Error:
-        ENOENT: the name is gone, or no longer refers to a network namespace;
-        ESTALE: the name refers to another namespace by now;
+        Raises ValueError if the event announces no namespace, and nswatch.Error:
+        ENOENT: what was at the path is gone, or is no network namespace any more;
+        ESTALE: the path leads to another namespace by now;
         EACCES: the path may not be searched;
+        EPERM: a NETNS_NEW has no path, and CAP_SYS_ADMIN is missing;
         EOPNOTSUPP: /proc is not mounted, or not that of this process;
         EMFILE, ENFILE, ENOMEM: a limit is reached.
         """
-        with self._announced().open(self.path) as fd:
-            yield fd
+        netns = self._announced()
+        with ExitStack() as stack:
+            yield self._reach(lambda path: stack.enter_context(netns.open(path)))
 
     @contextmanager
     def enter(self) -> Iterator[None]:
-        """Runs a block inside the namespace that a READY announced: ``with event.enter(): ...``
+        """Runs a block inside the namespace that a READY or NETNS_NEW announced: ``with event.enter(): ...``
 
-        This is event.netns.enter(event.path), which says more. Takes CAP_SYS_ADMIN, here and over the user namespace
-        that owns the network namespace.
+        This is event.netns.enter(event.path), which says more; for a NETNS_NEW also by its cookie, as open_netns().
+        Takes CAP_SYS_ADMIN, here and over the user namespace that owns the network namespace.
 
         Raises as open_netns(), and as Netns.enter().
         """
-        with self._announced().enter(self.path):
+        netns = self._announced()
+        with ExitStack() as stack:
+            self._reach(lambda path: stack.enter_context(netns.enter(path)))
             yield
 
     def _announced(self) -> Netns:
-        if self.netns is None:
-            raise ValueError(f"only a ready event has a namespace to open, this one is {self.type}")
+        if self.netns is None or self.type == EventType.NETNS_DEL:
+            raise ValueError(f"only ready and netns_new have a namespace to open, this event is {self.type}")
         return self.netns
+
+    def _reach(self, way: Callable[[str | None], _T]) -> _T:
+        """Goes by the path; to a namespace that may have left the path, by its cookie."""
+        try:
+            return way(self.path)
+        except Error:
+            if self.type != EventType.NETNS_NEW or self.path is None:
+                raise
+            with suppress(Error):
+                return way(None)
+            raise
 
 
 def _decoded(raw: bytes | None) -> str | None:
@@ -198,4 +231,5 @@ def copy(borrowed: object) -> Event:
         _assigned(lib.nsw_event_origin(borrowed)),
         _positive(lib.nsw_event_portid(borrowed)),
         _positive(lib.nsw_event_dropped(borrowed)),
+        _positive(lib.nsw_event_pid(borrowed)),
     )

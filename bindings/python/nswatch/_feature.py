@@ -31,6 +31,15 @@ class Feature(enum.Enum):
     all_nsid tells of peers only what is notified."""
     ALL_NSID = 9
     """What happens in peers can be listened to: Linux 4.2 and CAP_NET_BROADCAST. Without, all_nsid is EPERM."""
+    LISTNS = 10
+    """listns(2) lists every network namespace: Linux 6.19, since 7.0 with CAP_SYS_ADMIN in the initial user and pid
+    namespaces. Without, the source "all" goes through mounts, processes and their descriptors."""
+    BIRTHS = 11
+    """The source "all" reports new namespaces as they are made, by perf records: CAP_PERFMON or CAP_SYS_ADMIN in the
+    initial user namespace. Without, it notices them when mounts change, when a namespace dies, and at a resync."""
+    DEATHS = 12
+    """The source "all" reports deaths as they happen, from a network namespace of its own: CAP_SYS_ADMIN and
+    CAP_NET_ADMIN, or user namespaces may be made. Without, it notices them at a resync, as far as the kernel tells."""
 
 
 def feature(which: Feature) -> bool:

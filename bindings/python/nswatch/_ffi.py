@@ -15,6 +15,7 @@ SONAME = "libnswatch.so.0"
 CONSTANTS = {
     "NSW_SOURCE_NAMED": 1,
     "NSW_SOURCE_NSID": 2,
+    "NSW_SOURCE_ALL": 3,
     "NSW_STAT_DELIVERED": 1,
     "NSW_STAT_DROPPED": 2,
     "NSW_STAT_OVERFLOWS": 3,
@@ -33,6 +34,8 @@ CONSTANTS = {
     "NSW_EVENT_NSID_DEL": 8,
     "NSW_EVENT_SYNCED": 9,
     "NSW_EVENT_OVERFLOW": 10,
+    "NSW_EVENT_NETNS_NEW": 11,
+    "NSW_EVENT_NETNS_DEL": 12,
     "NSW_EVENT_REPLAYED": 1,
     "NSID_NOT_ASSIGNED": -1,
     "NSW_NO_REPLAY": 1,
@@ -54,6 +57,9 @@ CONSTANTS = {
     "NSW_FEATURE_STATMOUNT": 6,
     "NSW_FEATURE_TARGET_NSID": 8,
     "NSW_FEATURE_ALL_NSID": 9,
+    "NSW_FEATURE_LISTNS": 10,
+    "NSW_FEATURE_BIRTHS": 11,
+    "NSW_FEATURE_DEATHS": 12,
 }
 
 # the opaque handles: nsw_watcher *, nsw_options *, nsw_event *
@@ -98,7 +104,7 @@ PROTOTYPES: list[tuple[Any, ...]] = [
         *(c_int, handle),
     ),
     (
-        "int nsw_open_netns(const nsw_watcher *watcher, const nsw_event *ready)",
+        "int nsw_open_netns(const nsw_watcher *watcher, const nsw_event *event)",
         *(c_int, handle, handle),
     ),
     (
@@ -145,6 +151,10 @@ PROTOTYPES: list[tuple[Any, ...]] = [
     (
         "uint64_t nsw_event_cookie(const nsw_event *e)",
         *(c_uint64, handle),
+    ),
+    (
+        "int32_t nsw_event_pid(const nsw_event *e)",
+        *(c_int32, handle),
     ),
     (
         "int32_t nsw_event_nsid(const nsw_event *e)",

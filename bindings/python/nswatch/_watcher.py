@@ -24,7 +24,11 @@ from ._ffi import CONSTANTS, handle, lib
 from ._loop import Reader, inside
 from ._wait import is_green, waiting
 
-_SOURCES = {"named": CONSTANTS["NSW_SOURCE_NAMED"], "nsid": CONSTANTS["NSW_SOURCE_NSID"]}
+_SOURCES = {
+    "named": CONSTANTS["NSW_SOURCE_NAMED"],
+    "nsid": CONSTANTS["NSW_SOURCE_NSID"],
+    "all": CONSTANTS["NSW_SOURCE_ALL"],
+}
 _POLICIES = {
     "block": CONSTANTS["NSW_QUEUE_BLOCK"],
     "drop-newest": CONSTANTS["NSW_QUEUE_DROP_NEWEST"],
@@ -54,7 +58,7 @@ class Stats:
     pending: int
     """Names that exist and do not refer to a network namespace."""
     known: int
-    """Names, or ids, that exist."""
+    """Names, ids, or namespaces, that exist."""
 
 
 class Watcher:
@@ -78,8 +82,10 @@ class Watcher:
     Arguments, all but the first by keyword:
 
     source
-        ``"named"``: names in a directory, as ``ip netns`` makes them; or ``"nsid"``: ids that the kernel assigns to
-        peers of the network namespace that the calling thread is in.
+        ``"named"``: names in a directory, as ``ip netns`` makes them; ``"nsid"``: ids that the kernel assigns to
+        peers of the network namespace that the calling thread is in; or ``"all"``: every network namespace of this host
+        that can be seen, with or without a name. What "all" sees, and when, depends on privileges: see Feature.LISTNS,
+        Feature.BIRTHS and Feature.DEATHS. A namespace that lives too briefly to be looked at may be left out.
     dir
         The directory, an absolute path, ``/run/netns`` by default. It need not exist. Only for "named".
 
@@ -102,9 +108,9 @@ class Watcher:
         and never READY. On the way to the directory only links that root owns are followed: another one is ELOOP, and
         later the directory counts as gone until the link goes. Only for "named".
     max_names
-        The most names that the watcher keeps; directories do not count; 0: 1048576. More names are E2BIG. Later poll()
-        raises E2BIG once each time that the limit is crossed; the watcher goes on with the names that it knows, and
-        reports those that it left out when others have gone. Only for "named".
+        The most names, or namespaces, that the watcher keeps; directories do not count; 0: 1048576. More are E2BIG.
+        Later poll() raises E2BIG once each time that the limit is crossed; the watcher goes on with those that it
+        knows, and reports those that it left out when others have gone. Not for "nsid".
     all_nsid
         True: tell what happens in peer namespaces too. Needs CAP_NET_BROADCAST. Only for "nsid".
     prepare
@@ -128,17 +134,19 @@ class Watcher:
     ENOENT: the directory is missing, and parent is False;
     ELOOP: too many symbolic links on the way, or, if symlinks is False, one that root does not own;
     ENAMETOOLONG: as open(2);
-    E2BIG: the directory has more names than max_names;
+    E2BIG: there are more names, or namespaces, than max_names;
     EMFILE, ENFILE: the limit of inotify instances, or of open files, is reached;
     ENOSPC: the limit of inotify watches is reached;
     EPERM: CAP_NET_BROADCAST is missing;
+    EAGAIN: RLIMIT_NPROC prevents starting a thread: that of the queue, or one that "all" starts for a moment;
+    EOPNOTSUPP: /proc is not mounted, or not that of this process;
     EINVAL: a value is out of range, or the path is not absolute;
     and ValueError for an argument that is not of this source.
     """
 
     def __init__(
         self,
-        source: Literal["named", "nsid"] = "named",
+        source: Literal["named", "nsid", "all"] = "named",
         *,
         dir: AnyPath | None = None,  # noqa: A002 - as the C option
         replay: bool = True,
@@ -168,20 +176,22 @@ class Watcher:
         self._burst = 0
 
         if source not in _SOURCES:
-            raise ValueError(f"source must be 'named' or 'nsid', not {source!r}")
+            raise ValueError(f"source must be one of {', '.join(map(repr, _SOURCES))}, not {source!r}")
         if queue_policy not in _POLICIES:
             raise ValueError(f"queue_policy must be one of {', '.join(map(repr, _POLICIES))}, not {queue_policy!r}")
-        options_of_others: dict[str, dict[str, object]] = {
-            "named": {"all_nsid": all_nsid, "rcvbuf": rcvbuf},
-            "nsid": {
-                "dir": dir is not None,
-                "parent": not parent,
-                "dir_events": dir_events,
-                "mount_events": mount_events is not None,
-                "symlinks": not symlinks,
-                "max_names": max_names,
-                "settle": settle,
-            },
+        of_ids: dict[str, object] = {"all_nsid": all_nsid, "rcvbuf": rcvbuf}
+        of_names: dict[str, object] = {
+            "dir": dir is not None,
+            "parent": not parent,
+            "dir_events": dir_events,
+            "mount_events": mount_events is not None,
+            "symlinks": not symlinks,
+            "settle": settle,
+        }
+        options_of_others = {
+            "named": of_ids,
+            "nsid": {**of_names, "max_names": max_names},
+            "all": {**of_names, **of_ids},
         }
         for name, given in options_of_others[source].items():
             if given:
@@ -286,10 +296,10 @@ class Watcher:
         that goes on afterwards, and must miss none, has its handlers set a flag or call close() instead.
 
         Raises ValueError if the watcher is closed, also while it waits, and nswatch.Error:
-        EMFILE, ENFILE, ENOMEM, ENOSPC; of ids also ENOBUFS, EAGAIN: a limit kept the watcher from looking. Nothing is
-        lost: call it again;
-        E2BIG: the directory has more names than max_names. Raised once each time that the limit is crossed: call it
-        again;
+        EMFILE, ENFILE, ENOMEM, ENOSPC; of ids and of all namespaces also ENOBUFS, EAGAIN: a limit kept the watcher from
+        looking. Nothing is lost: call it again;
+        E2BIG: there are more names, or namespaces, than max_names. Raised once each time that the limit is crossed:
+        call it again;
         ENOENT: the directory is gone, and parent is False: no event will come any more;
         ENOTRECOVERABLE: an internal error; the watcher is of no more use.
         """
@@ -374,7 +384,8 @@ class Watcher:
     def resync(self) -> None:
         """Compares what has been told with what the kernel has now.
 
-        The differences follow as replayed events, then SYNCED. Costs one look at every name.
+        The differences follow as replayed events, then SYNCED. Costs one look at every name, or for "all" at every
+        process.
 
         Raises as poll() does; then the comparison is still due, and is made by the next poll() that can.
         """

@@ -59,7 +59,7 @@ class Values(TestCase):
         for same in (copy.copy(event), copy.deepcopy(event), pickle.loads(pickle.dumps(event))):
             self.assertEqual(same, event)
             self.assertEqual(same.type.name, "UNKNOWN_4711")
-        with self.assertRaisesRegex(ValueError, "only a ready event"), event.open_netns():
+        with self.assertRaisesRegex(ValueError, "only ready and netns_new"), event.open_netns():
             pass
 
     def test_frozen_and_slotted(self) -> None:
@@ -79,6 +79,9 @@ class Values(TestCase):
             (Event(EventType.READY, 1, replayed=True, name="blue", netns=netns), "ready blue net:[5] (existing)"),
             (Event(EventType.NSID_NEW, 1, nsid=3, origin=0, portid=9), "nsid_new 3 in 0"),
             (Event(EventType.NSID_DEL, 1, nsid=0), "nsid_del 0"),
+            (Event(EventType.NETNS_NEW, 1, netns=netns, pid=9), "netns_new net:[5]"),
+            (Event(EventType.NETNS_NEW, 1, path="/run/a b", netns=netns), r"netns_new net:[5] /run/a\x20b"),
+            (Event(EventType.NETNS_DEL, 1, replayed=True, netns=netns), "netns_del net:[5] (existing)"),
         ):
             self.assertEqual(str(event), line)
 
@@ -225,10 +228,14 @@ class Opening(TestCase):
         self.assertEqual(until(deaths, EventType.NSID_DEL).nsid, nsid)
 
     def test_only_ready_events_open(self) -> None:
-        for event in (Event(EventType.SYNCED, 1), Event(EventType.CREATED, 1, name="blue", path="/run/netns/blue")):
-            with self.assertRaisesRegex(ValueError, "only a ready event"), event.open_netns():
+        for event in (
+            Event(EventType.SYNCED, 1),
+            Event(EventType.CREATED, 1, name="blue", path="/run/netns/blue"),
+            Event(EventType.NETNS_DEL, 1, netns=Netns(dev=4, ino=5)),
+        ):
+            with self.assertRaisesRegex(ValueError, "only ready and netns_new"), event.open_netns():
                 pass
-            with self.assertRaisesRegex(ValueError, "only a ready event"), event.enter():
+            with self.assertRaisesRegex(ValueError, "only ready and netns_new"), event.enter():
                 pass
 
 

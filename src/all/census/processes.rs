@@ -19,38 +19,39 @@ impl Census {
     /// The namespaces of all processes and threads.
     pub(super) fn processes(&mut self) -> io::Result<()> {
         let proc = sys::open(CWD, c"/proc", libc::O_RDONLY | libc::O_DIRECTORY)?;
-        sys::names_in(proc.as_fd(), &mut |name| match number(name) {
-            Some(pid) => self.process(proc.as_fd(), name, pid),
-            None => Ok(()),
-        })
+        sys::names_in(proc.as_fd(), &mut |name| number(name).map_or(Ok(()), |pid| self.process(proc.as_fd(), pid)))
     }
 
-    fn process(&mut self, proc: BorrowedFd<'_>, name: &CStr, pid: i32) -> io::Result<()> {
-        // by a descriptor, whose number no other process takes over
-        let Some(process) = unless_out_of_sight(sys::open(proc, name, libc::O_PATH | libc::O_DIRECTORY))? else {
-            return Ok(());
+    fn process(&mut self, proc: BorrowedFd<'_>, pid: i32) -> io::Result<()> {
+        let netns = self.reach(proc, &path(pid, "/ns/net")?)?.map(|found| found.netns);
+        if let Some(netns) = netns {
+            self.entry(netns).pids.push(pid);
+        }
+        let tasks = path(pid, "/task")?;
+        // counting them costs less than listing
+        let holder = match unless_out_of_sight(sys::stat(proc, &tasks, 0))?.map(|stat| stat.links) {
+            None | Some(LINKS_OF_ONE_THREAD) => None,
+            Some(_) => self.threads(proc, &tasks, pid, netns)?,
         };
-        let netns = self.look(process.as_fd(), pid)?;
-        let threads = unless_out_of_sight(sys::stat(process.as_fd(), c"task", 0))?.map(|stat| stat.links);
-        let holder = match threads {
-            None => return Ok(()),
-            Some(LINKS_OF_ONE_THREAD) => None,
-            Some(_) => self.threads(process.as_fd(), pid, netns)?,
-        };
-        // where the first thread has ended, the descriptors are those of others
+        // where the first thread has ended, the descriptors are those of another
         self.holders.extend(netns.map(|_| pid).or(holder));
         Ok(())
     }
 
-    /// The threads that are in another namespace than the process. One that has not ended.
-    fn threads(&mut self, process: BorrowedFd<'_>, pid: i32, of_process: Option<Netns>) -> io::Result<Option<i32>> {
+    /// The threads that are in another namespace than their process. One that has not ended.
+    fn threads(
+        &mut self,
+        proc: BorrowedFd<'_>,
+        tasks: &CStr,
+        pid: i32,
+        of_process: Option<Netns>,
+    ) -> io::Result<Option<i32>> {
         let mut living = None;
         let flags = libc::O_RDONLY | libc::O_DIRECTORY;
-        let Some(tasks) = unless_out_of_sight(sys::open(process, c"task", flags))? else { return Ok(None) };
+        let Some(tasks) = unless_out_of_sight(sys::open(proc, tasks, flags))? else { return Ok(None) };
         let mut look = |name: &CStr| {
             let Some(tid) = number(name).filter(|tid| *tid != pid) else { return Ok(()) };
-            let path = CString::new([name.to_bytes(), b"/ns/net"].concat())?;
-            let Some(found) = self.reach(tasks.as_fd(), &path)? else { return Ok(()) };
+            let Some(found) = self.reach(tasks.as_fd(), &path(tid, "/ns/net")?)? else { return Ok(()) };
             living = Some(tid);
             if Some(found.netns) != of_process {
                 self.entry(found.netns).pids.push(tid);
@@ -59,12 +60,6 @@ impl Census {
         };
         unless_out_of_sight(sys::names_in(tasks.as_fd(), &mut look))?;
         Ok(living)
-    }
-
-    fn look(&mut self, process: BorrowedFd<'_>, pid: i32) -> io::Result<Option<Netns>> {
-        let Some(found) = self.reach(process, c"ns/net")? else { return Ok(None) };
-        self.entry(found.netns).pids.push(pid);
-        Ok(Some(found.netns))
     }
 
     /// The namespaces that nothing has shown so far, and that a process has a descriptor of. Threads that have descriptors
@@ -120,6 +115,10 @@ fn unless_out_of_sight<T>(result: io::Result<T>) -> io::Result<Option<T>> {
         Err(error) if is_transient(&error) || is_refused(&error) => Err(error),
         result => Ok(result.ok()),
     }
+}
+
+fn path(number: i32, below: &str) -> io::Result<CString> {
+    Ok(CString::new(format!("{number}{below}"))?)
 }
 
 fn number(name: &CStr) -> Option<i32> {

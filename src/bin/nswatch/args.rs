@@ -5,13 +5,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use nswatch::{DEFAULT_DIR, Options, Policy, QUEUE_MAX, Watcher};
 
 use crate::record::Kind;
 use crate::show::Wanted;
+use crate::source::Source;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,7 +20,9 @@ Examples:
   nswatch watch --json | jq -c .         the same for a program, one object a line
   nswatch watch --dir /run/docker/netns  the namespaces of Docker
   nswatch watch --source nsid            the nsids that the kernel gives to peer namespaces
+  nswatch watch --source all             every network namespace, with or without a name
   nswatch list                           what there is now
+  nswatch list --all                     every network namespace that there is now
   nswatch show pid:4711                  all that is known of the namespace of a process
   nswatch id --pid 4711                  the nsid that the namespace of a process has here
   nswatch exec --on ready -- nsenter --net={fd} ip link set lo up
@@ -34,12 +37,14 @@ Examples:
   nswatch exec --on ready,deleted --no-replay -- logger -t netns -- {name}
   nswatch exec --on ready -- sh -c 'echo \"$NSWATCH_EVENT $NSWATCH_NAME $NSWATCH_INO\"'
   nswatch exec --source nsid --on nsid_del -- sh -c 'echo \"$NSWATCH_NSID is gone\"'
+  nswatch exec --source all -- logger -t netns 'process {pid} is in a new network namespace'
 
 The command is run directly, not by a shell, one at a time and in the order of the events. \
 {fd} becomes /proc/self/fd/N, an open descriptor of the very namespace that the event announced, whatever its name \
 leads to by then; if that namespace is gone or replaced, the command is not run for the event. \
+{name}, {path} and {pid} become the values of the variables, or nothing. \
 In its environment, as far as they apply: NSWATCH_EVENT, NSWATCH_NAME, NSWATCH_DIR, NSWATCH_FD (the N), NSWATCH_DEV, \
-NSWATCH_INO, NSWATCH_COOKIE, NSWATCH_STAMP, NSWATCH_PATH, NSWATCH_NSID, NSWATCH_ORIGIN, NSWATCH_PORTID, NSWATCH_DROPPED, NSWATCH_REPLAYED (1 or 0), NSWATCH_TIME_NS.";
+NSWATCH_INO, NSWATCH_COOKIE, NSWATCH_STAMP, NSWATCH_PATH, NSWATCH_PID, NSWATCH_NSID, NSWATCH_ORIGIN, NSWATCH_PORTID, NSWATCH_DROPPED, NSWATCH_REPLAYED (1 or 0), NSWATCH_TIME_NS.";
 
 const SHOW_HELP: &str = "\
 WHAT is one of:
@@ -180,9 +185,9 @@ pub(crate) struct Subject {
 #[derive(Debug, Args)]
 #[command(after_help = EXEC_HELP)]
 pub(crate) struct ExecArgs {
-    /// The events to run the command for, separated by commas
-    #[arg(long, value_name = "EVENT", value_delimiter = ',', required = true)]
-    pub(crate) on: Vec<Kind>,
+    /// The events to run the command for, separated by commas [default: ready, nsid_new or netns_new, by the source]
+    #[arg(long, value_name = "EVENT", value_delimiter = ',')]
+    on: Vec<Kind>,
 
     #[command(flatten)]
     pub(crate) what: What,
@@ -191,17 +196,26 @@ pub(crate) struct ExecArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
 
-    /// The command and its arguments; {name} becomes the name that the event is about, {fd} a path to its namespace
+    /// The command and its arguments; {name} becomes the name that the event is about, {fd} a path to its namespace, {pid} a
+    /// process in it
     #[arg(last = true, required = true, value_name = "CMD", value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
 }
 
 impl ExecArgs {
+    /// Whether the command is run for such events.
+    pub(crate) fn is_for(&self, kind: Kind) -> bool {
+        if self.on.is_empty() { kind == self.what.source.news() } else { self.on.contains(&kind) }
+    }
+
     /// `{fd}` where no event has a namespace.
     fn without_namespace(&self) -> Option<String> {
         let asked = self.command.iter().any(|word| word.as_bytes().windows(4).any(|part| part == b"{fd}"));
-        (asked && !self.on.contains(&Kind::Ready))
-            .then(|| "'{fd}' is the namespace of a 'ready': add it to '--on'".into())
+        let announced = Kind::value_variants().iter().any(|kind| kind.announces_netns() && self.is_for(*kind));
+        (asked && !announced).then(|| match self.what.source {
+            Source::Nsid => "'{fd}' is a namespace, and '--source nsid' reports numbers".into(),
+            source => format!("'{{fd}}' is the namespace of a '{0}': add '{0}' to '--on'", source.news().name()),
+        })
     }
 }
 
@@ -210,15 +224,6 @@ pub(crate) struct FeaturesArgs {
     /// One JSON object a line, for programs
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// Where events come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Source {
-    /// Names in a directory, as `ip netns` makes them
-    Named,
-    /// Nsids, which the kernel assigns to peer namespaces
-    Nsid,
 }
 
 /// A reader thread's queue.
@@ -236,8 +241,9 @@ pub(crate) struct Limits {
     #[arg(long, help_heading = NAMED)]
     pub(crate) no_symlinks: bool,
 
-    /// The most names that a directory may have; directories in it do not count [default: 1048576]
-    #[arg(long, value_name = "N", help_heading = NAMED, value_parser = clap::value_parser!(u32).range(1..))]
+    /// The most names that a directory may have, where directories in it do not count, or with --source all the most
+    /// namespaces [default: 1048576]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_names: Option<u32>,
 }
 
@@ -290,11 +296,11 @@ pub(crate) struct What {
 }
 
 impl What {
-    /// What each watcher is for: a directory, or nsids.
+    /// What each watcher is for: a directory, or all that another source reports.
     pub(crate) fn subjects(&self) -> Vec<Option<&Path>> {
         match self.source {
             Source::Named => directories(&self.dirs).map(Some).collect(),
-            Source::Nsid => vec![None],
+            Source::Nsid | Source::All => vec![None],
         }
     }
 
@@ -318,27 +324,28 @@ impl What {
         match self.source {
             Source::Named => Watcher::named(&options),
             Source::Nsid => Watcher::nsid(&options),
+            Source::All => Watcher::all(&options),
         }
     }
 
     /// What was asked of a source that cannot do it.
     fn misplaced(&self, others: impl IntoIterator<Item = (bool, String)>) -> Option<String> {
-        let (source, own): (_, &[_]) = match self.source {
-            Source::Named => ("named", &[(self.all_nsid, "--all-nsid")]),
-            Source::Nsid => (
-                "nsid",
-                &[
-                    (!self.dirs.is_empty(), "--dir"),
-                    (self.mount_events, "--mount-events"),
-                    (self.no_mount_events, "--no-mount-events"),
-                    (self.limits.no_symlinks, "--no-symlinks"),
-                    (self.limits.max_names.is_some(), "--max-names"),
-                    (self.settle.is_some(), "--settle"),
-                ],
-            ),
-        };
-        let own = own.iter().map(|(given, option)| (*given, (*option).to_owned()));
+        use Source::{All, Named, Nsid};
+        let source = self.source;
+        // each with the sources that heed it
+        let own: [(bool, &str, &[Source]); 7] = [
+            (!self.dirs.is_empty(), "--dir", &[Named]),
+            (self.mount_events, "--mount-events", &[Named]),
+            (self.no_mount_events, "--no-mount-events", &[Named]),
+            (self.limits.no_symlinks, "--no-symlinks", &[Named]),
+            (self.limits.max_names.is_some(), "--max-names", &[Named, All]),
+            (self.settle.is_some(), "--settle", &[Named]),
+            (self.all_nsid, "--all-nsid", &[Nsid]),
+        ];
+        let own = own.iter().map(|(given, option, heed)| (*given && !heed.contains(&source), (*option).to_owned()));
         let (_, option) = own.chain(others).find(|(given, _)| *given)?;
+        let source = source.to_possible_value();
+        let source = source.as_ref().map_or("", PossibleValue::get_name);
         Some(format!("the argument '{option}' cannot be used with '--source {source}'"))
     }
 }

@@ -22,7 +22,7 @@ use crate::watches::Watches;
 
 /// All that [`environment`] may set, and `NSWATCH_FD`. What does not apply is unset, lest a value of a surrounding `exec`
 /// shine through.
-const VARIABLES: [&str; 15] = [
+const VARIABLES: [&str; 16] = [
     "NSWATCH_EVENT",
     "NSWATCH_NAME",
     "NSWATCH_DIR",
@@ -32,6 +32,7 @@ const VARIABLES: [&str; 15] = [
     "NSWATCH_COOKIE",
     "NSWATCH_STAMP",
     "NSWATCH_PATH",
+    "NSWATCH_PID",
     "NSWATCH_NSID",
     "NSWATCH_ORIGIN",
     "NSWATCH_PORTID",
@@ -41,12 +42,12 @@ const VARIABLES: [&str; 15] = [
 ];
 
 pub(crate) fn run(args: &ExecArgs) -> Result<(), Ending> {
-    let dir_events = args.on.iter().any(|kind| matches!(kind, Kind::DirCreated | Kind::DirDeleted));
+    let dir_events = args.is_for(Kind::DirCreated) || args.is_for(Kind::DirDeleted);
     let commands = Commands::new(args.timeout)?;
     let mut session = Session::without_reader(&args.what, dir_events)?;
     loop {
         let record = session.next()?;
-        if args.on.contains(&record.kind()) {
+        if args.is_for(record.kind()) {
             if let Err(why) = carry_out(args, &commands, session.watches(), &record) {
                 let program = args.command.first().map(|word| fill(word, &record, "")).unwrap_or_default();
                 let about = record.subject(session.watches().are_several());
@@ -102,13 +103,16 @@ fn environment(record: &Record) -> impl Iterator<Item = (String, OsString)> {
     })
 }
 
-/// Puts the name where `{name}` is and the path of the namespace where `{fd}` is. What they have in them is left alone.
-fn fill(word: &OsStr, record: &Record, path: &str) -> OsString {
+/// Puts the name where `{name}` is, the path of the descriptor where `{fd}` is, and so on. What they have in them is left
+/// alone.
+fn fill(word: &OsStr, record: &Record, descriptor: &str) -> OsString {
     let name = record.name.as_deref().unwrap_or_default();
-    fill_in(word, [("{name}", name), ("{fd}", path.as_ref())])
+    let path = record.path.as_deref().unwrap_or_default();
+    let pid = record.event.pid().map(|pid| pid.to_string()).unwrap_or_default();
+    fill_in(word, &[("{name}", name), ("{fd}", descriptor.as_ref()), ("{path}", path), ("{pid}", pid.as_ref())])
 }
 
-fn fill_in(word: &OsStr, places: [(&str, &OsStr); 2]) -> OsString {
+fn fill_in(word: &OsStr, places: &[(&str, &OsStr)]) -> OsString {
     let mut rest = word.as_bytes();
     let mut filled = Vec::with_capacity(rest.len());
     while let Some((first, after)) = rest.split_first() {
@@ -133,7 +137,7 @@ mod tests {
     #[test]
     fn values_are_put_in_as_bytes_and_once() {
         let name = OsStr::from_bytes(b"\xff{name}{fd}\n");
-        let fill = |word: &str, name| fill_in(OsStr::new(word), [("{name}", name), ("{fd}", OsStr::new("{name}"))]);
+        let fill = |word: &str, name| fill_in(OsStr::new(word), &[("{name}", name), ("{fd}", OsStr::new("{name}"))]);
         assert_eq!(fill("{name}", name), name);
         assert_eq!(fill("-a={name}:{name}}", OsStr::new("b")), "-a=b:b}");
         assert_eq!(fill("{{fd}{name}", OsStr::new("b")), "{{name}b");

@@ -22,6 +22,7 @@ mod record;
 mod session;
 mod show;
 mod signals;
+mod source;
 mod text;
 mod watch;
 mod watches;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use nswatch::{Event, EventKind, printable};
 
-use crate::args::Source;
 use crate::json::Object;
+use crate::source::Source;
 
 /// The types of events, by the names that the C API gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -35,6 +35,10 @@ pub(crate) enum Kind {
     Synced,
     /// Events were lost; what they did follows
     Overflow,
+    /// A network namespace exists
+    NetnsNew,
+    /// The network namespace is gone
+    NetnsDel,
     /// A later version of the library has more types.
     #[value(skip)]
     Unknown,
@@ -53,6 +57,8 @@ impl Kind {
             EventKind::NsidDel { .. } => Self::NsidDel,
             EventKind::Synced => Self::Synced,
             EventKind::Overflow { .. } => Self::Overflow,
+            EventKind::NetnsNew { .. } => Self::NetnsNew,
+            EventKind::NetnsDel(_) => Self::NetnsDel,
             _ => Self::Unknown,
         }
     }
@@ -69,8 +75,14 @@ impl Kind {
                 source == Source::Named
             }
             Self::NsidNew | Self::NsidDel => source == Source::Nsid,
+            Self::NetnsNew | Self::NetnsDel => source == Source::All,
             Self::Synced | Self::Overflow | Self::Unknown => true,
         }
+    }
+
+    /// Whether such an event announces a namespace that can be opened.
+    pub(crate) fn announces_netns(self) -> bool {
+        matches!(self, Self::Ready | Self::NetnsNew)
     }
 }
 
@@ -98,7 +110,7 @@ pub(crate) type Field<'a> = (&'static str, Value<'a>);
 pub(crate) struct Record {
     pub(crate) event: Event,
     pub(crate) name: Option<OsString>,
-    /// By which the namespace can be opened that the event is about.
+    /// By which the namespace can be opened that the event announces.
     pub(crate) path: Option<OsString>,
     pub(crate) dir: Option<Arc<Path>>,
 }
@@ -116,8 +128,11 @@ impl Record {
         Kind::of(&self.event)
     }
 
-    /// What the event is about, for people: the name, or its path where there are several directories.
+    /// What the event is about, for people: the name, or its path where there are several directories; or the namespace.
     pub(crate) fn subject(&self, several_dirs: bool) -> String {
+        if let EventKind::NetnsNew { netns, .. } | EventKind::NetnsDel(netns) = self.event.kind() {
+            return netns.to_string();
+        }
         let dir = self.dir.as_ref().filter(|_| several_dirs);
         match (dir, &self.name) {
             (Some(dir), Some(name)) => printable(dir.join(name)),
@@ -137,6 +152,7 @@ impl Record {
             fields.extend(netns.cookie().map(|cookie| ("cookie", cookie.into())));
             fields.extend(netns.stamp().map(|stamp| ("stamp", stamp.into())));
             fields.extend(path.as_ref().map(|path| ("path", Value::Name(path))));
+            fields.extend(event.pid().map(|pid| ("pid", pid.into())));
         }
         match *event.kind() {
             EventKind::NsidNew { nsid, origin, portid } => {

@@ -98,8 +98,8 @@ fn opens_by_cookie_alone() -> Result<bool, Ending> {
 
 fn out_of_sight(whose: String) -> Ending {
     Ending::Failed(format!(
-        "cannot find the network namespace with the {whose}: it is dead, or no mount and no process here shows it; \
-         processes of other users require CAP_SYS_PTRACE, namespaces without mount and process Linux 6.19 and CAP_SYS_ADMIN"
+        "cannot find the network namespace with the {whose}: it is dead, or no mount, process or descriptor here shows it; \
+         processes of other users require CAP_SYS_PTRACE, mounts in other mount namespaces Linux 6.19 and CAP_SYS_ADMIN"
     ))
 }
 
@@ -155,7 +155,7 @@ fn lines(known: &Known, what: &Wanted) -> String {
     rows.push(("processes", pids.len().to_string()));
     rows.extend(pids.first().map(|pid| ("first pid", pid.to_string())));
     rows.extend(command.iter().map(|command| ("command", printable(command))));
-    rows.extend(descriptor.iter().map(|path| ("open as", printable(path))));
+    rows.extend(descriptor.iter().map(|path| ("open by", printable(path))));
     rows.extend(says_alive(what).then(|| ("alive", "yes".into())));
     rows.iter().map(|row| labelled(row.0, &row.1)).collect()
 }

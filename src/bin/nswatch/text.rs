@@ -2,9 +2,10 @@
 
 use std::io::{IsTerminal, stdout};
 
-use nswatch::{EventKind, Netns};
+use nswatch::{EventKind, Netns, printable};
 
 use crate::clock::Clock;
+use crate::known::command_of;
 use crate::record::{Kind, Record};
 
 /// `net:[…]`, as /proc/PID/ns/net and other tools write it.
@@ -33,8 +34,7 @@ impl Painter {
         // padded before it is painted: escape sequences have no width
         let word = self.paint(colour(kind), &format!("{:<11}", event.kind().type_name()));
         let name = record.subject(self.several_dirs);
-        let detail = [detail(event.kind()), if event.is_replayed() { "replayed".into() } else { String::new() }];
-        let detail = detail.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ");
+        let detail = join([detail(event.kind()), if event.is_replayed() { "replayed".into() } else { String::new() }]);
         format!("{}\n", format!("{time}  {word}  {name:<16}  {detail}").trim_end())
     }
 
@@ -45,8 +45,8 @@ impl Painter {
 
 fn colour(kind: Kind) -> &'static str {
     match kind {
-        Kind::Ready | Kind::NsidNew => "32",
-        Kind::Deleted | Kind::NsidDel => "31",
+        Kind::Ready | Kind::NsidNew | Kind::NetnsNew => "32",
+        Kind::Deleted | Kind::NsidDel | Kind::NetnsDel => "31",
         Kind::Created | Kind::Detached => "33",
         Kind::DirCreated | Kind::DirDeleted => "36",
         Kind::Overflow => "1;35",
@@ -56,10 +56,12 @@ fn colour(kind: Kind) -> &'static str {
 
 fn detail(kind: &EventKind) -> String {
     match *kind {
-        EventKind::Ready(_, ref of) => match of.cookie() {
-            Some(id) => format!("{}  cookie {id}", netns(of)),
-            None => netns(of),
-        },
+        EventKind::Ready(_, ref of) => join([netns(of), cookie(of)]),
+        EventKind::NetnsNew { netns: ref of, ref path, pid } => {
+            let path = path.as_ref().map(|path| printable(&**path)).unwrap_or_default();
+            join([cookie(of), path, pid.map(process).unwrap_or_default()])
+        }
+        EventKind::NetnsDel(ref of) => cookie(of),
         EventKind::NsidNew { nsid, origin, portid } => {
             let by = if portid == 0 { String::new() } else { format!("  by port {portid}") };
             format!("nsid {nsid}{}{by}", within(origin))
@@ -69,6 +71,21 @@ fn detail(kind: &EventKind) -> String {
         EventKind::Overflow { dropped } => format!("{dropped} events were lost; what they did follows"),
         _ => String::new(),
     }
+}
+
+/// The parts that are there.
+fn join<const N: usize>(parts: [String; N]) -> String {
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ")
+}
+
+fn cookie(netns: &Netns) -> String {
+    netns.cookie().map(|cookie| format!("cookie {cookie}")).unwrap_or_default()
+}
+
+/// With its command, unless it has ended by now.
+fn process(pid: i32) -> String {
+    let command = command_of(pid).map(|command| format!(" ({})", printable(command))).unwrap_or_default();
+    format!("pid {pid}{command}")
 }
 
 fn within(origin: Option<i32>) -> String {

@@ -1,4 +1,4 @@
-//! The watchers behind one stream of events: one for each directory, or one for nsids.
+//! The watchers behind one stream of events: one for each directory, or one for all that another source reports.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -24,7 +24,7 @@ pub(crate) struct Watches {
 #[derive(Debug)]
 struct Watch {
     watcher: Watcher,
-    /// As the user gave it; `None` for nsids.
+    /// As the user gave it; `None`: of another source.
     dir: Option<Arc<Path>>,
     /// What the watcher returned, and when it learned of it, until it is its turn among the others.
     next: Option<(Duration, nswatch::Result<Event>)>,
@@ -63,7 +63,9 @@ impl Watches {
 
     /// Opens the very namespace that an event announces, as the watcher of its directory does; `None`: it announces none.
     pub(crate) fn open_netns(&self, record: &Record) -> Option<nswatch::Result<OwnedFd>> {
-        record.event.netns()?;
+        if !record.kind().announces_netns() {
+            return None;
+        }
         let watch = self.all.iter().find(|watch| watch.dir == record.dir)?;
         Some(watch.watcher.open_netns(&record.event))
     }
@@ -97,7 +99,7 @@ impl Watch {
                 Ok(None) => return,
                 Ok(Some(event)) => Some((event.time(), Ok(event))),
                 Err(error) if is_interruption(&error) => continue,
-                // once each time that there are more names than that; it goes on with those that it has
+                // once each time that there are more than that; it goes on with those that it has
                 Err(error) if Errno::from_raw_os_error(error.errno()) == Errno::TOOBIG => {
                     complain(error);
                     continue;

@@ -27,6 +27,7 @@ type Netns struct {
 const (
 	SourceNamed = C.NSW_SOURCE_NAMED
 	SourceNSID  = C.NSW_SOURCE_NSID
+	SourceAll   = C.NSW_SOURCE_ALL
 
 	EventCreated    = C.NSW_EVENT_CREATED
 	EventReady      = C.NSW_EVENT_READY
@@ -38,6 +39,8 @@ const (
 	EventNSIDDel    = C.NSW_EVENT_NSID_DEL
 	EventSynced     = C.NSW_EVENT_SYNCED
 	EventOverflow   = C.NSW_EVENT_OVERFLOW
+	EventNetnsNew   = C.NSW_EVENT_NETNS_NEW
+	EventNetnsDel   = C.NSW_EVENT_NETNS_DEL
 
 	EventReplayed = C.NSW_EVENT_REPLAYED
 
@@ -72,6 +75,9 @@ const (
 	FeatureStatmount   = C.NSW_FEATURE_STATMOUNT
 	FeatureTargetNSID  = C.NSW_FEATURE_TARGET_NSID
 	FeatureAllNSID     = C.NSW_FEATURE_ALL_NSID
+	FeatureListNS      = C.NSW_FEATURE_LISTNS
+	FeatureBirths      = C.NSW_FEATURE_BIRTHS
+	FeatureDeaths      = C.NSW_FEATURE_DEATHS
 
 	NotAssigned = C.NSID_NOT_ASSIGNED
 
@@ -116,8 +122,8 @@ func WaitEvent(w *Watcher, timeoutMS int, event **Event) int {
 
 func Resync(w *Watcher) int { return int(C.nsw_resync((*C.nsw_watcher)(w))) }
 
-func OpenNetns(w *Watcher, ready *Event) int {
-	return int(C.nsw_open_netns((*C.nsw_watcher)(w), (*C.nsw_event)(ready)))
+func OpenNetns(w *Watcher, event *Event) int {
+	return int(C.nsw_open_netns((*C.nsw_watcher)(w), (*C.nsw_event)(event)))
 }
 
 func Stat(w *Watcher, which uint32) uint64 {
@@ -150,6 +156,8 @@ func EventIno(e *Event) uint64 { return uint64(C.nsw_event_ino((*C.nsw_event)(e)
 func EventNSID(e *Event) int { return int(C.nsw_event_nsid((*C.nsw_event)(e))) }
 
 func EventCookie(e *Event) uint64 { return uint64(C.nsw_event_cookie((*C.nsw_event)(e))) }
+
+func EventPID(e *Event) int { return int(C.nsw_event_pid((*C.nsw_event)(e))) }
 
 func EventOrigin(e *Event) int { return int(C.nsw_event_origin((*C.nsw_event)(e))) }
 

@@ -214,7 +214,8 @@ func TestNULL(t *testing.T) {
 	if capi.Stat(nil, capi.StatKnown) != 0 || capi.EventType(nil) != 0 || capi.EventFlags(nil) != 0 ||
 		capi.EventTimeNS(nil) != 0 || capi.EventName(nil) != "" ||
 		capi.EventPath(nil) != "" || capi.EventDev(nil) != 0 ||
-		capi.EventIno(nil) != 0 || capi.EventCookie(nil) != 0 || capi.EventPortID(nil) != 0 ||
+		capi.EventIno(nil) != 0 || capi.EventCookie(nil) != 0 || capi.EventPID(nil) != 0 ||
+		capi.EventPortID(nil) != 0 ||
 		capi.EventDropped(nil) != 0 || capi.EventNSID(nil) != capi.NotAssigned ||
 		capi.EventOrigin(nil) != capi.NotAssigned {
 		t.Error("an accessor of NULL tells something")

@@ -1,0 +1,68 @@
+// All prints the births and deaths of all network namespaces, with or without a name, and who was in them: all
+//
+// Try it on `unshare --net sleep 10`. As root it sees everything; without privileges, namespaces of processes of other
+// users are missing, and what comes is noticed later.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	nswatch "github.com/nswatch/nswatch/bindings/go"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := all(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "all:", err)
+		os.Exit(1)
+	}
+}
+
+func all(ctx context.Context) error {
+	watcher, err := nswatch.Open(nswatch.All())
+	if err != nil {
+		return err
+	}
+	defer watcher.Close()
+	// the identity is the key: it stays while names and pids pass on
+	who := map[nswatch.Netns]string{}
+	for {
+		event, err := watcher.Next(ctx)
+		if err != nil {
+			return err
+		}
+		line := event.Type.String()
+		switch event.Type {
+		case nswatch.NetnsNew:
+			who[event.Netns] = knownBy(event)
+			line += " " + event.Netns.String() + who[event.Netns]
+		case nswatch.NetnsDel:
+			line += " " + event.Netns.String() + who[event.Netns]
+			delete(who, event.Netns)
+		}
+		if event.Replayed {
+			line += " (existing)"
+		}
+		fmt.Println(line)
+	}
+}
+
+// knownBy is what a namespace is known by when it is born: a process that is in it, or where it is mounted.
+func knownBy(event nswatch.Event) string {
+	if event.PID == 0 {
+		return strings.TrimRight(" "+nswatch.Printable(event.Path), " ")
+	}
+	command := "?" // it has ended
+	if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", event.PID)); err == nil {
+		// the process chooses it
+		command = nswatch.Printable(strings.TrimSuffix(string(text), "\n"))
+	}
+	return fmt.Sprintf(" %d %s", event.PID, command)
+}

@@ -1,0 +1,124 @@
+//! When to look at what is recorded: at each record while they are few, at intervals while they are many. Pure.
+//!
+//! As network drivers do it. Each look takes a processor from sleep to the consumer and back, and in a storm of forks there
+//! would be one for each fork.
+
+use std::time::Duration;
+
+use crate::pace::Pace;
+
+/// What a look costs in time until the next one: 200 a second.
+const PRICE: Duration = Duration::from_millis(5);
+
+/// 20 looks in a row.
+const CREDIT: Duration = Duration::from_millis(100);
+
+/// From one look to the next while there are many records.
+const INTERVAL: Duration = Duration::from_millis(15);
+
+/// As many records in an interval are next to nothing.
+const FEW: usize = 1;
+
+#[derive(Debug)]
+pub(super) struct Cadence {
+    pace: Pace,
+    /// When the next look is due, while there are many records.
+    due: Option<Duration>,
+    /// How many were found since the last one that was due.
+    found: usize,
+}
+
+impl Cadence {
+    pub(super) const fn new() -> Self {
+        Self { pace: Pace::new(CREDIT), due: None, found: 0 }
+    }
+
+    /// A look at this moment found so many records; `woken`: a record was the reason for it. When the next look is due;
+    /// `None`: at the next record.
+    pub(super) fn looked(&mut self, now: Duration, found: usize, woken: bool) -> Option<Duration> {
+        self.found += found;
+        let is_busy = match self.due {
+            Some(due) if now < due => return Some(due),
+            Some(_) => self.found > FEW,
+            None => {
+                if woken || found > 0 {
+                    self.pace.worked(now, PRICE);
+                }
+                self.pace.next() > now
+            }
+        };
+        self.found = 0;
+        self.due = is_busy.then(|| now + INTERVAL);
+        self.due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// How many looks a second of records takes that come at equal distances, and the longest that one waited.
+    fn looks(cadence: &mut Cadence, start: Duration, records: u32) -> (u32, Duration) {
+        let (mut looks, mut longest, mut unread, mut due) = (0, Duration::ZERO, Vec::new(), None);
+        let mut look = |now: Duration, unread: &mut Vec<Duration>| {
+            looks += 1;
+            longest = longest.max(unread.first().map_or(Duration::ZERO, |first| now - *first));
+            let found = std::mem::take(unread).len();
+            cadence.looked(now, found, found > 0)
+        };
+        for record in (0..records).map(|n| start + SECOND * n / records) {
+            while let Some(moment) = due.filter(|due| *due <= record) {
+                due = look(moment, &mut unread);
+            }
+            unread.push(record);
+            if due.is_none() {
+                due = look(record, &mut unread);
+            }
+        }
+        while let Some(moment) = due {
+            due = look(moment, &mut unread);
+        }
+        assert!(unread.is_empty());
+        (looks, longest)
+    }
+
+    #[test]
+    fn few_records_are_seen_at_once_and_many_at_intervals() {
+        let mut cadence = Cadence::new();
+        assert_eq!(cadence.looked(HOUR, 0, false), None);
+        assert_eq!(looks(&mut cadence, HOUR, 150), (150, Duration::ZERO));
+        for (second, records) in (2..).zip([300, 1000, 5000, 100_000]) {
+            let (looks, longest) = looks(&mut cadence, HOUR + second * SECOND, records);
+            assert!((60..=200).contains(&looks), "{records}: {looks}");
+            assert!(longest <= INTERVAL, "{records}: {longest:?}");
+        }
+        // after a storm the first ones are seen at once again
+        assert_eq!(looks(&mut cadence, HOUR + 20 * SECOND, 15), (15, Duration::ZERO));
+    }
+
+    #[test]
+    fn a_look_in_between_ends_no_interval() {
+        let mut cadence = Cadence::new();
+        let due = (0..100).find_map(|_| cadence.looked(HOUR, 1, true)).unwrap();
+        assert_eq!(cadence.looked(HOUR + INTERVAL / 2, 5, false), Some(due));
+        assert_eq!(cadence.looked(due, 0, true), Some(due + INTERVAL), "five were found in this interval");
+        assert_eq!(cadence.looked(due + INTERVAL, 1, true), None);
+    }
+
+    proptest! {
+        #[test]
+        fn looks_are_bounded(gaps in prop::collection::vec(0..20_000u64, 1..400)) {
+            let (mut cadence, mut now, mut count) = (Cadence::new(), HOUR, 0u32);
+            for gap in gaps {
+                now += Duration::from_micros(gap);
+                now = cadence.looked(now, 1, true).map_or(now, |due| due.max(now));
+                count += 1;
+                prop_assert!(PRICE * count <= now - HOUR + CREDIT + PRICE);
+            }
+        }
+    }
+}
