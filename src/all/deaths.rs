@@ -151,9 +151,10 @@ impl DeathWatch {
         Ok(dead)
     }
 
-    /// Whether the death of this one can be known, reported or asked for.
-    pub(super) fn watches(&self, number: Number) -> bool {
-        matches!(self.mechanisms.get(number.mechanism), Some(Some(deaths)) if deaths.watches(number.number))
+    /// Whether to watch this one again may be better: its death is not reported, and that of others is. `ask`: or not known.
+    pub(super) fn watches_badly(&self, number: Number, ask: bool) -> bool {
+        let mechanism = self.mechanisms.get(number.mechanism).and_then(Option::as_ref);
+        !self.reports(number) && self.is_reporting() || ask && !mechanism.is_some_and(|of| of.watches(number.number))
     }
 
     /// The source does not keep this one.

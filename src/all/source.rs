@@ -321,11 +321,13 @@ impl All {
     /// number, which only a watch tells.
     fn is_certainly_known(&self, netns: &crate::netns::Netns) -> bool {
         self.state.get(netns.ino()).is_some_and(|known| {
-            let is_badly_watched = !self.deaths.reports(known.number) && self.deaths.is_reporting()
-                || self.due.ask && !self.deaths.watches(known.number);
             let has_cookies = netns.cookie().is_some() && known.netns.cookie().is_some();
-            let is_settled = if has_cookies { !is_badly_watched } else { !self.deaths.recognizes(known.number) };
-            known.netns.same(netns) && is_settled
+            known.netns.same(netns)
+                && if has_cookies {
+                    !self.deaths.watches_badly(known.number, self.due.ask)
+                } else {
+                    !self.deaths.recognizes(known.number)
+                }
         })
     }
 

@@ -63,10 +63,12 @@ const NUMBERS: &[(&str, c_long)] = calls! {
     newfstatat => libc::SYS_newfstatat,
     open_by_handle_at => libc::SYS_open_by_handle_at,
     openat => libc::SYS_openat,
+    perf_event_open => libc::SYS_perf_event_open,
     pidfd_open => libc::SYS_pidfd_open,
     ppoll => libc::SYS_ppoll,
     read => libc::SYS_read,
     readlinkat => libc::SYS_readlinkat,
+    recvfrom => libc::SYS_recvfrom,
     recvmmsg => libc::SYS_recvmmsg,
     recvmsg => libc::SYS_recvmsg,
     prctl => libc::SYS_prctl,
@@ -275,7 +277,11 @@ fn namespaces_live<A: Api + 'static>(c: &Confined<A>, reports: bool) {
     c.run(move |o| assert!(o.believes(netns)));
     drop((kept, sleeper));
     if reports {
-        c.run(move |o| while o.believes(netns) { o.next(); });
+        c.run(move |o| {
+            while o.believes(netns) {
+                o.next();
+            }
+        });
     }
     c.resync();
     c.run(|o| drop(o.drain()));

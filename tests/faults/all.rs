@@ -276,9 +276,7 @@ fn converge<A: Api>(api: &mut A, checker: &mut Checker, truth: &Truth, ask: bool
         } else if !asked {
             api.resync().unwrap_or_else(|e| panic!("{what}: {e}"));
             asked = true;
-        } else if truth.wrong(checker).is_empty()
-            && checker.open_overflows == 0
-            && !readable(api.fd(), Duration::ZERO)
+        } else if truth.wrong(checker).is_empty() && checker.open_overflows == 0 && !readable(api.fd(), Duration::ZERO)
         {
             return;
         }
