@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use super::deaths::Deaths;
+use crate::error::{errno_of, is_shortage};
 use crate::netns::{Netns, of_calling_thread};
 use crate::sys::{self, Credentials};
 
@@ -16,19 +17,36 @@ use crate::sys::{self, Credentials};
 pub(super) struct Asking {
     /// Those that could be opened, by whom.
     reachable: BTreeMap<i32, (Netns, Credentials)>,
+    /// Their numbers.
+    numbers: BTreeMap<Netns, i32>,
     last: i32,
+}
+
+/// Whether a namespace can be opened by its cookie: the kernel's answer, and `None` where there is none.
+fn opens(netns: &Netns) -> io::Result<Option<bool>> {
+    let (Some(cookie), Ok(ino)) = (netns.cookie(), u32::try_from(netns.ino())) else { return Ok(None) };
+    match sys::open_by_cookie(cookie, ino) {
+        Ok(_) => Ok(Some(true)),
+        Err(error) if is_shortage(&error) => Err(error),
+        // a filter refuses by other numbers
+        Err(error) => Ok((errno_of(&error) == libc::ESTALE).then_some(false)),
+    }
 }
 
 impl Deaths for Asking {
     fn watch(&mut self, _namespace: BorrowedFd<'_>, netns: &Netns) -> io::Result<i32> {
-        self.last += 1;
         // everybody may open the own one, as long as it is the own one
         let is_certain = sys::is_kernel_before(6, 19);
         let is_lasting = sys::sees_all_namespaces() || !of_calling_thread()?.same(netns);
-        if is_certain && is_lasting && netns.open(None).is_ok() {
-            self.reachable.insert(self.last, (*netns, Credentials::of_caller()?));
+        let reached = is_certain && is_lasting && opens(netns)? == Some(true);
+        let by = Credentials::of_caller()?;
+        let number = self.numbers.get(netns).copied().unwrap_or(self.last + 1);
+        self.last = self.last.max(number);
+        if reached {
+            self.reachable.insert(number, (*netns, by));
+            self.numbers.insert(*netns, number);
         }
-        Ok(self.last)
+        Ok(number)
     }
 
     fn read(&mut self, _take: &mut dyn FnMut(i32)) -> io::Result<bool> {
@@ -37,19 +55,24 @@ impl Deaths for Asking {
 
     fn living(&mut self, numbers: &[i32]) -> io::Result<Vec<i32>> {
         let now = Credentials::of_caller()?;
-        let is_dead = |(netns, before): &(Netns, Credentials)| {
-            *before == now && netns.open(None).is_err_and(|error| matches!(error.errno(), libc::ENOENT | libc::EPERM))
-        };
         let mut living = Vec::new();
         for number in numbers {
             match self.reachable.get(number) {
-                Some(watched) if is_dead(watched) => {
-                    self.reachable.remove(number);
-                }
+                Some((netns, before)) if *before == now && opens(netns)? == Some(false) => {}
                 _ => living.push(*number),
             }
         }
         Ok(living)
+    }
+
+    fn watches(&self, number: i32) -> bool {
+        self.reachable.contains_key(&number)
+    }
+
+    fn forget(&mut self, number: i32) {
+        if let Some((netns, _)) = self.reachable.remove(&number) {
+            self.numbers.remove(&netns);
+        }
     }
 
     fn reports(&self) -> bool {

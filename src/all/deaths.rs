@@ -38,6 +38,12 @@ pub(super) trait Deaths: Send {
     /// Those of these that are not known to be dead. They are in ascending order, and so is the answer.
     fn living(&mut self, numbers: &[i32]) -> io::Result<Vec<i32>>;
 
+    /// Whether the death of this one can be known.
+    fn watches(&self, number: i32) -> bool;
+
+    /// The source does not keep this one.
+    fn forget(&mut self, number: i32);
+
     /// Whether deaths wake the consumer. Else somebody has to ask which are living.
     fn reports(&self) -> bool;
 
@@ -73,17 +79,24 @@ pub(super) struct DeathWatch {
     mechanisms: Vec<Option<Box<dyn Deaths>>>,
     /// The one that watches what comes.
     current: usize,
+    /// Some deaths were lost, and the source does not know yet.
+    lost: bool,
 }
 
 impl DeathWatch {
     /// `prepare`: makes every mechanism that can be had, and none later.
     pub(super) fn open(epoll: Arc<Epoll>, prepare: bool) -> io::Result<Self> {
-        let mut this = Self { epoll, mechanisms: Vec::new(), current: 0 };
+        let mut this = Self { epoll, mechanisms: Vec::new(), current: 0, lost: false };
         while this.mechanisms.iter().flatten().next().is_none() || prepare && this.mechanisms.len() < MECHANISMS.len() {
             this.make()?;
         }
-        this.current = this.mechanisms.iter().position(Option::is_some).unwrap_or(0);
+        this.start_over();
         Ok(this)
+    }
+
+    /// From here on the best of those that were made watches what comes, again if it was refused for a time.
+    pub(super) fn start_over(&mut self) {
+        self.current = self.mechanisms.iter().position(Option::is_some).unwrap_or(0);
     }
 
     /// Makes the next mechanism.
@@ -113,11 +126,12 @@ impl DeathWatch {
 
     /// Passes on those that have died; whether some were lost.
     pub(super) fn read(&mut self, take: &mut dyn FnMut(Number)) -> io::Result<bool> {
-        let mut lost = false;
-        for (mechanism, deaths) in self.made() {
-            lost |= deaths.read(&mut |number| take(Number::new(mechanism, number)))?;
+        for (mechanism, deaths) in self.mechanisms.iter_mut().enumerate() {
+            if let Some(deaths) = deaths {
+                self.lost |= deaths.read(&mut |number| take(Number::new(mechanism, number)))?;
+            }
         }
-        Ok(lost)
+        Ok(std::mem::take(&mut self.lost))
     }
 
     /// Those of these, in ascending order, that are known to be dead.
@@ -135,6 +149,19 @@ impl DeathWatch {
             );
         }
         Ok(dead)
+    }
+
+    /// Whether to watch this one again may be better: its death is not reported, and that of others is. `ask`: or not known.
+    pub(super) fn watches_badly(&self, number: Number, ask: bool) -> bool {
+        let mechanism = self.mechanisms.get(number.mechanism).and_then(Option::as_ref);
+        !self.reports(number) && self.is_reporting() || ask && !mechanism.is_some_and(|of| of.watches(number.number))
+    }
+
+    /// The source does not keep this one.
+    pub(super) fn forget(&mut self, number: Number) {
+        if let Some(Some(deaths)) = self.mechanisms.get_mut(number.mechanism) {
+            deaths.forget(number.number);
+        }
     }
 
     /// Whether the death of this one wakes the consumer.

@@ -142,6 +142,8 @@ struct Perf {
     hotplug: Hotplug,
     /// Processors whose ring is to be opened again.
     changed: Changed,
+    /// What the source does not know of yet.
+    lost: Loss,
     /// Of the last mark.
     now: Duration,
     epoll: Arc<Epoll>,
@@ -165,6 +167,7 @@ impl Perf {
             cadence: Cadence::new(),
             hotplug: Hotplug::new(uevents),
             changed: Changed::nothing(),
+            lost: Loss::Nothing,
             now: sys::monotonic(),
             epoll: Arc::clone(epoll),
             process: Process::this()?,
@@ -286,7 +289,10 @@ impl Perf {
             if matches!(self.alarm, Alarm::Events) {
                 self.disarm();
             }
-            return self.timer.set(Some(due));
+            if self.timer.set(Some(due)).is_ok() {
+                return Ok(());
+            }
+            // where a filter refuses it, nothing waits
         }
         if self.arm().is_err() {
             return self.timer.set(Some(self.now + RETRY));
@@ -314,8 +320,10 @@ impl Births for Perf {
             loss = loss.and(lost);
         }
         let replugged = self.replug();
-        self.wait(found, woken)?;
-        Ok(if replugged? { Loss::Hints(0) } else { loss })
+        let unknown = if let Ok(true) = replugged { Loss::Hints(0) } else { Loss::Nothing };
+        self.lost = self.lost.and(loss).and(unknown);
+        self.wait(found, woken).and(replugged)?;
+        Ok(std::mem::replace(&mut self.lost, Loss::Nothing))
     }
 }
 

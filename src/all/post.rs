@@ -81,18 +81,20 @@ impl Post {
     /// Gives an open namespace the next nsid, unless it has one.
     fn give(&mut self, namespace: BorrowedFd<'_>) -> io::Result<i32> {
         let fd = namespace.as_raw_fd().unsigned_abs();
-        match self.requests.assign(fd, self.next) {
-            Err(error) if error.answer() == Some(libc::EEXIST) => {
-                let given = self.requests.get(Attributes { fd: Some(fd), ..Attributes::default() })?;
-                return given.ok_or_else(|| io::Error::from_raw_os_error(libc::EEXIST));
-            }
-            assigned => assigned?,
+        let (given, assigned) = (self.next, self.requests.assign(fd, self.next));
+        if !assigned.as_ref().is_err_and(|error| error.answer().is_some()) {
+            // Without an answer it may be given all the same. After two thousand million the post is used up, and the next
+            // mechanism serves.
+            self.next = given.saturating_add(1);
+            self.unread += 1;
         }
-        let given = self.next;
-        // after two thousand million births the post is used up, and the next mechanism serves
-        self.next = self.next.saturating_add(1);
-        self.unread += 1;
-        Ok(given)
+        match assigned {
+            Err(error) if error.answer() == Some(libc::EEXIST) => {
+                let before = self.requests.get(Attributes { fd: Some(fd), ..Attributes::default() })?;
+                before.ok_or_else(|| io::Error::from_raw_os_error(libc::EEXIST))
+            }
+            assigned => Ok(assigned.map(|()| given)?),
+        }
     }
 
     /// Reads the queue to its end.
@@ -130,6 +132,12 @@ impl Deaths for Post {
     fn living(&mut self, numbers: &[i32]) -> io::Result<Vec<i32>> {
         Ok(self.requests.living(numbers)?)
     }
+
+    fn watches(&self, _number: i32) -> bool {
+        true
+    }
+
+    fn forget(&mut self, _number: i32) {}
 
     fn reports(&self) -> bool {
         true

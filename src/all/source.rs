@@ -4,11 +4,10 @@
 //! under watch before it is reported, so that no death is missed. What died is reported by the watch alone: a namespace
 //! that nobody sees any more may live on. One census serves the replay at open, the recovery from a loss, and `resync`.
 
-use std::ffi::CString;
+mod looks;
+
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,18 +16,16 @@ use super::deaths::{DeathWatch, Number};
 use super::due::{Due, EmitMode};
 use super::perf;
 use super::state::{Found, State};
-use crate::census::{are_all, census, descriptors_of, mounts};
-use crate::error::{Doing, Error, Result, is_refused, is_transient};
+use crate::census::are_all;
+use crate::error::{Doing, Error, Result};
 use crate::event::EventKind;
 use crate::mounts::{Changes, Monitor, OWN};
-use crate::netns::{identify_open, open_path};
 use crate::options::Options;
 use crate::outbox::{Counters, Outbox};
 use crate::pace::Pace;
 use crate::place::Place;
 use crate::source::{Progress, Source};
-use crate::sys::{self, CWD, Epoll, Timer};
-use crate::walk::Links;
+use crate::sys::{self, Epoll, Timer};
 
 /// Instead of more hints than this, a census.
 const HINTS: usize = 1024;
@@ -125,14 +122,13 @@ impl All {
                 self.due.look_around();
             }
         }
-        let changes = self.mounts.read()?;
+        if self.mounts.read()? != Changes::Known(Vec::new()) {
+            self.due.mounts = true;
+            self.hinted();
+        }
         if !self.mounts.is_armed() {
             self.place.check()?;
             self.mounts.arm()?;
-        }
-        if changes != Changes::Known(Vec::new()) {
-            self.due.mounts = true;
-            self.hinted();
         }
         Ok(())
     }
@@ -211,12 +207,17 @@ impl All {
 
     /// A census, and what follows from it.
     fn count_all(&mut self, mode: EmitMode, out: &mut Outbox) -> Result<()> {
+        if self.due.ask {
+            self.deaths.start_over();
+        }
         let found = self.look(|this| this.go_through_all(mode))?;
         let ask = self.due.ask;
         let numbers: Vec<Number> = self.state.numbers().filter(|number| ask || !self.deaths.reports(*number)).collect();
         let dead = self.deaths.dead(&numbers).doing("ask which network namespaces live")?;
-        let emit = &mut |event| out.push(event, mode == EmitMode::Replayed);
-        dead.into_iter().for_each(|number| self.state.remove(number, emit));
+        for number in dead {
+            self.state.remove(number, &mut |event| out.push(event, mode == EmitMode::Replayed));
+            self.deaths.forget(number);
+        }
         match self.take_in(found, mode, out) {
             true => self.due.leave_out(),
             false => self.due.left_out = false,
@@ -240,112 +241,6 @@ impl All {
         found
     }
 
-    /// Where the threads are now that entered a namespace.
-    fn follow_hints(&mut self) -> Result<Vec<Found>> {
-        let mut found: Vec<Found> = Vec::new();
-        for hint in self.due.hints.clone() {
-            if hint.tid > 0 && !found.iter().any(|found| found.netns.ino() == hint.ino) {
-                let path = format!("/proc/{}/ns/net", hint.tid);
-                match self.meet(path.as_ref(), Some(hint.ino), Some(hint.tid))? {
-                    Some(met) => found.push(met),
-                    None => self.follow_to_descriptor(hint, &mut found)?,
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    /// A thread that has left the namespace may have a descriptor of it, and so may its process if the thread has ended.
-    fn follow_to_descriptor(&mut self, hint: Hint, found: &mut Vec<Found>) -> Result<()> {
-        for task in [hint.tid, hint.pid] {
-            for (ino, path) in descriptors_of(task).doing(LOOK)? {
-                if ino == hint.ino {
-                    found.extend(self.meet(&path, Some(ino), None)?);
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn go_through_mounts(&mut self) -> Result<Vec<Found>> {
-        let mut found = Vec::new();
-        for (ino, path) in mounts().doing_on(LOOK, "/proc/thread-self/mountinfo")? {
-            if self.state.get(ino).is_none_or(|known| !self.deaths.reports(known.number)) {
-                found.extend(self.meet(&path, Some(ino), None)?);
-            }
-        }
-        Ok(found)
-    }
-
-    fn go_through_all(&mut self, mode: EmitMode) -> Result<Vec<Found>> {
-        let mut found = Vec::new();
-        for sighting in census()? {
-            let netns = sighting.netns;
-            if self.is_certainly_known(&netns) {
-                let unreported =
-                    self.state.get(netns.ino()).filter(|known| !known.reported && mode == EmitMode::Replayed);
-                found.extend(unreported.map(|known| Found {
-                    netns: known.netns,
-                    number: known.number,
-                    path: sighting.paths().next().map(Arc::from),
-                    pid: sighting.pids.first().copied(),
-                }));
-                continue;
-            }
-            let pid = sighting.pids.first().copied();
-            let mut met = None;
-            for path in sighting.paths() {
-                met = self.meet(&path, Some(netns.ino()), pid)?;
-                if met.is_some() {
-                    break;
-                }
-            }
-            if met.is_none() && netns.cookie().is_some() {
-                met = match netns.open(None) {
-                    Ok(namespace) => self.watch(namespace, None, None)?,
-                    Err(error) if matches!(error.errno(), libc::ENOENT | libc::EPERM | libc::EOPNOTSUPP) => None,
-                    Err(error) => return Err(error),
-                };
-            }
-            found.extend(met);
-        }
-        Ok(found)
-    }
-
-    /// Whether this one is known. Before Linux 6.18 a later one can have its inode number, which only a watch tells.
-    fn is_certainly_known(&self, netns: &crate::netns::Netns) -> bool {
-        self.state.get(netns.ino()).is_some_and(|known| {
-            known.netns.same(netns) && (netns.cookie().is_some() || !self.deaths.recognizes(known.number))
-        })
-    }
-
-    /// Opens what a path leads to, and watches it if it is the namespace with this inode number.
-    fn meet(&mut self, path: &Path, ino: Option<u64>, pid: Option<i32>) -> Result<Option<Found>> {
-        let Ok(terminated) = CString::new(path.as_os_str().as_bytes()) else { return Ok(None) };
-        match open_path(CWD, &terminated, Links::All) {
-            Ok(namespace) => self.watch(namespace, Some((path, ino)), pid),
-            Err(error) if is_transient(&error) || is_refused(&error) => Err(error).doing_on(LOOK, path),
-            // it leads there no more, or may not be looked at
-            Err(_) => Ok(None),
-        }
-    }
-
-    fn watch(
-        &mut self,
-        namespace: OwnedFd,
-        way: Option<(&Path, Option<u64>)>,
-        pid: Option<i32>,
-    ) -> Result<Option<Found>> {
-        let netns = identify_open(namespace.as_fd()).doing(LOOK)?.netns;
-        let is_another = way.and_then(|(_, ino)| ino).is_some_and(|ino| ino != netns.ino());
-        if is_another || self.deaths.is_own(&netns) || self.is_certainly_known(&netns) {
-            return Ok(None);
-        }
-        let number = self.deaths.watch(namespace.as_fd(), &netns).doing("watch a network namespace")?;
-        Ok(Some(Found { netns, number, path: way.map(|(path, _)| Arc::from(path)), pid }))
-    }
-
     /// Takes in what hints have led to.
     fn take_in_news(&mut self, found: Vec<Found>, out: &mut Outbox) {
         let state = &self.state;
@@ -362,9 +257,14 @@ impl All {
         for found in found {
             if self.state.len() >= self.max && self.state.get(found.netns.ino()).is_none() {
                 leaves_out = true;
+                self.deaths.forget(found.number);
                 continue;
             }
+            let (number, before) = (found.number, self.state.get(found.netns.ino()).map(|known| known.number));
             self.state.add(found, mode, &mut |event| out.push(event, mode == EmitMode::Replayed));
+            if let Some(before) = before.filter(|before| *before != number) {
+                self.deaths.forget(before);
+            }
         }
         leaves_out
     }

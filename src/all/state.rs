@@ -62,23 +62,31 @@ impl State {
     /// It exists. One that had its inode number before is gone.
     pub(super) fn add(&mut self, found: Found, mode: EmitMode, emit: &mut dyn FnMut(EventKind)) {
         let Found { netns, number, path, pid } = found;
+        let before = self.known.get(&netns.ino()).copied();
+        if before.is_none_or(|known| known.number != number) {
+            // a number that stands for another one stands for it no more
+            self.remove(number, emit);
+        }
+        let is_it = |known: &Known| {
+            let has_cookie = netns.cookie().is_some() && netns.cookie() == known.netns.cookie();
+            known.netns.same(&netns) && (known.number == number || has_cookie)
+        };
         let reported = mode != EmitMode::Silent;
-        match self.known.get_mut(&netns.ino()) {
-            Some(known) if known.netns.same(&netns) && known.number == number => {
-                if known.reported || mode != EmitMode::Replayed {
-                    return;
+        match before {
+            // perhaps another mechanism watches it
+            Some(known) if is_it(&known) => {
+                let reported = known.reported || mode == EmitMode::Replayed;
+                self.inodes.remove(&known.number);
+                self.inodes.insert(number, netns.ino());
+                self.known.insert(netns.ino(), Known { number, reported, ..known });
+                if reported && !known.reported {
+                    emit(EventKind::NetnsNew { netns: known.netns, path, pid });
                 }
-                known.reported = true;
-                return emit(EventKind::NetnsNew { netns: known.netns, path, pid });
+                return;
             }
-            Some(known) => {
-                let number = known.number;
-                self.remove(number, emit);
-            }
+            Some(known) => self.remove(known.number, emit),
             None => {}
         }
-        // a number that stands for another one stands for it no more
-        self.remove(number, emit);
         self.known.insert(netns.ino(), Known { netns, number, reported });
         self.inodes.insert(number, netns.ino());
         if reported {

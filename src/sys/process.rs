@@ -2,10 +2,11 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use rustix::thread::{CapabilitySet, capabilities, gettid};
 
-use super::{CWD, above_standard, check, owned, proc_error, stat, without_signals};
+use super::{CWD, above_standard, check, owned, proc_error, read_link, stat, without_signals};
 
 /// The inode numbers of the initial user and pid namespaces, which the kernel fixes.
 const INITIAL: [(&std::ffi::CStr, u64); 2] =
@@ -80,7 +81,8 @@ pub(crate) fn initial_namespaces() -> Vec<OwnedFd> {
 
 /// Whether /proc is mounted and numbers processes as this one does.
 pub(crate) fn is_proc_ours() -> bool {
-    std::fs::read_link("/proc/self").is_ok_and(|link| link.as_os_str() == std::process::id().to_string().as_str())
+    let own = std::process::id().to_string();
+    read_link(Path::new("/proc/self")).is_ok_and(|link| link == own.as_str())
 }
 
 /// Moves the calling thread into a network namespace.

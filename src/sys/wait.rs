@@ -108,9 +108,18 @@ impl Timer {
         }
         let setting = Itimerspec { it_interval: Timespec::default(), it_value: timespec(end.unwrap_or_default()) };
         // setting a timer, or stopping it by a zero, also makes it unreadable
-        rustix::time::timerfd_settime(&self.fd, TimerfdTimerFlags::ABSTIME, &setting)?;
-        self.end = end;
-        Ok(())
+        match rustix::time::timerfd_settime(&self.fd, TimerfdTimerFlags::ABSTIME, &setting) {
+            // as reading it does once it has ended, where a filter refuses that
+            Err(error) if rustix::io::read(&self.fd, &mut [0; 8]).is_ok() => {
+                self.end = None;
+                if end.is_some() { Err(error.into()) } else { Ok(()) }
+            }
+            set => {
+                set?;
+                self.end = end;
+                Ok(())
+            }
+        }
     }
 }
 

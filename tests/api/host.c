@@ -88,6 +88,9 @@ static const struct how {
 	{ "names by AIO", NSW_SOURCE_NAMED, NSW_MOUNT_EVENTS, 0, 1 },
 	{ "names, prepared", NSW_SOURCE_NAMED, NSW_PREPARE, 0, 0 },
 	{ "ids", NSW_SOURCE_NSID, 0, 0, 0 },
+	{ "all", NSW_SOURCE_ALL, 0, 0, 0 },
+	{ "all, prepared, mounts by AIO", NSW_SOURCE_ALL, NSW_PREPARE, 0, 1 },
+	{ "all, queue that drops", NSW_SOURCE_ALL, 0, NSW_QUEUE_DROP_OLDEST, 0 },
 	{ "names, queue that blocks", NSW_SOURCE_NAMED, NSW_MOUNT_EVENTS, NSW_QUEUE_BLOCK, 0 },
 	{ "names by AIO, queue that drops", NSW_SOURCE_NAMED, NSW_MOUNT_EVENTS, NSW_QUEUE_DROP_NEWEST, 1 },
 	{ "ids, queue that drops", NSW_SOURCE_NSID, 0, NSW_QUEUE_DROP_OLDEST, 0 },
@@ -140,6 +143,11 @@ static void check_works(nsw_watcher *watcher, const struct how *how)
 		/* the own one can have an id as well */
 		CHECK(nsid_assign(fd, -1, &nsid) == 0 || nsid_get_for_fd(fd, &nsid) == 0);
 		close(fd);
+		CHECK(nsw_resync(watcher) == 0);
+		until(watcher, NSW_EVENT_SYNCED);
+		return;
+	}
+	if (how->source == NSW_SOURCE_ALL) {
 		CHECK(nsw_resync(watcher) == 0);
 		until(watcher, NSW_EVENT_SYNCED);
 		return;
@@ -315,7 +323,7 @@ static void busy(void)
 		const nsw_event *event = (const nsw_event *)&passed;
 		pthread_t thread;
 
-		if (HOWS[i].source == NSW_SOURCE_NSID)
+		if (HOWS[i].source != NSW_SOURCE_NAMED)
 			continue;
 		lent.watcher = open_as(&HOWS[i]);
 		/* what a thread cannot be woken by is not left */
@@ -461,7 +469,7 @@ static void cancellation(void)
 	for (size_t i = 0; i < MANY; i++) {
 		struct lent lent = { 0 };
 
-		if (HOWS[i].source == NSW_SOURCE_NSID)
+		if (HOWS[i].source != NSW_SOURCE_NAMED)
 			continue;
 		lent.watcher = open_as(&HOWS[i]);
 		drain(lent.watcher);

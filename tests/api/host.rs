@@ -14,7 +14,8 @@ use nswatch::{Error, EventKind, Watcher};
 
 #[test]
 fn a_child_cannot_use_a_watcher_of_its_parent() {
-    run_alone("host::alone_child", &[]);
+    // where nobody else makes namespaces
+    run_alone("host::alone_child", &["unshare", "--pid", "--fork", "--mount-proc"]);
 }
 
 #[test]
@@ -40,9 +41,16 @@ fn in_child(body: impl FnOnce()) {
     }
 }
 
-fn hows() -> [How; 4] {
+fn hows() -> [How; 6] {
     let queued = |policy, how| How { queue: Some((10, policy)), ..how };
-    [How::default(), How::nsid(), queued(NSW_QUEUE_BLOCK, How::default()), queued(NSW_QUEUE_DROP_OLDEST, How::nsid())]
+    [
+        How::default(),
+        How::nsid(),
+        How::all(),
+        queued(NSW_QUEUE_BLOCK, How::default()),
+        queued(NSW_QUEUE_DROP_OLDEST, How::nsid()),
+        queued(NSW_QUEUE_DROP_OLDEST, How::all()),
+    ]
 }
 
 fn open(how: &How) -> Watcher {

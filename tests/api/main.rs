@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod all;
 #[cfg(feature = "fuzzing")]
 mod calls;
 mod channel;

@@ -283,7 +283,7 @@ fn alone_queues() {
 }
 
 /// Sets how many descriptors this process may have; how many it might before.
-fn limit_files(limit: libc::rlim_t) -> libc::rlim_t {
+pub fn limit_files(limit: libc::rlim_t) -> libc::rlim_t {
     let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the structure is ours and lives until the calls return.
     unsafe {
@@ -296,7 +296,7 @@ fn limit_files(limit: libc::rlim_t) -> libc::rlim_t {
 }
 
 /// The lowest number that a new descriptor would have: as a limit, it lets there be none.
-fn no_more_files() -> libc::rlim_t {
+pub fn no_more_files() -> libc::rlim_t {
     use std::os::fd::AsRawFd;
     let next = std::fs::File::open("/dev/null").unwrap();
     next.as_raw_fd() as libc::rlim_t

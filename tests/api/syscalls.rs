@@ -24,7 +24,12 @@ macro_rules! calls {
 /// The numbers of the names.
 const NUMBERS: &[(&str, c_long)] = calls! {
     brk => libc::SYS_brk,
+    capget => libc::SYS_capget,
     clock_gettime => libc::SYS_clock_gettime,
+    clone => libc::SYS_clone,
+    clone3 => libc::SYS_clone3,
+    bind => libc::SYS_bind,
+    connect => libc::SYS_connect,
     close => libc::SYS_close,
     epoll_ctl => libc::SYS_epoll_ctl,
     eventfd2 => libc::SYS_eventfd2,
@@ -34,6 +39,7 @@ const NUMBERS: &[(&str, c_long)] = calls! {
     fcntl => libc::SYS_fcntl,
     fstatfs => libc::SYS_fstatfs,
     futex => libc::SYS_futex,
+    geteuid => libc::SYS_geteuid,
     getdents64 => libc::SYS_getdents64,
     getpid => libc::SYS_getpid,
     getsockopt => libc::SYS_getsockopt,
@@ -46,6 +52,8 @@ const NUMBERS: &[(&str, c_long)] = calls! {
     io_submit => libc::SYS_io_submit,
     ioctl => libc::SYS_ioctl,
     listmount => 458,
+    listns => 470,
+    lseek => libc::SYS_lseek,
     madvise => libc::SYS_madvise,
     mmap => libc::SYS_mmap,
     mprotect => libc::SYS_mprotect,
@@ -53,11 +61,14 @@ const NUMBERS: &[(&str, c_long)] = calls! {
     munmap => libc::SYS_munmap,
     name_to_handle_at => libc::SYS_name_to_handle_at,
     newfstatat => libc::SYS_newfstatat,
+    open_by_handle_at => libc::SYS_open_by_handle_at,
     openat => libc::SYS_openat,
+    perf_event_open => libc::SYS_perf_event_open,
     pidfd_open => libc::SYS_pidfd_open,
     ppoll => libc::SYS_ppoll,
     read => libc::SYS_read,
     readlinkat => libc::SYS_readlinkat,
+    recvfrom => libc::SYS_recvfrom,
     recvmmsg => libc::SYS_recvmmsg,
     recvmsg => libc::SYS_recvmsg,
     prctl => libc::SYS_prctl,
@@ -66,10 +77,16 @@ const NUMBERS: &[(&str, c_long)] = calls! {
     sched_getaffinity => libc::SYS_sched_getaffinity,
     sendto => libc::SYS_sendto,
     set_robust_list => libc::SYS_set_robust_list,
+    setsockopt => libc::SYS_setsockopt,
     sigaltstack => libc::SYS_sigaltstack,
+    socket => libc::SYS_socket,
     statmount => 457,
     statx => libc::SYS_statx,
+    tgkill => libc::SYS_tgkill,
     timerfd_settime => libc::SYS_timerfd_settime,
+    uname => libc::SYS_uname,
+    unshare => libc::SYS_unshare,
+    wait4 => libc::SYS_wait4,
     write => libc::SYS_write,
 };
 
@@ -229,6 +246,47 @@ fn ids_live<A: Api + 'static>(c: &Confined<A>) {
     c.resync();
 }
 
+/// What namespaces with and without a name do.
+fn namespaces_live<A: Api + 'static>(c: &Confined<A>, reports: bool) {
+    c.run(|o| drop(o.until(Synced, "")));
+    for _ in 0..2 {
+        placeholder("/run/netns/blue");
+        mount_new_netns("/run/netns/blue");
+        let netns = kernel::netns("/run/netns/blue").unwrap();
+        c.run(move |o| {
+            o.until_netns(NetnsNew, netns);
+            drop(o.api.open_netns().unwrap());
+        });
+        unmount("/run/netns/blue");
+        std::fs::remove_file("/run/netns/blue").unwrap();
+        c.run(move |o| {
+            while o.believes(netns) {
+                if reports {
+                    o.until_netns(NetnsDel, netns);
+                } else {
+                    o.resync();
+                }
+            }
+        });
+    }
+    let kept: Vec<std::fs::File> = (0..500).map(|_| anonymous().into()).collect();
+    let sleeper = Sleeper::new();
+    c.resync();
+    // without privilege that of the process is not to be seen
+    let netns = kernel::netns_of(&kept[7]).unwrap();
+    c.run(move |o| assert!(o.believes(netns)));
+    drop((kept, sleeper));
+    if reports {
+        c.run(move |o| {
+            while o.believes(netns) {
+                o.next();
+            }
+        });
+    }
+    c.resync();
+    c.run(|o| drop(o.drain()));
+}
+
 /// Plays a life once while it is recorded, and once where the filter kills.
 fn check<A: Api + 'static>(
     how: &How,
@@ -339,4 +397,49 @@ fn ids() {
     }
     let how = How { queue: Some((100, NSW_QUEUE_BLOCK)), ..How::nsid() };
     check::<Rust>(&how, [NONE; 2], &["every", "nsid", "queue"], ids_live);
+}
+
+fn all<A: Api + 'static>(flags: u32, restrictions: [&Restriction; 2], sections: &[&str], reports: bool) {
+    let how = How::all().flags(flags);
+    check::<A>(&how, restrictions, &[&["every", "all"], sections].concat(), |c| namespaces_live(c, reports));
+}
+
+#[test]
+fn all_of_a_prepared_watcher() {
+    all::<C>(NSW_PREPARE, [NONE; 2], &[], true);
+    all::<Rust>(NSW_PREPARE, [&Restriction::powerless(), NONE], &[], true);
+}
+
+#[test]
+fn all_of_a_prepared_watcher_that_loses_its_privileges() {
+    let filter = Restriction::powerless().failing(libc::SYS_io_submit, libc::EPERM);
+    let handles = Restriction::powerless().failing(libc::SYS_open_by_handle_at, libc::EPERM);
+    for later in [Restriction::powerless(), filter, handles] {
+        all::<Rust>(NSW_PREPARE, [NONE, &later], &[], true);
+    }
+}
+
+#[test]
+fn all_of_a_prepared_watcher_that_asks() {
+    let asks = Restriction::none().failing(libc::SYS_unshare, libc::EPERM).failing(libc::SYS_clone, libc::EPERM);
+    all::<C>(NSW_PREPARE, [&asks, NONE], &[], false);
+}
+
+#[test]
+fn all_by_opening() {
+    let old = Restriction::none().failing(libc::SYS_name_to_handle_at, libc::EPERM);
+    all::<C>(NSW_PREPARE, [&old, NONE], &[], true);
+    all::<Rust>(NSW_PREPARE, [NONE, &old.failing(libc::SYS_statx, libc::EPERM)], &[], true);
+}
+
+#[test]
+fn all_of_a_watcher_that_is_not_prepared() {
+    all::<C>(0, [NONE; 2], &["unprepared", "unprepared all"], true);
+    all::<Rust>(0, [NONE, &Restriction::powerless()], &["unprepared", "unprepared all"], true);
+}
+
+#[test]
+fn all_with_a_queue() {
+    let how = How { queue: Some((100, NSW_QUEUE_BLOCK)), ..How::all().flags(NSW_PREPARE) };
+    check::<C>(&how, [NONE; 2], &["every", "all", "queue"], |c| namespaces_live(c, true));
 }

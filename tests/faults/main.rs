@@ -4,6 +4,7 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod all;
 mod ids;
 mod names;
 mod panics;

@@ -1,0 +1,132 @@
+//! Where the source looks, and what it puts under watch on the way.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::super::births::Hint;
+use super::super::due::EmitMode;
+use super::super::state::Found;
+use super::{All, LOOK};
+use crate::census::{census, descriptors_of, mounts};
+use crate::error::{Doing, Result, is_refused, is_transient};
+use crate::netns::{identify_open, open_path};
+use crate::sys::CWD;
+use crate::walk::Links;
+
+impl All {
+    /// Where the threads are now that entered a namespace.
+    pub(super) fn follow_hints(&mut self) -> Result<Vec<Found>> {
+        let mut found: Vec<Found> = Vec::new();
+        for hint in self.due.hints.clone() {
+            if hint.tid > 0 && !found.iter().any(|found| found.netns.ino() == hint.ino) {
+                let path = format!("/proc/{}/ns/net", hint.tid);
+                match self.meet(path.as_ref(), Some(hint.ino), Some(hint.tid))? {
+                    Some(met) => found.push(met),
+                    None => self.follow_to_descriptor(hint, &mut found)?,
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// A thread that has left the namespace may have a descriptor of it, and so may its process if the thread has ended.
+    pub(super) fn follow_to_descriptor(&mut self, hint: Hint, found: &mut Vec<Found>) -> Result<()> {
+        for task in [hint.tid, hint.pid] {
+            for (ino, path) in descriptors_of(task).doing(LOOK)? {
+                if ino == hint.ino {
+                    found.extend(self.meet(&path, Some(ino), None)?);
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn go_through_mounts(&mut self) -> Result<Vec<Found>> {
+        let mut found = Vec::new();
+        for (ino, path) in mounts().doing_on(LOOK, "/proc/thread-self/mountinfo")? {
+            if self.state.get(ino).is_none_or(|known| !self.deaths.reports(known.number)) {
+                found.extend(self.meet(&path, Some(ino), None)?);
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn go_through_all(&mut self, mode: EmitMode) -> Result<Vec<Found>> {
+        let mut found = Vec::new();
+        for sighting in census()? {
+            let netns = sighting.netns;
+            if self.is_certainly_known(&netns) {
+                let unreported =
+                    self.state.get(netns.ino()).filter(|known| !known.reported && mode == EmitMode::Replayed);
+                found.extend(unreported.map(|known| Found {
+                    netns: known.netns,
+                    number: known.number,
+                    path: sighting.paths().next().map(Arc::from),
+                    pid: sighting.pids.first().copied(),
+                }));
+                continue;
+            }
+            let pid = sighting.pids.first().copied();
+            let mut met = None;
+            for path in sighting.paths() {
+                met = self.meet(&path, Some(netns.ino()), pid)?;
+                if met.is_some() {
+                    break;
+                }
+            }
+            if met.is_none() && netns.cookie().is_some() {
+                met = match netns.open(None) {
+                    Ok(namespace) => self.watch(namespace, None, None)?,
+                    Err(error) if matches!(error.errno(), libc::ENOENT | libc::EPERM | libc::EOPNOTSUPP) => None,
+                    Err(error) => return Err(error),
+                };
+            }
+            found.extend(met);
+        }
+        Ok(found)
+    }
+
+    /// Whether this one is known, and watched as well as it can be. Before Linux 6.18 a later one can have its inode
+    /// number, which only a watch tells.
+    pub(super) fn is_certainly_known(&self, netns: &crate::netns::Netns) -> bool {
+        self.state.get(netns.ino()).is_some_and(|known| {
+            let has_cookies = netns.cookie().is_some() && known.netns.cookie().is_some();
+            known.netns.same(netns)
+                && if has_cookies {
+                    !self.deaths.watches_badly(known.number, self.due.ask)
+                } else {
+                    !self.deaths.recognizes(known.number)
+                }
+        })
+    }
+
+    /// Opens what a path leads to, and watches it if it is the namespace with this inode number.
+    pub(super) fn meet(&mut self, path: &Path, ino: Option<u64>, pid: Option<i32>) -> Result<Option<Found>> {
+        let Ok(terminated) = CString::new(path.as_os_str().as_bytes()) else { return Ok(None) };
+        match open_path(CWD, &terminated, Links::All) {
+            Ok(namespace) => self.watch(namespace, Some((path, ino)), pid),
+            Err(error) if is_transient(&error) || is_refused(&error) => Err(error).doing_on(LOOK, path),
+            // it leads there no more, or may not be looked at
+            Err(_) => Ok(None),
+        }
+    }
+
+    pub(super) fn watch(
+        &mut self,
+        namespace: OwnedFd,
+        way: Option<(&Path, Option<u64>)>,
+        pid: Option<i32>,
+    ) -> Result<Option<Found>> {
+        let netns = identify_open(namespace.as_fd()).doing(LOOK)?.netns;
+        let is_another = way.and_then(|(_, ino)| ino).is_some_and(|ino| ino != netns.ino());
+        if is_another || self.deaths.is_own(&netns) || self.is_certainly_known(&netns) {
+            return Ok(None);
+        }
+        let number = self.deaths.watch(namespace.as_fd(), &netns).doing("watch a network namespace")?;
+        Ok(Some(Found { netns, number, path: way.map(|(path, _)| Arc::from(path)), pid }))
+    }
+}

@@ -1,0 +1,285 @@
+//! Every system call that a watcher of all namespaces makes, made to fail, by every errno that matters, at open and while
+//! running: the answer is an errno or another way, no death is made up, no descriptor or thread is lost, and when the fault
+//! is over beliefs equal the truth. Others make namespaces meanwhile: the truth is that of the test's own.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use crate::alone;
+use crate::support::api::{Api, C, Ev, How, Kind, Rust, readable};
+use crate::support::grammar::{Checker, Id};
+use crate::support::nsid::anonymous;
+use crate::support::thread::{Restriction, elsewhere};
+use crate::support::*;
+use libc::c_long;
+use nswatch::capi::options::NSW_PREPARE;
+
+/// What strace shows of a watcher's life, but for what only the allocator, the C library and threads need
+/// (without mmap(2) the standard library aborts a thread that starts), and close(2), whose failure nobody could make good.
+const CALLS: [(c_long, &str); 38] = [
+    (libc::SYS_openat, "openat"),
+    (libc::SYS_read, "read"),
+    (libc::SYS_write, "write"),
+    (libc::SYS_statx, "statx"),
+    (libc::SYS_newfstatat, "newfstatat"),
+    (libc::SYS_fstatfs, "fstatfs"),
+    (libc::SYS_readlinkat, "readlinkat"),
+    (libc::SYS_getdents64, "getdents64"),
+    (libc::SYS_ioctl, "ioctl"),
+    (libc::SYS_fcntl, "fcntl"),
+    (libc::SYS_name_to_handle_at, "name_to_handle_at"),
+    (libc::SYS_open_by_handle_at, "open_by_handle_at"),
+    (LISTNS, "listns"),
+    (libc::SYS_capget, "capget"),
+    (libc::SYS_socket, "socket"),
+    (libc::SYS_bind, "bind"),
+    (libc::SYS_connect, "connect"),
+    (libc::SYS_setsockopt, "setsockopt"),
+    (libc::SYS_getsockopt, "getsockopt"),
+    (libc::SYS_sendto, "sendto"),
+    (libc::SYS_recvmsg, "recvmsg"),
+    (libc::SYS_recvmmsg, "recvmmsg"),
+    (libc::SYS_unshare, "unshare"),
+    (libc::SYS_clone, "clone"),
+    (libc::SYS_clone3, "clone3"),
+    (libc::SYS_wait4, "wait4"),
+    (libc::SYS_ppoll, "ppoll"),
+    (libc::SYS_epoll_create1, "epoll_create1"),
+    (libc::SYS_epoll_ctl, "epoll_ctl"),
+    (libc::SYS_eventfd2, "eventfd2"),
+    (libc::SYS_timerfd_create, "timerfd_create"),
+    (libc::SYS_timerfd_settime, "timerfd_settime"),
+    (libc::SYS_fanotify_init, "fanotify_init"),
+    (libc::SYS_fanotify_mark, "fanotify_mark"),
+    (libc::SYS_io_setup, "io_setup"),
+    (libc::SYS_io_submit, "io_submit"),
+    (libc::SYS_io_getevents, "io_getevents"),
+    (libc::SYS_perf_event_open, "perf_event_open"),
+];
+const LISTNS: c_long = 470;
+
+/// A limit or a signal: it says nothing about what was asked for, so nothing may be lost by it.
+const SHORTAGES: [i32; 7] =
+    [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOSPC, libc::ENOBUFS, libc::EINTR, libc::EAGAIN];
+/// An answer, which counts as long as it is given.
+const ANSWERS: [i32; 3] = [libc::EACCES, libc::EPERM, libc::ENOSYS];
+/// What the kernel answers about namespaces: a system call that fails with it has said nothing about any.
+const DECEPTIVE: [i32; 2] = [libc::ENOENT, libc::EINVAL];
+/// One of each kind.
+const SOME: [i32; 4] = [libc::ENOMEM, libc::EINTR, libc::EPERM, libc::ENOENT];
+
+#[test]
+fn all_with_every_right() {
+    matrix::<Rust>(&How::all(), Restriction::none, || {}, &[SHORTAGES.as_slice(), &ANSWERS, &DECEPTIVE].concat());
+}
+
+#[test]
+fn all_with_what_was_prepared() {
+    matrix::<C>(&How::all().flags(NSW_PREPARE), Restriction::none, || {}, &SOME);
+}
+
+#[test]
+fn all_without_privilege() {
+    matrix::<C>(&How::all(), Restriction::powerless, || {}, &SOME);
+}
+
+/// Nothing reports deaths: each namespace is asked for.
+#[test]
+fn all_by_asking() {
+    let asks = || Restriction::none().failing(libc::SYS_unshare, libc::EPERM).failing(libc::SYS_clone, libc::EPERM);
+    matrix::<Rust>(&How::all(), asks, || {}, &SOME);
+}
+
+/// Before Linux 6.18 a namespace has to be opened to see which it is.
+#[test]
+fn all_by_opening() {
+    let opens = || Restriction::without_sys_admin().failing(libc::SYS_name_to_handle_at, libc::EOPNOTSUPP);
+    matrix::<C>(&How::all(), opens, || {}, &SOME);
+}
+
+/// The calls that meet a failure are made from another network and mount namespace, without any privilege.
+#[test]
+fn all_for_a_caller_elsewhere() {
+    let leave = || {
+        unshare(libc::CLONE_NEWNET | libc::CLONE_NEWNS).unwrap();
+        Restriction::powerless().apply();
+    };
+    matrix::<Rust>(&How::all(), Restriction::none, leave, &[libc::ENOMEM, libc::EPERM, libc::ENOENT]);
+}
+
+fn matrix<A: Api>(how: &How, means: fn() -> Restriction, leave: fn(), errnos: &[i32]) {
+    let _alone = alone();
+    sandbox();
+    make_dir(RUN_NETNS);
+    for (call, name) in CALLS {
+        for &errno in errnos {
+            if matches!(call, libc::SYS_openat | libc::SYS_read | libc::SYS_wait4) && errno == libc::EINTR {
+                // they are made again until the signals end, which these never do
+                continue;
+            }
+            if call == libc::SYS_clone3 && matches!(errno, libc::ENOSYS) {
+                // the C library takes clone(2) instead
+                continue;
+            }
+            let what = format!("{name} fails with {errno}");
+            at_open::<A>(how, means().failing(call, errno), errno, &what);
+            running::<A>(how, means, leave, (call, errno), &what);
+        }
+    }
+}
+
+/// The namespaces of the test: those that live and those that died, by what they were called.
+#[derive(Default)]
+struct Truth {
+    living: Vec<(&'static str, Id)>,
+    dead: Vec<(&'static str, Id)>,
+    kept: Vec<(&'static str, OwnedFd)>,
+}
+
+impl Truth {
+    /// Mounts a new one.
+    fn mount(&mut self, name: &'static str) {
+        let path = format!("{RUN_NETNS}/{name}");
+        placeholder(&path);
+        mount_new_netns(&path);
+        self.living.push((name, kernel::netns(&path).unwrap()));
+    }
+
+    /// Makes one that only a descriptor keeps.
+    fn keep(&mut self, name: &'static str) {
+        let namespace = anonymous();
+        self.living.push((name, kernel::netns_of(&namespace.try_clone().unwrap().into()).unwrap()));
+        self.kept.push((name, namespace));
+    }
+
+    fn kill(&mut self, name: &'static str) {
+        let (path, before) = (format!("{RUN_NETNS}/{name}"), self.kept.len());
+        self.kept.retain(|(kept, _)| *kept != name);
+        if self.kept.len() == before {
+            unmount(&path);
+            std::fs::remove_file(&path).unwrap();
+        }
+        let at = self.living.iter().position(|(known, _)| *known == name).unwrap();
+        self.dead.push(self.living.remove(at));
+    }
+
+    fn clear(mut self) {
+        while let Some((name, _)) = self.living.last().copied() {
+            self.kill(name);
+        }
+    }
+
+    /// Asserts that an event makes up no death.
+    fn permits(&self, event: &Ev, what: &str) {
+        let is_false = event.kind == Kind::NetnsDel && self.living.iter().any(|(_, id)| is_same(*id, event.netns()));
+        assert!(!is_false, "{what}: {event:?}, which is there: {:?}", self.living);
+    }
+
+    /// What a consumer has wrong.
+    fn wrong(&self, checker: &Checker) -> Vec<(&'static str, Id)> {
+        let believes = |id: Id| checker.netns.iter().any(|known| is_same(*known, id));
+        let missed = self.living.iter().filter(|(_, id)| !believes(*id));
+        missed.chain(self.dead.iter().filter(|(_, id)| checker.netns.contains(id))).copied().collect()
+    }
+}
+
+/// Where its cookie cannot be had, an event has none.
+fn is_same(a: Id, b: Id) -> bool {
+    (a.0, a.1) == (b.0, b.1) && (a.2 == b.2 || a.2 == 0 || b.2 == 0)
+}
+
+fn at_open<A: Api>(how: &How, restriction: Restriction, errno: i32, what: &str) {
+    let mut truth = Truth::default();
+    truth.mount("old");
+    truth.keep("kept");
+    let before = (kernel::open_fds(), kernel::threads());
+    match elsewhere(&restriction, || A::open(how)) {
+        Ok(mut api) => converge(&mut api, &mut Checker::default(), &truth, true, what),
+        Err(told) => assert!([errno, libc::EOPNOTSUPP].contains(&told), "{what} at open: told as {told}"),
+    }
+    expect_as_before(before, what);
+    truth.clear();
+}
+
+/// A thread that was joined may still be about to leave the kernel.
+fn expect_as_before(before: (usize, usize), what: &str) {
+    let end = Instant::now() + DEADLINE;
+    while (kernel::open_fds(), kernel::threads()) != before {
+        let now = (kernel::open_fds(), kernel::threads());
+        assert!(Instant::now() < end, "{what}: descriptors and threads {now:?}, not {before:?}");
+        std::thread::yield_now();
+    }
+}
+
+fn running<A: Api>(how: &How, means: fn() -> Restriction, leave: fn(), (call, errno): (c_long, i32), what: &str) {
+    let mut truth = Truth::default();
+    truth.mount("old");
+    truth.mount("gone");
+    truth.keep("kept");
+    let before = (kernel::open_fds(), kernel::threads());
+    let mut checker = Checker::default();
+    // what is opened with few rights goes on with the same means
+    let mut api = elsewhere(&means(), || A::open(how)).unwrap();
+    elsewhere(&means(), || converge(&mut api, &mut checker, &truth, false, "before the fault"));
+    let held = kernel::open_fds();
+    truth.kill("gone");
+    truth.keep("third");
+    truth.mount("new");
+    // a look puts right what must not become wrong: most do without
+    let looks = errno == libc::ENOMEM || !SHORTAGES.contains(&errno);
+    elsewhere(&Restriction::none(), || {
+        let home = std::fs::read_link("/proc/thread-self/ns/mnt").unwrap();
+        leave();
+        let is_away = std::fs::read_link("/proc/thread-self/ns/mnt").unwrap() != home;
+        means().failing(call, errno).apply();
+        for turn in 0..12 {
+            let told = match turn % 3 {
+                0 => api.wait(Some(Duration::ZERO)),
+                1 if turn == 7 && looks => api.resync().map(|()| None),
+                _ => api.next(),
+            };
+            match told {
+                Ok(told) => told.iter().for_each(|event| {
+                    truth.permits(event, what);
+                    checker.feed(event);
+                }),
+                Err(told) => {
+                    let is_told = [errno, libc::EOPNOTSUPP].contains(&told) || is_away && told == libc::EXDEV;
+                    assert!(is_told, "{what}: told as {told}");
+                }
+            }
+        }
+    });
+    // an answer was believed while it was given; that it is another now takes a look
+    let ask = !SHORTAGES.contains(&errno);
+    elsewhere(&means(), || converge(&mut api, &mut checker, &truth, ask, what));
+    // as alive as before
+    truth.kill("new");
+    truth.mount("after");
+    elsewhere(&means(), || converge(&mut api, &mut checker, &truth, false, what));
+    // each mechanism may have been made by now, and "third" is the test's
+    assert!(kernel::open_fds() <= held + 1 + 5, "{what}: descriptors are left open");
+    drop(api);
+    truth.kill("third");
+    expect_as_before(before, what);
+    truth.clear();
+}
+
+/// Reads until beliefs equal the truth, and there is nothing more.
+fn converge<A: Api>(api: &mut A, checker: &mut Checker, truth: &Truth, ask: bool, what: &str) {
+    let end = Instant::now() + DEADLINE;
+    let mut asked = !ask;
+    loop {
+        if let Some(event) = api.wait(Some(Duration::from_millis(2))).unwrap_or_else(|e| panic!("{what}: {e}")) {
+            truth.permits(&event, what);
+            checker.feed(&event);
+        } else if !asked {
+            api.resync().unwrap_or_else(|e| panic!("{what}: {e}"));
+            asked = true;
+        } else if truth.wrong(checker).is_empty() && checker.open_overflows == 0 && !readable(api.fd(), Duration::ZERO)
+        {
+            return;
+        }
+        assert!(Instant::now() < end, "{what}: wrong about {:?}", truth.wrong(checker));
+    }
+}
