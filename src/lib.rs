@@ -152,6 +152,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod all;
+mod census;
 mod channel;
 mod error;
 mod event;
@@ -181,7 +182,7 @@ pub mod capi;
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use all::{Sighting, census};
+pub use census::{Sighting, census};
 pub use channel::EventChannel;
 #[doc(no_inline)]
 pub use crossbeam_channel;

@@ -8,8 +8,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::census;
 use crate::error::{Doing, Error, Result};
 use crate::event::{Event, EventKind};
+use crate::netns::Netns;
 use crate::outbox::{Counters, Outbox};
 use crate::place::Place;
 use crate::source::{Progress, Source};
@@ -320,8 +322,8 @@ impl Watcher {
             _ => netns.open(path.as_deref()),
         };
         let opened = opened.or_else(|error| match event.kind() {
-            // it may have moved on from where it was found
-            EventKind::NetnsNew { .. } => netns.open(None).map_err(|_| error),
+            // who was in it may have left, and a name have come
+            EventKind::NetnsNew { .. } => netns.open(None).or_else(|_| open_mounted(netns)?.ok_or(error)),
             _ => Err(error),
         });
         opened.or_else(|error| check().and(Err(error)))
@@ -331,6 +333,13 @@ impl Watcher {
     pub fn stats(&self) -> Stats {
         Stats::from(&*self.out.counters)
     }
+}
+
+/// Opens a namespace where it is mounted; `None`: nowhere within reach.
+fn open_mounted(netns: &Netns) -> Result<Option<OwnedFd>> {
+    let mounts = census::mounts().doing("look for the network namespace among the mounts")?;
+    let found = mounts.into_iter().filter(|(ino, _)| *ino == netns.ino());
+    Ok(found.map(|(_, path)| netns.open(Some(&path))).find_map(Result::ok))
 }
 
 /// The error of a call on a watcher in a child of fork(2).

@@ -124,7 +124,7 @@ func TestAllThatExist(t *testing.T) {
 // The path leads elsewhere by now: the cookie finds the namespace, with a privilege.
 func TestOpenNetnsByItsCookie(t *testing.T) {
 	clean(t)
-	watcher := open(t, nswatch.All(), nswatch.Queue(4096, nswatch.QueueDropOldest))
+	watcher := open(t, nswatch.All())
 	untilSynced(t, watcher)
 	ipNetns(t, "add", "blue")
 	netns, err := nswatch.NetnsForName("blue")

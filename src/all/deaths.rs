@@ -195,7 +195,7 @@ impl DeathWatch {
 }
 
 /// Whether deaths are reported as they happen.
-pub(crate) fn try_deaths() -> io::Result<bool> {
+pub(super) fn try_deaths() -> io::Result<bool> {
     Ok(match Post::privileged()? {
         Some(_) => true,
         None => Post::unprivileged()?.is_some(),

@@ -1,11 +1,10 @@
 //! Every network namespace of the host that can be seen, with or without a name.
 
-// source → due, state, census, births, deaths; births ← perf → records, cadence, hotplug; deaths → post, asking. The state
+// source → due, state, births, deaths; births ← perf → records, cadence, hotplug; deaths → post, asking. The state
 // is pure and knows none of them.
 mod asking;
 mod births;
 mod cadence;
-mod census;
 mod deaths;
 mod due;
 mod hotplug;
@@ -15,21 +14,31 @@ pub(crate) mod records;
 mod source;
 mod state;
 
-pub(crate) use census::numbers_in;
-pub use census::{Sighting, census};
-pub(crate) use deaths::try_deaths;
 pub(crate) use source::All;
 
 use std::io;
 
 use crate::sys;
 
+/// Without /proc there is no watcher that could have a feature.
+fn needs_proc() -> io::Result<()> {
+    sys::is_proc_ours().then_some(()).ok_or_else(|| io::Error::from_raw_os_error(libc::EOPNOTSUPP))
+}
+
 /// Whether listns(2) lists every network namespace.
 pub(crate) fn try_list() -> io::Result<bool> {
+    needs_proc()?;
     sys::list_namespaces(0).map(|_| sys::sees_all_namespaces())
 }
 
 /// Whether the kernel reports namespaces as they are made.
 pub(crate) fn try_births() -> io::Result<bool> {
+    needs_proc()?;
     perf::try_open()
+}
+
+/// Whether the kernel reports deaths of namespaces.
+pub(crate) fn try_deaths() -> io::Result<bool> {
+    needs_proc()?;
+    deaths::try_deaths()
 }

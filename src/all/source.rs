@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::births::{Births, Hint, Loss};
-use super::census::are_all;
 use super::deaths::{DeathWatch, Number};
 use super::due::{Due, EmitMode};
 use super::perf;
 use super::state::{Found, State};
+use crate::census::are_all;
 use crate::error::{Doing, Error, Result};
 use crate::event::EventKind;
 use crate::mounts::{Changes, Monitor, OWN};

@@ -191,15 +191,15 @@ unsafe fn with(watcher: *const nsw_watcher, body: impl FnOnce(&nsw_watcher, &mut
 /// -EPERM: NSW_SOURCE_NSID with NSW_ALL_NSID, and CAP_NET_BROADCAST is missing;
 /// -EPERM, -ENOSYS, -EACCES: a seccomp filter or a security policy refuses a system call that has no fallback;
 /// -EAGAIN: NSW_SOURCE_NSID, and the kernel was interrupted time and again; or RLIMIT_NPROC prevents starting the reader
-/// thread of nsw_options_set_queue(), or the thread that makes the observation post of NSW_SOURCE_ALL and ends before this
-/// call returns;
+/// thread of nsw_options_set_queue(), or that of NSW_SOURCE_ALL, which ends before this call returns;
 /// -EOPNOTSUPP: /proc is not mounted, or not that of this process;
 /// -ENOMEM, -ENOBUFS: the kernel is out of memory, or has no room for an answer (net.core.rmem_default). (If the library's
 /// own allocation fails, the process aborts.)
 ///
 /// NSW_SOURCE_NAMED uses one inotify instance and four file descriptors, up to three more once a name has waited for its
-/// mount. NSW_SOURCE_NSID uses four file descriptors, with NSW_ALL_NSID five, and needs Linux 5.0. NSW_SOURCE_ALL uses a few
-/// per processor. nsw_options_set_queue() takes four more. Paths are resolved in the mount namespace of the calling thread.
+/// mount. NSW_SOURCE_NSID uses four file descriptors, with NSW_ALL_NSID five, and needs Linux 5.0. NSW_SOURCE_ALL uses up to
+/// 16, with NSW_PREPARE up to 22, and one per processor. nsw_options_set_queue() takes four more. Paths are resolved in the
+/// mount namespace of the calling thread.
 ///
 /// Since: 0.1 (Linux 5.10; see inotify(7), fanotify(7), rtnetlink(7))
 #[unsafe(no_mangle)]

@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use super::request::{Listing, NetlinkError, RequestSocket};
 use super::state::Id;
 use super::wire::Attributes;
-use crate::all::{census, numbers_in};
+use crate::census::{census, numbers_in};
 use crate::error::{Doing, Result, is_shortage};
 use crate::sys;
 

@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use crate::all::census;
+use crate::census::census;
 use crate::error::{Doing, Error, Result};
 use crate::netns::{self, Netns};
 use crate::sys;

@@ -11,6 +11,7 @@ use nswatch::Feature;
 both! {
     without_privilege_deaths_are_reported_and_births_found
     without_user_namespaces_nothing_false_is_reported
+    what_has_got_a_name_is_opened_by_it
     what_was_watched_before_rights_were_lost_is_reported
     what_is_found_after_rights_were_lost_is_watched_too
     asking_is_enough_for_what_could_be_opened
@@ -46,6 +47,21 @@ fn without_privilege_deaths_are_reported_and_births_found<A: Api>() {
         assert!(watcher.log.iter().any(|event| event.netns() == second && event.kind == Kind::NetnsNew));
         actor.act(|| ip_netns(&["del", "blue"]));
         watcher.until_netns(Kind::NetnsDel, second);
+    });
+}
+
+/// `ip netns add` is in the namespace when the watcher finds it, and has ended when the event is read.
+fn what_has_got_a_name_is_opened_by_it<A: Api>() {
+    sandbox();
+    let (sleeper, mut watcher) = (Sleeper::new(), Observer::<A>::open(&How::all()));
+    let netns = kernel::netns(sleeper.namespace("net")).unwrap();
+    ip_netns(&["attach", "blue", &sleeper.pid().to_string()]);
+    drop(sleeper);
+    let event = watcher.until_netns(Kind::NetnsNew, netns);
+    assert_ne!(event.pid, 0);
+    elsewhere(&Restriction::powerless(), || {
+        let opened = std::fs::File::from(watcher.api.open_netns().unwrap());
+        assert_eq!(kernel::netns_of(&opened), Some(netns));
     });
 }
 

@@ -211,11 +211,9 @@ fn without_proc_nobody_can_say() {
     mount("nothing", "/proc", Some("tmpfs"), 0);
     for (feature, with_proc) in before {
         let expected = match feature {
-            TargetNsid | AllNsid | Births => with_proc,
+            TargetNsid | AllNsid => with_proc,
             // older kernels do not come so far
             MountEvents if with_proc == 0 => 0,
-            // nobody can say whether it lists all
-            ListNs => 0,
             _ => -libc::EOPNOTSUPP,
         };
         assert_eq!(told(feature), expected, "{feature}");

@@ -56,8 +56,7 @@ fn more_names_than_the_limit_are_complained_of() {
     make_dir(RUN_NETNS);
     placeholder("/run/netns/a");
     placeholder("/run/netns/b");
-    let complaint =
-        "nswatch: cannot watch all names in /run/netns: more names in the directory than the watcher may keep";
+    let complaint = "nswatch: cannot watch all names in /run/netns: more names or namespaces than the watcher may keep";
     for command in [&["watch"][..], &["list"], &["exec", "--on", "ready", "--", "true"]] {
         let arguments = [&command[..1], &["--max-names", "1"], &command[1..]].concat();
         let (code, _, errors) = ends(arguments);

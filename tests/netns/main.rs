@@ -3,6 +3,7 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod census;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -608,65 +609,6 @@ fn without_proc_nobody_is_identified<A: Ask>() {
     assert_eq!(A::fd(kept.as_raw_fd()), Err(libc::EOPNOTSUPP));
     assert_eq!(A::pid(1), Err(libc::EOPNOTSUPP));
     assert_eq!(A::open(&netns, Some("/run".as_ref())).err(), Some(libc::ENOENT));
-}
-
-#[test]
-fn the_census_sees_each_once() {
-    sandbox();
-    for name in ["blue", "red"] {
-        ip_netns(&["add", name]);
-    }
-    // one namespace at two places, one that another mount hides
-    placeholder("/run/second");
-    bind("/run/netns/blue", "/run/second");
-    placeholder("/run/netns/hidden");
-    mount_new_netns("/run/netns/hidden");
-    let hidden = Netns::for_name("hidden").unwrap();
-    bind("/run/netns/red", "/run/netns/hidden");
-    let process = Sleeper::new();
-
-    let found = census().unwrap();
-    let of = |netns: Netns| {
-        let mut sightings = found.iter().filter(|sighting| sighting.netns.same(&netns));
-        let one = sightings.next();
-        assert!(sightings.next().is_none(), "{netns} twice");
-        one
-    };
-    let paths = |name: &str| of(Netns::for_name(name).unwrap()).unwrap().mounts.clone();
-    assert_eq!(paths("blue"), ["/run/netns/blue", "/run/second"].map(std::path::PathBuf::from));
-    assert_eq!(paths("red"), ["/run/netns/red", "/run/netns/hidden"].map(std::path::PathBuf::from));
-    let nameless = of(Netns::for_pid(process.pid() as i32).unwrap()).unwrap();
-    assert_eq!((nameless.pids.as_slice(), nameless.mounts.len()), ([process.pid() as i32].as_slice(), 0));
-    // what a mount hides is seen where listns(2) is, and has no place then
-    assert!(of(hidden).is_none_or(|sighting| sighting.mounts.is_empty()));
-}
-
-#[test]
-fn the_census_sees_what_only_a_descriptor_keeps() {
-    sandbox();
-    let kept = anonymous();
-    let netns = Netns::for_fd(&kept).unwrap();
-    let process = Sleeper::new();
-    let other = File::open(process.namespace("net")).unwrap();
-    let found = census().unwrap();
-    let of = |netns: Netns| found.iter().find(|sighting| sighting.netns.same(&netns)).unwrap();
-    let seen = of(netns);
-    assert!(seen.pids.is_empty() && seen.mounts.is_empty());
-    // listns(2) leads to no descriptor
-    match &seen.descriptor {
-        Some(path) => assert!(netns.open(Some(path)).is_ok(), "{path:?}"),
-        None => assert!(kernel::lists_all()),
-    }
-    // where there is a better way, no descriptor is shown
-    let elsewhere = of(Netns::for_fd(&other).unwrap());
-    assert_eq!((elsewhere.pids.as_slice(), &elsewhere.descriptor), ([process.pid() as i32].as_slice(), &None));
-    drop(kept);
-    // another test may hold a copy for a moment, between fork(2) and execve(2)
-    let end = std::time::Instant::now() + DEADLINE;
-    while census().unwrap().iter().any(|sighting| sighting.netns.same(&netns)) {
-        assert!(std::time::Instant::now() < end, "it is still there");
-        std::thread::yield_now();
-    }
 }
 
 #[test]

@@ -68,7 +68,7 @@ class All(TestCase):
         self.assertEqual(len([event for event in told if event.netns is not None and event.netns.same(own)]), 1)
 
     def test_by_its_cookie_where_the_path_leads_elsewhere(self) -> None:
-        watcher = self.watcher("all", queue=4096)
+        watcher = self.watcher("all")
         ip_netns("add", "blue")
         netns = Netns.for_name("blue")
         born = about(watcher, netns)
@@ -104,7 +104,7 @@ class All(TestCase):
                     return event
             raise AssertionError("it ended")
 
-        watcher = self.watcher("all", replay=True)
+        watcher = self.watcher("all")
         ip_netns("add", "blue")
         netns = Netns.for_name("blue")
         event = asyncio.run(asyncio.wait_for(hear(watcher, netns), DEADLINE))

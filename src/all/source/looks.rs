@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::births::Hint;
-use super::super::census::{census, descriptors_of, mounts};
 use super::super::due::EmitMode;
 use super::super::state::Found;
 use super::{All, LOOK};
+use crate::census::{census, descriptors_of, mounts};
 use crate::error::{Doing, Result, is_refused, is_transient};
 use crate::netns::{identify_open, open_path};
 use crate::sys::CWD;

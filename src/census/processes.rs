@@ -83,7 +83,7 @@ impl Census {
 }
 
 /// The network namespaces that a process, or a thread, has descriptors of: inode numbers, and paths.
-pub(in crate::all) fn descriptors_of(pid: i32) -> io::Result<Vec<(u64, PathBuf)>> {
+pub(crate) fn descriptors_of(pid: i32) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     let path = CString::new(format!("/proc/{pid}/fd"))?;
     let Some(dir) = unless_out_of_sight(sys::open(CWD, &path, libc::O_RDONLY | libc::O_DIRECTORY))? else {

@@ -6,7 +6,7 @@
 
 mod processes;
 
-pub(super) use processes::descriptors_of;
+pub(crate) use processes::descriptors_of;
 
 use std::ffi::{CStr, CString, OsString};
 use std::io;
@@ -176,13 +176,13 @@ impl Census {
 }
 
 /// The network namespaces that are mounted in the mount namespace of the calling thread: inode numbers, and where.
-pub(super) fn mounts() -> io::Result<Vec<(u64, PathBuf)>> {
+pub(crate) fn mounts() -> io::Result<Vec<(u64, PathBuf)>> {
     let mountinfo = std::fs::read(MOUNTINFO).map_err(sys::proc_error)?;
     Ok(mounted(&mountinfo).collect())
 }
 
 /// Whether the kernel lists every network namespace, and none but these; their cookies are in ascending order.
-pub(super) fn are_all(known: &[u64]) -> bool {
+pub(crate) fn are_all(known: &[u64]) -> bool {
     let mut after = 0;
     loop {
         match sys::list_namespaces(after) {

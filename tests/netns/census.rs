@@ -1,0 +1,107 @@
+//! The census: every namespace that can be seen, each once.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+
+use nswatch::{Netns, census};
+
+use crate::support::nsid::anonymous;
+use crate::support::*;
+
+#[test]
+fn the_census_sees_each_once() {
+    sandbox();
+    for name in ["blue", "red"] {
+        ip_netns(&["add", name]);
+    }
+    // one namespace at two places, one that another mount hides
+    placeholder("/run/second");
+    bind("/run/netns/blue", "/run/second");
+    placeholder("/run/netns/hidden");
+    mount_new_netns("/run/netns/hidden");
+    let hidden = Netns::for_name("hidden").unwrap();
+    bind("/run/netns/red", "/run/netns/hidden");
+    let process = Sleeper::new();
+
+    let found = census().unwrap();
+    let of = |netns: Netns| {
+        let mut sightings = found.iter().filter(|sighting| sighting.netns.same(&netns));
+        let one = sightings.next();
+        assert!(sightings.next().is_none(), "{netns} twice");
+        one
+    };
+    let paths = |name: &str| of(Netns::for_name(name).unwrap()).unwrap().mounts.clone();
+    assert_eq!(paths("blue"), ["/run/netns/blue", "/run/second"].map(std::path::PathBuf::from));
+    assert_eq!(paths("red"), ["/run/netns/red", "/run/netns/hidden"].map(std::path::PathBuf::from));
+    let nameless = of(Netns::for_pid(process.pid() as i32).unwrap()).unwrap();
+    assert_eq!((nameless.pids.as_slice(), nameless.mounts.len()), ([process.pid() as i32].as_slice(), 0));
+    // what a mount hides is seen where listns(2) is, and has no place then
+    assert!(of(hidden).is_none_or(|sighting| sighting.mounts.is_empty()));
+}
+
+#[test]
+fn the_census_sees_what_only_a_descriptor_keeps() {
+    sandbox();
+    let kept = anonymous();
+    let netns = Netns::for_fd(&kept).unwrap();
+    let process = Sleeper::new();
+    let other = File::open(process.namespace("net")).unwrap();
+    let found = census().unwrap();
+    let of = |netns: Netns| found.iter().find(|sighting| sighting.netns.same(&netns)).unwrap();
+    let seen = of(netns);
+    assert!(seen.pids.is_empty() && seen.mounts.is_empty());
+    // listns(2) leads to no descriptor
+    match &seen.descriptor {
+        Some(path) => assert!(netns.open(Some(path)).is_ok(), "{path:?}"),
+        None => assert!(kernel::lists_all()),
+    }
+    // where there is a better way, no descriptor is shown
+    let elsewhere = of(Netns::for_fd(&other).unwrap());
+    assert_eq!((elsewhere.pids.as_slice(), &elsewhere.descriptor), ([process.pid() as i32].as_slice(), &None));
+    drop(kept);
+    // another test may hold a copy for a moment, between fork(2) and execve(2)
+    let end = std::time::Instant::now() + DEADLINE;
+    while census().unwrap().iter().any(|sighting| sighting.netns.same(&netns)) {
+        assert!(std::time::Instant::now() < end, "it is still there");
+        std::thread::yield_now();
+    }
+}
+
+/// Its number then leads to no descriptor, and those of its other threads do.
+#[test]
+fn the_census_sees_the_descriptors_of_a_process_whose_first_thread_has_ended() {
+    sandbox();
+    let kept = anonymous();
+    let netns = Netns::for_fd(&kept).unwrap();
+    // SAFETY: the child starts a thread and ends itself; what it closes belongs to nobody in it.
+    let child = unsafe {
+        match libc::fork() {
+            0 => {
+                for fd in (3..1024).filter(|fd| *fd != kept.as_raw_fd()) {
+                    libc::close(fd);
+                }
+                std::thread::spawn(|| {
+                    std::thread::sleep(DEADLINE);
+                    libc::_exit(0)
+                });
+                libc::syscall(libc::SYS_exit, 0);
+                unreachable!()
+            }
+            child => child,
+        }
+    };
+    drop(kept);
+    let end = std::time::Instant::now() + DEADLINE;
+    while std::fs::read_link(format!("/proc/{child}/ns/net")).is_ok() {
+        assert!(std::time::Instant::now() < end, "its first thread never ends");
+        std::thread::yield_now();
+    }
+    let seen = census().unwrap().into_iter().find(|sighting| sighting.netns.same(&netns));
+    // SAFETY: it has not been waited for, so that the number is its own.
+    unsafe {
+        assert_eq!(libc::kill(child, libc::SIGKILL), 0);
+        assert_eq!(libc::waitpid(child, std::ptr::null_mut(), 0), child);
+    }
+    let descriptor = seen.expect("its descriptor").descriptor;
+    assert!(descriptor.map_or(kernel::lists_all(), |path| !path.starts_with(format!("/proc/{child}"))));
+}
