@@ -264,7 +264,8 @@ impl Perf {
         // its requests would keep the old descriptors
         self.disarm();
         let changed = std::mem::replace(&mut self.changed, Changed::nothing());
-        self.rings.retain(|ring| !changed.has(ring.cpu));
+        let (old, others) = std::mem::take(&mut self.rings).into_iter().partition(|ring| changed.has(ring.cpu));
+        self.rings = others;
         let mut open = |cpus: &mut dyn Iterator<Item = u32>| {
             online(cpus).try_for_each(|ring| {
                 self.rings.push(ring?);
@@ -275,6 +276,15 @@ impl Perf {
             Changed::These(cpus) => open(&mut cpus.iter().copied()),
             Changed::Perhaps => open(&mut (0..)),
         };
+        let opened = opened.or_else(|error| match is_shortage(&error) {
+            true => Err(error),
+            false => {
+                // the right to open them is lost by now: those there were may work on
+                self.rings.retain(|ring| !changed.has(ring.cpu));
+                self.rings.extend::<Vec<_>>(old);
+                Ok(())
+            }
+        });
         match opened.and(self.set_alarm()) {
             // the next call tries again
             Err(error) if is_shortage(&error) => self.changed = changed,

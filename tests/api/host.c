@@ -267,6 +267,9 @@ static void first_processes(void)
 	for (size_t i = 0; i < MANY; i++) {
 		struct lent lent = { .before = (int)i };
 
+		/* that takes a /proc of its own */
+		if (HOWS[i].source == NSW_SOURCE_ALL)
+			continue;
 		in_child(into_pid_namespace, &lent);
 	}
 }
@@ -503,8 +506,13 @@ static void longjmps(void)
 	for (size_t i = 0; i < MANY; i++) {
 		static const struct itimerval soon = { .it_value = { 0, 30000 } };
 		int fds = descriptors();
-		nsw_watcher *volatile watcher = open_as(&HOWS[i]);
+		nsw_watcher *volatile watcher;
 		const nsw_event *event;
+
+		/* others make namespaces all the time: the signal would come in the middle of a look */
+		if (HOWS[i].source == NSW_SOURCE_ALL)
+			continue;
+		watcher = open_as(&HOWS[i]);
 
 		drain(watcher);
 		if (!sigsetjmp(out, 1)) {

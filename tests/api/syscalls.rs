@@ -68,7 +68,6 @@ const NUMBERS: &[(&str, c_long)] = calls! {
     ppoll => libc::SYS_ppoll,
     read => libc::SYS_read,
     readlinkat => libc::SYS_readlinkat,
-    recvfrom => libc::SYS_recvfrom,
     recvmmsg => libc::SYS_recvmmsg,
     recvmsg => libc::SYS_recvmsg,
     prctl => libc::SYS_prctl,
