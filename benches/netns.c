@@ -312,7 +312,7 @@ static int births(const struct way *way, double *us, int n)
 	for (int i = 0; i < n; i++) {
 		pid_t pid = maker();
 
-		usleep(3000);
+		usleep(5000);
 		shared->go = 1;
 		us[i] = way->birth() - shared->begun;
 		end(pid);

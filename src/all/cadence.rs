@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use crate::pace::Pace;
 
-/// What a look costs in time until the next one: 200 a second.
-const PRICE: Duration = Duration::from_millis(5);
+/// What a look costs in time until the next one: 500 a second take half a hundredth of a processor.
+const PRICE: Duration = Duration::from_millis(2);
 
-/// 20 looks in a row.
-const CREDIT: Duration = Duration::from_millis(100);
+/// 100 looks in a row.
+const CREDIT: Duration = Duration::from_millis(200);
 
 /// From one look to the next while there are many records.
 const INTERVAL: Duration = Duration::from_millis(15);
 
-/// As many records in an interval are next to nothing.
-const FEW: usize = 1;
+/// As many records in an interval can be looked at one by one.
+const FEW: usize = 7;
 
 #[derive(Debug)]
 pub(super) struct Cadence {
@@ -90,10 +90,10 @@ mod tests {
     fn few_records_are_seen_at_once_and_many_at_intervals() {
         let mut cadence = Cadence::new();
         assert_eq!(cadence.looked(HOUR, 0, false), None);
-        assert_eq!(looks(&mut cadence, HOUR, 150), (150, Duration::ZERO));
-        for (second, records) in (2..).zip([300, 1000, 5000, 100_000]) {
+        assert_eq!(looks(&mut cadence, HOUR, 450), (450, Duration::ZERO));
+        for (second, records) in (2..).zip([1000, 5000, 100_000]) {
             let (looks, longest) = looks(&mut cadence, HOUR + second * SECOND, records);
-            assert!((60..=200).contains(&looks), "{records}: {looks}");
+            assert!((60..=300).contains(&looks), "{records}: {looks}");
             assert!(longest <= INTERVAL, "{records}: {longest:?}");
         }
         // after a storm the first ones are seen at once again
@@ -103,9 +103,9 @@ mod tests {
     #[test]
     fn a_look_in_between_ends_no_interval() {
         let mut cadence = Cadence::new();
-        let due = (0..100).find_map(|_| cadence.looked(HOUR, 1, true)).unwrap();
-        assert_eq!(cadence.looked(HOUR + INTERVAL / 2, 5, false), Some(due));
-        assert_eq!(cadence.looked(due, 0, true), Some(due + INTERVAL), "five were found in this interval");
+        let due = (0..200).find_map(|_| cadence.looked(HOUR, 1, true)).unwrap();
+        assert_eq!(cadence.looked(HOUR + INTERVAL / 2, 8, false), Some(due));
+        assert_eq!(cadence.looked(due, 0, true), Some(due + INTERVAL), "eight were found in this interval");
         assert_eq!(cadence.looked(due + INTERVAL, 1, true), None);
     }
 

@@ -34,6 +34,11 @@ impl Due {
         self.too_many |= !std::mem::replace(&mut self.left_out, true);
     }
 
+    /// Whether no look, and no event, is due.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.hints.is_empty() && !self.mounts && self.census.is_none() && !self.synced && !self.too_many
+    }
+
     /// A census that nobody asked for.
     pub(super) fn look_around(&mut self) {
         self.census.get_or_insert(EmitMode::News);

@@ -13,10 +13,10 @@ use crate::error::{errno_of, is_shortage};
 use crate::netns::{Netns, of_calling_thread};
 use crate::nsid::listener::{Change, Listener, Received, decode};
 use crate::nsid::request::RequestSocket;
-use crate::nsid::wire::Attributes;
+use crate::nsid::wire::{self, Attributes};
 use crate::sys::{self, CWD, Epoll};
 
-/// After so many nsids the queue of notifications is read: each comes back as one.
+/// After so many nsids the queue of notifications is read: where no filter drops them, each comes back as one.
 const UNREAD: usize = 128;
 
 /// How many reads empty the queue.
@@ -60,6 +60,8 @@ impl Post {
     fn here() -> io::Result<Self> {
         let netns = of_calling_thread()?;
         let (listener, mut requests) = (Listener::open(0, false)?, RequestSocket::open()?.checked());
+        // the nsids that are given here would wake the consumer; where the filter is refused, they do
+        sys::drop_messages(listener.as_fd(), wire::RTM_NEWNSID).ok();
         // it finds out how to ask quickly
         requests.list(None)?;
         let uevents = sys::uevent_socket().ok();
@@ -101,15 +103,20 @@ impl Post {
     fn pull(&mut self) -> io::Result<()> {
         self.unread = 0;
         let mut inbox = VecDeque::new();
+        let mut last = false;
         for _ in 0..READS {
             let lost = &mut self.lost;
             match self.listener.receive(&mut |bytes, origin| *lost |= !decode(bytes, origin, &mut inbox))? {
                 Received::Nothing => break,
                 Received::Loss => self.lost = true,
+                Received::Datagrams(n) if n < sys::MANY => last = true,
                 Received::Datagrams(_) => {}
             }
             let gone = inbox.drain(..).filter(|notification| matches!(notification.change, Change::Gone));
             self.dead.extend(gone.map(|notification| notification.id.nsid()));
+            if last {
+                break;
+            }
         }
         Ok(())
     }

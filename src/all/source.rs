@@ -99,13 +99,17 @@ impl All {
     }
 
     /// Reads what the kernel reports. An inode number in a hint is that of a namespace which was made after all the deaths
-    /// that are read after the mark and before the hint.
-    fn read(&mut self, out: &mut Outbox) -> Result<()> {
+    /// that are read after the mark and before the hint. `false`: there are deaths to report first, and descriptors show what
+    /// else there is.
+    fn read(&mut self, all: bool, out: &mut Outbox) -> Result<bool> {
         const READ: &str = "read the births of namespaces";
         out.learned_now();
         let births = self.births.as_mut();
         births.map_or(Ok(()), |births| births.mark(out.now())).doing(READ)?;
         self.read_deaths(out)?;
+        if !all && !out.is_empty() {
+            return Ok(false);
+        }
         if let Some(births) = &mut self.births {
             let (state, deaths, hints) = (&self.state, &self.deaths, &mut self.due.hints);
             // a number that has another owner is noticed only where deaths are reported
@@ -130,7 +134,7 @@ impl All {
             self.place.check()?;
             self.mounts.arm()?;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn read_deaths(&mut self, out: &mut Outbox) -> Result<()> {
@@ -196,8 +200,6 @@ impl All {
             }
             looked?;
         }
-        // the nsids that were given come back as notifications, which would wake the consumer for nothing
-        self.read_deaths(out)?;
         if self.due.census.is_none() && std::mem::take(&mut self.due.synced) {
             out.push(EventKind::Synced, false);
         }
@@ -289,7 +291,9 @@ impl All {
 
 impl Source for All {
     fn drain(&mut self, out: &mut Outbox) -> Result<Progress> {
-        self.read(out)?;
+        if !self.read(false, out)? {
+            return Ok(if self.due.is_nothing() { Progress::Done } else { Progress::More });
+        }
         self.catch_up(out)?;
         if (self.due.census.is_some() || self.due.mounts) && self.may_look(out) {
             return Ok(Progress::More);
@@ -304,7 +308,7 @@ impl Source for All {
     fn resync(&mut self, out: &mut Outbox) -> Result<()> {
         self.due.everything();
         self.due.asked = true;
-        self.read(out)?;
+        self.read(true, out)?;
         self.catch_up(out)
     }
 

@@ -19,6 +19,7 @@ mod process;
 #[cfg(feature = "tokio")]
 mod reactor;
 mod root;
+mod socket_filter;
 mod statmount;
 mod thread;
 mod uevent;
@@ -49,6 +50,7 @@ pub(crate) use process::{
 #[cfg(feature = "tokio")]
 pub(crate) use reactor::Registration;
 pub(crate) use root::{Root, RootMount, mount_namespace, root, root_mount_id};
+pub(crate) use socket_filter::drop_messages;
 pub(crate) use statmount::{list_mounts, mount_point};
 pub(crate) use thread::Thread;
 pub(crate) use uevent::uevent_socket;

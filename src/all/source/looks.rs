@@ -13,7 +13,7 @@ use super::{All, LOOK};
 use crate::census::{census, descriptors_of, mounts};
 use crate::error::{Doing, Result, is_refused, is_transient};
 use crate::netns::{identify_open, open_path};
-use crate::sys::CWD;
+use crate::sys::{self, CWD};
 use crate::walk::Links;
 
 impl All {
@@ -22,14 +22,27 @@ impl All {
         let mut found: Vec<Found> = Vec::new();
         for hint in self.due.hints.clone() {
             if hint.tid > 0 && !found.iter().any(|found| found.netns.ino() == hint.ino) {
-                let path = format!("/proc/{}/ns/net", hint.tid);
-                match self.meet(path.as_ref(), Some(hint.ino), Some(hint.tid))? {
+                match self.meet_thread(hint)? {
                     Some(met) => found.push(met),
                     None => self.follow_to_descriptor(hint, &mut found)?,
                 }
             }
         }
         Ok(found)
+    }
+
+    /// The namespace that a thread is in, if it is still that of the hint.
+    fn meet_thread(&mut self, hint: Hint) -> Result<Option<Found>> {
+        let path = format!("/proc/{}/ns/net", hint.tid);
+        let terminated = CString::new(path.as_str()).unwrap_or_default();
+        // at once: in /proc nothing else has this name
+        let opened = sys::open(CWD, &terminated, libc::O_RDONLY | libc::O_NONBLOCK);
+        let opened = opened.and_then(|namespace| Ok(sys::is_network(namespace.as_fd())?.then_some(namespace)));
+        match opened {
+            Ok(Some(namespace)) => self.watch(namespace, Some((path.as_ref(), Some(hint.ino))), Some(hint.tid)),
+            // which says why
+            _ => self.meet(path.as_ref(), Some(hint.ino), Some(hint.tid)),
+        }
     }
 
     /// A thread that has left the namespace may have a descriptor of it, and so may its process if the thread has ended.
