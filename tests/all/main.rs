@@ -6,6 +6,7 @@
 mod actor;
 mod births;
 mod deaths;
+mod hotplug;
 mod limits;
 mod rights;
 #[path = "../support/mod.rs"]

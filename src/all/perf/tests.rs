@@ -203,27 +203,6 @@ fn a_processor_that_came_again_is_listened_to_again() {
     }
 }
 
-#[test]
-fn the_last_processor_goes_and_comes() {
-    if std::env::var_os("NSWATCH_HOTPLUG").is_none() {
-        return skipped("no processor is taken offline without NSWATCH_HOTPLUG=1");
-    }
-    let Some(mut listening) = listen() else { return };
-    let last = listening.perf.rings.last().unwrap().cpu;
-    let online = format!("/sys/devices/system/cpu/cpu{last}/online");
-    for state in ["0", "1"] {
-        std::fs::write(&online, state).unwrap();
-        let end = sys::monotonic() + LIMIT;
-        while listening.read().1 != Loss::Hints(0) {
-            let left = end.checked_sub(sys::monotonic()).expect("it is not noticed");
-            sys::poll_readable(listening.epoll.as_fd(), Some(left)).unwrap();
-        }
-        assert_eq!(listening.perf.rings.iter().any(|ring| ring.cpu == last), state == "1");
-    }
-    let born = Born::by(&["taskset", "--cpu-list", &last.to_string()]);
-    listening.wait_for(born.1);
-}
-
 /// The descriptors of perf events, and the rings that are mapped.
 fn held() -> usize {
     let links =
