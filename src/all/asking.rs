@@ -4,7 +4,6 @@
 //! cannot be opened, and could be before, by a process with the same rights. From Linux 6.19 on not even then: a socket may
 //! keep it.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::BorrowedFd;
 
@@ -15,11 +14,22 @@ use crate::sys::{self, Credentials};
 
 #[derive(Debug, Default)]
 pub(super) struct Asking {
-    /// Those that could be opened, by whom.
-    reachable: BTreeMap<i32, (Netns, Credentials)>,
-    /// Their numbers.
-    numbers: BTreeMap<Netns, i32>,
+    /// Those that could be opened.
+    reachable: Vec<Reachable>,
     last: i32,
+}
+
+#[derive(Debug)]
+struct Reachable {
+    number: i32,
+    netns: Netns,
+    by: Credentials,
+}
+
+impl Asking {
+    fn find(&self, number: i32) -> Option<&Reachable> {
+        self.reachable.iter().find(|reachable| reachable.number == number)
+    }
 }
 
 /// Whether a namespace can be opened by its cookie: the kernel's answer, and `None` where there is none.
@@ -40,13 +50,17 @@ impl Deaths for Asking {
         let is_lasting = sys::sees_all_namespaces() || !of_calling_thread()?.same(netns);
         let reached = is_certain && is_lasting && opens(netns)? == Some(true);
         let by = Credentials::of_caller()?;
-        let number = self.numbers.get(netns).copied().unwrap_or(self.last + 1);
-        self.last = self.last.max(number);
-        if reached {
-            self.reachable.insert(number, (*netns, by));
-            self.numbers.insert(*netns, number);
+        if let Some(known) = self.reachable.iter_mut().find(|known| known.netns == *netns) {
+            if reached {
+                known.by = by;
+            }
+            return Ok(known.number);
         }
-        Ok(number)
+        self.last += 1;
+        if reached {
+            self.reachable.push(Reachable { number: self.last, netns: *netns, by });
+        }
+        Ok(self.last)
     }
 
     fn read(&mut self, _take: &mut dyn FnMut(i32)) -> io::Result<bool> {
@@ -57,8 +71,8 @@ impl Deaths for Asking {
         let now = Credentials::of_caller()?;
         let mut living = Vec::new();
         for number in numbers {
-            match self.reachable.get(number) {
-                Some((netns, before)) if *before == now && opens(netns)? == Some(false) => {}
+            match self.find(*number) {
+                Some(Reachable { netns, by, .. }) if *by == now && opens(netns)? == Some(false) => {}
                 _ => living.push(*number),
             }
         }
@@ -66,13 +80,11 @@ impl Deaths for Asking {
     }
 
     fn watches(&self, number: i32) -> bool {
-        self.reachable.contains_key(&number)
+        self.find(number).is_some()
     }
 
     fn forget(&mut self, number: i32) {
-        if let Some((netns, _)) = self.reachable.remove(&number) {
-            self.numbers.remove(&netns);
-        }
+        self.reachable.retain(|reachable| reachable.number != number);
     }
 
     fn reports(&self) -> bool {
