@@ -11,9 +11,8 @@ struct Born(Child);
 
 impl Born {
     fn on(cpu: usize) -> Self {
-        let program = "unshare --net sh -c 'echo made; exec cat'";
-        let mut command = Command::new("sh");
-        command.args(["-c", program]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut command = Command::new("unshare");
+        command.args(["--net", "sh", "-c", "echo made; exec cat"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         // SAFETY: all zeroes is an empty set; the closure allocates nothing.
         unsafe {
             use std::os::unix::process::CommandExt;

@@ -133,20 +133,14 @@ fn asking_is_enough_for_what_could_be_opened<A: Api>() {
         drop(kept);
         // a resync, since nothing reports it
         watcher.resync();
-        if is_older_than_6_19() {
+        if kernel::is_before(6, 19) {
             while watcher.believes(netns) {
                 watcher.resync();
             }
         }
         // later kernels open by cookie nothing that only a socket keeps: what cannot be opened may live
-        assert_eq!(watcher.believes(netns), !is_older_than_6_19());
+        assert_eq!(watcher.believes(netns), !kernel::is_before(6, 19));
     });
-}
-
-fn is_older_than_6_19() -> bool {
-    let release = run("uname", &["-r"]);
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|digits| digits.parse::<u32>().unwrap());
-    (numbers.next().unwrap(), numbers.next().unwrap()) < (6, 19)
 }
 
 fn from_another_mount_namespace_nothing_is_looked_at<A: Api>() {

@@ -46,6 +46,13 @@ pub fn netns_of(file: &File) -> Option<Id> {
     Some((stat.st_dev as u64, stat.st_ino as u64, id))
 }
 
+/// Whether the running kernel is older than this one.
+pub fn is_before(major: u32, minor: u32) -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|digits| digits.parse::<u32>().unwrap());
+    (numbers.next().unwrap(), numbers.next().unwrap()) < (major, minor)
+}
+
 /// Whether this kernel gives namespaces ids that it never uses again.
 pub fn has_cookie() -> bool {
     netns("/proc/thread-self/ns/net").is_some_and(|(_, _, id)| id != 0)
