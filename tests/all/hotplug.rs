@@ -1,13 +1,14 @@
 //! Processors that go offline and come back. `ci/kernels/run` runs this in its guests, whose processors nobody else uses.
 
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use super::support::api::{Api, How, Kind, Observer, Rust};
 use super::support::*;
 
-/// A process in a network namespace of its own, made on one processor.
-struct Born(Child);
+/// A process in a network namespace of its own, made on one processor, and what it writes to.
+struct Born(Child, #[allow(dead_code)] BufReader<ChildStdout>);
 
 impl Born {
     fn on(cpu: usize) -> Self {
@@ -25,10 +26,11 @@ impl Born {
         }
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
-        let stdout = child.stdout.take().unwrap();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).unwrap();
+        // kept: it may end for want of somebody who reads
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
         assert_eq!(line, "made\n");
-        Self(child)
+        Self(child, stdout)
     }
 
     fn namespace(&self) -> PathBuf {
