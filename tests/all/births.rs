@@ -61,7 +61,8 @@ fn what_is_not_replayed_is_reported_by_a_resync<A: Api>() {
     drop(other);
     ip_netns(&["add", "blue"]);
     watcher.until_netns(Kind::NetnsNew, kernel::netns("/run/netns/blue").unwrap());
-    assert!(!watcher.believes(first) && !watcher.believes(second));
+    // before Linux 6.18 a later one can have its numbers
+    assert!(!watcher.believes(first) && (!watcher.believes(second) || !kernel::has_cookie()));
     watcher.resync();
     assert!(watcher.believes(first) && !watcher.checker.dead.contains(&second));
     drop(sleeper);

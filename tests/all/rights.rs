@@ -170,7 +170,9 @@ fn from_another_mount_namespace_nothing_is_looked_at<A: Api>() {
         assert!(api::readable(watcher.api.fd(), DEADLINE));
     });
     watcher.until(Kind::Synced, "");
-    assert!(watcher.believes(kernel::netns("/run/netns/red").unwrap()) && !watcher.believes(first));
+    let red = kernel::netns("/run/netns/red").unwrap();
+    // before Linux 6.18 it can have the numbers of the first
+    assert!(watcher.believes(red) && (red == first || !watcher.believes(first)));
 }
 
 fn no_nsid_of_the_host_is_given<A: Api>() {
