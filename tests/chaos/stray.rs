@@ -2,8 +2,10 @@
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::time::Instant;
 
 use crate::stage::{BAIT, Dice};
+use crate::support::DEADLINE;
 
 /// A thread that is not where it was; it goes back when this is dropped.
 pub enum Astray {
@@ -46,9 +48,14 @@ impl Drop for Astray {
                 std::os::unix::fs::chroot(".").unwrap();
             }
             Self::Namespace(home, kind) => {
+                let end = Instant::now() + DEADLINE;
                 // SAFETY: no pointers; it concerns this thread alone.
-                let rc = unsafe { libc::setns(home.as_raw_fd(), *kind) };
-                assert_eq!(rc, 0, "back to the namespace: {}", std::io::Error::last_os_error());
+                while unsafe { libc::setns(home.as_raw_fd(), *kind) } != 0 {
+                    let error = std::io::Error::last_os_error();
+                    // a thread that has been joined shares the root directory until the kernel has taken it apart
+                    assert!(error.raw_os_error() == Some(libc::EINVAL) && Instant::now() < end, "no way back: {error}");
+                    std::thread::yield_now();
+                }
             }
         }
     }

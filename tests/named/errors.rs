@@ -355,7 +355,7 @@ fn every_function_of_c_takes_null_and_garbage() {
 
         // what is refused leaves what it was to fill in alone
         let mut watcher = std::ptr::dangling_mut::<cw::nsw_watcher>();
-        for source in [0, 3, 99, u32::MAX] {
+        for source in [0, 4, 99, u32::MAX] {
             assert_eq!(cw::nsw_open(source, options, &mut watcher), -libc::EINVAL);
         }
         assert_eq!(watcher, std::ptr::dangling_mut::<cw::nsw_watcher>());
