@@ -35,6 +35,11 @@ pub(super) trait Deaths: Send {
     /// Passes on those that have died; whether some were lost: then [`living`](Self::living) says which.
     fn read(&mut self, take: &mut dyn FnMut(i32)) -> io::Result<bool>;
 
+    /// Whether there is something to read that the descriptor does not show.
+    fn has_unread(&self) -> bool {
+        false
+    }
+
     /// Those of these that are not known to be dead. They are in ascending order, and so is the answer.
     fn living(&mut self, numbers: &[i32]) -> io::Result<Vec<i32>>;
 
@@ -132,6 +137,11 @@ impl DeathWatch {
             }
         }
         Ok(std::mem::take(&mut self.lost))
+    }
+
+    /// Whether there is something to read that no descriptor shows.
+    pub(super) fn has_unread(&self) -> bool {
+        self.lost || self.mechanisms.iter().flatten().any(|deaths| deaths.has_unread())
     }
 
     /// Those of these, in ascending order, that are known to be dead.

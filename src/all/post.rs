@@ -136,6 +136,10 @@ impl Deaths for Post {
         Ok(std::mem::take(&mut self.lost))
     }
 
+    fn has_unread(&self) -> bool {
+        self.lost || !self.dead.is_empty()
+    }
+
     fn living(&mut self, numbers: &[i32]) -> io::Result<Vec<i32>> {
         Ok(self.requests.living(numbers)?)
     }

@@ -295,7 +295,8 @@ impl Source for All {
             return Ok(if self.due.is_nothing() { Progress::Done } else { Progress::More });
         }
         self.catch_up(out)?;
-        if (self.due.census.is_some() || self.due.mounts) && self.may_look(out) {
+        let is_due = (self.due.census.is_some() || self.due.mounts) && self.may_look(out);
+        if is_due || self.unfinished() {
             return Ok(Progress::More);
         }
         // after the events of the namespaces that there is room for
@@ -310,6 +311,10 @@ impl Source for All {
         self.due.asked = true;
         self.read(true, out)?;
         self.catch_up(out)
+    }
+
+    fn unfinished(&self) -> bool {
+        self.deaths.has_unread()
     }
 
     fn count(&self, counters: &Counters) {

@@ -67,10 +67,9 @@ impl State {
             // a number that stands for another one stands for it no more
             self.remove(number, emit);
         }
-        let is_it = |known: &Known| {
-            let has_cookie = netns.cookie().is_some() && netns.cookie() == known.netns.cookie();
-            known.netns.same(&netns) && (known.number == number || has_cookie)
-        };
+        let has_cookie = |known: &Known| netns.cookie().is_some() && netns.cookie() == known.netns.cookie();
+        // a number is that of one namespace, whose inode may be made anew with another stamp
+        let is_it = |known: &Known| known.number == number || has_cookie(known);
         let reported = mode != EmitMode::Silent;
         match before {
             // perhaps another mechanism watches it
@@ -148,8 +147,9 @@ mod tests {
                 match fact {
                     Fact::Found { ino, cookie, number, mode } => {
                         let (netns, number) = (Netns::new(4, ino, cookie, 0), Number::new(0, number));
+                        let is_known = state.get(ino).is_some_and(|known| known.number == number);
                         state.add(Found { netns, number, path: None, pid: None }, mode, emit);
-                        prop_assert!(state.get(ino).is_some_and(|known| known.netns.same(&netns)));
+                        prop_assert!(state.get(ino).is_some_and(|known| is_known || known.netns.same(&netns)));
                     }
                     Fact::Dead(number) => {
                         state.remove(Number::new(0, number), emit);

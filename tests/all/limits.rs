@@ -3,10 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use super::support::api::{Api, C, How, Kind, Observer, Rust, readable};
 use super::support::grammar::Id;
-use super::support::nsid::{anonymous, list_id};
+use super::support::nsid::{Raw, anonymous, inside, list_id};
+use super::support::thread::{Restriction, elsewhere, stopped_at_each};
 use super::support::*;
 use nswatch::Feature;
 use nswatch::capi::watcher::NSW_STAT_KNOWN;
@@ -156,6 +159,47 @@ fn storm<A: Api>() {
     assert_eq!(list_id(), ids, "nsids of the host");
     drop((watcher, kept));
     assert_eq!((kernel::open_fds(), kernel::threads()), (fds, threads));
+}
+
+/// A look reads what the kernel reports, lest it has no room for more; nothing else is to be reported then.
+#[test]
+#[ignore = "alone"]
+fn alone_unread() {
+    let before = before::<Rust>();
+    elsewhere(&Restriction::none().failing(libc::SYS_perf_event_open, libc::EACCES), || {
+        let first = File::from(anonymous());
+        let netns = of(&first);
+        let first = OwnedFd::from(first);
+        let mut watcher = Observer::<Rust>::open_synced(&How::all().max_names(before as u32 + 1));
+        let others: Vec<OwnedFd> = (0..200).map(|_| anonymous()).collect();
+        // the kernel notifies one namespace after the other, in the order in which they were made
+        let mut ids = inside(&others[0], || {
+            assert_eq!(Raw::new().assign(&first, 0), 0);
+            Observer::<Rust>::open_synced(&How::nsid())
+        });
+        let (mut first, mut requests) = (Some(first), 0);
+        let dies = |_| {
+            requests += 1;
+            if requests == 100 {
+                drop(first.take());
+                ids.until_id(Kind::NsidDel, -1, 0);
+            }
+        };
+        // a mount: without births it has the watcher look around
+        ip_netns(&["add", "blue"]);
+        stopped_at_each(&[libc::SYS_sendto], dies, || {
+            while readable(watcher.api.fd(), Duration::ZERO) {
+                assert!(matches!(watcher.try_now(), Ok(_) | Err(libc::E2BIG)));
+            }
+        });
+        assert!(requests > 100, "nothing was looked at");
+        assert!(!watcher.believes(netns), "the death is known, and nothing says so");
+    });
+}
+
+#[test]
+fn what_a_look_has_read_shows() {
+    run_alone("limits::alone_unread", &UNSEEN);
 }
 
 /// The reader does not read until the kernel has nowhere to put what it has to report.

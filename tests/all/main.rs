@@ -8,6 +8,7 @@ mod births;
 mod deaths;
 mod hotplug;
 mod limits;
+mod recycled;
 mod rights;
 #[path = "../support/mod.rs"]
 mod support;

@@ -58,69 +58,108 @@ const CALLS: [(c_long, &str); 38] = [
 ];
 const LISTNS: c_long = 470;
 
-/// A limit or a signal: it says nothing about what was asked for, so nothing may be lost by it.
-const SHORTAGES: [i32; 7] =
-    [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOSPC, libc::ENOBUFS, libc::EINTR, libc::EAGAIN];
-/// An answer, which counts as long as it is given.
-const ANSWERS: [i32; 3] = [libc::EACCES, libc::EPERM, libc::ENOSYS];
-/// What the kernel answers about namespaces: a system call that fails with it has said nothing about any.
-const DECEPTIVE: [i32; 2] = [libc::ENOENT, libc::EINVAL];
-/// One of each kind.
-const SOME: [i32; 4] = [libc::ENOMEM, libc::EINTR, libc::EPERM, libc::ENOENT];
+/// A limit or a signal: it says nothing about what was asked for, so nothing may be lost by it. All others are an answer,
+/// which counts as long as it is given.
+const SHORTAGES: [i32; 6] = [libc::EMFILE, libc::ENOMEM, libc::ENOSPC, libc::ENOBUFS, libc::EINTR, libc::EAGAIN];
 
+/// One of each kind: a shortage, a refusal, and what the kernel says of namespaces, which a failed system call does not.
+const SOME: [i32; 3] = [libc::ENOMEM, libc::EPERM, libc::ENOENT];
+
+/// What else the library takes for something of its own where this call fails with it. What it takes for no other thing than
+/// one of [`SOME`] is not tried at each call.
+const fn particular(call: c_long) -> &'static [i32] {
+    match call {
+        libc::SYS_openat | libc::SYS_socket => &[libc::EMFILE, libc::EACCES],
+        libc::SYS_statx | libc::SYS_newfstatat | libc::SYS_readlinkat | libc::SYS_name_to_handle_at => {
+            &[libc::EACCES, libc::ENOSYS, libc::EINVAL]
+        }
+        libc::SYS_open_by_handle_at | libc::SYS_fanotify_init | libc::SYS_perf_event_open => {
+            &[libc::EMFILE, libc::EACCES, libc::EINVAL]
+        }
+        libc::SYS_epoll_create1 | libc::SYS_eventfd2 | libc::SYS_timerfd_create => &[libc::EMFILE],
+        libc::SYS_epoll_ctl | libc::SYS_fanotify_mark | libc::SYS_unshare => &[libc::ENOSPC, libc::EINVAL],
+        libc::SYS_clone => &[libc::ENOSPC, libc::EAGAIN, libc::EINVAL],
+        libc::SYS_clone3 | libc::SYS_io_setup | libc::SYS_io_submit => &[libc::EAGAIN],
+        libc::SYS_sendto | libc::SYS_recvmsg | libc::SYS_recvmmsg => {
+            &[libc::ENOBUFS, libc::EINTR, libc::EAGAIN, libc::EINVAL]
+        }
+        libc::SYS_ppoll | libc::SYS_write | libc::SYS_io_getevents => &[libc::EINTR, libc::EAGAIN, libc::EINVAL],
+        // of EINTR there is no end here
+        libc::SYS_read => &[libc::EAGAIN, libc::EINVAL],
+        LISTNS | libc::SYS_ioctl | libc::SYS_timerfd_settime => &[libc::ENOSYS, libc::EINVAL],
+        _ => &[libc::EINVAL],
+    }
+}
+
+/// All at once, since most of the time each waits for the kernel to take namespaces apart; but for the first in a pid
+/// namespace, where a look costs nothing that the processes of the host have open.
 #[test]
-fn all_with_every_right() {
-    matrix::<Rust>(&How::all(), Restriction::none, || {}, &[SHORTAGES.as_slice(), &ANSWERS, &DECEPTIVE].concat());
+fn all_whatever_fails() {
+    let _alone = alone();
+    std::thread::scope(|scope| {
+        scope.spawn(|| run_alone("all::alone_with_every_right", &["env"]));
+        for test in ["prepared", "without_privilege", "by_asking", "by_opening", "elsewhere"] {
+            scope.spawn(move || {
+                run_alone(&format!("all::alone_{test}"), &["unshare", "--pid", "--fork", "--mount-proc"]);
+            });
+        }
+    });
 }
 
 #[test]
-fn all_with_what_was_prepared() {
-    matrix::<C>(&How::all().flags(NSW_PREPARE), Restriction::none, || {}, &SOME);
+#[ignore = "alone"]
+fn alone_with_every_right() {
+    matrix::<Rust>(&How::all(), Restriction::none, || {}, particular);
+}
+
+const fn nothing(_: c_long) -> &'static [i32] {
+    &[]
 }
 
 #[test]
-fn all_without_privilege() {
-    matrix::<C>(&How::all(), Restriction::powerless, || {}, &SOME);
+#[ignore = "alone"]
+fn alone_prepared() {
+    matrix::<C>(&How::all().flags(NSW_PREPARE), Restriction::none, || {}, nothing);
+}
+
+#[test]
+#[ignore = "alone"]
+fn alone_without_privilege() {
+    matrix::<C>(&How::all(), Restriction::powerless, || {}, nothing);
 }
 
 /// Nothing reports deaths: each namespace is asked for.
 #[test]
-fn all_by_asking() {
+#[ignore = "alone"]
+fn alone_by_asking() {
     let asks = || Restriction::none().failing(libc::SYS_unshare, libc::EPERM).failing(libc::SYS_clone, libc::EPERM);
-    matrix::<Rust>(&How::all(), asks, || {}, &SOME);
+    matrix::<Rust>(&How::all(), asks, || {}, nothing);
 }
 
 /// Before Linux 6.18 a namespace has to be opened to see which it is.
 #[test]
-fn all_by_opening() {
+#[ignore = "alone"]
+fn alone_by_opening() {
     let opens = || Restriction::without_sys_admin().failing(libc::SYS_name_to_handle_at, libc::EOPNOTSUPP);
-    matrix::<C>(&How::all(), opens, || {}, &SOME);
+    matrix::<C>(&How::all(), opens, || {}, nothing);
 }
 
 /// The calls that meet a failure are made from another network and mount namespace, without any privilege.
 #[test]
-fn all_for_a_caller_elsewhere() {
+#[ignore = "alone"]
+fn alone_elsewhere() {
     let leave = || {
         unshare(libc::CLONE_NEWNET | libc::CLONE_NEWNS).unwrap();
         Restriction::powerless().apply();
     };
-    matrix::<Rust>(&How::all(), Restriction::none, leave, &[libc::ENOMEM, libc::EPERM, libc::ENOENT]);
+    matrix::<Rust>(&How::all(), Restriction::none, leave, nothing);
 }
 
-fn matrix<A: Api>(how: &How, means: fn() -> Restriction, leave: fn(), errnos: &[i32]) {
-    let _alone = alone();
+fn matrix<A: Api>(how: &How, means: fn() -> Restriction, leave: fn(), more: fn(c_long) -> &'static [i32]) {
     sandbox();
     make_dir(RUN_NETNS);
     for (call, name) in CALLS {
-        for &errno in errnos {
-            if matches!(call, libc::SYS_openat | libc::SYS_read | libc::SYS_wait4) && errno == libc::EINTR {
-                // they are made again until the signals end, which these never do
-                continue;
-            }
-            if call == libc::SYS_clone3 && matches!(errno, libc::ENOSYS) {
-                // the C library takes clone(2) instead
-                continue;
-            }
+        for &errno in SOME.iter().chain(more(call)) {
             let what = format!("{name} fails with {errno}");
             at_open::<A>(how, means().failing(call, errno), errno, &what);
             running::<A>(how, means, leave, (call, errno), &what);

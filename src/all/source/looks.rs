@@ -104,16 +104,16 @@ impl All {
     }
 
     /// Whether this one is known, and watched as well as it can be. Before Linux 6.18 a later one can have its inode
-    /// number, which only a watch tells.
+    /// number: to watch it again shows which one it is, or else the one with this number lives until its death is reported.
     pub(super) fn is_certainly_known(&self, netns: &crate::netns::Netns) -> bool {
         self.state.get(netns.ino()).is_some_and(|known| {
-            let has_cookies = netns.cookie().is_some() && known.netns.cookie().is_some();
-            known.netns.same(netns)
-                && if has_cookies {
-                    !self.deaths.watches_badly(known.number, self.due.ask)
-                } else {
-                    !self.deaths.recognizes(known.number)
-                }
+            if netns.cookie().is_some() && known.netns.cookie().is_some() {
+                known.netns.same(netns) && !self.deaths.watches_badly(known.number, self.due.ask)
+            } else if self.deaths.reports(known.number) {
+                !self.deaths.recognizes(known.number)
+            } else {
+                known.netns.same(netns)
+            }
         })
     }
 
@@ -140,6 +140,10 @@ impl All {
             return Ok(None);
         }
         let number = self.deaths.watch(namespace.as_fd(), &netns).doing("watch a network namespace")?;
+        if self.is_certainly_known(&netns) {
+            // what watches it may not do so again by now
+            return Ok(None);
+        }
         Ok(Some(Found { netns, number, path: way.map(|(path, _)| Arc::from(path)), pid }))
     }
 }
