@@ -16,10 +16,14 @@ type Error struct {
 	Op    string        // what was attempted
 	Path  string        // on what, if it was a path, a name or a namespace
 	Errno syscall.Errno // why not
+	Text  string        // the library's sentence for it, "" where there is none
 }
 
-// Error tells what the library says of it, with the remedy where there is one.
+// Error is the library's sentence, or what it says of the Errno, with the remedy where there is one.
 func (e *Error) Error() string {
+	if e.Text != "" {
+		return "nswatch: " + e.Text
+	}
 	text := "nswatch: " + e.Op
 	if e.Path != "" {
 		text += " " + Printable(e.Path)
@@ -32,10 +36,29 @@ func (e *Error) Unwrap() error { return e.Errno }
 
 // check makes an error of a result of C.
 func check(op, path string, rc int) error {
+	return checkWith(op, path, rc, func() string { return "" })
+}
+
+// checkWith makes an error of a result of C, with the sentence that the handle has for it.
+func checkWith(op, path string, rc int, sentence func() string) error {
 	if rc >= 0 {
 		return nil
 	}
-	return &Error{Op: op, Path: path, Errno: syscall.Errno(-rc)}
+	err := &Error{Op: op, Path: path, Errno: syscall.Errno(-rc)}
+	if err.Errno != syscall.EBUSY && err.Errno != syscall.ECHILD {
+		// these two leave the sentence of another failure
+		err.Text = sentence()
+	}
+	return err
+}
+
+// invalid is the error for an argument that cannot be right.
+func invalid(op, path, why string) error {
+	text := "cannot " + op
+	if path != "" {
+		text += " " + Printable(path)
+	}
+	return &Error{Op: op, Path: path, Errno: syscall.EINVAL, Text: text + ": " + why}
 }
 
 // wrap makes an *Error of a syscall.Errno.

@@ -80,7 +80,7 @@ class nsw_netns(Structure):  # noqa: N801 - as in the header
 PROTOTYPES: list[tuple[Any, ...]] = [
     # watching
     (
-        "int nsw_open(uint32_t source, const nsw_options *options, nsw_watcher **watcher)",
+        "int nsw_open(uint32_t source, nsw_options *options, nsw_watcher **watcher)",
         *(c_int, c_uint32, handle, POINTER(handle)),
     ),
     (
@@ -110,6 +110,10 @@ PROTOTYPES: list[tuple[Any, ...]] = [
     (
         "uint64_t nsw_stat(const nsw_watcher *watcher, uint32_t which)",
         *(c_uint64, handle, c_uint32),
+    ),
+    (
+        "const char *nsw_error(const nsw_watcher *watcher)",
+        *(c_char_p, handle),
     ),
     # events
     (
@@ -241,6 +245,10 @@ PROTOTYPES: list[tuple[Any, ...]] = [
     (
         "int nsw_options_set_queue(nsw_options *o, uint32_t capacity, uint32_t policy)",
         *(c_int, handle, c_uint32, c_uint32),
+    ),
+    (
+        "const char *nsw_options_error(const nsw_options *o)",
+        *(c_char_p, handle),
     ),
     # namespace ids
     (
