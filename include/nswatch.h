@@ -677,6 +677,30 @@ int nsw_netns_for_nsid(int32_t nsid,
                        struct nsw_netns *netns);
 
 /**
+ * Waits until a named network namespace can be opened, and identifies it. It waits for events and asks for nothing in
+ * between. What does not exist yet may be the file, its directory, or all on the way to it. On a filesystem that reports no
+ * changes, as /proc, it notices only what is there at the start. Nothing stays open afterwards.
+ *
+ * @name: as for nsw_netns_for_name().
+ * @timeout_ms: how long to wait, in milliseconds; 0: not at all; negative: for ever.
+ * @netns: where the identity is stored.
+ *
+ * Returns 1: it can be opened; 0: the time is over, @netns is untouched; or
+ * -EINVAL: an argument is NULL, or @name is empty, has .. as a component, or is the root directory;
+ * -EINTR: a signal handler ran;
+ * -EACCES, -ENOTDIR, -ENAMETOOLONG, -ELOOP: as open(2);
+ * -E2BIG: the directory has more than 1048576 names;
+ * -EOPNOTSUPP: /proc is not mounted, or not that of this process;
+ * -EMFILE, -ENFILE, -ENOMEM, -ENOSPC: a limit is reached;
+ * -EPERM, -ENOSYS: a seccomp filter or a security policy refuses a system call.
+ *
+ * Since: 0.1
+ */
+int nsw_netns_wait(const char *name,
+                   int timeout_ms,
+                   struct nsw_netns *netns);
+
+/**
  * Opens exactly this namespace, for setns(2) and its like.
  *
  * @netns: the identity, as it was obtained: its cookie and its inode number belong together.

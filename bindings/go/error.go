@@ -2,13 +2,20 @@ package nswatch
 
 import (
 	"errors"
+	"io/fs"
 	"syscall"
 
 	"github.com/nswatch/nswatch/bindings/go/internal/capi"
 )
 
 // ErrClosed is what the methods of a Watcher answer after Close, and what a Next that is waiting answers then.
-var ErrClosed = errors.New("nswatch: the watcher is closed")
+// errors.Is finds it to be fs.ErrClosed too, as that of an os.File.
+var ErrClosed error = closedError{}
+
+type closedError struct{}
+
+func (closedError) Error() string { return "nswatch: the watcher is closed" }
+func (closedError) Unwrap() error { return fs.ErrClosed }
 
 // Error is a refusal by the kernel or by the library. errors.Is compares it by its Errno: both
 // errors.Is(err, syscall.EPERM) and errors.Is(err, fs.ErrNotExist) do what one expects.

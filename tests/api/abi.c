@@ -305,6 +305,35 @@ static int is(const nsw_event *event, uint32_t type, const char *name)
 	return nsw_event_type(event) == type && (name ? told && strcmp(told, name) == 0 : !told);
 }
 
+static void waiting(void)
+{
+	struct nsw_netns netns = UNTOUCHED, again;
+	int before = open("/dev/null", O_RDONLY), after;
+
+	close(before);
+	CHECK(nsw_netns_wait(NULL, 0, &netns) == -EINVAL);
+	CHECK(nsw_netns_wait("blue", 0, NULL) == -EINVAL);
+	CHECK(nsw_netns_wait("", -1, &netns) == -EINVAL);
+	CHECK(nsw_netns_wait("../netns/blue", -1, &netns) == -EINVAL);
+	CHECK(nsw_netns_wait("/", -1, &netns) == -EINVAL);
+	CHECK(nsw_netns_wait("/dev/null/blue", -1, &netns) == -ENOTDIR);
+	CHECK(nsw_netns_wait("blue", 0, &netns) == 0);
+	CHECK(nsw_netns_wait("/run/not/there", 1, &netns) == 0);
+	CHECK(memcmp(&netns, &UNTOUCHED, sizeof(netns)) == 0);
+
+	CHECK(nsw_netns_wait("/proc/self/ns/net", -1, &netns) == 1);
+	CHECK(nsw_netns_for_pid(getpid(), &again) == 0 && nsw_netns_same(&netns, &again) == 1);
+	CHECK(system("ip netns add waited &") == 0);
+	CHECK(nsw_netns_wait("waited", 20000, &netns) == 1);
+	CHECK(nsw_netns_for_name("waited", &again) == 0 && nsw_netns_same(&netns, &again) == 1);
+	CHECK(nsw_netns_wait("/run/netns/waited", 0, &netns) == 1);
+	CHECK(system("ip netns delete waited") == 0);
+	CHECK(nsw_netns_wait("waited", 0, &netns) == 0);
+	after = open("/dev/null", O_RDONLY);
+	CHECK(after == before);
+	close(after);
+}
+
 static void life(void)
 {
 	struct pollfd fd = { .events = POLLIN };
@@ -483,6 +512,7 @@ int main(int argc, char **argv)
 	identity();
 	identity_by_pidfd();
 	refusals();
+	waiting();
 	life();
 	life_without_a_name();
 	printf("%d passed, %d failed\n", passed, failed);

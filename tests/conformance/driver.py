@@ -49,7 +49,7 @@ class Driver:
     kept: nswatch.Netns
 
     def open(self, source: str, *words: str) -> None:
-        self.watcher = nswatch.Watcher(source, **options(list(words)))  # type: ignore[arg-type]
+        self.watcher = nswatch.Watcher(source, **options(list(words)))  # type: ignore[call-overload]
 
     def wait(self) -> str:
         event = self.watcher.poll(PATIENCE)

@@ -213,6 +213,10 @@ PROTOTYPES: list[tuple[Any, ...]] = [
         "int nsw_netns_is_alive(const struct nsw_netns *netns)",
         *(c_int, POINTER(nsw_netns)),
     ),
+    (
+        "int nsw_netns_wait(const char *name, int timeout_ms, struct nsw_netns *netns)",
+        *(c_int, c_char_p, c_int, POINTER(nsw_netns)),
+    ),
     # options
     (
         "nsw_options *nsw_options_new(void)",

@@ -15,7 +15,7 @@ from ctypes import byref
 from dataclasses import dataclass, fields
 from functools import partial
 from types import TracebackType
-from typing import Literal
+from typing import Literal, overload
 
 from . import _event
 from ._arguments import AnyPath, as_bytes
@@ -35,6 +35,7 @@ _POLICIES = {
     "drop-newest": CONSTANTS["NSW_QUEUE_DROP_NEWEST"],
     "drop-oldest": CONSTANTS["NSW_QUEUE_DROP_OLDEST"],
 }
+_Policy = Literal["block", "drop-newest", "drop-oldest"]
 _DEFAULT_DIR = "/run/netns"
 _LONGEST_WAIT = 3600.0
 _BURST = 64
@@ -145,6 +146,49 @@ class Watcher:
     and ValueError for another value that is out of range, and for an argument that is not of this source.
     """
 
+    @overload
+    def __init__(
+        self,
+        source: Literal["named"] = "named",
+        *,
+        dir: AnyPath | None = None,
+        replay: bool = True,
+        parent: bool = True,
+        dir_events: bool = False,
+        mount_events: bool | None = None,
+        symlinks: bool = True,
+        max_names: int = 0,
+        prepare: bool = False,
+        settle: float = 0.0,
+        queue: int | None = None,
+        queue_policy: _Policy = "block",
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        source: Literal["nsid"],
+        *,
+        replay: bool = True,
+        all_nsid: bool = False,
+        prepare: bool = False,
+        rcvbuf: int = 0,
+        queue: int | None = None,
+        queue_policy: _Policy = "block",
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        source: Literal["all"],
+        *,
+        replay: bool = True,
+        max_names: int = 0,
+        prepare: bool = False,
+        queue: int | None = None,
+        queue_policy: _Policy = "block",
+    ) -> None: ...
+
     def __init__(
         self,
         source: Literal["named", "nsid", "all"] = "named",
@@ -161,7 +205,7 @@ class Watcher:
         settle: float = 0.0,
         rcvbuf: int = 0,
         queue: int | None = None,
-        queue_policy: Literal["block", "drop-newest", "drop-oldest"] = "block",
+        queue_policy: _Policy = "block",
     ) -> None:
         self._handle: int | None = None
         self._closed = True
@@ -243,6 +287,14 @@ class Watcher:
         return self
 
     def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Watcher:
+        return self.__enter__()
+
+    async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()

@@ -212,6 +212,13 @@ func NetnsSame(a, b *Netns) int { return int(C.nsw_netns_same(a.forC(), b.forC()
 
 func NetnsIsAlive(netns *Netns) int { return int(C.nsw_netns_is_alive(netns.forC())) }
 
+// NetnsWait occupies an operating system thread for as long as it waits. Package nswatch has no use for it.
+func NetnsWait(name string, timeoutMS int, netns *Netns) int {
+	text := C.CString(name)
+	defer C.free(unsafe.Pointer(text))
+	return int(C.nsw_netns_wait(text, C.int(timeoutMS), netns.forC()))
+}
+
 // Options
 
 func OptionsNew() *Options { return (*Options)(C.nsw_options_new()) }
