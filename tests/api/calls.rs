@@ -271,7 +271,14 @@ impl Machine<'_> {
                 4 => nsw_netns_for_name(path, out),
                 // goes through all processes: seldom
                 _ if number < 16 => nsw_netns_for_nsid(number, out),
-                _ => return Some(()),
+                _ => match nsw_netns_wait(path, 0, out) {
+                    0 => {
+                        assert_eq!(numbers(&found), numbers(&GARBAGE), "written to");
+                        return Some(());
+                    }
+                    1 => 0,
+                    errno => errno,
+                },
             }
         };
         match rc {
