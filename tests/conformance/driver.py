@@ -88,6 +88,8 @@ class Driver:
         if way == "fd":
             with open(subject) as namespace:
                 return nswatch.Netns.for_fd(namespace)
+        if way == "ready":
+            return nswatch.wait_ready(subject, PATIENCE)
         return nswatch.Netns.for_name(subject)
 
     def identify(self, *words: str) -> str:
