@@ -36,6 +36,8 @@
  *   through pointers they store on success only.
  * - 1: here is an event; 0: nothing now; negative: an error. The same wherever events are given out.
  * - Every pointer argument may be NULL: that is -EINVAL, or nothing happens in nsw_close() and nsw_options_free().
+ * - Of a failure nsw_strerror() tells what its errno means; nsw_options_error() and nsw_error() say what failed, on what,
+ *   and why, of the last call that failed with these options or on this watcher.
  * - Strings given out end in NUL and are owned by what gave them. Nothing but handles is ever freed by the caller.
  * - A watcher may move between threads, and one thread at a time calls it. While a call runs, a call of another thread on
  *   that watcher returns -EBUSY and changes nothing. nsw_stat() and nsw_fd() may be called from any thread at any time.
@@ -166,7 +168,8 @@ typedef struct nsw_event nsw_event;
  * NSW_NO_REPLAY is set.
  *
  * @source: NSW_SOURCE_NAMED, NSW_SOURCE_NSID or NSW_SOURCE_ALL.
- * @options: what to do differently, or NULL. Not needed any more when the call returns.
+ * @options: what to do differently, or NULL. Not needed any more when the call returns, but for nsw_options_error(), which
+ * then has the sentence of a failure.
  * @watcher: where the new watcher is stored.
  *
  * Returns 0, or
@@ -195,7 +198,7 @@ typedef struct nsw_event nsw_event;
  * Since: 0.1 (Linux 5.10; see inotify(7), fanotify(7), rtnetlink(7))
  */
 int nsw_open(uint32_t source,
-             const nsw_options *options,
+             nsw_options *options,
              nsw_watcher **watcher);
 
 /**
@@ -307,6 +310,18 @@ int nsw_resync(nsw_watcher *watcher);
  */
 int nsw_open_netns(const nsw_watcher *watcher,
                    const nsw_event *event);
+
+/**
+ * What the last call on this watcher that failed could not do, on what, why, and what can be done about it, in a
+ * sentence: "cannot watch /run/netns: permission denied: ...". -EBUSY and -ECHILD leave it as it is; nsw_options_error() has
+ * the sentence of nsw_open().
+ *
+ * Returns the sentence, which belongs to the watcher and stays as it is until another call on it fails, or nsw_close(); ""
+ * if none has failed, @watcher is NULL, or another thread is in a call. Never NULL.
+ *
+ * Since: 0.1
+ */
+const char *nsw_error(const nsw_watcher *watcher);
 
 /**
  * One of the numbers NSW_STAT_*, of this watcher since it was opened. May be called from any thread at any time.
@@ -662,6 +677,30 @@ int nsw_netns_for_nsid(int32_t nsid,
                        struct nsw_netns *netns);
 
 /**
+ * Waits until a named network namespace can be opened, and identifies it. It waits for events and asks for nothing in
+ * between. What does not exist yet may be the file, its directory, or all on the way to it. On a filesystem that reports no
+ * changes, as /proc, it notices only what is there at the start. Nothing stays open afterwards.
+ *
+ * @name: as for nsw_netns_for_name().
+ * @timeout_ms: how long to wait, in milliseconds; 0: not at all; negative: for ever.
+ * @netns: where the identity is stored.
+ *
+ * Returns 1: it can be opened; 0: the time is over, @netns is untouched; or
+ * -EINVAL: an argument is NULL, or @name is empty, has .. as a component, or is the root directory;
+ * -EINTR: a signal handler ran;
+ * -EACCES, -ENOTDIR, -ENAMETOOLONG, -ELOOP: as open(2);
+ * -E2BIG: the directory has more than 1048576 names;
+ * -EOPNOTSUPP: /proc is not mounted, or not that of this process;
+ * -EMFILE, -ENFILE, -ENOMEM, -ENOSPC: a limit is reached;
+ * -EPERM, -ENOSYS: a seccomp filter or a security policy refuses a system call.
+ *
+ * Since: 0.1
+ */
+int nsw_netns_wait(const char *name,
+                   int timeout_ms,
+                   struct nsw_netns *netns);
+
+/**
  * Opens exactly this namespace, for setns(2) and its like.
  *
  * @netns: the identity, as it was obtained: its cookie and its inode number belong together.
@@ -723,7 +762,7 @@ int nsw_netns_is_alive(const struct nsw_netns *netns);
  *
  * Options are made by nsw_options_new() and owned by the caller, who gives them back to nsw_options_free(), at once
  * after nsw_open() if they are not to be used again. One set may serve several watchers, of all sources: what does
- * not apply to a source is ignored.
+ * not apply to a source is ignored. It may move between threads, and one at a time uses it.
  */
 
 /**
@@ -898,6 +937,17 @@ int nsw_options_set_max_names(nsw_options *o,
  */
 int nsw_options_set_rcvbuf(nsw_options *o,
                            uint32_t bytes);
+
+/**
+ * What the last call with these options that failed could not do, on what, and why, in a sentence: "cannot watch
+ * run/netns: the path must be absolute, without a NUL byte". nsw_open() is one of those calls.
+ *
+ * Returns the sentence, which belongs to the options and stays as it is until another call with them fails, or
+ * nsw_options_free(); "" if none has failed, or @o is NULL. Never NULL.
+ *
+ * Since: 0.1
+ */
+const char *nsw_options_error(const nsw_options *o);
 
 /*
  * Namespace ids

@@ -90,8 +90,11 @@
 //!
 //! # Going into a namespace
 //! [`Watcher::open_netns`] opens the very namespace that a [`Ready`](EventKind::Ready) or a
-//! [`NetnsNew`](EventKind::NetnsNew) announced, or says `ENOENT` or `ESTALE` if it is gone or replaced by then. `setns(2)` moves the calling thread into it, for good: use a thread of its
-//! own. `examples/rust/enter.rs` of the package does that.
+//! [`NetnsNew`](EventKind::NetnsNew) announced, or says `ENOENT` or `ESTALE` if it is gone or replaced by then.
+//! [`netns::enter`] runs a closure inside, on a thread of its own.
+//!
+//! # Without a watcher
+//! [`list_named`] and [`list_all`] return what there is now, [`wait_ready`] waits for one name.
 //!
 //! # Threads
 //! A watcher may move between threads ([`Send`]) and is used by one at a time. Two things start a thread, because they
@@ -159,7 +162,8 @@ mod event;
 mod feature;
 mod mounts;
 mod named;
-mod netns;
+pub mod netns;
+mod now;
 pub mod nsid;
 mod open;
 mod options;
@@ -189,7 +193,9 @@ pub use crossbeam_channel;
 pub use error::{Error, Result, explain};
 pub use event::{Event, EventKind, Name};
 pub use feature::Feature;
+#[doc(inline)]
 pub use netns::Netns;
+pub use now::{list_all, list_named, wait_ready};
 pub use options::{DEFAULT_DIR, MAX_NAMES, Options, Policy, QUEUE_MAX};
 pub use printable::printable;
 #[cfg(feature = "tokio")]

@@ -1,9 +1,10 @@
-//! Which network namespace is this? The identity of a namespace, how to open exactly that one, and whether it lives.
-//!
-//! Every source and every binding identifies namespaces by this module and by nothing else. Two ways lead to an
-//! identity. Since Linux 6.18 a file handle gives all of it in one system call, without opening anything. Before, or
-//! where a filter refuses handles, the namespace is opened for a moment, and nothing but a namespace is ever opened.
-//! Both ways give the same numbers. The module knows no event and no watcher.
+//! Which network namespace is this? The identity of a namespace, how to open exactly that one, whether it lives, and how
+//! to run something inside.
+
+// Every source and every binding identifies namespaces by this module and by nothing else. Two ways lead to an
+// identity. Since Linux 6.18 a file handle gives all of it in one system call, without opening anything. Before, or
+// where a filter refuses handles, the namespace is opened for a moment, and nothing but a namespace is ever opened.
+// Both ways give the same numbers. The module knows no event and no watcher.
 
 mod probe;
 mod process;
@@ -262,6 +263,38 @@ impl std::fmt::Display for Netns {
 
 const IDENTIFY: &str = "identify the network namespace";
 const OPEN: &str = "open the network namespace";
+
+/// Runs a closure inside an open network namespace, and returns what it returns.
+///
+/// It runs on a thread of its own, which has all signals blocked and ends before this returns: the calling thread stays
+/// where it is. Sockets that the closure opens stay in the namespace, and processes that it starts are in it. If it panics,
+/// so does this. /sys keeps showing the namespace that it was mounted in.
+///
+/// # Errors
+/// `EPERM`: `CAP_SYS_ADMIN` is missing, here or over the user namespace that owns the namespace. `EINVAL`: it is not a
+/// network namespace. `EAGAIN`: `RLIMIT_NPROC` prevents starting a thread. Then the closure has not run.
+///
+/// ```no_run
+/// use nswatch::{EventKind, Options, Watcher, netns};
+///
+/// let mut watcher = Watcher::named(&Options::new())?;
+/// while let Some(event) = watcher.wait(None)? {
+///     if let EventKind::Ready(name, _) = event.kind() {
+///         let socket = netns::enter(watcher.open_netns(&event)?, || std::net::UdpSocket::bind("127.0.0.1:53"))?;
+///         println!("{name}: {socket:?}");
+///     }
+/// }
+/// # Ok::<(), nswatch::Error>(())
+/// ```
+pub fn enter<T: Send>(namespace: impl AsFd, body: impl FnOnce() -> T + Send) -> Result<T> {
+    const ENTER: &str = "enter the network namespace";
+    let namespace = namespace.as_fd();
+    let run = || sys::enter_net_namespace(namespace).map(|()| body());
+    match sys::in_own_thread(run).doing(ENTER)? {
+        Ok(done) => done.doing(ENTER),
+        Err(payload) => std::panic::resume_unwind(payload),
+    }
+}
 
 /// Opens a named network namespace: see [`Netns::for_name`].
 pub(crate) fn open_name(doing: &'static str, name: &OsStr) -> Result<OwnedFd> {

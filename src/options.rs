@@ -174,7 +174,7 @@ impl Options {
     /// ```
     pub fn queue(mut self, capacity: u32, policy: Policy) -> Result<Self> {
         if capacity == 0 || capacity > QUEUE_MAX {
-            return Err(Error::invalid("make a queue", "it must have room for 1 to 1048576 events"));
+            return Err(Error::invalid("make a queue", "the capacity must be 1 to 1048576 events"));
         }
         self.queue = Some((capacity, policy));
         Ok(self)

@@ -98,7 +98,7 @@ func TestAllThatExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	watcher := open(t, nswatch.All(), nswatch.Dir("/not/there"), nswatch.NoParent())
+	watcher := open(t, nswatch.All())
 	count := 0
 	for _, event := range untilSynced(t, watcher) {
 		if event.Type != nswatch.NetnsNew || !event.Replayed {

@@ -1,6 +1,7 @@
 package nswatch_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"math"
@@ -24,11 +25,11 @@ func TestErrors(t *testing.T) {
 	if !errors.As(err, &failure) {
 		t.Fatalf("%T", err)
 	}
-	if *failure != (nswatch.Error{Op: "watch", Path: missing, Errno: syscall.ENOENT}) {
+	if failure.Op != "watch" || failure.Path != missing || failure.Errno != syscall.ENOENT {
 		t.Errorf("%#v", failure)
 	}
 	// the text is the library's, not that of Go's errno table
-	if text := err.Error(); !strings.HasPrefix(text, "nswatch: watch "+missing+": no such file, name or id") {
+	if text := err.Error(); !strings.HasPrefix(text, "nswatch: cannot watch "+missing+": no such file, name or id") {
 		t.Error(text)
 	}
 	if errors.Is(err, syscall.EPERM) {
@@ -66,6 +67,69 @@ func TestWhatCannotBeRightIsRefused(t *testing.T) {
 		if !errors.Is(err, syscall.EINVAL) || watcher != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestEachMistakeHasItsSentence(t *testing.T) {
+	clean(t)
+	for sentence, options := range map[string][]nswatch.Option{
+		"cannot watch netns: the path must be absolute, without a NUL byte":                           {nswatch.Dir("netns")},
+		"cannot make a queue: the capacity must be 1 to 1048576 events":                               {nswatch.Queue(0, nswatch.QueueBlock)},
+		"cannot settle for -1s: the time must not be negative":                                        {nswatch.Settle(-time.Second)},
+		"cannot settle for 1440h0m0s: the time must be less than 50 days":                             {nswatch.Settle(60 * 24 * time.Hour)},
+		"cannot limit the names: the limit must be 0 to 4294967295":                                   {nswatch.MaxNames(-1)},
+		"cannot watch: the source NSID has no option Dir":                                             {nswatch.Dir("/run"), nswatch.NSID()},
+		"cannot watch: the source NSID has no option MaxNames":                                        {nswatch.NSID(), nswatch.MaxNames(1)},
+		"cannot watch: the source All has no option Settle":                                           {nswatch.All(), nswatch.Settle(1)},
+		"cannot watch: the source All has no option RcvBuf":                                           {nswatch.All(), nswatch.RcvBuf(1)},
+		"cannot watch: the source Named has no option AllNSID":                                        {nswatch.AllNSID()},
+		"cannot set the flags: the flags NSW_MOUNT_EVENTS and NSW_NO_MOUNT_EVENTS exclude each other": {nswatch.MountEvents(), nswatch.NoMountEvents()},
+	} {
+		_, err := nswatch.Open(options...)
+		is(t, err, syscall.EINVAL)
+		var failure *nswatch.Error
+		if !errors.As(err, &failure) || failure.Text != sentence || err.Error() != "nswatch: "+sentence {
+			t.Errorf("%v, not: %s", err, sentence)
+		}
+	}
+	for source, options := range map[string][]nswatch.Option{
+		"Named": {nswatch.Named(), nswatch.Dir("/run/netns"), nswatch.MaxNames(1), nswatch.Settle(1), nswatch.DirEvents()},
+		"NSID":  {nswatch.NSID(), nswatch.RcvBuf(4096), nswatch.NoReplay()},
+		"All":   {nswatch.All(), nswatch.MaxNames(100000), nswatch.Prepare()},
+	} {
+		watcher, err := nswatch.Open(options...)
+		if err != nil {
+			t.Fatal(source, err)
+		}
+		watcher.Close()
+	}
+
+	_, err := nswatch.Event{}.OpenNetns()
+	is(t, err, syscall.EINVAL)
+	if text := err.Error(); text != "nswatch: cannot open the network namespace: the event announces none" {
+		t.Error(text)
+	}
+}
+
+// A failure on a watcher has the sentence of that watcher.
+func TestTheSentenceOfAWatcher(t *testing.T) {
+	dir := t.TempDir() + "/netns"
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	watcher, err := nswatch.Open(nswatch.Dir(dir), nswatch.NoParent(), nswatch.NoReplay())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watcher.Close()
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, watcher, "dir_deleted")
+	_, err = watcher.Next(context.Background())
+	is(t, err, syscall.ENOENT)
+	if text := err.Error(); !strings.HasPrefix(text, "nswatch: cannot go on watching "+dir+": no such file") {
+		t.Error(text)
 	}
 }
 
@@ -115,7 +179,7 @@ func TestPrivileges(t *testing.T) {
 			t.Error("what is missing is not told:", err)
 		}
 		_, err = nswatch.Open(nswatch.NSID(), nswatch.AllNSID())
-		if !errors.Is(err, syscall.EPERM) || !strings.HasPrefix(err.Error(), "nswatch: watch: ") {
+		if !errors.Is(err, syscall.EPERM) || !strings.HasPrefix(err.Error(), "nswatch: cannot listen to the namespace ids of peers too: ") {
 			t.Error("all nsids:", err)
 		}
 	})

@@ -101,7 +101,7 @@ func (e Event) String() string {
 // another one by now, EINVAL if the event is neither; otherwise as for Netns.Open.
 func (e Event) OpenNetns() (*os.File, error) {
 	if e.Netns == (Netns{}) || e.Type == NetnsDel {
-		return nil, &Error{Op: "open the namespace of an event that has none", Path: e.Path, Errno: syscall.EINVAL}
+		return nil, invalid("open the network namespace", "", "the event announces none")
 	}
 	file, err := e.Netns.Open(e.Path)
 	if err != nil && e.Type == NetnsNew && e.Path != "" {

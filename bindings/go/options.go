@@ -9,11 +9,21 @@ import (
 	"github.com/nswatch/nswatch/bindings/go/internal/capi"
 )
 
-// An Option says what Open is to do differently. An option that does not apply to the source is ignored; of two that
-// contradict each other the later one counts.
+// An Option says what Open is to do differently. One that is not of the source is refused; of two that contradict each
+// other the later one counts.
 type Option func(*config)
 
+// The sources that an option is for.
+const (
+	ofNames = 1 << capi.SourceNamed
+	ofNSID  = 1 << capi.SourceNSID
+	ofAll   = 1 << capi.SourceAll
+)
+
+var sources = map[uint32]string{capi.SourceNamed: "Named", capi.SourceNSID: "NSID", capi.SourceAll: "All"}
+
 type config struct {
+	given    []given
 	source   uint32
 	dir      string
 	flags    uint32
@@ -23,6 +33,20 @@ type config struct {
 	queue    bool
 	capacity int
 	policy   QueuePolicy
+}
+
+// given is an option that not every source has.
+type given struct {
+	name    string
+	sources uint32
+}
+
+// only is an option that some sources have.
+func only(name string, sources uint32, set Option) Option {
+	return func(c *config) {
+		c.given = append(c.given, given{name, sources})
+		set(c)
+	}
 }
 
 // DefaultDir is where `ip netns` keeps its names.
@@ -45,38 +69,40 @@ func All() Option { return func(c *config) { c.source = capi.SourceAll } }
 // Whoever may write to the directory decides what the watcher reports and how long its calls take: it looks at whatever a
 // symbolic link there leads to, and reports the name as Ready if that is a network namespace, be it your own. For a
 // directory that others may write to, pass NoSymlinks and MaxNames.
-func Dir(path string) Option { return func(c *config) { c.dir = path } }
+func Dir(path string) Option { return only("Dir", ofNames, func(c *config) { c.dir = path }) }
 
 // NoReplay starts with now, not with what exists.
 func NoReplay() Option { return flag(capi.NoReplay) }
 
 // NoParent, for names: a missing directory is ENOENT at Open, and its removal ends the watch: a DirDeleted, then ENOENT
 // from Next.
-func NoParent() Option { return flag(capi.NoParent) }
+func NoParent() Option { return only("NoParent", ofNames, flag(capi.NoParent)) }
 
 // DirEvents, for names: tell when the directory itself comes and goes.
-func DirEvents() Option { return flag(capi.DirEvents) }
+func DirEvents() Option { return only("DirEvents", ofNames, flag(capi.DirEvents)) }
 
 // MountEvents, for names: report unmounts and re-binds of known names, and the end of a process that a name is a link to,
 // as they happen, and not only at a Resync. This is the default where a change of a mount does not cost a look at every
 // known name; with MountEvents it is so in any case.
-func MountEvents() Option { return flag(capi.MountEvents) }
+func MountEvents() Option { return only("MountEvents", ofNames, flag(capi.MountEvents)) }
 
 // NoMountEvents, for names: no mount events, even where they are the default. With MountEvents, Open fails with EINVAL.
-func NoMountEvents() Option { return flag(capi.NoMountEvents) }
+func NoMountEvents() Option { return only("NoMountEvents", ofNames, flag(capi.NoMountEvents)) }
 
 // NoSymlinks, for names, is for a directory that others may write to. A name that is a symbolic link is never followed: it
 // is Created and never Ready. On the way to the directory only links that root owns are followed: another one is ELOOP from
 // Open, and later the directory counts as gone until the link goes.
-func NoSymlinks() Option { return flag(capi.NoSymlinks) }
+func NoSymlinks() Option { return only("NoSymlinks", ofNames, flag(capi.NoSymlinks)) }
 
 // MaxNames, for names and for All, is the most names, or namespaces, that the watcher keeps; directories do not count. More
 // are E2BIG from Open. Later Next returns E2BIG once each time that the limit is crossed; the watcher goes on with those that
 // it knows, and reports those that it left out when others have gone. Default: 0, which is 1048576.
-func MaxNames(n int) Option { return func(c *config) { c.maxNames = n } }
+func MaxNames(n int) Option {
+	return only("MaxNames", ofNames|ofAll, func(c *config) { c.maxNames = n })
+}
 
 // AllNSID, for ids: tell what happens in peer namespaces too, those that have an id here. Needs CAP_NET_BROADCAST.
-func AllNSID() Option { return flag(capi.AllNSID) }
+func AllNSID() Option { return only("AllNSID", ofNSID, flag(capi.AllNSID)) }
 
 // Prepare makes at Open all that could be needed later, for a program that gives up privileges or installs a seccomp filter
 // after Open.
@@ -86,10 +112,10 @@ func flag(bit uint32) Option { return func(c *config) { c.flags |= bit } }
 
 // Settle, for names: for how long a name may change before the outcome is told, rounded up to milliseconds. A name
 // that comes and goes within it is never told. Default: 0, every change is told at once.
-func Settle(d time.Duration) Option { return func(c *config) { c.settle = d } }
+func Settle(d time.Duration) Option { return only("Settle", ofNames, func(c *config) { c.settle = d }) }
 
 // RcvBuf, for ids: the size of the socket's receive buffer in bytes. Default: 0, the library's choice.
-func RcvBuf(bytes int) Option { return func(c *config) { c.rcvbuf = bytes } }
+func RcvBuf(bytes int) Option { return only("RcvBuf", ofNSID, func(c *config) { c.rcvbuf = bytes }) }
 
 // A QueuePolicy is what a full queue does.
 type QueuePolicy uint32
@@ -117,39 +143,46 @@ func (c *config) open() (*capi.Watcher, error) {
 	}
 	defer capi.OptionsFree(options)
 
+	check := func(op, path string, rc int) error {
+		return checkWith(op, path, rc, func() string { return capi.OptionsError(options) })
+	}
+	if err := c.refuseOthers(); err != nil {
+		return nil, err
+	}
 	if err := check("set the flags", "", capi.OptionsSetFlags(options, c.flags)); err != nil {
 		return nil, err
 	}
 	if strings.IndexByte(c.dir, 0) >= 0 {
-		return nil, &Error{Op: "watch", Path: c.dir, Errno: syscall.EINVAL}
+		return nil, invalid("watch", c.dir, "the path must be absolute, without a NUL byte")
 	}
 	if err := check("watch", c.dir, capi.OptionsSetDir(options, c.dir)); err != nil {
 		return nil, err
 	}
-	settle, ok := milliseconds(c.settle)
-	if !ok {
-		return nil, &Error{Op: "settle for " + c.settle.String(), Errno: syscall.EINVAL}
+	settle, why := milliseconds(c.settle)
+	if why != "" {
+		return nil, invalid("settle for "+c.settle.String(), "", why)
 	}
 	if err := check("settle", "", capi.OptionsSetSettle(options, settle)); err != nil {
 		return nil, err
 	}
-	if c.maxNames < 0 || int64(c.maxNames) > math.MaxUint32 {
-		return nil, &Error{Op: "limit the names", Errno: syscall.EINVAL}
+	if !fitsUint32(c.maxNames) {
+		return nil, invalid("limit the names", "", "the limit must be 0 to 4294967295")
 	}
 	if err := check("limit the names", "", capi.OptionsSetMaxNames(options, uint32(c.maxNames))); err != nil {
 		return nil, err
 	}
-	if c.rcvbuf < 0 || int64(c.rcvbuf) > math.MaxUint32 {
-		return nil, &Error{Op: "set the receive buffer", Errno: syscall.EINVAL}
+	if !fitsUint32(c.rcvbuf) {
+		return nil, invalid("set the receive buffer", "", "the size must be 0 to 4294967295 bytes")
 	}
 	if err := check("set the receive buffer", "", capi.OptionsSetRcvbuf(options, uint32(c.rcvbuf))); err != nil {
 		return nil, err
 	}
 	if c.queue {
-		if c.capacity < 0 || int64(c.capacity) > math.MaxUint32 {
-			return nil, &Error{Op: "make a queue", Errno: syscall.EINVAL}
+		capacity := uint32(0) // what C has no number for is as wrong as 0
+		if fitsUint32(c.capacity) {
+			capacity = uint32(c.capacity)
 		}
-		rc := capi.OptionsSetQueue(options, uint32(c.capacity), uint32(c.policy))
+		rc := capi.OptionsSetQueue(options, capacity, uint32(c.policy))
 		if err := check("make a queue", "", rc); err != nil {
 			return nil, err
 		}
@@ -160,6 +193,16 @@ func (c *config) open() (*capi.Watcher, error) {
 	return watcher, check("watch", c.path(), rc)
 }
 
+// refuseOthers refuses an option that is not one of the source.
+func (c *config) refuseOthers() error {
+	for _, option := range c.given {
+		if option.sources&(1<<c.source) == 0 {
+			return invalid("watch", "", "the source "+sources[c.source]+" has no option "+option.name)
+		}
+	}
+	return nil
+}
+
 // path is what is watched, as far as it is a path.
 func (c *config) path() string {
 	if c.source == capi.SourceNamed {
@@ -168,9 +211,15 @@ func (c *config) path() string {
 	return ""
 }
 
-func milliseconds(d time.Duration) (uint32, bool) {
-	if d < 0 || d > math.MaxUint32*time.Millisecond {
-		return 0, false
+// milliseconds is a time for C, or why it cannot be one.
+func milliseconds(d time.Duration) (ms uint32, why string) {
+	if d < 0 {
+		return 0, "the time must not be negative"
 	}
-	return uint32((d + time.Millisecond - 1) / time.Millisecond), true
+	if d > math.MaxUint32*time.Millisecond {
+		return 0, "the time must be less than 50 days"
+	}
+	return uint32((d + time.Millisecond - 1) / time.Millisecond), ""
 }
+
+func fitsUint32(number int) bool { return number >= 0 && int64(number) <= math.MaxUint32 }

@@ -40,7 +40,7 @@ type Watcher struct {
 //
 // The error is, among others, EACCES, ENOTDIR, ENOENT with NoParent, EPERM with AllNSID, EMFILE and ENOSPC for limits
 // of inotify, E2BIG for more names or namespaces than MaxNames, EOPNOTSUPP without /proc, EINVAL for a value that means
-// nothing.
+// nothing and for an option that is not one of the source; its text says which.
 func Open(options ...Option) (*Watcher, error) {
 	c := config{source: capi.SourceNamed, dir: DefaultDir}
 	for _, option := range options {
@@ -260,9 +260,14 @@ func (w *Watcher) take() (Event, bool, error) {
 	var borrowed *capi.Event
 	rc := capi.NextEvent(w.handle, &borrowed)
 	if rc <= 0 {
-		return Event{}, false, check("watch", w.dir, rc)
+		return Event{}, false, w.check("watch", rc)
 	}
 	return copied(borrowed), true, nil
+}
+
+// check makes an error of a result of C on the watcher. It is for who has mu.
+func (w *Watcher) check(op string, rc int) error {
+	return checkWith(op, w.dir, rc, func() string { return capi.Error(w.handle) })
 }
 
 // copied copies what C lends. Each call of C has its price: only an event that has a namespace is asked for it.
@@ -297,7 +302,7 @@ func (w *Watcher) Resync() error {
 	if w.handle == nil {
 		return ErrClosed
 	}
-	return check("compare", w.dir, capi.Resync(w.handle))
+	return w.check("compare", capi.Resync(w.handle))
 }
 
 // Stats is what a Watcher has counted since it was opened, and what it holds now.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -160,6 +161,7 @@ func TestCloseEndsNext(t *testing.T) {
 	}
 	for i := 0; i < 3; i++ {
 		is(t, <-results, nswatch.ErrClosed)
+		is(t, nswatch.ErrClosed, fs.ErrClosed)
 	}
 	closers.Wait()
 

@@ -33,6 +33,8 @@
 //!   through pointers they store on success only.
 //! - 1: here is an event; 0: nothing now; negative: an error. The same wherever events are given out.
 //! - Every pointer argument may be NULL: that is -EINVAL, or nothing happens in nsw_close() and nsw_options_free().
+//! - Of a failure nsw_strerror() tells what its errno means; nsw_options_error() and nsw_error() say what failed, on what,
+//!   and why, of the last call that failed with these options or on this watcher.
 //! - Strings given out end in NUL and are owned by what gave them. Nothing but handles is ever freed by the caller.
 //! - A watcher may move between threads, and one thread at a time calls it. While a call runs, a call of another thread on
 //!   that watcher returns -EBUSY and changes nothing. nsw_stat() and nsw_fd() may be called from any thread at any time.
@@ -83,6 +85,7 @@
 pub mod about;
 pub mod event;
 pub mod feature;
+mod handle;
 pub mod netns;
 pub mod nsid;
 pub mod options;

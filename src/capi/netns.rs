@@ -14,6 +14,7 @@ use std::ffi::{OsStr, c_char};
 use std::os::fd::IntoRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use libc::c_int;
 
@@ -21,6 +22,7 @@ use super::event::nsw_event;
 use super::{Out, borrow, bytes, descriptor, guard};
 use crate::error::{Error, Result};
 use crate::netns::Netns;
+use crate::now::wait_ready;
 
 /// Which network namespace. 32 bytes, for ever.
 ///
@@ -186,6 +188,37 @@ pub unsafe extern "C" fn nsw_netns_for_name(name: *const c_char, netns: *mut nsw
 pub unsafe extern "C" fn nsw_netns_for_nsid(nsid: i32, netns: *mut nsw_netns) -> c_int {
     // SAFETY: NULL or writable, as the documentation demands.
     unsafe { store(netns, || Netns::for_nsid(nsid)) }
+}
+
+/// Waits until a named network namespace can be opened, and identifies it. It waits for events and asks for nothing in
+/// between. What does not exist yet may be the file, its directory, or all on the way to it. On a filesystem that reports no
+/// changes, as /proc, it notices only what is there at the start. Nothing stays open afterwards.
+///
+/// @name: as for nsw_netns_for_name().
+/// @timeout_ms: how long to wait, in milliseconds; 0: not at all; negative: for ever.
+/// @netns: where the identity is stored.
+///
+/// Returns 1: it can be opened; 0: the time is over, @netns is untouched; or
+/// -EINVAL: an argument is NULL, or @name is empty, has .. as a component, or is the root directory;
+/// -EINTR: a signal handler ran;
+/// -EACCES, -ENOTDIR, -ENAMETOOLONG, -ELOOP: as open(2);
+/// -E2BIG: the directory has more than 1048576 names;
+/// -EOPNOTSUPP: /proc is not mounted, or not that of this process;
+/// -EMFILE, -ENFILE, -ENOMEM, -ENOSPC: a limit is reached;
+/// -EPERM, -ENOSYS: a seccomp filter or a security policy refuses a system call.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_netns_wait(name: *const c_char, timeout_ms: c_int, netns: *mut nsw_netns) -> c_int {
+    guard(|| {
+        // SAFETY: NULL or writable, and NULL or a string, as the documentation demands.
+        let (out, name) = unsafe { (Out::new(netns)?, bytes(name)?) };
+        let found = wait_ready(OsStr::from_bytes(name), u64::try_from(timeout_ms).ok().map(Duration::from_millis))?;
+        Ok(found.map_or(0, |found| {
+            out.put(found.into());
+            1
+        }))
+    })
 }
 
 /// Opens exactly this namespace, for setns(2) and its like.

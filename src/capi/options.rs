@@ -2,15 +2,17 @@
 //!
 //! Options are made by nsw_options_new() and owned by the caller, who gives them back to nsw_options_free(), at once
 //! after nsw_open() if they are not to be used again. One set may serve several watchers, of all sources: what does
-//! not apply to a source is ignored.
+//! not apply to a source is ignored. It may move between threads, and one at a time uses it.
 
-use std::ffi::{CStr, OsStr, c_char};
+use std::ffi::{OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use libc::c_int;
 
-use super::{borrow_mut, guard, invalid};
+use super::handle::Failure;
+use super::{borrow_mut, bytes, guard};
+use crate::error::{Error, Result};
 use crate::options::{MountEvents, Options, Policy};
 use crate::walk::Links;
 
@@ -56,7 +58,24 @@ pub const NSW_QUEUE_DROP_NEWEST: u32 = 2;
 pub const NSW_QUEUE_DROP_OLDEST: u32 = 3;
 
 /// What to do differently, as C holds it.
-pub struct nsw_options(pub(super) Options);
+#[derive(Default)]
+pub struct nsw_options {
+    pub(super) wanted: Options,
+    pub(super) failure: Failure,
+}
+
+/// Changes options, and keeps the sentence of a refusal.
+///
+/// # Safety
+/// `o` is NULL, or came from nsw_options_new() and nobody else uses it during the call.
+unsafe fn change(o: *mut nsw_options, change: &mut dyn FnMut(&mut Options) -> Result<()>) -> c_int {
+    guard(|| {
+        // SAFETY: the caller's promise.
+        let this = unsafe { borrow_mut(o) }?;
+        let done = change(&mut this.wanted);
+        this.failure.keep(done).map(|()| 0)
+    })
+}
 
 /// Makes options with the default values.
 ///
@@ -65,8 +84,7 @@ pub struct nsw_options(pub(super) Options);
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn nsw_options_new() -> *mut nsw_options {
-    std::panic::catch_unwind(|| Box::into_raw(Box::new(nsw_options(Options::default()))))
-        .unwrap_or(std::ptr::null_mut())
+    std::panic::catch_unwind(|| Box::into_raw(Box::<nsw_options>::default())).unwrap_or(std::ptr::null_mut())
 }
 
 /// Frees options. Watchers that were opened with them are not affected. NULL does nothing.
@@ -91,26 +109,31 @@ pub unsafe extern "C" fn nsw_options_free(o: *mut nsw_options) {
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_options_set_flags(o: *mut nsw_options, flags: u32) -> c_int {
-    guard(|| {
-        // SAFETY: NULL or live, as the chapter demands.
-        let options = unsafe { borrow_mut(o) }?;
-        if flags & !FLAGS != 0 || flags & MOUNT_FLAGS == MOUNT_FLAGS {
-            return Err(invalid());
+    let set = &mut |options: &mut Options| {
+        if flags & !FLAGS != 0 {
+            return Err(Error::invalid("set the flags", "a flag is unknown to this version of the library"));
         }
         let has = |flag| flags & flag != 0;
-        options.0.replay = !has(NSW_NO_REPLAY);
-        options.0.parent = !has(NSW_NO_PARENT);
-        options.0.dir_events = has(NSW_DIR_EVENTS);
-        options.0.mount_events = match flags & MOUNT_FLAGS {
+        let mount_events = match flags & MOUNT_FLAGS {
             NSW_MOUNT_EVENTS => MountEvents::Always,
             NSW_NO_MOUNT_EVENTS => MountEvents::Never,
-            _ => MountEvents::WhereCheap,
+            0 => MountEvents::WhereCheap,
+            _ => {
+                let why = "the flags NSW_MOUNT_EVENTS and NSW_NO_MOUNT_EVENTS exclude each other";
+                return Err(Error::invalid("set the flags", why));
+            }
         };
-        options.0.links = if has(NSW_NO_SYMLINKS) { Links::RootsOnTheWay } else { Links::All };
-        options.0.all_nsid = has(NSW_ALL_NSID);
-        options.0.prepare = has(NSW_PREPARE);
-        Ok(0)
-    })
+        options.mount_events = mount_events;
+        options.replay = !has(NSW_NO_REPLAY);
+        options.parent = !has(NSW_NO_PARENT);
+        options.dir_events = has(NSW_DIR_EVENTS);
+        options.links = if has(NSW_NO_SYMLINKS) { Links::RootsOnTheWay } else { Links::All };
+        options.all_nsid = has(NSW_ALL_NSID);
+        options.prepare = has(NSW_PREPARE);
+        Ok(())
+    };
+    // SAFETY: NULL or live, as the chapter demands.
+    unsafe { change(o, set) }
 }
 
 /// Sets the directory whose entries are the names, for NSW_SOURCE_NAMED. It need not exist.
@@ -128,17 +151,14 @@ pub unsafe extern "C" fn nsw_options_set_flags(o: *mut nsw_options, flags: u32) 
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_options_set_dir(o: *mut nsw_options, path: *const c_char) -> c_int {
-    guard(|| {
-        // SAFETY: NULL or live, as the chapter demands.
-        let options = unsafe { borrow_mut(o) }?;
-        if path.is_null() {
-            return Err(invalid());
-        }
-        // SAFETY: not NULL, so it is a string of C.
-        let path = unsafe { CStr::from_ptr(path) };
-        options.0 = options.0.clone().dir(OsStr::from_bytes(path.to_bytes()))?;
-        Ok(0)
-    })
+    let set = &mut |options: &mut Options| {
+        // SAFETY: NULL, or a string of C.
+        let path = unsafe { bytes(path) }.map_err(|_| Error::invalid("watch", "the path is NULL"))?;
+        *options = options.clone().dir(OsStr::from_bytes(path))?;
+        Ok(())
+    };
+    // SAFETY: NULL or live, as the chapter demands.
+    unsafe { change(o, set) }
 }
 
 /// Sets for how long a name may change before the outcome is told, for NSW_SOURCE_NAMED. The first change of a name
@@ -152,12 +172,12 @@ pub unsafe extern "C" fn nsw_options_set_dir(o: *mut nsw_options, path: *const c
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_options_set_settle(o: *mut nsw_options, ms: u32) -> c_int {
-    guard(|| {
-        // SAFETY: NULL or live, as the chapter demands.
-        let options = unsafe { borrow_mut(o) }?;
-        options.0.settle = Duration::from_millis(ms.into());
-        Ok(0)
-    })
+    let set = &mut |options: &mut Options| {
+        options.settle = Duration::from_millis(ms.into());
+        Ok(())
+    };
+    // SAFETY: NULL or live, as the chapter demands.
+    unsafe { change(o, set) }
 }
 
 /// Asks for a background reader thread with a bounded queue, which takes events from the kernel as they come, however
@@ -173,18 +193,21 @@ pub unsafe extern "C" fn nsw_options_set_settle(o: *mut nsw_options, ms: u32) ->
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_options_set_queue(o: *mut nsw_options, capacity: u32, policy: u32) -> c_int {
-    guard(|| {
-        // SAFETY: NULL or live, as the chapter demands.
-        let options = unsafe { borrow_mut(o) }?;
+    let set = &mut |options: &mut Options| {
         let policy = match policy {
             NSW_QUEUE_BLOCK => Policy::Block,
             NSW_QUEUE_DROP_NEWEST => Policy::DropNewest,
             NSW_QUEUE_DROP_OLDEST => Policy::DropOldest,
-            _ => return Err(invalid()),
+            _ => {
+                let why = "the policy must be NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST or NSW_QUEUE_DROP_OLDEST";
+                return Err(Error::invalid("make a queue", why));
+            }
         };
-        options.0 = options.0.clone().queue(capacity, policy)?;
-        Ok(0)
-    })
+        *options = options.clone().queue(capacity, policy)?;
+        Ok(())
+    };
+    // SAFETY: NULL or live, as the chapter demands.
+    unsafe { change(o, set) }
 }
 
 /// Sets how many names, or with NSW_SOURCE_ALL namespaces, the watcher keeps at most. Directories do not count. This bounds
@@ -199,12 +222,12 @@ pub unsafe extern "C" fn nsw_options_set_queue(o: *mut nsw_options, capacity: u3
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_options_set_max_names(o: *mut nsw_options, names: u32) -> c_int {
-    guard(|| {
-        // SAFETY: NULL or live, as the chapter demands.
-        let options = unsafe { borrow_mut(o) }?;
-        options.0.set_max_names(names);
-        Ok(0)
-    })
+    let set = &mut |options: &mut Options| {
+        options.set_max_names(names);
+        Ok(())
+    };
+    // SAFETY: NULL or live, as the chapter demands.
+    unsafe { change(o, set) }
 }
 
 /// Sets the size of the socket's receive buffer, for NSW_SOURCE_NSID. The kernel doubles it; a notification takes some
@@ -217,10 +240,23 @@ pub unsafe extern "C" fn nsw_options_set_max_names(o: *mut nsw_options, names: u
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_options_set_rcvbuf(o: *mut nsw_options, bytes: u32) -> c_int {
-    guard(|| {
-        // SAFETY: NULL or live, as the chapter demands.
-        let options = unsafe { borrow_mut(o) }?;
-        options.0.rcvbuf = bytes;
-        Ok(0)
-    })
+    let set = &mut |options: &mut Options| {
+        options.rcvbuf = bytes;
+        Ok(())
+    };
+    // SAFETY: NULL or live, as the chapter demands.
+    unsafe { change(o, set) }
+}
+
+/// What the last call with these options that failed could not do, on what, and why, in a sentence: "cannot watch
+/// run/netns: the path must be absolute, without a NUL byte". nsw_open() is one of those calls.
+///
+/// Returns the sentence, which belongs to the options and stays as it is until another call with them fails, or
+/// nsw_options_free(); "" if none has failed, or @o is NULL. Never NULL.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_options_error(o: *const nsw_options) -> *const c_char {
+    // SAFETY: NULL or live, as the chapter demands.
+    unsafe { o.as_ref() }.map_or(c"".as_ptr(), |this| this.failure.as_ptr())
 }

@@ -4,21 +4,21 @@
 //! threads, and one at a time calls it. The event that nsw_next_event() or nsw_wait_event() gives out is borrowed from
 //! it, until the next call of one of the two, or of nsw_close(), on the same watcher.
 
+use std::ffi::c_char;
+use std::os::fd::IntoRawFd;
+use std::time::Duration;
+
 use libc::c_int;
 
 use super::event::nsw_event;
+use super::handle::{Inner, with};
 use super::options::nsw_options;
-use super::{Out, borrow, guard, invalid};
+use super::{Out, borrow, borrow_mut, guard};
 use crate::error::{Error, Result};
 use crate::options::Options;
-use crate::outbox::Counters;
-use crate::sys::{self, Process};
-use crate::watcher::{Stats, Watcher, not_this_process};
-use std::cell::UnsafeCell;
-use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use crate::watcher::{Stats, Watcher};
+
+pub use super::handle::nsw_watcher;
 
 /// Names in a directory, as `ip netns` makes them (inotify). Since: 0.1
 pub const NSW_SOURCE_NAMED: u32 = 1;
@@ -48,134 +48,12 @@ pub const NSW_STAT_PENDING: u32 = 7;
 /// nsw_stat(): names, ids, or namespaces, that exist. Since: 0.1
 pub const NSW_STAT_KNOWN: u32 = 8;
 
-/// A watcher, as C holds it. What is outside of `inner` never changes, or atomically: any thread may look at it.
-pub struct nsw_watcher {
-    fd: c_int,
-    process: Process,
-    counters: Arc<Counters>,
-    /// A thread is in a call.
-    is_called: AtomicBool,
-    /// That thread, while it waits for the descriptor, and nothing is half done; else 0.
-    waits: AtomicUsize,
-    /// For that thread alone.
-    inner: UnsafeCell<Inner>,
-}
-
-struct Inner {
-    watcher: Watcher,
-    /// What the caller has borrowed.
-    current: Lent,
-    /// A panic, here or in its thread, has left it in a state that nobody knows.
-    broken: bool,
-}
-
-/// The event that the caller has borrowed. A raw pointer: the caller may look at it while the watcher is at work.
-struct Lent(*mut nsw_event);
-
-impl Default for Lent {
-    fn default() -> Self {
-        Self(std::ptr::null_mut())
-    }
-}
-
-impl Lent {
-    /// Puts an event into the place of the last one, which is lent no more.
-    fn lend(&mut self, event: nsw_event) -> *const nsw_event {
-        if self.0.is_null() {
-            self.0 = Box::into_raw(Box::new(event));
-        } else {
-            // SAFETY: it came from `Box::into_raw`, and the caller has been told that the event ends with this call.
-            unsafe { *self.0 = event };
-        }
-        self.0
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        if !self.0.is_null() {
-            // SAFETY: it came from `Box::into_raw`, and is dropped with the watcher.
-            drop(unsafe { Box::from_raw(self.0) });
-        }
-    }
-}
-
-/// The turn of one thread, until it is dropped. A call that is left by longjmp(3) keeps it.
-struct Turn<'a>(&'a AtomicBool);
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
-}
-
-impl nsw_watcher {
-    #[inline]
-    fn enter(&self) -> Result<Turn<'_>> {
-        // first: in a child of fork(2) a thread of the parent may seem to be in a call
-        if self.process.is_this() && !self.is_called.swap(true, Ordering::Acquire) {
-            return Ok(Turn(&self.is_called));
-        }
-        Err(self.refusal())
-    }
-
-    #[cold]
-    fn refusal(&self) -> Error {
-        match self.process.is_this() {
-            true => Error::new(libc::EBUSY, "use a watcher that is in use"),
-            false => not_this_process(),
-        }
-    }
-
-    /// Waits for a descriptor in the middle of a call.
-    fn wait(&self, fd: BorrowedFd<'_>, timeout: Option<Duration>) -> std::io::Result<bool> {
-        self.waits.store(sys::thread_number(), Ordering::SeqCst);
-        let result = sys::poll_readable(fd, timeout);
-        self.waits.store(0, Ordering::SeqCst);
-        result
-    }
-
-    /// Whether nothing of it is half done, so that it can be freed.
-    fn is_whole(&self) -> bool {
-        let waits = self.waits.load(Ordering::SeqCst);
-        // who waited is not in the call any more: it has left by longjmp(3), or it is not in this process
-        let has_left = || waits == sys::thread_number() || waits != 0 && !self.process.is_this();
-        !self.is_called.load(Ordering::Acquire) || has_left()
-    }
-}
-
-#[cold]
-fn broken() -> Error {
-    Error::new(libc::ENOTRECOVERABLE, "use a watcher that a panic has broken")
-}
-
-/// Runs `body` on a watcher, unless a panic has broken it before, or another thread uses it.
-///
-/// # Safety
-/// `watcher` is NULL or came from nsw_open().
-unsafe fn with(watcher: *const nsw_watcher, body: impl FnOnce(&nsw_watcher, &mut Inner) -> Result<c_int>) -> c_int {
-    guard(|| {
-        // SAFETY: the caller's promise.
-        let this = unsafe { borrow(watcher) }?;
-        let _turn = this.enter()?;
-        // SAFETY: it is the turn of this thread.
-        let inner = unsafe { &mut *this.inner.get() };
-        if inner.broken {
-            return Err(broken());
-        }
-        // and stays so, if the body does not come back
-        inner.broken = true;
-        let result = body(this, inner);
-        inner.broken = result.as_ref().is_err_and(|error| error.errno() == libc::ENOTRECOVERABLE);
-        result
-    })
-}
-
 /// Opens a watcher. What exists already is told first, as replayed events that end with NSW_EVENT_SYNCED, unless
 /// NSW_NO_REPLAY is set.
 ///
 /// @source: NSW_SOURCE_NAMED, NSW_SOURCE_NSID or NSW_SOURCE_ALL.
-/// @options: what to do differently, or NULL. Not needed any more when the call returns.
+/// @options: what to do differently, or NULL. Not needed any more when the call returns, but for nsw_options_error(), which
+/// then has the sentence of a failure.
 /// @watcher: where the new watcher is stored.
 ///
 /// Returns 0, or
@@ -203,35 +81,35 @@ unsafe fn with(watcher: *const nsw_watcher, body: impl FnOnce(&nsw_watcher, &mut
 ///
 /// Since: 0.1 (Linux 5.10; see inotify(7), fanotify(7), rtnetlink(7))
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn nsw_open(source: u32, options: *const nsw_options, watcher: *mut *mut nsw_watcher) -> c_int {
+pub unsafe extern "C" fn nsw_open(source: u32, options: *mut nsw_options, watcher: *mut *mut nsw_watcher) -> c_int {
     guard(|| {
-        // SAFETY: NULL or writable, as the documentation demands.
-        let out = unsafe { Out::new(watcher) }?;
-        let defaults;
+        let mut defaults;
         let options = if options.is_null() {
-            defaults = Options::default();
-            &defaults
+            defaults = nsw_options::default();
+            &mut defaults
         } else {
-            // SAFETY: not NULL, so it came from nsw_options_new().
-            &unsafe { borrow(options) }?.0
+            // SAFETY: not NULL, so it came from nsw_options_new(), and nobody else uses it.
+            unsafe { borrow_mut(options) }?
         };
-        let opened = match source {
-            NSW_SOURCE_NAMED => Watcher::named(options)?,
-            NSW_SOURCE_NSID => Watcher::nsid(options)?,
-            NSW_SOURCE_ALL => Watcher::all(options)?,
-            _ => return Err(invalid()),
-        };
-        let watcher = nsw_watcher {
-            fd: opened.as_raw_fd(),
-            process: opened.process(),
-            counters: opened.counters(),
-            is_called: AtomicBool::new(false),
-            waits: AtomicUsize::new(0),
-            inner: UnsafeCell::new(Inner { watcher: opened, current: Lent::default(), broken: false }),
-        };
-        out.put(Box::into_raw(Box::new(watcher)));
-        Ok(0)
+        // SAFETY: NULL or writable, as the documentation demands.
+        let opened = unsafe { Out::new(watcher) }.and_then(|out| {
+            out.put(Box::into_raw(Box::new(open(source, &options.wanted)?.into())));
+            Ok(0)
+        });
+        options.failure.keep(opened)
     })
+}
+
+fn open(source: u32, options: &Options) -> Result<Watcher> {
+    match source {
+        NSW_SOURCE_NAMED => Watcher::named(options),
+        NSW_SOURCE_NSID => Watcher::nsid(options),
+        NSW_SOURCE_ALL => Watcher::all(options),
+        _ => Err(Error::invalid(
+            "open a watcher",
+            "the source must be NSW_SOURCE_NAMED, NSW_SOURCE_NSID or NSW_SOURCE_ALL",
+        )),
+    }
 }
 
 /// Closes a watcher and frees all that belongs to it, the event borrowed from it included. NULL does nothing. No other
@@ -394,6 +272,20 @@ pub unsafe extern "C" fn nsw_open_netns(watcher: *const nsw_watcher, event: *con
     };
     // SAFETY: NULL or live, as the documentation demands.
     unsafe { with(watcher, open) }
+}
+
+/// What the last call on this watcher that failed could not do, on what, why, and what can be done about it, in a
+/// sentence: "cannot watch /run/netns: permission denied: ...". -EBUSY and -ECHILD leave it as it is; nsw_options_error() has
+/// the sentence of nsw_open().
+///
+/// Returns the sentence, which belongs to the watcher and stays as it is until another call on it fails, or nsw_close(); ""
+/// if none has failed, @watcher is NULL, or another thread is in a call. Never NULL.
+///
+/// Since: 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nsw_error(watcher: *const nsw_watcher) -> *const c_char {
+    // SAFETY: NULL or live, as the documentation demands.
+    unsafe { watcher.as_ref() }.map_or(c"".as_ptr(), nsw_watcher::error)
 }
 
 /// One of the numbers NSW_STAT_*, of this watcher since it was opened. May be called from any thread at any time.

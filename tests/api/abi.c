@@ -50,6 +50,8 @@ static void nulls(void)
 	CHECK(nsw_resync(NULL) == -EINVAL);
 	CHECK(nsw_open_netns(NULL, NULL) == -EINVAL);
 	CHECK(nsw_stat(NULL, NSW_STAT_KNOWN) == 0);
+	CHECK(strcmp(nsw_error(NULL), "") == 0);
+	CHECK(strcmp(nsw_options_error(NULL), "") == 0);
 
 	CHECK(nsw_event_type(NULL) == 0);
 	CHECK(nsw_event_flags(NULL) == 0);
@@ -132,8 +134,11 @@ static void options(void)
 
 	CHECK(o != NULL);
 	CHECK(nsw_options_set_flags(o, NSW_NO_REPLAY | NSW_NO_PARENT | NSW_DIR_EVENTS) == 0);
+	CHECK(*nsw_options_error(o) == '\0');
 	CHECK(nsw_options_set_flags(o, 0x80000000u) == -EINVAL);
+	CHECK(strstr(nsw_options_error(o), "flag is unknown") != NULL);
 	CHECK(nsw_options_set_flags(o, NSW_MOUNT_EVENTS | NSW_NO_MOUNT_EVENTS) == -EINVAL);
+	CHECK(strstr(nsw_options_error(o), "exclude each other") != NULL);
 	CHECK(nsw_options_set_flags(o, NSW_NO_MOUNT_EVENTS) == 0);
 	CHECK(nsw_options_set_flags(o, NSW_NO_SYMLINKS) == 0);
 	CHECK(nsw_options_set_flags(o, 0) == 0);
@@ -141,10 +146,44 @@ static void options(void)
 	CHECK(nsw_options_set_max_names(o, UINT32_MAX) == 0);
 	CHECK(nsw_options_set_max_names(o, 0) == 0);
 	CHECK(nsw_options_set_dir(o, NULL) == -EINVAL);
+	CHECK(strstr(nsw_options_error(o), "the path is NULL") != NULL);
 	CHECK(nsw_options_set_dir(o, "") == -EINVAL);
-	CHECK(nsw_options_set_dir(o, "run/netns") == -EINVAL);
+	CHECK(nsw_options_set_dir(o, "run/\033netns") == -EINVAL);
+	CHECK(strstr(nsw_options_error(o), "cannot watch run/\\u{1b}netns: the path must be absolute") != NULL);
+	CHECK(nsw_options_set_queue(o, 0, NSW_QUEUE_BLOCK) == -EINVAL);
+	CHECK(strstr(nsw_options_error(o), "the capacity must be 1 to 1048576") != NULL);
+	CHECK(nsw_options_set_queue(o, 1, 0) == -EINVAL);
+	CHECK(strstr(nsw_options_error(o), "the policy must be") != NULL);
 	CHECK(nsw_options_set_dir(o, "/") == 0);
+	/* what succeeds leaves it as it is */
+	CHECK(strstr(nsw_options_error(o), "the policy must be") != NULL);
 	nsw_options_free(o);
+}
+
+/* nsw_open() leaves its sentence in the options, a call on a watcher in the watcher. */
+static void sentences(void)
+{
+	nsw_options *o = nsw_options_new();
+	const nsw_event *event = NULL;
+	nsw_watcher *watcher = NULL;
+
+	CHECK(nsw_open(NSW_SOURCE_NAMED, o, NULL) == -EINVAL && strstr(nsw_options_error(o), "NULL") != NULL);
+	CHECK(nsw_open(99, o, &watcher) == -EINVAL && strstr(nsw_options_error(o), "source") != NULL);
+	CHECK(nsw_options_set_dir(o, "/dev/null") == 0);
+	CHECK(nsw_open(NSW_SOURCE_NAMED, o, &watcher) == -ENOTDIR);
+	CHECK(strstr(nsw_options_error(o), "/dev/null") != NULL && strstr(nsw_options_error(o), "not a directory") != NULL);
+
+	CHECK(nsw_options_set_dir(o, "/run/netns") == 0);
+	CHECK(nsw_open(NSW_SOURCE_NAMED, o, &watcher) == 0);
+	CHECK(strstr(nsw_options_error(o), "/dev/null") != NULL);
+	nsw_options_free(o);
+	CHECK(*nsw_error(watcher) == '\0');
+	CHECK(nsw_open_netns(watcher, NULL) == -EINVAL && strstr(nsw_error(watcher), "NULL") != NULL);
+	CHECK(nsw_wait_event(watcher, 20000, &event) == 1);
+	CHECK(strstr(nsw_error(watcher), "NULL") != NULL);
+	CHECK(nsw_open_netns(watcher, event) == -EINVAL);
+	CHECK(strstr(nsw_error(watcher), "the event announces none") != NULL);
+	nsw_close(watcher);
 }
 
 static void features(void)
@@ -264,6 +303,35 @@ static int is(const nsw_event *event, uint32_t type, const char *name)
 	const char *told = nsw_event_name(event);
 
 	return nsw_event_type(event) == type && (name ? told && strcmp(told, name) == 0 : !told);
+}
+
+static void waiting(void)
+{
+	struct nsw_netns netns = UNTOUCHED, again;
+	int before = open("/dev/null", O_RDONLY), after;
+
+	close(before);
+	CHECK(nsw_netns_wait(NULL, 0, &netns) == -EINVAL);
+	CHECK(nsw_netns_wait("blue", 0, NULL) == -EINVAL);
+	CHECK(nsw_netns_wait("", -1, &netns) == -EINVAL);
+	CHECK(nsw_netns_wait("../netns/blue", -1, &netns) == -EINVAL);
+	CHECK(nsw_netns_wait("/", -1, &netns) == -EINVAL);
+	CHECK(nsw_netns_wait("/dev/null/blue", -1, &netns) == -ENOTDIR);
+	CHECK(nsw_netns_wait("blue", 0, &netns) == 0);
+	CHECK(nsw_netns_wait("/run/not/there", 1, &netns) == 0);
+	CHECK(memcmp(&netns, &UNTOUCHED, sizeof(netns)) == 0);
+
+	CHECK(nsw_netns_wait("/proc/self/ns/net", -1, &netns) == 1);
+	CHECK(nsw_netns_for_pid(getpid(), &again) == 0 && nsw_netns_same(&netns, &again) == 1);
+	CHECK(system("ip netns add waited &") == 0);
+	CHECK(nsw_netns_wait("waited", 20000, &netns) == 1);
+	CHECK(nsw_netns_for_name("waited", &again) == 0 && nsw_netns_same(&netns, &again) == 1);
+	CHECK(nsw_netns_wait("/run/netns/waited", 0, &netns) == 1);
+	CHECK(system("ip netns delete waited") == 0);
+	CHECK(nsw_netns_wait("waited", 0, &netns) == 0);
+	after = open("/dev/null", O_RDONLY);
+	CHECK(after == before);
+	close(after);
 }
 
 static void life(void)
@@ -439,10 +507,12 @@ int main(int argc, char **argv)
 	nulls_of_identity();
 	texts();
 	options();
+	sentences();
 	features();
 	identity();
 	identity_by_pidfd();
 	refusals();
+	waiting();
 	life();
 	life_without_a_name();
 	printf("%d passed, %d failed\n", passed, failed);

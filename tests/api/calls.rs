@@ -2,7 +2,7 @@
 //! once and in a cancelled one. Nothing may crash, hang, leak, or answer what nswatch.h does not say. The fuzzer `calls`
 //! finds the bytes; `corpus.rs` replays those that were worth keeping.
 
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -148,7 +148,14 @@ impl Machine<'_> {
                         ),
                     }
                 }
-                12 => drop(nsw_stat(watcher, self.number()?)),
+                12 => {
+                    let number = self.number()?;
+                    std::hint::black_box(nsw_stat(watcher, number));
+                    // text, whatever happened before
+                    for sentence in [nsw_error(watcher), nsw_options_error(options)] {
+                        assert!(CStr::from_ptr(sentence).to_str().is_ok());
+                    }
+                }
                 13 => expect_fd(nsw_fd(watcher), watcher.is_null()),
                 14 => self.close(),
                 15 => {
@@ -264,7 +271,14 @@ impl Machine<'_> {
                 4 => nsw_netns_for_name(path, out),
                 // goes through all processes: seldom
                 _ if number < 16 => nsw_netns_for_nsid(number, out),
-                _ => return Some(()),
+                _ => match nsw_netns_wait(path, 0, out) {
+                    0 => {
+                        assert_eq!(numbers(&found), numbers(&GARBAGE), "written to");
+                        return Some(());
+                    }
+                    1 => 0,
+                    errno => errno,
+                },
             }
         };
         match rc {

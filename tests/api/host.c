@@ -180,6 +180,7 @@ static void refuse_child(void *argument)
 		CHECK(nsw_wait_event(lent->watcher, -1, &event) == -ECHILD);
 		CHECK(nsw_resync(lent->watcher) == -ECHILD);
 		CHECK(nsw_open_netns(lent->watcher, lent->event) == -ECHILD);
+		CHECK(strcmp(nsw_error(lent->watcher), "") == 0);
 	}
 	CHECK(event == (const nsw_event *)&passed);
 	CHECK(nsw_fd(lent->watcher) >= 0);
@@ -338,6 +339,7 @@ static void busy(void)
 		CHECK(nsw_wait_event(lent.watcher, -1, &event) == -EBUSY);
 		CHECK(nsw_resync(lent.watcher) == -EBUSY);
 		CHECK(nsw_open_netns(lent.watcher, NULL) == -EBUSY);
+		CHECK(strcmp(nsw_error(lent.watcher), "") == 0);
 		CHECK(event == (const nsw_event *)&passed);
 		CHECK(nsw_fd(lent.watcher) >= 0);
 		CHECK(nsw_stat(lent.watcher, NSW_STAT_KNOWN) == lent.known);
@@ -345,6 +347,7 @@ static void busy(void)
 		touch("/run/netns/wakes");
 		CHECK(pthread_join(thread, NULL) == 0);
 		CHECK(nsw_event_type(lent.event) == NSW_EVENT_CREATED);
+		CHECK(strcmp(nsw_error(lent.watcher), "") == 0);
 		unlink("/run/netns/wakes");
 		until(lent.watcher, NSW_EVENT_DELETED);
 		nsw_close(lent.watcher);

@@ -159,6 +159,11 @@ static int find(struct nsw_netns *found)
 		return nsw_netns_for_pid(number_or(0), found);
 	if (strcmp(way, "nsid") == 0)
 		return nsw_netns_for_nsid(number_or(0), found);
+	if (strcmp(way, "ready") == 0) {
+		int rc = nsw_netns_wait(next(), PATIENCE_MS, found);
+
+		return rc == 1 ? 0 : rc == 0 ? -ETIMEDOUT : rc;
+	}
 	if (strcmp(way, "fd") == 0) {
 		int fd = open(next(), O_RDONLY | O_CLOEXEC);
 		int rc = fd < 0 ? -errno : nsw_netns_for_fd(fd, found);

@@ -158,6 +158,10 @@ func find(words []string) (nswatch.Netns, error) {
 		return nswatch.NetnsForPID(number(words[1]))
 	case "nsid":
 		return nswatch.NetnsForNSID(number(words[1]))
+	case "ready":
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		return nswatch.WaitReady(ctx, words[1])
 	case "fd":
 		file, err := os.Open(words[1])
 		if err != nil {

@@ -49,7 +49,7 @@ class Driver:
     kept: nswatch.Netns
 
     def open(self, source: str, *words: str) -> None:
-        self.watcher = nswatch.Watcher(source, **options(list(words)))  # type: ignore[arg-type]
+        self.watcher = nswatch.Watcher(source, **options(list(words)))  # type: ignore[call-overload]
 
     def wait(self) -> str:
         event = self.watcher.poll(PATIENCE)
@@ -88,6 +88,8 @@ class Driver:
         if way == "fd":
             with open(subject) as namespace:
                 return nswatch.Netns.for_fd(namespace)
+        if way == "ready":
+            return nswatch.wait_ready(subject, PATIENCE)
         return nswatch.Netns.for_name(subject)
 
     def identify(self, *words: str) -> str:

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use nswatch::{Event, EventKind, Feature, Netns, Options, Policy, Watcher, nsid};
+use nswatch::{Event, EventKind, Feature, Netns, Options, Policy, Watcher, nsid, wait_ready};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -139,6 +139,7 @@ impl Driver {
             ["nsid", nsid] => Netns::for_nsid(nsid.parse()?)?,
             ["fd", path] => Netns::for_fd(File::open(path)?)?,
             ["name", name] => Netns::for_name(name)?,
+            ["ready", name] => wait_ready(name, Some(PATIENCE))?.ok_or("it is not ready in time")?,
             _ => return Err(format!("no such way: {words:?}").into()),
         })
     }

@@ -31,6 +31,7 @@ fn a_panic_is_told_and_goes_no_further() {
     o.expect(&[(Synced, "")]);
     placeholder(TROUBLE);
     expect_broken(&mut o);
+    assert!(o.api.error().starts_with("nswatch had an internal error"), "{}", o.api.error());
     drop(o);
     assert_eq!(kernel::open_fds(), fds);
 }

@@ -325,7 +325,7 @@ fn every_function_of_c_takes_null_and_garbage() {
         cw::nsw_close(null_mut());
         assert_eq!(co::nsw_options_set_flags(null_mut(), 0), -libc::EINVAL);
         assert_eq!(co::nsw_options_set_dir(null_mut(), c"/run".as_ptr()), -libc::EINVAL);
-        assert_eq!(cw::nsw_open(cw::NSW_SOURCE_NAMED, null(), null_mut()), -libc::EINVAL);
+        assert_eq!(cw::nsw_open(cw::NSW_SOURCE_NAMED, null_mut(), null_mut()), -libc::EINVAL);
         assert_eq!(cw::nsw_fd(null()), -libc::EINVAL);
         assert_eq!(cw::nsw_resync(null_mut()), -libc::EINVAL);
         assert_eq!(cw::nsw_next_event(null_mut(), null_mut()), -libc::EINVAL);

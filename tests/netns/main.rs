@@ -4,6 +4,7 @@
 #![allow(missing_docs, unreachable_pub)]
 
 mod census;
+mod now;
 #[path = "../support/mod.rs"]
 mod support;
 

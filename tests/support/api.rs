@@ -271,6 +271,12 @@ pub struct C {
 }
 
 impl C {
+    /// The sentence of the last failure.
+    pub fn error(&self) -> String {
+        // SAFETY: the handle is live, and so is its sentence until it is copied.
+        unsafe { CStr::from_ptr(cw::nsw_error(self.handle)) }.to_str().unwrap().into()
+    }
+
     fn given(&mut self, rc: i32, event: *const ce::nsw_event) -> Result<Option<Ev>, i32> {
         // the event of before is no longer borrowed
         self.last = event;

@@ -16,6 +16,7 @@ from ._event import Event, EventType
 from ._feature import Feature, feature
 from ._ffi import lib as _lib
 from ._netns import Netns
+from ._now import list_all, list_named, wait_ready, wait_ready_async
 from ._nsid import (
     assign_nsid,
     list_nsids,
@@ -42,6 +43,8 @@ __all__ = [
     "assign_nsid",
     "feature",
     "library_version",
+    "list_all",
+    "list_named",
     "list_nsids",
     "nsid_as_seen_from",
     "nsid_for_fd",
@@ -50,6 +53,8 @@ __all__ = [
     "nsid_for_pidfd",
     "printable",
     "translate_nsid",
+    "wait_ready",
+    "wait_ready_async",
 ]
 
 

@@ -3,7 +3,7 @@
 import builtins
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ._ffi import lib
@@ -13,9 +13,15 @@ class Error(OSError):
     """A failure that the kernel or the C library reports.
 
     An OSError: ``errno`` is the number, ``strerror`` the library's text with the remedy, ``filename`` the path, where
-    there is one. Where Python has a class for the number, as PermissionError for EPERM, the error is an instance of
-    that one too.
+    there is one. Where Python has a class for the number, as PermissionError for EPERM and ValueError for EINVAL, the
+    error is an instance of that one too.
     """
+
+    def __str__(self) -> str:
+        # a whole sentence names the path itself
+        if isinstance(self.strerror, str) and self.strerror.startswith("cannot "):
+            return f"[Errno {self.errno}] {self.strerror}"
+        return super().__str__()
 
 
 class PermissionError(Error, builtins.PermissionError):  # noqa: A001 - one name for one thing
@@ -38,6 +44,10 @@ class ProcessLookupError(Error, builtins.ProcessLookupError):  # noqa: A001
     """ESRCH."""
 
 
+class ValueError(Error, builtins.ValueError):  # noqa: A001
+    """EINVAL."""
+
+
 class ChildProcessError(Error, builtins.ChildProcessError):  # noqa: A001
     """ECHILD."""
 
@@ -53,6 +63,7 @@ _CLASSES: dict[int, type[Error]] = {
     errno.EEXIST: FileExistsError,
     errno.ENOTDIR: NotADirectoryError,
     errno.ESRCH: ProcessLookupError,
+    errno.EINVAL: ValueError,
     errno.ECHILD: ChildProcessError,
     errno.EAGAIN: BlockingIOError,
 }
@@ -79,6 +90,15 @@ def of_system(failure: OSError, path: str | None = None) -> Error:
     """The exception for one of Python's, where the system's own text says more than the library's."""
     number = failure.errno or errno.EIO
     return error(number, path, os.strerror(number))
+
+
+def check_with(sentence: Callable[[object], bytes], handle: object, result: int, path: str | None = None) -> int:
+    """The result of a C function, or its exception, with the sentence that the handle has for the failure."""
+    if result < 0:
+        # these two leave the sentence of another failure
+        known = -result not in (errno.EBUSY, errno.ECHILD)
+        raise error(-result, path, (sentence(handle).decode() or None) if known else None)
+    return result
 
 
 def check(result: int, path: str | None = None, what: str | None = None) -> int:

@@ -42,10 +42,17 @@ class Feature(enum.Enum):
     CAP_NET_ADMIN, or user namespaces may be made. Without, it notices them at a resync, as far as the kernel tells."""
 
 
-def feature(which: Feature) -> bool:
+def feature(which: Feature | str) -> bool:
     """Whether a watcher that the calling thread opened now would have a feature; found out by trying, each time.
 
-    Raises nswatch.Error: EMFILE, ENFILE, ENOMEM, ENOBUFS, ENOSPC, EAGAIN: a limit is reached, so that it cannot be
-    found out now; EOPNOTSUPP: /proc is not mounted.
+    which: the feature, or its name in lower case, as "cookie".
+
+    Raises ValueError for another name, and nswatch.Error: EMFILE, ENFILE, ENOMEM, ENOBUFS, ENOSPC, EAGAIN: a limit is
+    reached, so that it cannot be found out now; EOPNOTSUPP: /proc is not mounted.
     """
+    if isinstance(which, str):
+        named = {each.name.lower(): each for each in Feature}
+        if which not in named:
+            raise ValueError(f"there is no feature {which!r}: {', '.join(named)}")
+        which = named[which]
     return check(lib.nsw_feature(which.value)) == 1

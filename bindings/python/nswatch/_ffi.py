@@ -80,7 +80,7 @@ class nsw_netns(Structure):  # noqa: N801 - as in the header
 PROTOTYPES: list[tuple[Any, ...]] = [
     # watching
     (
-        "int nsw_open(uint32_t source, const nsw_options *options, nsw_watcher **watcher)",
+        "int nsw_open(uint32_t source, nsw_options *options, nsw_watcher **watcher)",
         *(c_int, c_uint32, handle, POINTER(handle)),
     ),
     (
@@ -110,6 +110,10 @@ PROTOTYPES: list[tuple[Any, ...]] = [
     (
         "uint64_t nsw_stat(const nsw_watcher *watcher, uint32_t which)",
         *(c_uint64, handle, c_uint32),
+    ),
+    (
+        "const char *nsw_error(const nsw_watcher *watcher)",
+        *(c_char_p, handle),
     ),
     # events
     (
@@ -209,6 +213,10 @@ PROTOTYPES: list[tuple[Any, ...]] = [
         "int nsw_netns_is_alive(const struct nsw_netns *netns)",
         *(c_int, POINTER(nsw_netns)),
     ),
+    (
+        "int nsw_netns_wait(const char *name, int timeout_ms, struct nsw_netns *netns)",
+        *(c_int, c_char_p, c_int, POINTER(nsw_netns)),
+    ),
     # options
     (
         "nsw_options *nsw_options_new(void)",
@@ -241,6 +249,10 @@ PROTOTYPES: list[tuple[Any, ...]] = [
     (
         "int nsw_options_set_queue(nsw_options *o, uint32_t capacity, uint32_t policy)",
         *(c_int, handle, c_uint32, c_uint32),
+    ),
+    (
+        "const char *nsw_options_error(const nsw_options *o)",
+        *(c_char_p, handle),
     ),
     # namespace ids
     (

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ctypes import byref
 from dataclasses import dataclass, fields
+from functools import partial
 from types import TracebackType
-from typing import Literal
+from typing import Literal, overload
 
 from . import _event
 from ._arguments import AnyPath, as_bytes
-from ._errors import check, error, in_our_terms
+from ._errors import check_with, error, in_our_terms
 from ._event import Event
 from ._ffi import CONSTANTS, handle, lib
 from ._loop import Reader, inside
@@ -34,6 +35,7 @@ _POLICIES = {
     "drop-newest": CONSTANTS["NSW_QUEUE_DROP_NEWEST"],
     "drop-oldest": CONSTANTS["NSW_QUEUE_DROP_OLDEST"],
 }
+_Policy = Literal["block", "drop-newest", "drop-oldest"]
 _DEFAULT_DIR = "/run/netns"
 _LONGEST_WAIT = 3600.0
 _BURST = 64
@@ -140,9 +142,52 @@ class Watcher:
     EPERM: CAP_NET_BROADCAST is missing;
     EAGAIN: RLIMIT_NPROC prevents starting a thread: that of the queue, or one that "all" starts for a moment;
     EOPNOTSUPP: /proc is not mounted, or not that of this process;
-    EINVAL: a value is out of range, or the path is not absolute;
-    and ValueError for an argument that is not of this source.
+    EINVAL, which is a ValueError too: the path is not absolute, or the queue has no such capacity;
+    and ValueError for another value that is out of range, and for an argument that is not of this source.
     """
+
+    @overload
+    def __init__(
+        self,
+        source: Literal["named"] = "named",
+        *,
+        dir: AnyPath | None = None,
+        replay: bool = True,
+        parent: bool = True,
+        dir_events: bool = False,
+        mount_events: bool | None = None,
+        symlinks: bool = True,
+        max_names: int = 0,
+        prepare: bool = False,
+        settle: float = 0.0,
+        queue: int | None = None,
+        queue_policy: _Policy = "block",
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        source: Literal["nsid"],
+        *,
+        replay: bool = True,
+        all_nsid: bool = False,
+        prepare: bool = False,
+        rcvbuf: int = 0,
+        queue: int | None = None,
+        queue_policy: _Policy = "block",
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        source: Literal["all"],
+        *,
+        replay: bool = True,
+        max_names: int = 0,
+        prepare: bool = False,
+        queue: int | None = None,
+        queue_policy: _Policy = "block",
+    ) -> None: ...
 
     def __init__(
         self,
@@ -160,7 +205,7 @@ class Watcher:
         settle: float = 0.0,
         rcvbuf: int = 0,
         queue: int | None = None,
-        queue_policy: Literal["block", "drop-newest", "drop-oldest"] = "block",
+        queue_policy: _Policy = "block",
     ) -> None:
         self._handle: int | None = None
         self._closed = True
@@ -179,6 +224,8 @@ class Watcher:
             raise ValueError(f"source must be one of {', '.join(map(repr, _SOURCES))}, not {source!r}")
         if queue_policy not in _POLICIES:
             raise ValueError(f"queue_policy must be one of {', '.join(map(repr, _POLICIES))}, not {queue_policy!r}")
+        if not settle >= 0:
+            raise ValueError(f"cannot settle for {settle} seconds: the time must not be negative")
         of_ids: dict[str, object] = {"all_nsid": all_nsid, "rcvbuf": rcvbuf}
         of_names: dict[str, object] = {
             "dir": dir is not None,
@@ -212,6 +259,7 @@ class Watcher:
         options = lib.nsw_options_new()
         if options is None:
             raise error(errno.ENOMEM)
+        check = partial(check_with, lib.nsw_options_error, options)
         try:
             check(lib.nsw_options_set_flags(options, flags))
             check(lib.nsw_options_set_dir(options, raw), directory)
@@ -219,7 +267,9 @@ class Watcher:
             check(lib.nsw_options_set_max_names(options, _u32("max_names", max_names)))
             check(lib.nsw_options_set_rcvbuf(options, _u32("rcvbuf", rcvbuf)))
             if queue is not None:
-                check(lib.nsw_options_set_queue(options, _u32("queue", queue), _POLICIES[queue_policy]))
+                # what C has no number for is as wrong as 0
+                capacity = queue if 0 <= queue < 1 << 32 else 0
+                check(lib.nsw_options_set_queue(options, capacity, _POLICIES[queue_policy]))
             opened = handle()
             self._subject = directory if source == "named" else None
             check(lib.nsw_open(_SOURCES[source], options, byref(opened)), self._subject)
@@ -237,6 +287,14 @@ class Watcher:
         return self
 
     def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Watcher:
+        return self.__enter__()
+
+    async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
@@ -390,7 +448,7 @@ class Watcher:
         Raises as poll() does; then the comparison is still due, and is made by the next poll() that can.
         """
         with self._using() as watcher:
-            check(lib.nsw_resync(watcher), self._subject)
+            check_with(lib.nsw_error, watcher, lib.nsw_resync(watcher), self._subject)
 
     @property
     def stats(self) -> Stats:
@@ -441,7 +499,7 @@ class Watcher:
             self._taking = True
             try:
                 borrowed = handle()
-                if check(lib.nsw_next_event(watcher, byref(borrowed)), self._subject) == 0:
+                if check_with(lib.nsw_error, watcher, lib.nsw_next_event(watcher, byref(borrowed)), self._subject) == 0:
                     return None
                 return _event.copy(borrowed)
             finally:

@@ -110,7 +110,7 @@ class TestCase(unittest.TestCase):
 
     def watcher(self, *arguments: object, **options: object) -> Watcher:
         """An open watcher that has told what it found."""
-        watcher = Watcher(*arguments, **options)  # type: ignore[arg-type]
+        watcher: Watcher = Watcher(*arguments, **options)  # type: ignore[call-overload]
         self.addCleanup(watcher.close)
         until(watcher, EventType.SYNCED)
         return watcher

@@ -130,6 +130,9 @@ func Stat(w *Watcher, which uint32) uint64 {
 	return uint64(C.nsw_stat((*C.nsw_watcher)(w), C.uint32_t(which)))
 }
 
+// Error copies the sentence.
+func Error(w *Watcher) string { return C.GoString(C.nsw_error((*C.nsw_watcher)(w))) }
+
 // Events
 
 func EventType(e *Event) uint32 { return uint32(C.nsw_event_type((*C.nsw_event)(e))) }
@@ -209,6 +212,13 @@ func NetnsSame(a, b *Netns) int { return int(C.nsw_netns_same(a.forC(), b.forC()
 
 func NetnsIsAlive(netns *Netns) int { return int(C.nsw_netns_is_alive(netns.forC())) }
 
+// NetnsWait occupies an operating system thread for as long as it waits. Package nswatch has no use for it.
+func NetnsWait(name string, timeoutMS int, netns *Netns) int {
+	text := C.CString(name)
+	defer C.free(unsafe.Pointer(text))
+	return int(C.nsw_netns_wait(text, C.int(timeoutMS), netns.forC()))
+}
+
 // Options
 
 func OptionsNew() *Options { return (*Options)(C.nsw_options_new()) }
@@ -241,6 +251,9 @@ func OptionsSetRcvbuf(o *Options, bytes uint32) int {
 func OptionsSetQueue(o *Options, capacity, policy uint32) int {
 	return int(C.nsw_options_set_queue((*C.nsw_options)(o), C.uint32_t(capacity), C.uint32_t(policy)))
 }
+
+// OptionsError copies the sentence.
+func OptionsError(o *Options) string { return C.GoString(C.nsw_options_error((*C.nsw_options)(o))) }
 
 // Namespace ids
 
