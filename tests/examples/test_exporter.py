@@ -268,7 +268,7 @@ class Exporter(unittest.TestCase):
         self.start()
         taken = re.findall(r"//(.+)/", self.url)[0]
         for status, text, *options in (
-            (1, "invalid argument", "--listen", "127.0.0.1:0", "--dir", "relative"),
+            (1, "the path must be absolute", "--listen", "127.0.0.1:0", "--dir", "relative"),
             (1, "in use", "--listen", taken),
             (2, "not 9975", "--listen", "9975"),
             (2, "not 127.0.0.1:x", "--listen", "127.0.0.1:x"),
