@@ -5,6 +5,7 @@
 
 mod actor;
 mod births;
+mod children;
 mod deaths;
 mod hotplug;
 mod limits;
