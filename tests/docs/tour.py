@@ -113,6 +113,10 @@ def names() -> None:
         terminal.run("nswatch list")
         terminal.run("nswatch list --json | jq -r 'select(.reason).name'")
         terminal.run("rm /run/netns/stale /run/netns/link /run/netns/uts")
+    say("For a script, until a name can be opened, and until it is gone:")
+    with Terminal() as terminal:
+        terminal.run("(sleep 0.1; ip netns add red) & nswatch wait red --timeout 5 && ip -n red -brief link show lo")
+        terminal.run("(sleep 0.1; ip netns del red) & nswatch wait red --deleted; echo $?")
 
 
 def one() -> None:

@@ -4,11 +4,14 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use signal_hook::flag::register_conditional_default;
 use signal_hook::low_level::pipe;
 
 use crate::ending::Ending;
@@ -35,6 +38,14 @@ pub(crate) fn catch(signals: &[Signal]) -> io::Result<UnixStream> {
     // one that waits already finds the handler in place
     signals.iter().copied().collect::<SigSet>().thread_unblock()?;
     Ok(readable)
+}
+
+/// Has each of the signals kill this process, even if whoever started it ignored or blocked them.
+pub(crate) fn die_of(signals: &[Signal]) -> io::Result<()> {
+    for &signal in signals {
+        register_conditional_default(signal as i32, Arc::new(AtomicBool::new(true)))?;
+    }
+    Ok(signals.iter().copied().collect::<SigSet>().thread_unblock()?)
 }
 
 /// Empties a stream of [`catch`]: many signals at once are one.
