@@ -70,7 +70,7 @@ const LONG: &str = match std::str::from_utf8(&[b'x'; 256]) {
 
 #[test]
 fn wrong_usage() {
-    let wrong: [&[&str]; 70] = [
+    let wrong: [&[&str]; 78] = [
         &[],
         &["wash"],
         &["watch", "--source", "magic"],
@@ -133,6 +133,14 @@ fn wrong_usage() {
         &["id", "--want", "1", "--list"],
         &["id", "--want", "-1", "--assign", "blue"],
         &["id", "blue"],
+        &["watch", "--on", "netns_new"],
+        &["watch", "--source", "nsid", "--on", "nsid_new,ready"],
+        &["watch", "--source", "all", "--name", "*"],
+        &["watch", "--name", "a\\"],
+        &["watch", "--count", "0"],
+        &["watch", "--timeout", "1s"],
+        &["watch", "--timeout", "-1"],
+        &["list", "--on", "ready"],
         &["wait"],
         &["wait", ""],
         &["wait", ".."],

@@ -7,6 +7,7 @@ mod directories;
 mod endings;
 mod exec;
 mod features;
+mod filters;
 mod ids;
 mod list;
 mod options;

@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use nswatch::{DEFAULT_DIR, Options, Policy, QUEUE_MAX, Watcher};
 
+use crate::glob::Glob;
 use crate::help::{EXAMPLES, EXEC_HELP, ID_HELP, SHOW_HELP, WAIT_HELP};
 use crate::record::Kind;
 use crate::show::Wanted;
@@ -59,6 +60,18 @@ pub(crate) struct WatchArgs {
     /// One JSON object a line, for programs
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Only what happens to names that match the pattern, with *, ?, [a-z] and [!a-z] as in the shell
+    #[arg(long, value_name = "GLOB", value_parser = OsStringValueParser::new().try_map(|text| Glob::read(text.as_bytes())))]
+    pub(crate) name: Option<Glob>,
+
+    /// End when so many events were printed, with exit status 0
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+
+    /// End after so many seconds, with exit status 3
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
 
     /// Also tell when the directory itself comes and goes
     #[arg(long, help_heading = NAMED)]
@@ -159,10 +172,6 @@ pub(crate) struct Subject {
 #[derive(Debug, Args)]
 #[command(after_help = EXEC_HELP)]
 pub(crate) struct ExecArgs {
-    /// The events to run the command for, separated by commas [default: ready, nsid_new or netns_new, by the source]
-    #[arg(long, value_name = "EVENT", value_delimiter = ',')]
-    on: Vec<Kind>,
-
     #[command(flatten)]
     pub(crate) what: What,
 
@@ -179,7 +188,7 @@ pub(crate) struct ExecArgs {
 impl ExecArgs {
     /// Whether the command is run for such events.
     pub(crate) fn is_for(&self, kind: Kind) -> bool {
-        if self.on.is_empty() { kind == self.what.source.news() } else { self.on.contains(&kind) }
+        self.what.asks_for(kind).unwrap_or(kind == self.what.source.news())
     }
 
     /// `{fd}` where no event has a namespace.
@@ -234,6 +243,11 @@ pub(crate) struct What {
     #[arg(long, value_enum, default_value = "named")]
     source: Source,
 
+    /// The types of events, separated by commas [default: for watch all; for exec ready, nsid_new or netns_new, by the
+    /// source]
+    #[arg(long, value_name = "EVENT", value_delimiter = ',')]
+    on: Vec<Kind>,
+
     /// Start with what happens from now on, not with what exists
     #[arg(long)]
     no_replay: bool,
@@ -270,6 +284,11 @@ pub(crate) struct What {
 }
 
 impl What {
+    /// Whether the user has asked for such events; `None`: for none by their type.
+    pub(crate) fn asks_for(&self, kind: Kind) -> Option<bool> {
+        (!self.on.is_empty()).then(|| self.on.contains(&kind))
+    }
+
     /// What each watcher is for: a directory, or all that another source reports.
     pub(crate) fn subjects(&self) -> Vec<Option<&Path>> {
         match self.source {
@@ -303,7 +322,7 @@ impl What {
     }
 
     /// What was asked of a source that cannot do it.
-    fn misplaced(&self, others: impl IntoIterator<Item = (bool, String)>) -> Option<String> {
+    fn misplaced(&self, others: &[(bool, &str, &[Source])]) -> Option<String> {
         use Source::{All, Named, Nsid};
         let source = self.source;
         // each with the sources that heed it
@@ -316,8 +335,9 @@ impl What {
             (self.settle.is_some(), "--settle", &[Named]),
             (self.all_nsid, "--all-nsid", &[Nsid]),
         ];
-        let own = own.iter().map(|(given, option, heed)| (*given && !heed.contains(&source), (*option).to_owned()));
-        let (_, option) = own.chain(others).find(|(given, _)| *given)?;
+        let options = own.iter().chain(others).filter(|(given, _, heed)| *given && !heed.contains(&source));
+        let types = self.on.iter().filter(|kind| !kind.comes_from(source)).map(|kind| format!("--on {}", kind.name()));
+        let option = options.map(|(_, option, _)| (*option).to_owned()).chain(types).next()?;
         let source = source.to_possible_value();
         let source = source.as_ref().map_or("", PossibleValue::get_name);
         Some(format!("the argument '{option}' cannot be used with '--source {source}'"))
@@ -365,14 +385,13 @@ impl Cli {
         // what clap has no words for: whether an option applies depends on the value of another
         let (subcommand, misplaced) = match &cli.command {
             Command::Watch(args) => {
-                let dir_events = args.dir_events && args.what.source != Source::Named;
-                ("watch", args.what.misplaced([(dir_events, "--dir-events".into())]))
+                let others: [(bool, &str, &[Source]); 2] = [
+                    (args.dir_events, "--dir-events", &[Source::Named]),
+                    (args.name.is_some(), "--name", &[Source::Named, Source::Nsid]),
+                ];
+                ("watch", args.what.misplaced(&others))
             }
-            Command::Exec(args) => {
-                let on =
-                    args.on.iter().map(|kind| (!kind.comes_from(args.what.source), format!("--on {}", kind.name())));
-                ("exec", args.what.misplaced(on).or_else(|| args.without_namespace()))
-            }
+            Command::Exec(args) => ("exec", args.what.misplaced(&[]).or_else(|| args.without_namespace())),
             Command::Wait(args) => {
                 let both = args.dir.is_some() && args.target.is_path();
                 ("wait", both.then(|| "the argument '--dir' cannot be used with a path".into()))

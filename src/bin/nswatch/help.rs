@@ -4,6 +4,7 @@ pub(crate) const EXAMPLES: &str = "\
 Examples:
   nswatch watch                          what happens in /run/netns, as it happens
   nswatch watch --json | jq -c .         the same for a program, one object a line
+  nswatch watch --on ready --name 'lab*' only some events, of some names
   nswatch watch --dir /run/docker/netns  the namespaces of Docker
   nswatch watch --source nsid            the nsids that the kernel gives to peer namespaces
   nswatch watch --source all             every network namespace, with or without a name

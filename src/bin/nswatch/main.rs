@@ -12,6 +12,7 @@ mod ending;
 mod everything;
 mod exec;
 mod features;
+mod glob;
 mod help;
 mod id;
 mod json;

@@ -26,6 +26,8 @@ pub(crate) struct Signals {
     /// How long events that are there already may still be reported once asked to stop.
     grace: Duration,
     deadline: Option<Instant>,
+    /// When the time is over that the user has set.
+    limit: Option<Instant>,
 }
 
 /// A stream that each of the signals makes readable, even if whoever started this process ignored or blocked them.
@@ -54,9 +56,10 @@ pub(crate) fn clear(mut stream: &UnixStream) {
 }
 
 impl Signals {
-    pub(crate) fn new(grace: Duration) -> io::Result<Self> {
+    pub(crate) fn new(grace: Duration, limit: Option<Duration>) -> io::Result<Self> {
+        let limit = limit.and_then(|limit| Instant::now().checked_add(limit));
         let stop = catch(&[Signal::SIGINT, Signal::SIGTERM])?;
-        Ok(Self { stop, counters: catch(&[Signal::SIGUSR1])?, grace, deadline: None })
+        Ok(Self { stop, counters: catch(&[Signal::SIGUSR1])?, grace, deadline: None, limit })
     }
 
     /// Answers what has come, without waiting. Ends when asked to and the time of grace is over.
@@ -64,12 +67,13 @@ impl Signals {
         self.poll(watches, Vec::new(), Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
         match self.deadline {
             Some(deadline) if Instant::now() >= deadline => Err(Ending::Asked),
+            _ if self.limit.is_some_and(|limit| Instant::now() >= limit + self.grace) => Err(Ending::TimeIsOver),
             _ => Ok(()),
         }
     }
 
-    /// Waits until one of `fds` is ready, and answers what comes meanwhile. Ends when asked to while none is ready, and
-    /// when the reader is gone.
+    /// Waits until one of `fds` is ready, and answers what comes meanwhile. Ends when asked to while none is ready, when
+    /// the time is over, and when the reader is gone.
     pub(crate) fn wait<'fd>(
         &mut self,
         watches: &Watches,
@@ -82,7 +86,9 @@ impl Signals {
         let readers = usize::from(reader.is_some());
         let fds: Vec<_> = reader.into_iter().chain(fds.map(|fd| PollFd::from_borrowed_fd(fd, ready))).collect();
         loop {
-            let found = self.poll(watches, fds.clone(), None)?;
+            let left = self.limit.map(|limit| limit.saturating_duration_since(Instant::now()));
+            let left = left.map(|left| Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() });
+            let found = self.poll(watches, fds.clone(), left.as_ref())?;
             let (reader, found) = found.split_at(readers);
             if reader.iter().any(|reader| reader.intersects(PollFlags::ERR | PollFlags::HUP)) {
                 return Err(Ending::NobodyReads);
@@ -92,6 +98,9 @@ impl Signals {
             }
             if self.deadline.is_some() {
                 return Err(Ending::Asked);
+            }
+            if self.limit.is_some_and(|limit| Instant::now() >= limit) {
+                return Err(Ending::TimeIsOver);
             }
         }
     }
