@@ -62,9 +62,15 @@ fn no_inotify_instance_left() {
     assert_fails(Running::start(command).end(), &["raise fs.inotify.max_user_instances"]);
 }
 
+/// A name of 256 bytes.
+const LONG: &str = match std::str::from_utf8(&[b'x'; 256]) {
+    Ok(long) => long,
+    Err(_) => "",
+};
+
 #[test]
 fn wrong_usage() {
-    let wrong: [&[&str]; 60] = [
+    let wrong: [&[&str]; 78] = [
         &[],
         &["wash"],
         &["watch", "--source", "magic"],
@@ -127,6 +133,24 @@ fn wrong_usage() {
         &["id", "--want", "1", "--list"],
         &["id", "--want", "-1", "--assign", "blue"],
         &["id", "blue"],
+        &["watch", "--on", "netns_new"],
+        &["watch", "--source", "nsid", "--on", "nsid_new,ready"],
+        &["watch", "--source", "all", "--name", "*"],
+        &["watch", "--name", "a\\"],
+        &["watch", "--count", "0"],
+        &["watch", "--timeout", "1s"],
+        &["watch", "--timeout", "-1"],
+        &["list", "--on", "ready"],
+        &["wait"],
+        &["wait", ""],
+        &["wait", ".."],
+        &["wait", "/run/netns/"],
+        &["wait", "/run/netns/blue/."],
+        &["wait", "--dir", "/run/netns", "/run/netns/blue"],
+        &["wait", "--timeout", "-1", "blue"],
+        &["wait", "--timeout", "1s", "blue"],
+        &["wait", "red", "blue"],
+        &["wait", LONG],
     ];
     for arguments in wrong {
         let (code, out, err) = ends(arguments);

@@ -7,6 +7,7 @@ mod directories;
 mod endings;
 mod exec;
 mod features;
+mod filters;
 mod ids;
 mod list;
 mod options;
@@ -14,6 +15,7 @@ mod running;
 mod show;
 #[path = "../support/mod.rs"]
 mod support;
+mod waiting;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -244,7 +246,7 @@ fn the_manual_page_knows_every_option_and_event() {
     let items: Vec<_> =
         page.lines().filter(|line| line.starts_with(".It ")).flat_map(|line| line.split([' ', ','])).collect();
     let mut seen = 0;
-    for subcommand in ["watch", "list", "show", "id", "exec", "features", "completions"] {
+    for subcommand in ["watch", "list", "show", "wait", "id", "exec", "features", "completions"] {
         let (_, help, _) = ends(["help", subcommand]);
         for line in help.iter().map(|line| line.trim_start()) {
             let options = line.split([' ', ',']).take(3).filter_map(|word| word.strip_prefix("--"));

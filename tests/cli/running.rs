@@ -88,14 +88,18 @@ impl Running {
 
     /// Waits until the process catches SIGUSR1, the last that it learns to catch.
     pub fn until_signals_are_caught(&self) {
+        self.until_caught(libc::SIGUSR1);
+    }
+
+    pub fn until_caught(&self, signal: i32) {
         let end = Instant::now() + DEADLINE;
         loop {
             let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
             let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:\t")).unwrap();
-            if u64::from_str_radix(caught, 16).unwrap() >> (libc::SIGUSR1 - 1) & 1 == 1 {
+            if u64::from_str_radix(caught, 16).unwrap() >> (signal - 1) & 1 == 1 {
                 return;
             }
-            assert!(Instant::now() < end, "it never catches SIGUSR1");
+            assert!(Instant::now() < end, "it never catches signal {signal}");
             std::thread::yield_now();
         }
     }

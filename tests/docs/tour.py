@@ -113,6 +113,14 @@ def names() -> None:
         terminal.run("nswatch list")
         terminal.run("nswatch list --json | jq -r 'select(.reason).name'")
         terminal.run("rm /run/netns/stale /run/netns/link /run/netns/uts")
+    say("Only some events, of some names, and no more than so many, or for no longer than so many seconds:")
+    with Terminal() as terminal:
+        terminal.run("nswatch watch --json --on ready --name 'o*' --count 1")
+        terminal.run("nswatch watch --json --on deleted --timeout 0; echo $?")
+    say("For a script, until a name can be opened, and until it is gone:")
+    with Terminal() as terminal:
+        terminal.run("(sleep 0.1; ip netns add red) & nswatch wait red --timeout 5 && ip -n red -brief link show lo")
+        terminal.run("(sleep 0.1; ip netns del red) & nswatch wait red --deleted; echo $?")
 
 
 def one() -> None:

@@ -10,59 +10,12 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use nswatch::{DEFAULT_DIR, Options, Policy, QUEUE_MAX, Watcher};
 
+use crate::glob::Glob;
+use crate::help::{EXAMPLES, EXEC_HELP, ID_HELP, SHOW_HELP, WAIT_HELP};
 use crate::record::Kind;
 use crate::show::Wanted;
 use crate::source::Source;
-
-const EXAMPLES: &str = "\
-Examples:
-  nswatch watch                          what happens in /run/netns, as it happens
-  nswatch watch --json | jq -c .         the same for a program, one object a line
-  nswatch watch --dir /run/docker/netns  the namespaces of Docker
-  nswatch watch --source nsid            the nsids that the kernel gives to peer namespaces
-  nswatch watch --source all             every network namespace, with or without a name
-  nswatch list                           what there is now
-  nswatch list --all                     every network namespace that there is now
-  nswatch show pid:4711                  all that is known of the namespace of a process
-  nswatch id --pid 4711                  the nsid that the namespace of a process has here
-  nswatch exec --on ready -- nsenter --net={fd} ip link set lo up
-                                         a command for each namespace, as soon as it can be used
-
-Exit status: 0 when ended by SIGINT or SIGTERM, 1 on an error, 2 on wrong usage.";
-
-const EXEC_HELP: &str = "\
-Examples:
-  nswatch exec --on ready -- nsenter --net={fd} ip link set lo up
-  nswatch exec --on ready --timeout 10 --dir /run/netns --dir /run/docker/netns -- /usr/local/sbin/setup-netns {fd}
-  nswatch exec --on ready,deleted --no-replay -- logger -t netns -- {name}
-  nswatch exec --on ready -- sh -c 'echo \"$NSWATCH_EVENT $NSWATCH_NAME $NSWATCH_INO\"'
-  nswatch exec --source nsid --on nsid_del -- sh -c 'echo \"$NSWATCH_NSID is gone\"'
-  nswatch exec --source all -- logger -t netns 'process {pid} is in a new network namespace'
-
-The command is run directly, not by a shell, one at a time and in the order of the events. \
-{fd} becomes /proc/self/fd/N, an open descriptor of the very namespace that the event announced, whatever its name \
-leads to by then; if that namespace is gone or replaced, the command is not run for the event. \
-{name}, {path} and {pid} become the values of the variables, or nothing. \
-In its environment, as far as they apply: NSWATCH_EVENT, NSWATCH_NAME, NSWATCH_DIR, NSWATCH_FD (the N), NSWATCH_DEV, \
-NSWATCH_INO, NSWATCH_COOKIE, NSWATCH_STAMP, NSWATCH_PATH, NSWATCH_PID, NSWATCH_NSID, NSWATCH_ORIGIN, NSWATCH_PORTID, NSWATCH_DROPPED, NSWATCH_REPLAYED (1 or 0), NSWATCH_TIME_NS.";
-
-const SHOW_HELP: &str = "\
-WHAT is one of:
-  NAME      a name in /run/netns
-  PATH      a path, with a / in it; so can a name be given that looks like one of the others
-  pid:N     a process or a thread
-  nsid:N    the number that the kernel has for the namespace in this one
-  cookie:N  the number that the kernel never reuses
-  ino:N     the inode number, as in net:[N]";
-
-const ID_HELP: &str = "\
-An nsid is the number of another namespace in this one; most namespaces have none. The lines:
-  --pid     PID NSID NAME
-  --name    NAME NSID
-  --list    NSID NAME
-  --assign  NAME NSID
-with \"not assigned\" instead of NSID where there is none (in JSON: -1), and without NAME where the namespace has no name \
-in /run/netns.";
+use crate::wait::Target;
 
 /// Headings over options that only one of the sources has a use for.
 const NAMED: &str = "Options of --source named";
@@ -84,6 +37,8 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Print all that is known of one namespace
     Show(ShowArgs),
+    /// Wait until a name can be opened, or is gone
+    Wait(WaitArgs),
     /// Print the nsids of namespaces, or assign one
     Id(IdArgs),
     /// Run a command for each event, in order
@@ -105,6 +60,18 @@ pub(crate) struct WatchArgs {
     /// One JSON object a line, for programs
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Only what happens to names that match the pattern, with *, ?, [a-z] and [!a-z] as in the shell
+    #[arg(long, value_name = "GLOB", value_parser = OsStringValueParser::new().try_map(|text| Glob::read(text.as_bytes())))]
+    pub(crate) name: Option<Glob>,
+
+    /// End when so many events were printed, with exit status 0
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+
+    /// End after so many seconds, with exit status 3
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
 
     /// Also tell when the directory itself comes and goes
     #[arg(long, help_heading = NAMED)]
@@ -147,6 +114,26 @@ pub(crate) struct ShowArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = WAIT_HELP)]
+pub(crate) struct WaitArgs {
+    /// The name; with a / in it, a path
+    #[arg(value_name = "NAME", value_hint = ValueHint::AnyPath, value_parser = OsStringValueParser::new().try_map(Target::read))]
+    pub(crate) target: Target,
+
+    /// Give up after so many seconds, with exit status 3
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// Wait until the name is gone
+    #[arg(long)]
+    pub(crate) deleted: bool,
+
+    /// The directory of the name, an absolute path; it need not exist yet [default: /run/netns]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 #[command(after_help = ID_HELP)]
 pub(crate) struct IdArgs {
     #[command(flatten)]
@@ -185,15 +172,11 @@ pub(crate) struct Subject {
 #[derive(Debug, Args)]
 #[command(after_help = EXEC_HELP)]
 pub(crate) struct ExecArgs {
-    /// The events to run the command for, separated by commas [default: ready, nsid_new or netns_new, by the source]
-    #[arg(long, value_name = "EVENT", value_delimiter = ',')]
-    on: Vec<Kind>,
-
     #[command(flatten)]
     pub(crate) what: What,
 
     /// End a command that runs longer: SIGTERM to it and its children, SIGKILL 5 seconds later
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = positive_seconds)]
     pub(crate) timeout: Option<Duration>,
 
     /// The command and its arguments; {name} becomes the name that the event is about, {fd} a path to its namespace, {pid} a
@@ -205,7 +188,7 @@ pub(crate) struct ExecArgs {
 impl ExecArgs {
     /// Whether the command is run for such events.
     pub(crate) fn is_for(&self, kind: Kind) -> bool {
-        if self.on.is_empty() { kind == self.what.source.news() } else { self.on.contains(&kind) }
+        self.what.asks_for(kind).unwrap_or(kind == self.what.source.news())
     }
 
     /// `{fd}` where no event has a namespace.
@@ -260,6 +243,11 @@ pub(crate) struct What {
     #[arg(long, value_enum, default_value = "named")]
     source: Source,
 
+    /// The types of events, separated by commas [default: for watch all; for exec ready, nsid_new or netns_new, by the
+    /// source]
+    #[arg(long, value_name = "EVENT", value_delimiter = ',')]
+    on: Vec<Kind>,
+
     /// Start with what happens from now on, not with what exists
     #[arg(long)]
     no_replay: bool,
@@ -296,6 +284,11 @@ pub(crate) struct What {
 }
 
 impl What {
+    /// Whether the user has asked for such events; `None`: for none by their type.
+    pub(crate) fn asks_for(&self, kind: Kind) -> Option<bool> {
+        (!self.on.is_empty()).then(|| self.on.contains(&kind))
+    }
+
     /// What each watcher is for: a directory, or all that another source reports.
     pub(crate) fn subjects(&self) -> Vec<Option<&Path>> {
         match self.source {
@@ -329,7 +322,7 @@ impl What {
     }
 
     /// What was asked of a source that cannot do it.
-    fn misplaced(&self, others: impl IntoIterator<Item = (bool, String)>) -> Option<String> {
+    fn misplaced(&self, others: &[(bool, &str, &[Source])]) -> Option<String> {
         use Source::{All, Named, Nsid};
         let source = self.source;
         // each with the sources that heed it
@@ -342,8 +335,9 @@ impl What {
             (self.settle.is_some(), "--settle", &[Named]),
             (self.all_nsid, "--all-nsid", &[Nsid]),
         ];
-        let own = own.iter().map(|(given, option, heed)| (*given && !heed.contains(&source), (*option).to_owned()));
-        let (_, option) = own.chain(others).find(|(given, _)| *given)?;
+        let options = own.iter().chain(others).filter(|(given, _, heed)| *given && !heed.contains(&source));
+        let types = self.on.iter().filter(|kind| !kind.comes_from(source)).map(|kind| format!("--on {}", kind.name()));
+        let option = options.map(|(_, option, _)| (*option).to_owned()).chain(types).next()?;
         let source = source.to_possible_value();
         let source = source.as_ref().map_or("", PossibleValue::get_name);
         Some(format!("the argument '{option}' cannot be used with '--source {source}'"))
@@ -359,8 +353,14 @@ pub(crate) fn directories(given: &[PathBuf]) -> impl Iterator<Item = &Path> {
 /// `SECONDS`, with a fraction if need be.
 fn seconds(text: &str) -> Result<Duration, String> {
     let duration = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let duration = duration.filter(|duration| !duration.is_zero() && duration.as_secs() < u64::from(u32::MAX));
-    duration.ok_or_else(|| "SECONDS is a positive number".into())
+    let duration = duration.filter(|duration| duration.as_secs() < u64::from(u32::MAX));
+    duration.ok_or_else(|| "SECONDS is a number without a unit, as 2 or 0.5".into())
+}
+
+/// Such, and not 0.
+fn positive_seconds(text: &str) -> Result<Duration, String> {
+    let duration = seconds(text)?;
+    if duration.is_zero() { Err("SECONDS is more than 0".into()) } else { Ok(duration) }
 }
 
 /// `N[,POLICY]`
@@ -385,13 +385,16 @@ impl Cli {
         // what clap has no words for: whether an option applies depends on the value of another
         let (subcommand, misplaced) = match &cli.command {
             Command::Watch(args) => {
-                let dir_events = args.dir_events && args.what.source != Source::Named;
-                ("watch", args.what.misplaced([(dir_events, "--dir-events".into())]))
+                let others: [(bool, &str, &[Source]); 2] = [
+                    (args.dir_events, "--dir-events", &[Source::Named]),
+                    (args.name.is_some(), "--name", &[Source::Named, Source::Nsid]),
+                ];
+                ("watch", args.what.misplaced(&others))
             }
-            Command::Exec(args) => {
-                let on =
-                    args.on.iter().map(|kind| (!kind.comes_from(args.what.source), format!("--on {}", kind.name())));
-                ("exec", args.what.misplaced(on).or_else(|| args.without_namespace()))
+            Command::Exec(args) => ("exec", args.what.misplaced(&[]).or_else(|| args.without_namespace())),
+            Command::Wait(args) => {
+                let both = args.dir.is_some() && args.target.is_path();
+                ("wait", both.then(|| "the argument '--dir' cannot be used with a path".into()))
             }
             _ => return cli,
         };

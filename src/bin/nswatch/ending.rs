@@ -9,6 +9,8 @@ pub(crate) enum Ending {
     Asked,
     /// Whoever read standard output has gone, as `head -1` does.
     NobodyReads,
+    /// The time of `--timeout` is over.
+    TimeIsOver,
     /// By an error, in one sentence whose names and paths are [printable](nswatch::printable).
     Failed(String),
 }

@@ -12,6 +12,8 @@ mod ending;
 mod everything;
 mod exec;
 mod features;
+mod glob;
+mod help;
 mod id;
 mod json;
 mod known;
@@ -24,6 +26,7 @@ mod show;
 mod signals;
 mod source;
 mod text;
+mod wait;
 mod watch;
 mod watches;
 
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Command::Watch(args) => watch::run(&args),
         Command::List(args) => list::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::Wait(args) => wait::run(&args),
         Command::Id(args) => id::run(&args),
         Command::Exec(args) => exec::run(&args),
         Command::Features(args) => features::run(&args),
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) | Err(Ending::Asked | Ending::NobodyReads) => ExitCode::SUCCESS,
+        Err(Ending::TimeIsOver) => ExitCode::from(3),
         Err(Ending::Failed(why)) => {
             output::complain(why);
             ExitCode::FAILURE

@@ -68,6 +68,11 @@ impl Kind {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
+    /// Whether such events have a name, where it is known.
+    pub(crate) fn is_about_a_name(self) -> bool {
+        matches!(self, Self::Created | Self::Ready | Self::Detached | Self::Deleted | Self::NsidNew | Self::NsidDel)
+    }
+
     /// Whether the source has such events.
     pub(crate) fn comes_from(self, source: Source) -> bool {
         match self {

@@ -25,20 +25,27 @@ pub(crate) struct Session {
 
 impl Session {
     /// For a command that writes lines. What happened before SIGTERM is still reported.
-    pub(crate) fn with_reader(what: &What, dir_events: bool) -> Result<Self, Ending> {
+    /// It ends when the time is over, if there is a limit.
+    pub(crate) fn with_reader(what: &What, dir_events: bool, limit: Option<Duration>) -> Result<Self, Ending> {
         // a File, not Stdout: a line is one write, and the state of the pipe is known before each
         let stdout = stdout().as_fd().try_clone_to_owned().map_err(|e| Ending::failed("use standard output", e))?;
-        Self::new(what, dir_events, Some(stdout.into()), Duration::from_millis(100))
+        Self::new(what, dir_events, Some(stdout.into()), Duration::from_millis(100), limit)
     }
 
     /// For a command that does things. Nothing is begun after SIGTERM.
     pub(crate) fn without_reader(what: &What, dir_events: bool) -> Result<Self, Ending> {
-        Self::new(what, dir_events, None, Duration::ZERO)
+        Self::new(what, dir_events, None, Duration::ZERO, None)
     }
 
-    fn new(what: &What, dir_events: bool, reader: Option<File>, grace: Duration) -> Result<Self, Ending> {
+    fn new(
+        what: &What,
+        dir_events: bool,
+        reader: Option<File>,
+        grace: Duration,
+        limit: Option<Duration>,
+    ) -> Result<Self, Ending> {
         // before the watchers: opening one may take a while in a large directory
-        let signals = Signals::new(grace).map_err(|error| Ending::failed("catch signals", error))?;
+        let signals = Signals::new(grace, limit).map_err(|error| Ending::failed("catch signals", error))?;
         Ok(Self { watches: Watches::open(what, dir_events)?, signals, reader })
     }
 

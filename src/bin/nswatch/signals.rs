@@ -4,11 +4,14 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use signal_hook::flag::register_conditional_default;
 use signal_hook::low_level::pipe;
 
 use crate::ending::Ending;
@@ -23,6 +26,8 @@ pub(crate) struct Signals {
     /// How long events that are there already may still be reported once asked to stop.
     grace: Duration,
     deadline: Option<Instant>,
+    /// When the time is over that the user has set.
+    limit: Option<Instant>,
 }
 
 /// A stream that each of the signals makes readable, even if whoever started this process ignored or blocked them.
@@ -37,15 +42,24 @@ pub(crate) fn catch(signals: &[Signal]) -> io::Result<UnixStream> {
     Ok(readable)
 }
 
+/// Has each of the signals kill this process, even if whoever started it ignored or blocked them.
+pub(crate) fn die_of(signals: &[Signal]) -> io::Result<()> {
+    for &signal in signals {
+        register_conditional_default(signal as i32, Arc::new(AtomicBool::new(true)))?;
+    }
+    Ok(signals.iter().copied().collect::<SigSet>().thread_unblock()?)
+}
+
 /// Empties a stream of [`catch`]: many signals at once are one.
 pub(crate) fn clear(mut stream: &UnixStream) {
     while stream.read(&mut [0; 64]).is_ok_and(|n| n > 0) {}
 }
 
 impl Signals {
-    pub(crate) fn new(grace: Duration) -> io::Result<Self> {
+    pub(crate) fn new(grace: Duration, limit: Option<Duration>) -> io::Result<Self> {
+        let limit = limit.and_then(|limit| Instant::now().checked_add(limit));
         let stop = catch(&[Signal::SIGINT, Signal::SIGTERM])?;
-        Ok(Self { stop, counters: catch(&[Signal::SIGUSR1])?, grace, deadline: None })
+        Ok(Self { stop, counters: catch(&[Signal::SIGUSR1])?, grace, deadline: None, limit })
     }
 
     /// Answers what has come, without waiting. Ends when asked to and the time of grace is over.
@@ -53,12 +67,13 @@ impl Signals {
         self.poll(watches, Vec::new(), Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
         match self.deadline {
             Some(deadline) if Instant::now() >= deadline => Err(Ending::Asked),
+            _ if self.limit.is_some_and(|limit| Instant::now() >= limit + self.grace) => Err(Ending::TimeIsOver),
             _ => Ok(()),
         }
     }
 
-    /// Waits until one of `fds` is ready, and answers what comes meanwhile. Ends when asked to while none is ready, and
-    /// when the reader is gone.
+    /// Waits until one of `fds` is ready, and answers what comes meanwhile. Ends when asked to while none is ready, when
+    /// the time is over, and when the reader is gone.
     pub(crate) fn wait<'fd>(
         &mut self,
         watches: &Watches,
@@ -71,7 +86,9 @@ impl Signals {
         let readers = usize::from(reader.is_some());
         let fds: Vec<_> = reader.into_iter().chain(fds.map(|fd| PollFd::from_borrowed_fd(fd, ready))).collect();
         loop {
-            let found = self.poll(watches, fds.clone(), None)?;
+            let left = self.limit.map(|limit| limit.saturating_duration_since(Instant::now()));
+            let left = left.map(|left| Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() });
+            let found = self.poll(watches, fds.clone(), left.as_ref())?;
             let (reader, found) = found.split_at(readers);
             if reader.iter().any(|reader| reader.intersects(PollFlags::ERR | PollFlags::HUP)) {
                 return Err(Ending::NobodyReads);
@@ -81,6 +98,9 @@ impl Signals {
             }
             if self.deadline.is_some() {
                 return Err(Ending::Asked);
+            }
+            if self.limit.is_some_and(|limit| Instant::now() >= limit) {
+                return Err(Ending::TimeIsOver);
             }
         }
     }

@@ -98,20 +98,24 @@ impl Watch {
             self.next = match self.watcher.next_event() {
                 Ok(None) => return,
                 Ok(Some(event)) => Some((event.time(), Ok(event))),
-                Err(error) if is_interruption(&error) => continue,
-                // once each time that there are more than that; it goes on with those that it has
-                Err(error) if Errno::from_raw_os_error(error.errno()) == Errno::TOOBIG => {
-                    complain(error);
-                    continue;
-                }
+                Err(error) if is_passing(&error) => continue,
                 Err(error) => Some((clock::monotonic(), Err(error))),
             };
         }
     }
 }
 
-fn is_interruption(error: &nswatch::Error) -> bool {
-    std::io::Error::from_raw_os_error(error.errno()).kind() == std::io::ErrorKind::Interrupted
+/// Whether the watcher goes on after an error as if nothing had happened.
+pub(crate) fn is_passing(error: &nswatch::Error) -> bool {
+    match Errno::from_raw_os_error(error.errno()) {
+        Errno::INTR => true,
+        // once each time that there are more names than that; it goes on with those that it has
+        Errno::TOOBIG => {
+            complain(error);
+            true
+        }
+        _ => false,
+    }
 }
 
 /// Names the directory, unless the error does.
