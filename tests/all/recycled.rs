@@ -41,15 +41,11 @@ fn blue() -> Id {
     netns
 }
 
-/// A later namespace in the place of this one, and where the kernel permits it with the same numbers.
+/// A later namespace in the place of this one, with the same numbers unless others have taken them.
 fn succeed(first: Id) -> Id {
     unmount(BLUE);
     mount_successor(BLUE, first.1);
-    let second = blue();
-    if second != first {
-        skipped("others have taken the inode number");
-    }
-    second
+    blue()
 }
 
 impl<A: Api> Observer<A> {
