@@ -469,13 +469,19 @@ class Readme(ExampleTest):
 
     def test_shell(self) -> None:
         (block,) = (block for block in self.blocks("sh") if block.startswith("nswatch "))
-        first, several, links, show, last = block.splitlines()
-        # jq keeps what it writes until it ends, unless it writes to a terminal
-        names = self.shell(first.replace("jq -r", "jq --unbuffered -r"))
-        watched = self.shell(several)
+        first, some, several, every, now, links, waits, show, last = block.splitlines()
+        names, two, watched, every, waits = map(self.shell, (first, some, several, every, waits))
         self.shell(links)
         ip_netns("add", "blue")
         self.expect(names, "blue")
+        self.assertEqual(waits.process.wait(DEADLINE), 0)
+        while f"net:[{inode('blue')}]" not in every.line():
+            pass
+        self.assertRegex(self.shell(now).line(), "^ *COOKIE +INODE +NSID +PROCESSES")
+        for lab in "lab1", "lab2":
+            ip_netns("add", lab)
+            self.assertRegex(two.line(), f"ready +{lab} ")
+        self.assertEqual(two.process.wait(DEADLINE), 0)
         while not re.search(r"ready +/run/netns/blue +net:", watched.line()):
             pass
         deadline = time.monotonic() + DEADLINE
@@ -488,8 +494,13 @@ class Readme(ExampleTest):
 
     def shell(self, line: str) -> Program:
         program = self.start("setsid", "bash", "-c", f"PATH={TARGET}/stage/bin:$PATH; {line}")
-        # all that is in the line
-        self.addCleanup(os.killpg, program.process.pid, signal.SIGTERM)
+
+        def end() -> None:
+            if program.process.poll() is None:
+                # all that is in the line
+                os.killpg(program.process.pid, signal.SIGTERM)
+
+        self.addCleanup(end)
         return program
 
 
