@@ -90,7 +90,6 @@ static const struct how {
 	{ "ids", NSW_SOURCE_NSID, 0, 0, 0 },
 	{ "all", NSW_SOURCE_ALL, 0, 0, 0 },
 	{ "all, prepared, mounts by AIO", NSW_SOURCE_ALL, NSW_PREPARE, 0, 1 },
-	{ "all, queue that drops", NSW_SOURCE_ALL, 0, NSW_QUEUE_DROP_OLDEST, 0 },
 	{ "names, queue that blocks", NSW_SOURCE_NAMED, NSW_MOUNT_EVENTS, NSW_QUEUE_BLOCK, 0 },
 	{ "names by AIO, queue that drops", NSW_SOURCE_NAMED, NSW_MOUNT_EVENTS, NSW_QUEUE_DROP_NEWEST, 1 },
 	{ "ids, queue that drops", NSW_SOURCE_NSID, 0, NSW_QUEUE_DROP_OLDEST, 0 },
@@ -430,7 +429,9 @@ static void *cancelled_early(void *argument)
 		until(watcher, NSW_EVENT_SYNCED);
 		CHECK(nsw_wait_event(watcher, 10, &event) >= 0);
 		CHECK(nsw_next_event(watcher, &event) >= 0);
-		CHECK(nsw_open_netns(watcher, event) < 0);
+		/* others may have made the namespace of the last event, which can be opened */
+		if (HOWS[i].source != NSW_SOURCE_ALL)
+			CHECK(nsw_open_netns(watcher, event) < 0);
 		nsw_close(watcher);
 		nsw_options_free(o);
 	}
