@@ -469,8 +469,8 @@ class Readme(ExampleTest):
 
     def test_shell(self) -> None:
         (block,) = (block for block in self.blocks("sh") if block.startswith("nswatch "))
-        first, some, several, every, now, links, waits, show, last = block.splitlines()
-        names, two, watched, every, waits = map(self.shell, (first, some, several, every, waits))
+        first, some, several, everything, now, links, waiting, show, last = block.splitlines()
+        names, two, watched, every, waits = map(self.shell, (first, some, several, everything, waiting))
         self.shell(links)
         ip_netns("add", "blue")
         self.expect(names, "blue")
