@@ -145,10 +145,11 @@ fn list_of_several() {
     let (code, lines, errors) = Running::start(with_dirs(&["list"])).end();
     assert_eq!((code, errors), (Some(0), vec![]));
     let cookie = if cookie == 0 { "-".into() } else { cookie.to_string() };
+    let width = cookie.len().max("COOKIE".len());
     let expected = [
-        "PATH      NAMESPACE              COOKIE".into(),
-        format!("/run/a/x  net:[{ino}]       {cookie}"),
-        "/run/b/x  nothing mounted (yet)  -".into(),
+        format!("PATH      NAMESPACE              {:<width$}  NSID", "COOKIE"),
+        format!("/run/a/x  net:[{ino}]       {cookie:<width$}  -"),
+        format!("/run/b/x  nothing mounted (yet)  {:<width$}  -", "-"),
     ];
     assert_eq!(lines, expected);
     let (_, lines, _) = Running::start(with_dirs(&["list", "--json"])).end();

@@ -72,18 +72,33 @@ fn the_reason_for_people() {
     let (code, lines, errors) = ends(["list", "--dir", "/run/d"]);
     assert_eq!((code, errors), (Some(0), vec![]));
     let expected = [
-        "NAME      NAMESPACE                  COOKIE",
-        "below     dangling link              -",
-        "dangling  dangling link              -",
-        "fifo      nothing mounted (yet)      -",
-        "file      nothing mounted (yet)      -",
-        "link      nothing mounted (yet)      -",
-        "long      dangling link              -",
-        "loop      loop of links              -",
-        "other     namespace of another kind  -",
-        "uts       namespace of another kind  -",
+        "NAME      NAMESPACE                  COOKIE  NSID",
+        "below     dangling link              -       -",
+        "dangling  dangling link              -       -",
+        "fifo      nothing mounted (yet)      -       -",
+        "file      nothing mounted (yet)      -       -",
+        "link      nothing mounted (yet)      -       -",
+        "long      dangling link              -       -",
+        "loop      loop of links              -       -",
+        "other     namespace of another kind  -       -",
+        "uts       namespace of another kind  -       -",
     ];
     assert_eq!(lines, expected);
+}
+
+#[test]
+fn every_name_of_a_namespace_has_its_nsid() {
+    sandbox();
+    for (name, nsid) in [("blue", "3"), ("red", "4")] {
+        ip_netns(&["add", name]);
+        ip_netns(&["set", name, nsid]);
+    }
+    placeholder("/run/netns/azure");
+    bind("/run/netns/blue", "/run/netns/azure");
+    let (code, lines, _) = ends(["list", "--json"]);
+    let nsids: Vec<_> =
+        lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["nsid"].as_i64()).collect();
+    assert_eq!((code, nsids), (Some(0), vec![Some(3), Some(3), Some(4)]));
 }
 
 #[test]
@@ -110,7 +125,7 @@ fn what_others_may_not_see_is_no_permission() {
     let (_, lines, _) = Running::start(nswatch_of_nobody(&["list"])).end();
     let width = phrase.len().max("no permission".len());
     let expected = [("hidden", "no permission"), ("process", phrase)];
-    assert_eq!(lines[1..], expected.map(|(name, phrase)| format!("{name:<7}  {phrase:<width$}  -")));
+    assert_eq!(lines[1..], expected.map(|(name, phrase)| format!("{name:<7}  {phrase:<width$}  -       -")));
     // root may
     assert_eq!(reasons(ends(["list", "--json"])), [("hidden".to_owned(), None), ("process".to_owned(), None)]);
 }

@@ -203,17 +203,19 @@ fn list_tells_names_and_namespaces_in_order() {
     for name in ["red", "blue"] {
         ip_netns(&["add", name]);
     }
+    ip_netns(&["set", "red", "7"]);
     placeholder("/run/netns/green");
     let id = |name: &str| kernel::netns(format!("/run/netns/{name}")).unwrap();
     let column = |cookie: u64| if cookie == 0 { "-".into() } else { cookie.to_string() };
     let ((dev, blue, blue_id), (_, red, red_id)) = (id("blue"), id("red"));
+    let width = column(red_id).len().max(column(blue_id).len()).max("COOKIE".len());
     let (code, lines, errors) = ends(["list"]);
     assert_eq!((code, errors), (Some(0), NOTHING.into()));
     let expected = [
-        "NAME   NAMESPACE              COOKIE".into(),
-        format!("blue   net:[{blue}]       {}", column(blue_id)),
-        "green  nothing mounted (yet)  -".into(),
-        format!("red    net:[{red}]       {}", column(red_id)),
+        format!("NAME   NAMESPACE              {:<width$}  NSID", "COOKIE"),
+        format!("blue   net:[{blue}]       {:<width$}  -", column(blue_id)),
+        format!("green  nothing mounted (yet)  {:<width$}  -", "-"),
+        format!("red    net:[{red}]       {:<width$}  7", column(red_id)),
     ];
     assert_eq!(lines, expected);
     let (_, lines, _) = ends(["list", "--json"]);
@@ -225,6 +227,7 @@ fn list_tells_names_and_namespaces_in_order() {
         [(ready, Some("blue"), Some(blue)), (Some("created"), Some("green"), None), (ready, Some("red"), Some(red))];
     assert_eq!(brief, expected);
     assert_eq!(json[0]["dev"].as_u64(), Some(dev));
+    assert_eq!((json[0].get("nsid"), json[2]["nsid"].as_u64()), (None, Some(7)));
 }
 
 #[test]

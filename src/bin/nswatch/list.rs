@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use nswatch::{Event, EventKind, Name, Netns, Options, Watcher};
+use nswatch::{Event, EventKind, Name, Netns, Options, Watcher, nsid};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -18,8 +18,8 @@ use crate::record::{Record, Value, json};
 use crate::text;
 use crate::watches::failure;
 
-/// A name, its last event, and why it is not usable.
-type Row = (Record, Option<Reason>);
+/// A name with its last event, its nsid, and why it is not usable.
+type Row = (Record, Option<i32>, Option<Reason>);
 
 pub(crate) fn run(args: &ListArgs) -> Result<(), Ending> {
     if args.all {
@@ -35,7 +35,9 @@ pub(crate) fn run(args: &ListArgs) -> Result<(), Ending> {
 }
 
 fn rows_of(args: &ListArgs, dir: &Path) -> nswatch::Result<Vec<Row>> {
-    let names = names(args, dir)?;
+    let (names, watcher) = names(args, dir)?;
+    // most hosts have none, and then there is nothing to ask
+    let any = nsid::list().map_or(true, |nsids| !nsids.is_empty());
     // what the library opens has no `..` in it
     let real = match args.limits.no_symlinks {
         // the library has followed what may be followed
@@ -52,17 +54,21 @@ fn rows_of(args: &ListArgs, dir: &Path) -> nswatch::Result<Vec<Row>> {
                 reason => reason,
             },
         };
-        rows.push((Record { dir: Some(Arc::clone(&dir)), ..event.into() }, reason));
+        // without an answer for one that has died meanwhile
+        let opened = event.netns().filter(|_| any).and_then(|_| watcher.open_netns(&event).ok());
+        let nsid = opened.and_then(|namespace| nsid::get_for_fd(namespace).ok().flatten());
+        rows.push((Record { dir: Some(Arc::clone(&dir)), ..event.into() }, nsid, reason));
     }
     Ok(rows)
 }
 
 /// Each name with its last event: `Ready`, or `Created` if it is not usable.
-fn names(args: &ListArgs, dir: &Path) -> nswatch::Result<BTreeMap<Name, Event>> {
+fn names(args: &ListArgs, dir: &Path) -> nswatch::Result<(BTreeMap<Name, Event>, Watcher)> {
     // without /run/netns there are no namespaces, which is no error; a directory that was asked for should be there
     let options = args.limits.apply(Options::new().dir(dir)?.parent(args.dirs.is_empty()));
     let mut names = BTreeMap::new();
-    for event in Watcher::named(&options)? {
+    let mut watcher = Watcher::named(&options)?;
+    for event in watcher.by_ref() {
         let event = event?;
         match event.kind() {
             EventKind::Synced => break,
@@ -70,7 +76,7 @@ fn names(args: &ListArgs, dir: &Path) -> nswatch::Result<BTreeMap<Name, Event>> 
             _ => drop(event.name().cloned().map(|name| names.insert(name, event))),
         }
     }
-    Ok(names)
+    Ok((names, watcher))
 }
 
 /// Why a name is not usable, in a word for programs and a phrase for people.
@@ -121,8 +127,9 @@ fn is_symlink(opened: &OwnedFd) -> bool {
     rustix::fs::fstat(opened).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
 }
 
-fn line((record, reason): &Row, several_dirs: bool) -> String {
+fn line((record, nsid, reason): &Row, several_dirs: bool) -> String {
     let mut fields = record.fields(several_dirs);
+    fields.extend(nsid.map(|nsid| ("nsid", nsid.into())));
     fields.extend(reason.map(|Reason { word, .. }| ("reason", Value::Word(word))));
     json(&fields)
 }
@@ -131,20 +138,22 @@ fn table(rows: &[Row], several_dirs: bool) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let heading = [if several_dirs { "PATH" } else { "NAME" }, "NAMESPACE", "COOKIE"];
-    let rows = rows.iter().map(|(record, reason)| {
+    let heading = [if several_dirs { "PATH" } else { "NAME" }, "NAMESPACE", "COOKIE", "NSID"];
+    let rows = rows.iter().map(|(record, nsid, reason)| {
         let netns = record.event.netns();
         let namespace = netns.map(text::netns).or(reason.map(|Reason { phrase, .. }| phrase.into()));
         let cookie = netns.and_then(Netns::cookie).map(|cookie| cookie.to_string());
-        [record.subject(several_dirs), namespace.unwrap_or_default(), cookie.unwrap_or("-".into())]
+        let nsid = nsid.map(|nsid| nsid.to_string());
+        let [cookie, nsid] = [cookie, nsid].map(|number| number.unwrap_or("-".into()));
+        [record.subject(several_dirs), namespace.unwrap_or_default(), cookie, nsid]
     });
-    let rows: Vec<[String; 3]> = std::iter::once(heading.map(String::from)).chain(rows).collect();
+    let rows: Vec<[String; 4]> = std::iter::once(heading.map(String::from)).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let (name_width, namespace_width) = (width(0), width(1));
+    let [a, b, c] = [0, 1, 2].map(width);
     let mut table = String::new();
-    for [name, namespace, cookie] in &rows {
+    for [name, namespace, cookie, nsid] in &rows {
         // writing to a String cannot fail
-        writeln!(table, "{name:<name_width$}  {namespace:<namespace_width$}  {cookie}").ok();
+        writeln!(table, "{name:<a$}  {namespace:<b$}  {cookie:<c$}  {nsid}").ok();
     }
     table
 }
