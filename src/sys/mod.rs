@@ -44,8 +44,8 @@ pub(crate) use nsfs::{
 };
 pub(crate) use perf::Ring;
 pub(crate) use process::{
-    Credentials, enter_net_namespace, in_own_thread, initial_namespaces, is_kernel_before, is_proc_ours, pid_of_pidfd,
-    pidfd_open, process_exists, sees_all_namespaces,
+    Credentials, enter_net_namespace, in_own_thread, in_two_threads, initial_namespaces, is_kernel_before,
+    is_proc_ours, pid_of_pidfd, pidfd_open, process_exists, sees_all_namespaces,
 };
 #[cfg(feature = "tokio")]
 pub(crate) use reactor::Registration;
