@@ -33,7 +33,7 @@ pub(crate) use files::{
     Access, CWD, Stat, filesystem_of, link_begins, link_target, mount_of, names_in, open, read_link, stat,
 };
 pub(crate) use fork::Process;
-pub(crate) use namespace::{in_net_namespace, in_user_namespace};
+pub(crate) use namespace::{are_net_namespaces_forbidden, in_net_namespace, in_user_namespace};
 pub(crate) use netlink::{
     MANY, bind, connect_to_kernel, drops, receive, receive_buffer, receive_many, rtnetlink, send_to_kernel, set_option,
     waiting,
