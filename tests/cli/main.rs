@@ -37,7 +37,7 @@ fn events_come_as_they_happen() {
     watch.expect("synced", None);
     ip_netns(&["add", "blue"]);
     let created = watch.expect("created", Some("blue"));
-    assert_eq!(keys(&created), ["name", "replayed", "time_ns", "type"]);
+    assert_eq!(keys(&created), ["name", "replayed", "time", "time_ns", "type"]);
     let ready = watch.expect("ready", Some("blue"));
     let (dev, ino, cookie) = kernel::netns("/run/netns/blue").unwrap();
     assert_eq!((ready["dev"].as_u64(), ready["ino"].as_u64()), (Some(dev), Some(ino)));

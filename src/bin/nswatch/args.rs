@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use nswatch::{DEFAULT_DIR, Options, Policy, QUEUE_MAX, Watcher};
 
+use crate::colour::When;
 use crate::glob::Glob;
 use crate::help::{EXAMPLES, EXEC_HELP, ID_HELP, SHOW_HELP, WAIT_HELP};
 use crate::record::Kind;
@@ -23,7 +24,7 @@ const NSID: &str = "Options of --source nsid";
 
 /// Watch Linux network namespaces come, become usable and go
 #[derive(Debug, Parser)]
-#[command(name = "nswatch", version, after_help = EXAMPLES)]
+#[command(name = "nswatch", version, after_help = EXAMPLES, max_term_width = 80)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -60,6 +61,10 @@ pub(crate) struct WatchArgs {
     /// One JSON object a line, for programs
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Whether the text is in colour
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
+    pub(crate) color: When,
 
     /// Only what happens to names that match the pattern, with *, ?, [a-z] and [!a-z] as in the shell
     #[arg(long, value_name = "GLOB", value_parser = OsStringValueParser::new().try_map(|text| Glob::read(text.as_bytes())))]
@@ -99,6 +104,10 @@ pub(crate) struct ListArgs {
     /// One JSON object a line, for programs
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Whether the text is in colour
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
+    pub(crate) color: When,
 }
 
 #[derive(Debug, Args)]
@@ -207,6 +216,10 @@ pub(crate) struct FeaturesArgs {
     /// One JSON object a line, for programs
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Whether the text is in colour
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
+    pub(crate) color: When,
 }
 
 /// A reader thread's queue.

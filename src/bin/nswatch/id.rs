@@ -4,6 +4,7 @@
 use nswatch::{nsid, printable};
 
 use crate::args::{IdArgs, Subject};
+use crate::clock;
 use crate::ending::Ending;
 use crate::names;
 use crate::output;
@@ -51,6 +52,7 @@ fn plain(fields: &[Field<'_>]) -> String {
         Value::Name(name) => printable(name),
         Value::Word(word) => word.into(),
         Value::Flag(flag) => flag.to_string(),
+        Value::Time(moment) => clock::rfc3339(moment),
     });
     words.collect::<Vec<_>>().join(" ") + "\n"
 }

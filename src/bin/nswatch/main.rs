@@ -7,6 +7,7 @@
 
 mod args;
 mod clock;
+mod colour;
 mod commands;
 mod ending;
 mod everything;
