@@ -1,6 +1,5 @@
-"""The manual pages beside include/nswatch.h: every function and constant, its prototype, its errors; and that their
-examples are C; and that no terminal breaks a
-command into two lines. Started by ci/lint."""
+"""The manual pages beside include/nswatch.h: every function and constant, its prototype, its errors; that their
+examples are C; and that no terminal breaks a command into two lines. Started by ci/lint."""
 
 import re
 import subprocess

@@ -24,8 +24,8 @@ Examples:
   nswatch exec --on ready --dir /run/netns --dir /run/docker/netns \\
       --timeout 10 -- /usr/local/sbin/setup-netns {fd}
   nswatch exec --on ready,deleted --no-replay -- logger -t netns -- {name}
-  nswatch exec --on ready -- sh -c 'echo \"$NSWATCH_EVENT $NSWATCH_NAME $NSWATCH_INO\"'
-  nswatch exec --source nsid --on nsid_del -- sh -c 'echo \"$NSWATCH_NSID is gone\"'
+  nswatch exec --on ready -- sh -c 'echo \"$NSWATCH_NAME is $NSWATCH_INO\"'
+  nswatch exec --source nsid --on nsid_del -- sh -c 'echo $NSWATCH_NSID is gone'
   nswatch exec --source all -- logger -t netns 'process {pid} has a new one'
 
 The command is run directly, not by a shell, one at a time and in the order of the events. \
