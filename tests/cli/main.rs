@@ -280,6 +280,7 @@ fn list_tells_names_and_namespaces_in_order() {
         format!("red    net:[{red}]       {:<width$}  7", column(red_id)),
     ];
     assert_eq!(lines, expected);
+    assert!(lines.iter().all(|line| line.len() <= 80), "{lines:#?}");
     let (_, lines, _) = ends(["list", "--json"]);
     let json: Vec<serde_json::Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let brief: Vec<_> =
