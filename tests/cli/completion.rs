@@ -94,6 +94,7 @@ fn in_bash() {
     assert_eq!(bash("watch --name ="), ["black", "blue", "red"]);
     assert_eq!(bash("watch --dir = /run/d --name = b"), ["brown"]);
     assert_eq!(bash("watch --on = ready,det"), ["ready,detached"]);
+    assert_eq!(bash("watch --color = al"), ["always"]);
     // not a name, and so what bash offers itself
     assert_eq!(bash("wait /run/net"), [""; 0]);
     assert!(bash("").contains(&"watch".to_owned()));

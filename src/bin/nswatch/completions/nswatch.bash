@@ -2,9 +2,12 @@
 # What is known only where the line is completed: names, the next of a list, and what follows `--` of exec.
 _nswatch_here() {
     local cur=$2 prev=$3 subcommand=${COMP_WORDS[1]-} dirs=() i next
-    [[ $cur != = ]] || { cur='' prev='='; }
-    [[ $prev != = ]] || prev=${COMP_WORDS[COMP_CWORD - 1]/#=/${COMP_WORDS[COMP_CWORD - 2]}}
-    [[ ${COMP_WORDS[COMP_CWORD]} != = ]] || prev=${COMP_WORDS[COMP_CWORD - 1]}
+    # of `--name=b` bash makes three words
+    if [[ $cur == = ]]; then
+        cur=''
+    elif [[ $prev == = ]]; then
+        prev=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
     COMPREPLY=()
     for ((i = 2; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -19,13 +22,13 @@ _nswatch_here() {
         esac
     done
     case "$subcommand $prev" in
-    'wait --timeout' | *' --dir') _nswatch "$@" ;;
+    'wait --timeout' | *' --dir') _nswatch "$1" "$cur" "$prev" ;;
     'watch --on' | 'exec --on') _nswatch_events ;;
     'watch --name' | 'id --name' | 'id --assign') _nswatch_names ;;
     'wait '* | 'show '*)
-        if [[ $cur == -* ]]; then _nswatch "$@"; else _nswatch_names; fi
+        if [[ $cur == -* ]]; then _nswatch "$1" "$cur" "$prev"; else _nswatch_names; fi
         ;;
-    *) _nswatch "$@" ;;
+    *) _nswatch "$1" "$cur" "$prev" ;;
     esac
 }
 
