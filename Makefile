@@ -38,7 +38,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)/release
 LIBRARY := $(TARGET)/libnswatch.so
 COMMAND := $(TARGET)/nswatch
 COMPLETIONS := $(BASHCOMPDIR)/nswatch $(ZSHCOMPDIR)/_nswatch $(FISHCOMPDIR)/nswatch.fish
-SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs') $(TARGET)/wrapped
+SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -type f) $(TARGET)/wrapped
 
 .PHONY: all watch test test-kernels chaos bench bench-hostile bench-nsid bench-mounts instructions sanitize install
 .PHONY: uninstall wheel deb header abi-baseline lint audit reproducible clean
@@ -107,13 +107,15 @@ $(TARGET)/wrapped: .cargo/config.toml .cargo/rustc
 	@mkdir -p $(TARGET)
 	touch $@
 
-# One build makes both libraries and tells what a static link needs besides. Of libgcc_s there is no static one, and every
-# compiler adds what it has in its place.
+# One build makes both libraries and says, among what is shown as it works, what a static link needs besides. Of libgcc_s
+# there is no static one, and every compiler adds what it has in its place.
 $(LIBRARY) $(TARGET)/libs-private &: $(SOURCES)
 	@mkdir -p $(TARGET)
-	$(CARGO) rustc --release --locked --lib --features capi --crate-type cdylib,staticlib -- \
-		-C link-arg=-Wl,-soname,$(SONAME) --print native-static-libs 2> $(TARGET)/build.log \
-		|| { cat $(TARGET)/build.log >&2; exit 1; }
+	@rm -f $(TARGET)/built
+	{ $(CARGO) rustc --release --locked --lib --features capi --crate-type cdylib,staticlib -- \
+		-C link-arg=-Wl,-soname,$(SONAME) --print native-static-libs 2>&1 && touch $(TARGET)/built; } | \
+		tee $(TARGET)/build.log >&2
+	@test -e $(TARGET)/built
 	sed -n 's/.*native-static-libs: \(-lgcc_s \)*//p' $(TARGET)/build.log | tail -n 1 > $(TARGET)/libs-private
 	test -s $(TARGET)/libs-private
 	touch $(LIBRARY)

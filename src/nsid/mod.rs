@@ -29,6 +29,7 @@ pub(crate) use state::Id;
 use wire::Attributes;
 
 const ASK: &str = "ask for a namespace id";
+const ASK_OF: &str = "ask for the id of the namespace";
 const ASSIGN: &str = "assign a namespace id";
 const TRANSLATE: &str = "translate a namespace id";
 const LIST: &str = "list the namespace ids";
@@ -54,9 +55,11 @@ fn request_socket(doing: &'static str) -> Result<RequestSocket> {
 /// # Ok::<(), nswatch::Error>(())
 /// ```
 pub fn get_for_pid(pid: i32) -> Result<Option<i32>> {
-    let pid = u32::try_from(pid).ok().filter(|pid| *pid > 0).ok_or_else(|| Error::new(libc::EINVAL, ASK))?;
-    let whose = Attributes { pid: Some(pid), ..Attributes::default() };
-    request_socket(ASK)?.get(whose).map_err(|error| error.doing(ASK))
+    let refused = |error: Error| error.on(format!("of process {pid}"));
+    let number = u32::try_from(pid).ok().filter(|pid| *pid > 0);
+    let number = number.ok_or_else(|| refused(Error::invalid(ASK_OF, "a pid is a positive number")))?;
+    let whose = Attributes { pid: Some(number), ..Attributes::default() };
+    request_socket(ASK_OF)?.get(whose).map_err(|error| refused(error.doing(ASK_OF)))
 }
 
 /// The id that an open network namespace has here; `None` if it has none.
@@ -92,7 +95,7 @@ pub fn get_for_fd(namespace: impl AsFd) -> Result<Option<i32>> {
 /// ```
 pub fn get_for_name(name: impl AsRef<OsStr>) -> Result<Option<i32>> {
     let name = name.as_ref();
-    get_for_fd(netns::open_name("ask for the id of the namespace", name)?).map_err(|error| error.on(name))
+    get_for_fd(netns::open_name(ASK_OF, name)?).map_err(|error| error.on(name))
 }
 
 /// The id that the network namespace of the process behind a pidfd has here; `None` if it has none.

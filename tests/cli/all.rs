@@ -166,7 +166,7 @@ fn all_namespaces_are_watched() {
     let nameless = kernel::netns(process.namespace("net")).unwrap();
     let mut watch = Running::start(nswatch(["watch", "--source", "all", "--json"]));
     let new = until_netns(&mut watch, "netns_new", nameless);
-    assert_eq!(keys_everywhere(&new), ["dev", "ino", "path", "pid", "replayed", "time_ns", "type"]);
+    assert_eq!(keys_everywhere(&new), ["dev", "ino", "path", "pid", "replayed", "time", "time_ns", "type"]);
     assert_eq!((&new["pid"], &new["replayed"]), (&json!(process.pid()), &json!(true)));
     assert_eq!(new["path"], json!(process.namespace("net")));
     watch.until("synced");
@@ -176,7 +176,7 @@ fn all_namespaces_are_watched() {
     assert_eq!(until_netns(&mut watch, "netns_new", blue)["replayed"], false);
     ip_netns(&["del", "blue"]);
     let gone = until_netns(&mut watch, "netns_del", blue);
-    assert_eq!(keys_everywhere(&gone), ["dev", "ino", "replayed", "time_ns", "type"]);
+    assert_eq!(keys_everywhere(&gone), ["dev", "ino", "replayed", "time", "time_ns", "type"]);
     drop(process);
     until_netns(&mut watch, "netns_del", nameless);
     let (code, _, errors) = watch.end_by(libc::SIGTERM);

@@ -54,9 +54,12 @@ fn one_directory_is_not_named() {
     sandbox();
     placeholder(make_dir("/run/a").join("x"));
     let mut watch = Running::start(nswatch(["watch", "--json", "--dir", "/run/a"]));
-    assert_eq!(keys(&watch.expect("created", Some("x"))), ["name", "replayed", "time_ns", "type"]);
+    assert_eq!(keys(&watch.expect("created", Some("x"))), ["name", "replayed", "time", "time_ns", "type"]);
     let (_, lines, _) = ends(["list", "--json", "--dir", "/run/a"]);
-    assert_eq!(keys(&serde_json::from_str(&lines[0]).unwrap()), ["name", "reason", "replayed", "time_ns", "type"]);
+    assert_eq!(
+        keys(&serde_json::from_str(&lines[0]).unwrap()),
+        ["name", "reason", "replayed", "time", "time_ns", "type"]
+    );
 }
 
 #[test]

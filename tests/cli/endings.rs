@@ -163,6 +163,55 @@ fn wrong_usage() {
 }
 
 #[test]
+fn a_wrong_number_is_answered_by_what_is_right() {
+    const MS: &str = "MS is a number of milliseconds without a unit, from 0 to 4294967295";
+    const EVENTS: &str = "N is a number of events, from 1 to 18446744073709551615";
+    const NAMES: &str = "N is a number of names, from 1 to 4294967295";
+    const QUEUE: &str = "N is a number of events, from 1 to 1048576";
+    const SECONDS: &str = "SECONDS is a number without a unit, as 2 or 0.5, from 0 to 4294967294";
+    const PID: &str = "PID is the number of a process, from 1 to 2147483647";
+    const WANT: &str = "N is an nsid, from 0 to 2147483647";
+    let cases: [(&[&str], &[&str], &str); 8] = [
+        (&["watch", "--settle"], &["1s", "-1", "0.5", "", "4294967296"], MS),
+        (&["watch", "--count"], &["0", "-1", "x", "18446744073709551616"], EVENTS),
+        (&["list", "--max-names"], &["0", "-1", "1k", "4294967296"], NAMES),
+        (&["watch", "--queue"], &["0", "-1", "x", "1048577", "block", "0,block"], QUEUE),
+        (&["wait", "blue", "--timeout"], &["1s", "-1", "NaN", "inf", "4294967295"], SECONDS),
+        (&["watch", "--timeout"], &["1s", "-0.5", "1e99"], SECONDS),
+        (&["id", "--pid"], &["0", "-1", "self", "2147483648"], PID),
+        (&["id", "--assign", "blue", "--want"], &["-1", "auto", "2147483648"], WANT),
+    ];
+    for (arguments, values, expected) in cases {
+        for value in values {
+            let (code, _, errors) = ends([arguments, &[value]].concat());
+            assert_eq!(code, Some(2), "{errors:#?}");
+            let begin = format!("error: invalid value '{value}' for '");
+            assert!(errors[0].starts_with(&begin) && errors[0].ends_with(expected), "{errors:#?}");
+        }
+    }
+    let positive = "SECONDS is a number without a unit, as 2 or 0.5, more than 0 and up to 4294967294";
+    for value in ["0", "-1", "soon"] {
+        let (_, _, errors) = ends(["exec", "--timeout", value, "--", "true"]);
+        assert!(errors[0].contains(value) && errors[0].ends_with(positive), "{errors:#?}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    sandbox();
+    for arguments in [&["show", "red"][..], &["id", "--name", "red"], &["id", "--assign", "red"]] {
+        assert_fails(ends(arguments.iter().copied()), &[" /run/netns/red: no such file"]);
+    }
+    for arguments in [&["show", "/run/d/x"][..], &["id", "--name", "/run/d/x"], &["id", "--assign", "/run/d/x"]] {
+        assert_fails(ends(arguments.iter().copied()), &[" /run/d/x: no such file"]);
+    }
+    assert_fails(ends(["list", "--dir", "/run/d"]), &["cannot watch /run/d: no such file"]);
+    for arguments in [&["id", "--pid", "2147483647"][..], &["show", "pid:2147483647"]] {
+        assert_fails(ends(arguments.iter().copied()), &[" of process 2147483647: no such process"]);
+    }
+}
+
+#[test]
 fn signals_end_it_well() {
     sandbox();
     for signal in [libc::SIGTERM, libc::SIGINT] {

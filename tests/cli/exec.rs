@@ -206,6 +206,31 @@ fn signals_that_were_blocked_end_it() {
 }
 
 #[test]
+fn an_ignored_sigint_stays_ignored() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    placeholder("/run/netns/x");
+    const IGNORED: &[i32] = &[libc::SIGINT, libc::SIGTERM];
+    let mut watch = exec_with(IGNORED, &[], nswatch(["watch", "--json"]));
+    watch.until("synced");
+    watch.signal(libc::SIGINT);
+    placeholder("/run/netns/y");
+    watch.expect("created", Some("y"));
+    assert_eq!(watch.end_by(libc::SIGTERM), (Some(0), vec![], vec![]));
+
+    let command = nswatch([&["exec", "--on", "synced"], &SIGNALS[..]].concat());
+    let exec = exec_with(IGNORED, &[], command);
+    assert_eq!(blocked_and_ignored(&exec), [0, 1 << (libc::SIGINT - 1)]);
+    assert_eq!(exec.end_by(libc::SIGTERM), (Some(0), vec![], vec![]));
+
+    let mut wait = exec_with(IGNORED, &[], nswatch(["wait", "blue"]));
+    wait.until_caught(libc::SIGTERM);
+    wait.signal(libc::SIGINT);
+    ip_netns(&["add", "blue"]);
+    assert_eq!(wait.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_command_that_cannot_be_waited_for_was_run() {
     sandbox();
     make_dir(RUN_NETNS);

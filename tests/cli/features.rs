@@ -26,13 +26,18 @@ fn the_features_are_those_of_the_library() {
     let expected = Feature::ALL.map(|feature| (feature.to_string(), feature.is_available().unwrap()));
     assert_eq!(available(&lines), expected);
     let (_, lines, _) = ends(["features"]);
-    let rows: Vec<Vec<&str>> = lines.iter().map(|line| line.split_whitespace().collect()).collect();
+    assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:#?}");
+    let rows = lines.iter().filter(|line| !line.starts_with(' ') || line.trim().is_empty());
+    let rows: Vec<Vec<&str>> = rows.map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[0], ["FEATURE", "HERE", "WHAT", "FOR"]);
     for (row, (name, here)) in rows[1..].iter().zip(expected) {
         assert_eq!(row[..2], [name.as_str(), if here { "yes" } else { "no" }]);
         assert!(row.len() > 4, "{row:?}");
     }
     assert_eq!(rows.len(), 1 + Feature::ALL.len());
+    let words = |lines: &mut dyn Iterator<Item = &str>| lines.flat_map(str::split_whitespace).count();
+    let expected = Feature::ALL.iter().map(|feature| 2 + words(&mut [feature.purpose()].into_iter())).sum::<usize>();
+    assert_eq!(words(&mut lines[1..].iter().map(String::as_str)), expected);
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn ids_are_told_with_their_names() {
     let mut watch = watch(&["--json"]);
     let blue = watch.expect("nsid_new", Some("blue"));
     assert_eq!((&blue["nsid"], &blue["replayed"]), (&json!(5), &json!(true)));
-    assert_eq!(keys(&blue), ["name", "nsid", "replayed", "time_ns", "type"]);
+    assert_eq!(keys(&blue), ["name", "nsid", "replayed", "time", "time_ns", "type"]);
     watch.expect("synced", None);
 
     // by the kernel
@@ -60,7 +60,7 @@ fn ids_are_told_with_their_names() {
     connect("red");
     let red = watch.expect("nsid_new", Some("red"));
     assert_eq!((&red["nsid"], &red["replayed"]), (&json!(0), &json!(false)));
-    assert_eq!(keys(&red), ["name", "nsid", "replayed", "time_ns", "type"]);
+    assert_eq!(keys(&red), ["name", "nsid", "replayed", "time", "time_ns", "type"]);
 
     // by somebody
     ip_netns(&["add", "green"]);
@@ -68,7 +68,7 @@ fn ids_are_told_with_their_names() {
     assert_eq!(raw.assign(&open("green"), i32::MAX), 0);
     let green = watch.expect("nsid_new", Some("green"));
     assert_eq!((&green["nsid"], &green["portid"]), (&json!(i32::MAX), &json!(raw.portid)));
-    assert_eq!(keys(&green), ["name", "nsid", "portid", "replayed", "time_ns", "type"]);
+    assert_eq!(keys(&green), ["name", "nsid", "portid", "replayed", "time", "time_ns", "type"]);
 
     // what has no name
     let nameless = anonymous();
@@ -76,7 +76,7 @@ fn ids_are_told_with_their_names() {
     assert_eq!(watch.expect("nsid_new", None)["nsid"], 9);
     drop(nameless);
     let gone = watch.expect("nsid_del", None);
-    assert_eq!((&gone["nsid"], keys(&gone)), (&json!(9), vec!["nsid", "replayed", "time_ns", "type"]));
+    assert_eq!((&gone["nsid"], keys(&gone)), (&json!(9), vec!["nsid", "replayed", "time", "time_ns", "type"]));
 
     // of a namespace that is gone the name cannot be asked any more
     ip_netns(&["del", "blue"]);
@@ -129,12 +129,12 @@ fn ids_of_peers_with_their_origin_and_without_a_name() {
     });
     let told = watch.expect("nsid_new", None);
     assert_eq!((&told["nsid"], &told["origin"], &told["portid"]), (&json!(8), &json!(3), &json!(portid)));
-    assert_eq!(keys(&told), ["nsid", "origin", "portid", "replayed", "time_ns", "type"]);
+    assert_eq!(keys(&told), ["nsid", "origin", "portid", "replayed", "time", "time_ns", "type"]);
     drop(other);
     ip_netns(&["del", "other"]);
     let told = watch.expect("nsid_del", None);
     assert_eq!((&told["nsid"], &told["origin"]), (&json!(8), &json!(3)));
-    assert_eq!(keys(&told), ["nsid", "origin", "replayed", "time_ns", "type"]);
+    assert_eq!(keys(&told), ["nsid", "origin", "replayed", "time", "time_ns", "type"]);
     ip_netns(&["del", "eight"]);
     assert_eq!(watch.expect("nsid_del", Some("eight"))["nsid"], 8);
 }

@@ -3,6 +3,7 @@
 #![allow(missing_docs, unreachable_pub)]
 
 mod all;
+mod completion;
 mod directories;
 mod endings;
 mod exec;
@@ -37,7 +38,7 @@ fn events_come_as_they_happen() {
     watch.expect("synced", None);
     ip_netns(&["add", "blue"]);
     let created = watch.expect("created", Some("blue"));
-    assert_eq!(keys(&created), ["name", "replayed", "time_ns", "type"]);
+    assert_eq!(keys(&created), ["name", "replayed", "time", "time_ns", "type"]);
     let ready = watch.expect("ready", Some("blue"));
     let (dev, ino, cookie) = kernel::netns("/run/netns/blue").unwrap();
     assert_eq!((ready["dev"].as_u64(), ready["ino"].as_u64()), (Some(dev), Some(ino)));
@@ -109,7 +110,7 @@ fn the_time_is_that_of_the_time_zone() {
 }
 
 /// A terminal of our own: what is written to the second comes out of the first.
-fn terminal() -> (OwnedFd, OwnedFd) {
+pub fn terminal() -> (OwnedFd, OwnedFd) {
     let (mut master, mut slave) = (-1, -1);
     // SAFETY: both numbers are ours to write; name, settings and size may be NULL.
     let rc = unsafe { libc::openpty(&mut master, &mut slave, null_mut(), null_mut(), null_mut()) };
@@ -121,19 +122,80 @@ fn terminal() -> (OwnedFd, OwnedFd) {
 #[test]
 fn colour_on_a_terminal_only_and_only_if_wanted() {
     sandbox();
-    let first = |no_color: &str, json: bool| {
+    let first = |arguments: &[&str], term: &str, no_color: &str| {
         let (master, slave) = terminal();
-        let mut command = nswatch(["watch"]);
-        command.args(json.then_some("--json")).env("TERM", "xterm").env("NO_COLOR", no_color).stdout(slave);
+        let mut command = nswatch(arguments);
+        command.env("TERM", term).env("NO_COLOR", no_color).stdout(slave);
         let _running = Running::start(command);
         Lines::of(File::from(master)).next()
     };
-    assert!(first("", false).contains("\x1b[2msynced     \x1b[0m"));
-    assert!(!first("1", false).contains('\x1b'));
-    assert!(!first("", true).contains('\x1b'));
-    let mut pipe = nswatch(["watch"]);
-    pipe.env("TERM", "xterm").env_remove("NO_COLOR");
-    assert!(!Running::start(pipe).out.next().contains('\x1b'));
+    let dim = "\x1b[2msynced     \x1b[0m";
+    assert!(first(&["watch"], "xterm", "").contains(dim));
+    assert!(first(&["watch", "--color", "auto"], "xterm", "").contains(dim));
+    assert!(!first(&["watch"], "xterm", "1").contains('\x1b'));
+    assert!(!first(&["watch"], "dumb", "").contains('\x1b'));
+    assert!(!first(&["watch", "--color", "never"], "xterm", "").contains('\x1b'));
+    assert!(first(&["watch", "--color", "always"], "dumb", "1").contains(dim));
+    assert!(!first(&["watch", "--json", "--color", "always"], "xterm", "").contains('\x1b'));
+    let pipe = |arguments: &[&str]| {
+        let mut pipe = nswatch(arguments);
+        pipe.env("TERM", "xterm").env_remove("NO_COLOR");
+        Running::start(pipe).out.next()
+    };
+    assert!(!pipe(&["watch"]).contains('\x1b'));
+    assert!(pipe(&["watch", "--color", "always"]).contains(dim));
+}
+
+#[test]
+fn what_is_in_colour() {
+    sandbox();
+    let watch = Running::start(nswatch(["watch", "--color", "always", "--no-mount-events", "--dir-events"]));
+    let word = || watch.out.next().split_once("  ").unwrap().1.trim_end().to_owned();
+    assert_eq!(word(), "\x1b[2msynced     \x1b[0m");
+    make_dir(RUN_NETNS);
+    assert_eq!(word(), "\x1b[32mdir_created\x1b[0m");
+    placeholder("/run/netns/blue");
+    assert_eq!(word(), "\x1b[33mcreated    \x1b[0m  blue");
+    let (_, listed, _) = ends(["list", "--color", "always"]);
+    assert_eq!(listed[1], "blue  \x1b[33mnothing mounted (yet)\x1b[0m  -       -");
+    mount_new_netns("/run/netns/blue");
+    assert!(word().starts_with("\x1b[32mready      \x1b[0m  blue "));
+    unmount("/run/netns/blue");
+    std::fs::remove_file("/run/netns/blue").unwrap();
+    assert_eq!(word(), "\x1b[31mdeleted    \x1b[0m  blue");
+    for (when, painted) in [("always", true), ("auto", false), ("never", false)] {
+        let (_, features, _) = ends(["features", "--color", when]);
+        let is_painted =
+            |line: &String| line.contains("  \x1b[32myes \x1b[0m  ") || line.contains("  \x1b[33mno  \x1b[0m  ");
+        assert_eq!(features.iter().any(is_painted), painted, "{features:#?}");
+    }
+    for subcommand in ["watch", "list", "features"] {
+        assert_eq!(ends([subcommand, "--color", "sometimes"]).0, Some(2));
+    }
+}
+
+#[test]
+fn the_time_of_the_wall_clock() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    // as text they are in the order of time
+    let now = || run("date", &["-u", "+%Y-%m-%dT%H:%M:%S"]).trim().to_owned();
+    let time = |json: &serde_json::Value| {
+        let time = json["time"].as_str().unwrap().to_owned();
+        let (whole, fraction) = time.strip_suffix('Z').unwrap().split_once('.').unwrap();
+        assert_eq!((whole.len(), fraction.len()), (19, 6), "{time}");
+        time
+    };
+    let mut watch = Running::start(nswatch(["watch", "--json"]));
+    watch.expect("synced", None);
+    let before = now();
+    placeholder("/run/netns/x");
+    let told = time(&watch.expect("created", Some("x")));
+    let after = now();
+    assert!(before <= told && told[..19] <= after[..], "{before} {told} {after}");
+    let (_, lines, _) = ends(["list", "--json"]);
+    let told = time(&serde_json::from_str(&lines[0]).unwrap());
+    assert!(after <= told && told[..19] <= now()[..], "{after} {told}");
 }
 
 /// Names that try to be something else: other lines, other columns, orders to a terminal, other names.
@@ -218,6 +280,7 @@ fn list_tells_names_and_namespaces_in_order() {
         format!("red    net:[{red}]       {:<width$}  7", column(red_id)),
     ];
     assert_eq!(lines, expected);
+    assert!(lines.iter().all(|line| line.len() <= 80), "{lines:#?}");
     let (_, lines, _) = ends(["list", "--json"]);
     let json: Vec<serde_json::Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let brief: Vec<_> =
@@ -240,6 +303,17 @@ fn help_version_and_completions() {
         let (code, script, _) = ends(["completions", shell]);
         assert_eq!(code, Some(0));
         assert!(script.iter().any(|line| line.contains("no-replay")), "{shell}");
+    }
+}
+
+#[test]
+fn help_fits_a_terminal() {
+    for subcommand in ["watch", "list", "show", "wait", "id", "exec", "features", "completions"] {
+        for help in [vec![subcommand, "--help"], vec![subcommand, "-h"], vec!["help", subcommand], vec!["--help"]] {
+            let (code, lines, _) = ends(&help);
+            assert_eq!(code, Some(0));
+            assert!(lines.len() > 5 && lines.iter().all(|line| line.chars().count() <= 80), "{help:?}: {lines:#?}");
+        }
     }
 }
 

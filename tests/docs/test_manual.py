@@ -1,5 +1,5 @@
-"""The manual pages beside include/nswatch.h: every function and constant, its prototype, its errors; and that their
-examples are C. Started by ci/lint."""
+"""The manual pages beside include/nswatch.h: every function and constant, its prototype, its errors; that their
+examples are C; and that no terminal breaks a command into two lines. Started by ci/lint."""
 
 import re
 import subprocess
@@ -11,7 +11,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from header import HEADER, constants, functions
 
-PAGES = {page.name: page.read_text() for page in sorted((HEADER.parents[1] / "docs/man").glob("*.3"))}
+MANUAL = HEADER.parents[1] / "docs/man"
+PAGES = {page.name: page.read_text() for page in sorted(MANUAL.glob("*.3"))}
 STRICT = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror"]
 
 
@@ -61,6 +62,46 @@ def errors_of_header(comment: str) -> set[str]:
 def examples(page: str) -> list[str]:
     found = re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed$", page, flags=re.MULTILINE | re.DOTALL)
     return [text.replace(r"\e", "\\").replace(r"\&", "") for text in found]
+
+
+def literals(page: str) -> list[str]:
+    """The lines that are shown as they are, without what is around them."""
+    lines = [
+        line for text in re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed$", page, re.M | re.S) for line in text.split("\n")
+    ]
+    lines += re.findall(r"^\.Dl (.*)$", page, re.M)
+    escapes = {r"\e": "\\", r"\&": "", r"\-": "-", r"\(dq": '"'}
+    return [re.sub(r"\\(?:\(dq|.)", lambda match: escapes[match[0]], line).strip() for line in lines]
+
+
+def rendered(page: str, width: int) -> str:
+    command = ["mandoc", "-T", "utf8", "-O", f"width={width}"]
+    return subprocess.run(command, check=True, input=page, capture_output=True, text=True).stdout
+
+
+def broken(page: str, width: int) -> list[str]:
+    """What is one in the page and two lines in a terminal of this width: examples, and what is in quotes."""
+    text = re.sub(".\b", "", rendered(page, width))
+    lines = text.split("\n")
+    wide = [line.strip() for line in lines if len(line) > width]
+    whole = {line.strip() for line in lines}
+    quoted = re.findall("\u2018[^\u2019]*\n[^\u2019]*\u2019", text)
+    return wide + [line for line in literals(page) if line not in whole] + quoted
+
+
+class Lines(unittest.TestCase):
+    def test_no_command_is_broken(self) -> None:
+        # man(1) leaves two columns free of a terminal's 80, or does not
+        for width in 78, 80:
+            with self.subTest(width=width):
+                self.assertEqual(broken((MANUAL / "nswatch.1").read_text(), width), [])
+
+    def test_this_test_sees_what_is_broken(self) -> None:
+        page = (MANUAL / "nswatch.1").read_text()
+        long = "$ nswatch watch " + "--json " * 10
+        self.assertEqual(broken(f"{page}\n.Dl {long}", 80), [long.strip()])
+        self.assertEqual(broken(f"{page}\n.Bd -literal -offset indent\n{long}\n.Ed", 80), [long.strip()])
+        self.assertEqual(broken(f"{page}\n.Pp\n" + ".Ql ip netns\n" * 7, 80), ["\u2018ip\n     netns\u2019"])
 
 
 class Manual(unittest.TestCase):

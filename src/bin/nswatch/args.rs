@@ -8,10 +8,12 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
-use nswatch::{DEFAULT_DIR, Options, Policy, QUEUE_MAX, Watcher};
+use nswatch::{DEFAULT_DIR, Options, Watcher};
 
+use crate::colour::When;
 use crate::glob::Glob;
 use crate::help::{EXAMPLES, EXEC_HELP, ID_HELP, SHOW_HELP, WAIT_HELP};
+use crate::numbers::{Queue, positive_seconds, queue, seconds, whole};
 use crate::record::Kind;
 use crate::show::Wanted;
 use crate::source::Source;
@@ -23,7 +25,7 @@ const NSID: &str = "Options of --source nsid";
 
 /// Watch Linux network namespaces come, become usable and go
 #[derive(Debug, Parser)]
-#[command(name = "nswatch", version, after_help = EXAMPLES)]
+#[command(name = "nswatch", version, after_help = EXAMPLES, max_term_width = 80)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -61,16 +63,20 @@ pub(crate) struct WatchArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
+    /// Whether the text is in colour
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
+    pub(crate) color: When,
+
     /// Only what happens to names that match the pattern, with *, ?, [a-z] and [!a-z] as in the shell
     #[arg(long, value_name = "GLOB", value_parser = OsStringValueParser::new().try_map(|text| Glob::read(text.as_bytes())))]
     pub(crate) name: Option<Glob>,
 
     /// End when so many events were printed, with exit status 0
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_hint = ValueHint::Other, allow_negative_numbers = true, value_parser = whole("N is a number of events", 1..=u64::MAX))]
     pub(crate) count: Option<u64>,
 
     /// End after so many seconds, with exit status 3
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_hint = ValueHint::Other, allow_negative_numbers = true, value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
 
     /// Also tell when the directory itself comes and goes
@@ -99,6 +105,10 @@ pub(crate) struct ListArgs {
     /// One JSON object a line, for programs
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Whether the text is in colour
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
+    pub(crate) color: When,
 }
 
 #[derive(Debug, Args)]
@@ -121,7 +131,7 @@ pub(crate) struct WaitArgs {
     pub(crate) target: Target,
 
     /// Give up after so many seconds, with exit status 3
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_hint = ValueHint::Other, allow_negative_numbers = true, value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
 
     /// Wait until the name is gone
@@ -140,7 +150,7 @@ pub(crate) struct IdArgs {
     pub(crate) subject: Subject,
 
     /// With --assign: the nsid, one that is free [default: the lowest of those]
-    #[arg(long, value_name = "N", conflicts_with_all = ["pid", "name", "list"], value_parser = clap::value_parser!(i32).range(0..))]
+    #[arg(long, value_name = "N", value_hint = ValueHint::Other, allow_negative_numbers = true, conflicts_with_all = ["pid", "name", "list"], value_parser = whole("N is an nsid", 0..=i32::MAX))]
     pub(crate) want: Option<i32>,
 
     /// One JSON object a line, for programs
@@ -153,7 +163,7 @@ pub(crate) struct IdArgs {
 #[group(required = true, multiple = false)]
 pub(crate) struct Subject {
     /// The network namespace of a process, or of a thread
-    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    #[arg(long, value_name = "PID", value_hint = ValueHint::Other, allow_negative_numbers = true, value_parser = whole("PID is the number of a process", 1..=i32::MAX))]
     pub(crate) pid: Option<i32>,
 
     /// The one with this name in /run/netns, or at this path if there is a / in it
@@ -176,7 +186,7 @@ pub(crate) struct ExecArgs {
     pub(crate) what: What,
 
     /// End a command that runs longer: SIGTERM to it and its children, SIGKILL 5 seconds later
-    #[arg(long, value_name = "SECONDS", value_parser = positive_seconds)]
+    #[arg(long, value_name = "SECONDS", value_hint = ValueHint::Other, allow_negative_numbers = true, value_parser = positive_seconds)]
     pub(crate) timeout: Option<Duration>,
 
     /// The command and its arguments; {name} becomes the name that the event is about, {fd} a path to its namespace, {pid} a
@@ -207,13 +217,10 @@ pub(crate) struct FeaturesArgs {
     /// One JSON object a line, for programs
     #[arg(long)]
     pub(crate) json: bool,
-}
 
-/// A reader thread's queue.
-#[derive(Debug, Clone, Copy)]
-struct Queue {
-    capacity: u32,
-    policy: Policy,
+    /// Whether the text is in colour
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
+    pub(crate) color: When,
 }
 
 /// For a directory that others may write to.
@@ -226,7 +233,7 @@ pub(crate) struct Limits {
 
     /// The most names that a directory may have, where directories in it do not count, or with --source all the most
     /// namespaces [default: 1048576]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_hint = ValueHint::Other, allow_negative_numbers = true, value_parser = whole("N is a number of names", 1..=u32::MAX))]
     pub(crate) max_names: Option<u32>,
 }
 
@@ -254,7 +261,7 @@ pub(crate) struct What {
 
     /// Read ahead in a thread, into a queue of at most N events; POLICY is what happens when it is full: block
     /// [default], drop-newest or drop-oldest
-    #[arg(long, value_name = "N[,POLICY]", value_parser = queue)]
+    #[arg(long, value_name = "N[,POLICY]", value_hint = ValueHint::Other, allow_negative_numbers = true, value_parser = queue)]
     queue: Option<Queue>,
 
     /// The directory whose entries are the names, an absolute path; it need not exist yet; may be repeated [default:
@@ -275,7 +282,7 @@ pub(crate) struct What {
     limits: Limits,
 
     /// Tell what has become of a name MS milliseconds after its first change, and nothing if that is nothing
-    #[arg(long, value_name = "MS", help_heading = NAMED)]
+    #[arg(long, value_name = "MS", value_hint = ValueHint::Other, allow_negative_numbers = true, help_heading = NAMED, value_parser = whole("MS is a number of milliseconds without a unit", 0..=u32::MAX))]
     settle: Option<u32>,
 
     /// Also tell what happens in peer namespaces; needs CAP_NET_BROADCAST
@@ -348,34 +355,6 @@ impl What {
 pub(crate) fn directories(given: &[PathBuf]) -> impl Iterator<Item = &Path> {
     let default = given.is_empty().then_some(Path::new(DEFAULT_DIR));
     given.iter().map(PathBuf::as_path).chain(default)
-}
-
-/// `SECONDS`, with a fraction if need be.
-fn seconds(text: &str) -> Result<Duration, String> {
-    let duration = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let duration = duration.filter(|duration| duration.as_secs() < u64::from(u32::MAX));
-    duration.ok_or_else(|| "SECONDS is a number without a unit, as 2 or 0.5".into())
-}
-
-/// Such, and not 0.
-fn positive_seconds(text: &str) -> Result<Duration, String> {
-    let duration = seconds(text)?;
-    if duration.is_zero() { Err("SECONDS is more than 0".into()) } else { Ok(duration) }
-}
-
-/// `N[,POLICY]`
-fn queue(text: &str) -> Result<Queue, String> {
-    let (capacity, policy) = text.split_once(',').unwrap_or((text, "block"));
-    let policy = match policy {
-        "block" => Policy::Block,
-        "drop-newest" => Policy::DropNewest,
-        "drop-oldest" => Policy::DropOldest,
-        _ => return Err("the policy is block, drop-newest or drop-oldest".into()),
-    };
-    match capacity.parse() {
-        Ok(capacity @ 1..=QUEUE_MAX) => Ok(Queue { capacity, policy }),
-        _ => Err(format!("N is a number from 1 to {QUEUE_MAX}")),
-    }
 }
 
 impl Cli {

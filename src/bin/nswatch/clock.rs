@@ -1,4 +1,4 @@
-//! The wall-clock time of an event: the library tells `CLOCK_MONOTONIC`, people want to read a clock.
+//! The wall-clock time of an event: the library tells `CLOCK_MONOTONIC`, people and logs want the other clock.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,6 +9,53 @@ use tz::{TimeZone, UtcDateTime};
 pub(crate) fn monotonic() -> Duration {
     let now = clock_gettime(ClockId::Monotonic);
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+/// A moment of `CLOCK_MONOTONIC` by the wall clock as it is set now.
+fn since_epoch(moment: Duration) -> Duration {
+    let look = |_| {
+        let (before, wall, after) = (monotonic(), SystemTime::now(), monotonic());
+        (after.saturating_sub(before), before, wall)
+    };
+    // interrupted between the clocks, one reads the second too late
+    let (_, monotonic, wall) = (0..3).map(look).min().unwrap_or_else(|| look(0));
+    wall.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(monotonic.saturating_sub(moment))
+}
+
+/// A moment of `CLOCK_MONOTONIC` as RFC 3339 writes it, in UTC and to the microsecond, by the wall clock as it is set now.
+pub(crate) fn rfc3339(moment: Duration) -> String {
+    format_utc(since_epoch(moment))
+}
+
+/// The last second that RFC 3339 can write: years have four digits.
+const LAST: u64 = 253_402_300_799;
+
+fn format_utc(since_epoch: Duration) -> String {
+    const DAY: u64 = 24 * 60 * 60;
+    /// From 1 March of year 0 to the epoch.
+    const TO_EPOCH: u64 = 719_468;
+    /// From March on, so that the day of a leap year is the last; how long February is does not matter then.
+    const MONTHS: [u64; 11] = [31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 31];
+    let seconds = since_epoch.as_secs().min(LAST);
+    let (day, second) = (seconds / DAY + TO_EPOCH, seconds % DAY);
+    let (cycle, day) = (day / 146_097, day % 146_097);
+    // the last century of a cycle has a day more, and so has the last year of four
+    let century = (day / 36_524).min(3);
+    let day = day - century * 36_524;
+    let (four, day) = (day / 1_461, day % 1_461);
+    let year = (day / 365).min(3);
+    let (mut month, mut day) = (3, day - year * 365);
+    for length in MONTHS {
+        if day < length {
+            break;
+        }
+        (month, day) = (month + 1, day - length);
+    }
+    let year = 400 * cycle + 100 * century + 4 * four + year;
+    let (year, month) = if month > 12 { (year + 1, month - 12) } else { (year, month) };
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let micros = since_epoch.subsec_micros();
+    format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z", day + 1)
 }
 
 #[derive(Debug)]
@@ -28,8 +75,7 @@ impl Clock {
 
     /// `HH:MM:SS.mmm` of a moment of `CLOCK_MONOTONIC`.
     pub(crate) fn wall(&self, moment: Duration) -> String {
-        let wall = SystemTime::now() - monotonic().saturating_sub(moment);
-        self.format(wall.duration_since(UNIX_EPOCH).unwrap_or_default())
+        self.format(since_epoch(moment))
     }
 
     fn format(&self, since_epoch: Duration) -> String {
@@ -47,7 +93,51 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    #[test]
+    fn the_time_in_utc() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00"),
+            (68_169_599, "1972-02-28T23:59:59"),
+            (68_169_600, "1972-02-29T00:00:00"),
+            (68_256_000, "1972-03-01T00:00:00"),
+            (946_684_799, "1999-12-31T23:59:59"),
+            (951_782_400, "2000-02-29T00:00:00"),
+            (951_868_800, "2000-03-01T00:00:00"),
+            (1_735_603_200, "2024-12-31T00:00:00"),
+            (4_107_542_399, "2100-02-28T23:59:59"),
+            (4_107_542_400, "2100-03-01T00:00:00"),
+            (LAST, "9999-12-31T23:59:59"),
+            (LAST + 1, "9999-12-31T23:59:59"),
+            (u64::MAX, "9999-12-31T23:59:59"),
+        ] {
+            assert_eq!(format_utc(Duration::new(seconds, 1_234_999)), format!("{expected}.001234Z"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_day_is_that_of_another_calendar(seconds in 0..=LAST, micros in 0..1_000_000_u32) {
+            let expected = UtcDateTime::from_timespec(seconds as i64, micros * 1000).unwrap().to_string();
+            let expected = expected.replace("000Z", "Z");
+            prop_assert_eq!(format_utc(Duration::new(seconds, micros * 1000)), expected);
+        }
+    }
+
+    #[test]
+    fn now_is_now() {
+        let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let now = since_epoch(monotonic());
+        let after = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        // the two clocks are read one after the other
+        let slack = Duration::from_millis(10);
+        assert!(before - slack <= now && now <= after + slack, "{before:?} {now:?} {after:?}");
+        let second = Duration::from_secs(1);
+        assert!(since_epoch(monotonic() - second) < after - second / 2);
+    }
 
     #[test]
     fn summer_and_winter() {

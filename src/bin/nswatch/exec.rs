@@ -13,6 +13,7 @@ use nswatch::printable;
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::args::ExecArgs;
+use crate::clock;
 use crate::commands::{Commands, Outcome};
 use crate::ending::Ending;
 use crate::output::complain;
@@ -22,7 +23,7 @@ use crate::watches::Watches;
 
 /// All that [`environment`] may set, and `NSWATCH_FD`. What does not apply is unset, lest a value of a surrounding `exec`
 /// shine through.
-const VARIABLES: [&str; 16] = [
+const VARIABLES: [&str; 17] = [
     "NSWATCH_EVENT",
     "NSWATCH_NAME",
     "NSWATCH_DIR",
@@ -38,6 +39,7 @@ const VARIABLES: [&str; 16] = [
     "NSWATCH_PORTID",
     "NSWATCH_DROPPED",
     "NSWATCH_REPLAYED",
+    "NSWATCH_TIME",
     "NSWATCH_TIME_NS",
 ];
 
@@ -98,6 +100,7 @@ fn environment(record: &Record) -> impl Iterator<Item = (String, OsString)> {
             Value::Name(name) => name.to_owned(),
             Value::Number(number) => number.to_string().into(),
             Value::Flag(flag) => u8::from(flag).to_string().into(),
+            Value::Time(moment) => clock::rfc3339(moment).into(),
         };
         (format!("NSWATCH_{}", key.to_ascii_uppercase()), value)
     })

@@ -3,11 +3,18 @@
 use nswatch::Feature;
 
 use crate::args::FeaturesArgs;
+use crate::colour::{Brush, Colour};
 use crate::ending::Ending;
 use crate::output;
 use crate::record::{Value, json};
+use crate::text::wrap;
+
+/// Of the whole line, and of what is before the last column.
+const WIDTH: usize = 80;
+const INDENT: usize = 20;
 
 pub(crate) fn run(args: &FeaturesArgs) -> Result<(), Ending> {
+    let brush = Brush::new(args.color);
     let mut lines = if args.json { String::new() } else { "FEATURE       HERE  WHAT FOR\n".into() };
     // what can be found out is told even if something else cannot
     let mut failed = Ok(());
@@ -16,7 +23,11 @@ pub(crate) fn run(args: &FeaturesArgs) -> Result<(), Ending> {
             Ok(here) if args.json => {
                 json(&[("feature", Value::Word(feature.name())), ("available", Value::Flag(here))])
             }
-            Ok(here) => format!("{feature:<12}  {:<4}  {}\n", if here { "yes" } else { "no" }, feature.purpose()),
+            Ok(here) => {
+                let (colour, word) = if here { (Colour::Green, "yes ") } else { (Colour::Yellow, "no  ") };
+                let purpose = wrap(feature.purpose(), WIDTH - INDENT).join(&format!("\n{:INDENT$}", ""));
+                format!("{feature:<12}  {}  {purpose}\n", brush.paint(colour, word))
+            }
             Err(error) => {
                 failed = Err(error.into());
                 continue;

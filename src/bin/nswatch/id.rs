@@ -4,7 +4,9 @@
 use nswatch::{nsid, printable};
 
 use crate::args::{IdArgs, Subject};
+use crate::clock;
 use crate::ending::Ending;
+use crate::known::path_of;
 use crate::names;
 use crate::output;
 use crate::record::{Field, Value, json};
@@ -24,9 +26,11 @@ pub(crate) fn run(args: &IdArgs) -> Result<(), Ending> {
             fields.extend(name.as_ref().map(|name| ("name", Value::Name(name))));
             tell(&fields);
         }
-        Subject { name: Some(name), .. } => tell(&[("name", Value::Name(name)), id(nsid::get_for_name(name)?)]),
+        Subject { name: Some(name), .. } => {
+            tell(&[("name", Value::Name(name)), id(nsid::get_for_name(path_of(name))?)])
+        }
         Subject { assign: Some(name), .. } => {
-            let nsid = nsid::assign(nsid::open(name)?, args.want)?;
+            let nsid = nsid::assign(nsid::open(path_of(name))?, args.want)?;
             tell(&[("name", Value::Name(name)), id(Some(nsid))]);
         }
         // --list, for it must be one of these
@@ -51,6 +55,7 @@ fn plain(fields: &[Field<'_>]) -> String {
         Value::Name(name) => printable(name),
         Value::Word(word) => word.into(),
         Value::Flag(flag) => flag.to_string(),
+        Value::Time(moment) => clock::rfc3339(moment),
     });
     words.collect::<Vec<_>>().join(" ") + "\n"
 }

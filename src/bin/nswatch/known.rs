@@ -73,3 +73,11 @@ pub(crate) fn command_of(pid: i32) -> Option<OsString> {
     let comm = comm.get(..length)?;
     Some(OsStr::from_bytes(comm.strip_suffix(b"\n").unwrap_or(comm)).to_owned())
 }
+
+/// Where a name is looked for, which an error then says.
+pub(crate) fn path_of(name: &OsStr) -> PathBuf {
+    match name.is_empty() || name.as_bytes().contains(&b'/') {
+        true => name.into(),
+        false => Path::new(DEFAULT_DIR).join(name),
+    }
+}

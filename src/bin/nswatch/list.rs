@@ -11,6 +11,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::args::{ListArgs, directories};
+use crate::colour::{Brush, Colour};
 use crate::ending::Ending;
 use crate::everything;
 use crate::output;
@@ -30,7 +31,11 @@ pub(crate) fn run(args: &ListArgs) -> Result<(), Ending> {
     for dir in directories(&args.dirs) {
         rows.extend(rows_of(args, dir).map_err(|error| failure(error, Some(dir).filter(|_| several)))?);
     }
-    let lines = if args.json { rows.iter().map(|row| line(row, several)).collect() } else { table(&rows, several) };
+    let lines = if args.json {
+        rows.iter().map(|row| line(row, several)).collect()
+    } else {
+        table(&rows, several, Brush::new(args.color))
+    };
     output::print(lines.as_bytes())
 }
 
@@ -134,12 +139,12 @@ fn line((record, nsid, reason): &Row, several_dirs: bool) -> String {
     json(&fields)
 }
 
-fn table(rows: &[Row], several_dirs: bool) -> String {
+fn table(rows: &[Row], several_dirs: bool, brush: Brush) -> String {
     if rows.is_empty() {
         return String::new();
     }
     let heading = [if several_dirs { "PATH" } else { "NAME" }, "NAMESPACE", "COOKIE", "NSID"];
-    let rows = rows.iter().map(|(record, nsid, reason)| {
+    let cells = rows.iter().map(|(record, nsid, reason)| {
         let netns = record.event.netns();
         let namespace = netns.map(text::netns).or(reason.map(|Reason { phrase, .. }| phrase.into()));
         let cookie = netns.and_then(Netns::cookie).map(|cookie| cookie.to_string());
@@ -147,13 +152,16 @@ fn table(rows: &[Row], several_dirs: bool) -> String {
         let [cookie, nsid] = [cookie, nsid].map(|number| number.unwrap_or("-".into()));
         [record.subject(several_dirs), namespace.unwrap_or_default(), cookie, nsid]
     });
-    let rows: Vec<[String; 4]> = std::iter::once(heading.map(String::from)).chain(rows).collect();
+    let usable = std::iter::once(true).chain(rows.iter().map(|(_, _, reason)| reason.is_none()));
+    let rows: Vec<[String; 4]> = std::iter::once(heading.map(String::from)).chain(cells).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let [a, b, c] = [0, 1, 2].map(width);
     let mut table = String::new();
-    for [name, namespace, cookie, nsid] in &rows {
+    for ([name, namespace, cookie, nsid], usable) in rows.iter().zip(usable) {
+        let namespace = format!("{namespace:<b$}");
+        let namespace = if usable { namespace } else { brush.paint(Colour::Yellow, &namespace) };
         // writing to a String cannot fail
-        writeln!(table, "{name:<a$}  {namespace:<b$}  {cookie:<c$}  {nsid}").ok();
+        writeln!(table, "{name:<a$}  {namespace}  {cookie:<c$}  {nsid}").ok();
     }
     table
 }

@@ -7,7 +7,9 @@
 
 mod args;
 mod clock;
+mod colour;
 mod commands;
+mod completions;
 mod ending;
 mod everything;
 mod exec;
@@ -19,6 +21,7 @@ mod json;
 mod known;
 mod list;
 mod names;
+mod numbers;
 mod output;
 mod record;
 mod session;
@@ -32,8 +35,6 @@ mod watches;
 
 use std::process::ExitCode;
 
-use clap::CommandFactory;
-
 use args::{Cli, Command};
 use ending::Ending;
 
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
         Command::Id(args) => id::run(&args),
         Command::Exec(args) => exec::run(&args),
         Command::Features(args) => features::run(&args),
-        Command::Completions { shell } => completions(shell),
+        Command::Completions { shell } => completions::run(shell),
     };
     match done {
         Ok(()) | Err(Ending::Asked | Ending::NobodyReads) => ExitCode::SUCCESS,
@@ -56,11 +57,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn completions(shell: clap_complete::Shell) -> Result<(), Ending> {
-    // not straight to stdout: clap_complete panics if it cannot write
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "nswatch", &mut script);
-    output::print(&script)
 }

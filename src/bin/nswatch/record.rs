@@ -4,10 +4,12 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use nswatch::{Event, EventKind, printable};
 
+use crate::clock;
 use crate::json::Object;
 use crate::source::Source;
 
@@ -98,6 +100,8 @@ pub(crate) enum Value<'a> {
     Name(&'a OsStr),
     Number(i128),
     Flag(bool),
+    /// A moment of `CLOCK_MONOTONIC`, to be written as the wall clock has it.
+    Time(Duration),
 }
 
 impl<T: Into<i128>> From<T> for Value<'_> {
@@ -173,6 +177,7 @@ impl Record {
             _ => {}
         }
         fields.push(("replayed", Value::Flag(event.is_replayed())));
+        fields.push(("time", Value::Time(event.time())));
         fields.push(("time_ns", Value::Number(event.time().as_nanos() as i128)));
         fields
     }
@@ -192,6 +197,7 @@ pub(crate) fn json(fields: &[Field<'_>]) -> String {
             Value::Name(name) => object.name(key, name),
             Value::Number(number) => object.number(key, number),
             Value::Flag(flag) => object.flag(key, flag),
+            Value::Time(moment) => object.word(key, &clock::rfc3339(moment)),
         }
     }
     object.line()

@@ -1,17 +1,17 @@
 //! `nswatch show`: all that is known of one namespace.
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nswatch::{DEFAULT_DIR, Feature, Netns, Sighting, census, nsid, printable};
 
 use crate::args::ShowArgs;
 use crate::ending::Ending;
 use crate::json::Object;
-use crate::known::{Known, command_of, of_process, real_default_dir};
+use crate::known::{Known, command_of, of_process, path_of, real_default_dir};
+use crate::numbers::whole;
 use crate::output;
 use crate::text;
 
@@ -30,13 +30,13 @@ impl Wanted {
     pub(crate) fn read(text: OsString) -> Result<Self, String> {
         let parts = text.to_str().filter(|text| !text.contains('/')).and_then(|text| text.split_once(':'));
         let wanted = match parts {
-            Some(("pid", number)) => number.parse().ok().filter(|pid| *pid > 0).map(Self::Pid),
-            Some(("nsid", number)) => number.parse().ok().filter(|nsid| *nsid >= 0).map(Self::Nsid),
-            Some(("cookie", number)) => number.parse().ok().filter(|cookie| *cookie > 0).map(Self::Cookie),
-            Some(("ino", number)) => number.parse().ok().filter(|ino| *ino > 0).map(Self::Ino),
+            Some(("pid", number)) => whole("N of pid:N is a process", 1..=i32::MAX)(number).map(Self::Pid),
+            Some(("nsid", number)) => whole("N of nsid:N is an nsid", 0..=i32::MAX)(number).map(Self::Nsid),
+            Some(("cookie", number)) => whole("N of cookie:N is a cookie", 1..=u64::MAX)(number).map(Self::Cookie),
+            Some(("ino", number)) => whole("N of ino:N is an inode number", 1..=u64::MAX)(number).map(Self::Ino),
             _ => return Ok(Self::Name(text)),
         };
-        wanted.ok_or_else(|| "a number must follow the colon; a name with a colon can be given as a path".into())
+        wanted.map_err(|why| format!("{why}; a name with a colon can be given as a path"))
     }
 }
 
@@ -171,14 +171,6 @@ fn names_of(netns: &Netns) -> Vec<OsString> {
     let mut names: Vec<_> = entries.map(|entry| entry.file_name()).filter(leads_there).collect();
     names.sort_unstable();
     names
-}
-
-/// Where a name is looked for, which an error then says.
-fn path_of(name: &OsStr) -> PathBuf {
-    match name.is_empty() || name.as_bytes().contains(&b'/') {
-        true => name.into(),
-        false => Path::new(DEFAULT_DIR).join(name),
-    }
 }
 
 /// All there is to say of a namespace that is dead.

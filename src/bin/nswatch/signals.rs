@@ -30,6 +30,15 @@ pub(crate) struct Signals {
     limit: Option<Instant>,
 }
 
+/// The signals that end this process: SIGTERM always; SIGINT, unless whoever started this process has it ignored, as a
+/// shell script has for what it runs in the background. Ctrl-C is then not meant for it.
+pub(crate) fn that_end() -> Vec<Signal> {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    let is_ignored = ignored.is_some_and(|set| set >> (Signal::SIGINT as u32 - 1) & 1 == 1);
+    std::iter::once(Signal::SIGTERM).chain((!is_ignored).then_some(Signal::SIGINT)).collect()
+}
+
 /// A stream that each of the signals makes readable, even if whoever started this process ignored or blocked them.
 pub(crate) fn catch(signals: &[Signal]) -> io::Result<UnixStream> {
     let (readable, on_signal) = UnixStream::pair()?;
@@ -58,7 +67,7 @@ pub(crate) fn clear(mut stream: &UnixStream) {
 impl Signals {
     pub(crate) fn new(grace: Duration, limit: Option<Duration>) -> io::Result<Self> {
         let limit = limit.and_then(|limit| Instant::now().checked_add(limit));
-        let stop = catch(&[Signal::SIGINT, Signal::SIGTERM])?;
+        let stop = catch(&that_end())?;
         Ok(Self { stop, counters: catch(&[Signal::SIGUSR1])?, grace, deadline: None, limit })
     }
 

@@ -1,10 +1,9 @@
 //! Lines for people: aligned, in colour on a terminal, and safe whatever bytes a name has.
 
-use std::io::{IsTerminal, stdout};
-
 use nswatch::{EventKind, Netns, printable};
 
 use crate::clock::Clock;
+use crate::colour::{Brush, Colour, When};
 use crate::known::command_of;
 use crate::record::{Kind, Record};
 
@@ -16,41 +15,32 @@ pub(crate) fn netns(netns: &Netns) -> String {
 /// Turns events into lines.
 #[derive(Debug)]
 pub(crate) struct Painter {
-    colour: bool,
+    brush: Brush,
     clock: Clock,
     several_dirs: bool,
 }
 
 impl Painter {
-    pub(crate) fn for_stdout(several_dirs: bool) -> Self {
-        let set = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self { colour: stdout().is_terminal() && !set("NO_COLOR") && !dumb, clock: Clock::local(), several_dirs }
+    pub(crate) fn new(colour: When, several_dirs: bool) -> Self {
+        Self { brush: Brush::new(colour), clock: Clock::local(), several_dirs }
     }
 
     pub(crate) fn line(&self, record: &Record) -> String {
         let (event, kind) = (&record.event, record.kind());
-        let time = self.paint("2", &self.clock.wall(event.time()));
-        // padded before it is painted: escape sequences have no width
-        let word = self.paint(colour(kind), &format!("{:<11}", event.kind().type_name()));
+        let time = self.brush.paint(Colour::Dim, &self.clock.wall(event.time()));
+        let word = self.brush.paint(colour(kind), &format!("{:<11}", event.kind().type_name()));
         let name = record.subject(self.several_dirs);
         let detail = join([detail(event.kind()), if event.is_replayed() { "replayed".into() } else { String::new() }]);
         format!("{}\n", format!("{time}  {word}  {name:<16}  {detail}").trim_end())
     }
-
-    fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
-    }
 }
 
-fn colour(kind: Kind) -> &'static str {
+fn colour(kind: Kind) -> Colour {
     match kind {
-        Kind::Ready | Kind::NsidNew | Kind::NetnsNew => "32",
-        Kind::Deleted | Kind::NsidDel | Kind::NetnsDel => "31",
-        Kind::Created | Kind::Detached => "33",
-        Kind::DirCreated | Kind::DirDeleted => "36",
-        Kind::Overflow => "1;35",
-        Kind::Synced | Kind::Unknown => "2",
+        Kind::Ready | Kind::NsidNew | Kind::NetnsNew | Kind::DirCreated => Colour::Green,
+        Kind::Deleted | Kind::NsidDel | Kind::NetnsDel | Kind::DirDeleted => Colour::Red,
+        Kind::Created | Kind::Detached | Kind::Overflow => Colour::Yellow,
+        Kind::Synced | Kind::Unknown => Colour::Dim,
     }
 }
 
@@ -90,4 +80,32 @@ fn process(pid: i32) -> String {
 
 fn within(origin: Option<i32>) -> String {
     origin.map(|origin| format!("  in the namespace with nsid {origin}")).unwrap_or_default()
+}
+
+/// Breaks a sentence into lines of at most this many characters, where its words let it.
+pub(crate) fn wrap(sentence: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in sentence.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => *line += &format!(" {word}"),
+            _ => lines.push(word.into()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_are_broken_between_words() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("one two three", 6), ["one", "two", "three"]);
+        assert_eq!(
+            wrap("\u{e9}\u{e9} \u{e9} incomprehensibly long", 4),
+            ["\u{e9}\u{e9} \u{e9}", "incomprehensibly", "long"]
+        );
+        assert_eq!(wrap(" ", 4), [""; 0]);
+    }
 }

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
 use nswatch::{DEFAULT_DIR, EventKind, Netns, Options, Watcher};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -63,7 +62,7 @@ impl WaitArgs {
 
 pub(crate) fn run(args: &WaitArgs) -> Result<(), Ending> {
     // exit status 0 is the answer, and would be a wrong one
-    signals::die_of(&[Signal::SIGINT, Signal::SIGTERM]).map_err(|error| Ending::failed("catch signals", error))?;
+    signals::die_of(&signals::that_end()).map_err(|error| Ending::failed("catch signals", error))?;
     if std::env::args_os().next().is_some_and(|name| name == CHILD) {
         let mut watcher = None;
         let answer = watch(args, &mut watcher, Some(stdout().as_fd()));

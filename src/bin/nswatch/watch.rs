@@ -14,7 +14,7 @@ pub(crate) fn run(args: &WatchArgs) -> Result<(), Ending> {
     let dir_events = args.dir_events || asked(Kind::DirCreated) || asked(Kind::DirDeleted);
     let mut session = Session::with_reader(&args.what, dir_events, args.timeout)?;
     let several_dirs = session.watches().are_several();
-    let painter = Painter::for_stdout(several_dirs);
+    let painter = Painter::new(args.color, several_dirs);
     let line = |record: &Record| if args.json { record.json(several_dirs) } else { painter.line(record) };
     let ending = report(&mut session, args, line);
     if args.stats {
