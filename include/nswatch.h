@@ -405,6 +405,27 @@ uint64_t nsw_stat(const nsw_watcher *watcher,
 #define NSW_EVENT_NETNS_DEL 12
 
 /**
+ * The types once more, for a compiler of C that warns of those that a switch leaves out (-Wswitch):
+ * switch ((enum nsw_event_kind)nsw_event_type(event)) { case NSW_EVENT_READY: ... }. Leave out `default:`,
+ * and do nothing about a type that has no case: later versions may add some. No function takes or returns
+ * it. Since: 0.1
+ */
+enum nsw_event_kind {
+  NSW_EVENT_KIND_CREATED = NSW_EVENT_CREATED,
+  NSW_EVENT_KIND_READY = NSW_EVENT_READY,
+  NSW_EVENT_KIND_DETACHED = NSW_EVENT_DETACHED,
+  NSW_EVENT_KIND_DELETED = NSW_EVENT_DELETED,
+  NSW_EVENT_KIND_DIR_CREATED = NSW_EVENT_DIR_CREATED,
+  NSW_EVENT_KIND_DIR_DELETED = NSW_EVENT_DIR_DELETED,
+  NSW_EVENT_KIND_NSID_NEW = NSW_EVENT_NSID_NEW,
+  NSW_EVENT_KIND_NSID_DEL = NSW_EVENT_NSID_DEL,
+  NSW_EVENT_KIND_SYNCED = NSW_EVENT_SYNCED,
+  NSW_EVENT_KIND_OVERFLOW = NSW_EVENT_OVERFLOW,
+  NSW_EVENT_KIND_NETNS_NEW = NSW_EVENT_NETNS_NEW,
+  NSW_EVENT_KIND_NETNS_DEL = NSW_EVENT_NETNS_DEL,
+};
+
+/**
  * A bit of nsw_event_flags(): existing state, told at open or by a resync. Since: 0.1
  */
 #define NSW_EVENT_REPLAYED 1

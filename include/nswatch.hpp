@@ -830,7 +830,9 @@ public:
 	{
 		const int rc = waits_ ? owner_->take(-1) : owner_->take();
 
-		current_ = owner_->given(waits_ && rc == -ENOENT ? 0 : owner_->must(rc));
+		current_.reset();
+		if (!(waits_ && rc == -ENOENT) && owner_->must(rc) > 0)
+			current_.emplace(owner_->borrowed_);
 		return *this;
 	}
 	iterator operator++(int)

@@ -479,6 +479,15 @@ class Readme(ExampleTest):
         ip_netns("add", "blue")
         self.expect(program, f"blue can be opened: net:[{inode('blue')}]")
 
+    def test_cpp(self) -> None:
+        source = self.file("prog.cpp", self.code("cpp"))
+        build = f"c++ -std=c++17 -Wall -Wextra -Werror {source} -o {source}.out $(pkg-config --cflags --libs nswatch)"
+        subprocess.run(build, shell=True, check=True, env=ENVIRONMENT)
+        program = self.start(f"{source}.out")
+        self.expect(program, "synced")
+        ip_netns("add", "blue")
+        self.expect(program, "created blue", f"ready blue net:[{inode('blue')}]")
+
     def test_python(self) -> None:
         program = self.start(sys.executable, "-u", self.file("prog.py", self.code("python")))
         self.expect(program, "synced None")
