@@ -142,8 +142,8 @@ class Watcher:
     EPERM: CAP_NET_BROADCAST is missing;
     EAGAIN: RLIMIT_NPROC prevents starting a thread: that of the queue, or one that "all" starts for a moment;
     EOPNOTSUPP: /proc is not mounted, or not that of this process;
-    EINVAL, which is a ValueError too: the path is not absolute, the queue has no such capacity, or an argument is not of
-    this source, where a default value counts as not given;
+    EINVAL, which is a ValueError too: the path is not absolute, the queue has no such capacity, or an argument is not
+    of this source (a default value counts as not given);
     and ValueError for another value that is out of range.
     """
 
