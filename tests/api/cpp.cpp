@@ -175,6 +175,10 @@ static void handles()
 	CHECK(!one && one.get() == -1 && other && number >= 0);
 	one = std::move(other);
 	CHECK(one.get() == number && !other);
+	nswatch::fd third(open("/dev/null", O_RDONLY | O_CLOEXEC));
+	const int before = third.get();
+	third = nswatch::fd(open("/dev/null", O_RDONLY | O_CLOEXEC));
+	CHECK(third.get() != before && third && fcntl(before, F_GETFD) == -1);
 	other.reset(one.release());
 	CHECK(other.get() == number && fcntl(number, F_GETFD) != -1);
 	other.reset();
