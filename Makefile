@@ -142,7 +142,7 @@ install: all
 	ln -sf libnswatch.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libnswatch.so
 	$(INSTALL) -m 644 $(TARGET)/libnswatch.a $(DESTDIR)$(LIBDIR)
 	$(INSTALL) -m 644 $(TARGET)/nswatch.pc $(DESTDIR)$(LIBDIR)/pkgconfig
-	$(INSTALL) -m 644 include/nswatch.h $(DESTDIR)$(INCLUDEDIR)
+	$(INSTALL) -m 644 include/nswatch.h include/nswatch.hpp $(DESTDIR)$(INCLUDEDIR)
 	$(INSTALL) -m 755 $(COMMAND) $(DESTDIR)$(BINDIR)
 	$(COMMAND) completions bash > $(DESTDIR)$(BASHCOMPDIR)/nswatch
 	$(COMMAND) completions zsh > $(DESTDIR)$(ZSHCOMPDIR)/_nswatch
@@ -154,7 +154,8 @@ install: all
 
 uninstall:
 	rm -f $(DESTDIR)$(LIBDIR)/libnswatch.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libnswatch.so
-	rm -f $(DESTDIR)$(LIBDIR)/libnswatch.a $(DESTDIR)$(LIBDIR)/pkgconfig/nswatch.pc $(DESTDIR)$(INCLUDEDIR)/nswatch.h
+	rm -f $(DESTDIR)$(LIBDIR)/libnswatch.a $(DESTDIR)$(LIBDIR)/pkgconfig/nswatch.pc
+	rm -f $(DESTDIR)$(INCLUDEDIR)/nswatch.h $(DESTDIR)$(INCLUDEDIR)/nswatch.hpp
 	rm -f $(DESTDIR)$(BINDIR)/nswatch $(addprefix $(DESTDIR),$(COMPLETIONS))
 	for page in docs/man/*.1; do rm -f $(DESTDIR)$(MANDIR)/man1/$${page##*/}; done
 	for page in docs/man/*.3; do for name in $$(basename $$page .3) $$($(manual_names)); do \

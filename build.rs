@@ -28,7 +28,7 @@ mod header {
             let config = cbindgen::Config { header: None, trailer: None, ..config.clone() };
             let mut body = Vec::new();
             cbindgen::Builder::new().with_config(config).with_src(&path).generate().unwrap().write(&mut body);
-            header.push_str(&parenthesise(String::from_utf8(body).unwrap().trim_start()));
+            header.push_str(&with_kinds(&parenthesise(String::from_utf8(body).unwrap().trim_start())));
         }
         header.push_str(config.trailer.as_deref().unwrap());
         fs::write(format!("{root}/include/nswatch.h"), header).unwrap();
@@ -76,5 +76,23 @@ mod header {
             _ => format!("{line}\n"),
         };
         body.lines().map(line).collect()
+    }
+
+    /// Puts the types of events behind the last of them once more: as an enumeration, for warnings about a `switch`.
+    fn with_kinds(body: &str) -> String {
+        let kinds = body.lines().filter_map(|line| {
+            let (name, _) = line.strip_prefix("#define NSW_EVENT_")?.split_once(' ')?;
+            (name != "REPLAYED").then(|| format!("  NSW_EVENT_KIND_{name} = NSW_EVENT_{name},\n"))
+        });
+        let kinds: String = kinds.collect();
+        let Some(at) = body.find("/**\n * A bit of nsw_event_flags()") else { return body.to_owned() };
+        let comment = "\
+            /**\n\
+            \x20* The types once more, for a compiler of C that warns of those that a switch leaves out (-Wswitch):\n\
+            \x20* switch ((enum nsw_event_kind)nsw_event_type(event)) { case NSW_EVENT_READY: ... }. Leave out `default:`,\n\
+            \x20* and do nothing about a type that has no case: later versions may add some. No function takes or returns\n\
+            \x20* it. Since: 0.1\n\
+            \x20*/\n";
+        format!("{}{comment}enum nsw_event_kind {{\n{kinds}}};\n\n{}", &body[..at], &body[at..])
     }
 }

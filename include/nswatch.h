@@ -173,7 +173,7 @@ typedef struct nsw_event nsw_event;
  * @watcher: where the new watcher is stored.
  *
  * Returns 0, or
- * -EINVAL: @watcher is NULL, or @source is none of those above;
+ * -EINVAL: @watcher is NULL, @source is none of those above, or @options has an option that the source does not have;
  * -ENOTDIR: a part of the path is not a directory;
  * -EACCES: the directory may not be read or searched by this process;
  * -ENOENT: the directory is missing, and NSW_NO_PARENT was set;
@@ -404,6 +404,27 @@ uint64_t nsw_stat(const nsw_watcher *watcher,
  * The network namespace that nsw_event_netns() identifies is gone (NSW_SOURCE_ALL). Since: 0.1
  */
 #define NSW_EVENT_NETNS_DEL 12
+
+/**
+ * The types once more, for a compiler of C that warns of those that a switch leaves out (-Wswitch):
+ * switch ((enum nsw_event_kind)nsw_event_type(event)) { case NSW_EVENT_READY: ... }. Leave out `default:`,
+ * and do nothing about a type that has no case: later versions may add some. No function takes or returns
+ * it. Since: 0.1
+ */
+enum nsw_event_kind {
+  NSW_EVENT_KIND_CREATED = NSW_EVENT_CREATED,
+  NSW_EVENT_KIND_READY = NSW_EVENT_READY,
+  NSW_EVENT_KIND_DETACHED = NSW_EVENT_DETACHED,
+  NSW_EVENT_KIND_DELETED = NSW_EVENT_DELETED,
+  NSW_EVENT_KIND_DIR_CREATED = NSW_EVENT_DIR_CREATED,
+  NSW_EVENT_KIND_DIR_DELETED = NSW_EVENT_DIR_DELETED,
+  NSW_EVENT_KIND_NSID_NEW = NSW_EVENT_NSID_NEW,
+  NSW_EVENT_KIND_NSID_DEL = NSW_EVENT_NSID_DEL,
+  NSW_EVENT_KIND_SYNCED = NSW_EVENT_SYNCED,
+  NSW_EVENT_KIND_OVERFLOW = NSW_EVENT_OVERFLOW,
+  NSW_EVENT_KIND_NETNS_NEW = NSW_EVENT_NETNS_NEW,
+  NSW_EVENT_KIND_NETNS_DEL = NSW_EVENT_NETNS_DEL,
+};
 
 /**
  * A bit of nsw_event_flags(): existing state, told at open or by a resync. Since: 0.1
@@ -762,8 +783,9 @@ int nsw_netns_is_alive(const struct nsw_netns *netns);
  * =======
  *
  * Options are made by nsw_options_new() and owned by the caller, who gives them back to nsw_options_free(), at once
- * after nsw_open() if they are not to be used again. One set may serve several watchers, of all sources: what does
- * not apply to a source is ignored. It may move between threads, and one at a time uses it.
+ * after nsw_open() if they are not to be used again. One set may serve several watchers. nsw_open() refuses an option or a
+ * flag that the source does not have (-EINVAL, and nsw_options_error() names it); one that has its default value counts as
+ * not set. Without the name of a source, all sources have it. It may move between threads, and one at a time uses it.
  */
 
 /**
@@ -913,7 +935,7 @@ int nsw_options_set_queue(nsw_options *o,
 
 /**
  * Sets how many names, or with NSW_SOURCE_ALL namespaces, the watcher keeps at most. Directories do not count. This bounds
- * the memory: a name takes up to 500 bytes. NSW_SOURCE_NSID ignores it.
+ * the memory: a name takes up to 500 bytes. NSW_SOURCE_NSID does not have it.
  *
  * @names: the limit; 0, the default: 1048576. More of them are -E2BIG for nsw_open(). Later, one call of nsw_next_event() or
  * nsw_wait_event() returns -E2BIG each time that the limit is crossed, and the descriptor is not readable because of it. The

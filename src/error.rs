@@ -227,7 +227,7 @@ pub fn explain(errno: i32) -> &'static CStr {
         libc::ENODEV => c"not a network namespace: a file on which none is mounted (yet)",
         libc::EPROTOTYPE => c"not a network namespace: a namespace of another kind",
         libc::ENOTDIR => c"not a directory: a part of the path is something else",
-        libc::EINVAL => c"invalid argument: a NULL, a relative path, an unknown flag, a value out of range, or not a network namespace",
+        libc::EINVAL => c"invalid argument: a NULL, a relative path, an unknown flag, an option of another source, a value out of range, or not a network namespace",
         libc::ENFILE => c"too many open files in the system: raise fs.file-max",
         libc::EMFILE => c"inotify instance or file descriptor limit reached: raise fs.inotify.max_user_instances or RLIMIT_NOFILE",
         libc::ENOSPC => c"a limit is reached: raise that of watches (fs.inotify.max_user_watches, fs.fanotify.max_user_marks) or, for NSW_SOURCE_ALL, that of network namespaces (user.max_net_namespaces)",

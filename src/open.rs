@@ -8,7 +8,7 @@ use crate::all::All;
 use crate::error::{Doing, Result};
 use crate::named::Named;
 use crate::nsid::Nsid;
-use crate::options::Options;
+use crate::options::{Options, Watched};
 use crate::outbox::Outbox;
 use crate::place::Place;
 use crate::queue::Queue;
@@ -20,7 +20,7 @@ impl Watcher {
     /// Watches the names in a directory, `/run/netns` by default.
     ///
     /// # Errors
-    /// `ENOTDIR`: a part of the path is not a directory. `EACCES`: the directory may not be read or searched.
+    /// `EINVAL`: an option that only other watchers have. `ENOTDIR`: a part of the path is not a directory. `EACCES`: the directory may not be read or searched.
     /// `ENOENT`: it is missing, with [`Options::parent`] switched off. `ELOOP`: too many symbolic links on the way to it, or,
     /// with [`Options::symlinks`] switched off, one that root does not own. `ENAMETOOLONG`: as in `open(2)`. `E2BIG`: it has
     /// more names than [`Options::max_names`].
@@ -28,6 +28,7 @@ impl Watcher {
     /// `ENOSYS`, `EACCES`: a seccomp filter or a security policy refuses a system call that has no fallback; the text
     /// names it.
     pub fn named(options: &Options) -> Result<Self> {
+        options.check(Watched::Names)?;
         let (epoll, mut out) = front()?;
         let source = Named::open(options, Arc::clone(&epoll), &mut out)?;
         let place = source.place();
@@ -57,9 +58,10 @@ impl Watcher {
     /// that of another namespace, which the kernel gives no means to find out.
     ///
     /// # Errors
-    /// `EPERM`: `CAP_NET_BROADCAST` is missing, for [`Options::all_nsid`]. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a
+    /// `EINVAL`: an option that only other watchers have. `EPERM`: `CAP_NET_BROADCAST` is missing, for [`Options::all_nsid`]. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a
     /// limit was reached. `EAGAIN`: the kernel was interrupted time and again.
     pub fn nsid(options: &Options) -> Result<Self> {
+        options.check(Watched::Nsids)?;
         let (epoll, mut out) = front()?;
         let source = Nsid::open(options, &epoll, &mut out)?;
         finish(Box::new(source), out, epoll, options, None)
@@ -86,7 +88,7 @@ impl Watcher {
     /// ```
     ///
     /// # Errors
-    /// `EOPNOTSUPP`: /proc is not mounted, or not that of this process. `E2BIG`: there are more namespaces than
+    /// `EINVAL`: an option that only other watchers have. `EOPNOTSUPP`: /proc is not mounted, or not that of this process. `E2BIG`: there are more namespaces than
     /// [`Options::max_names`]. `EAGAIN`: `RLIMIT_NPROC` prevents starting the thread that makes the observation post, which
     /// ends before this returns. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`, `ENOBUFS`: a limit was reached. `EPERM`, `ENOSYS`,
     /// `EACCES`: a seccomp filter or a security policy refuses a system call that has no fallback; the text names it.
@@ -95,6 +97,7 @@ impl Watcher {
     /// [`Feature::Deaths`]: crate::Feature::Deaths
     /// [`Feature::ListNs`]: crate::Feature::ListNs
     pub fn all(options: &Options) -> Result<Self> {
+        options.check(Watched::Everything)?;
         let (epoll, mut out) = front()?;
         let source = All::open(options, &epoll, &mut out)?;
         let place = source.place();

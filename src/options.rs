@@ -35,6 +35,14 @@ pub(crate) enum MountEvents {
     Never,
 }
 
+/// What a watcher watches, which decides what options it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Watched {
+    Names,
+    Nsids,
+    Everything,
+}
+
 /// How to watch. The default watches `/run/netns`, tells what exists first, and waits for a missing directory.
 ///
 /// ```
@@ -49,6 +57,15 @@ pub(crate) enum MountEvents {
 ///     .queue(1000, Policy::DropOldest)?;
 /// let watcher = Watcher::named(&options)?;
 /// # Ok::<(), nswatch::Error>(())
+/// ```
+///
+/// A watcher refuses an option that it does not have (`EINVAL`). An option that has its default value counts as not set.
+///
+/// ```
+/// use nswatch::{Options, Watcher};
+///
+/// let error = Watcher::nsid(&Options::new().dir_events(true)).unwrap_err();
+/// assert_eq!(error.to_string(), "cannot use the option dir_events: a watcher of nsids does not have it");
 /// ```
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -230,5 +247,31 @@ impl Options {
     pub fn prepare(mut self, prepare: bool) -> Self {
         self.prepare = prepare;
         self
+    }
+
+    /// Refuses an option that this kind of watcher does not have.
+    pub(crate) fn check(&self, watched: Watched) -> Result<()> {
+        use Watched::{Everything, Names, Nsids};
+
+        let options: [(_, _, &[Watched]); 9] = [
+            ("dir", self.dir != Path::new(DEFAULT_DIR), &[Names]),
+            ("parent", !self.parent, &[Names]),
+            ("dir_events", self.dir_events, &[Names]),
+            ("mount_events", self.mount_events != MountEvents::WhereCheap, &[Names]),
+            ("symlinks", self.links != Links::All, &[Names]),
+            ("settle", !self.settle.is_zero(), &[Names]),
+            ("max_names", self.max_names != MAX_NAMES as usize, &[Names, Everything]),
+            ("all_nsid", self.all_nsid, &[Nsids]),
+            ("rcvbuf", self.rcvbuf != 0, &[Nsids]),
+        ];
+        let why = match watched {
+            Names => "a watcher of names does not have it",
+            Nsids => "a watcher of nsids does not have it",
+            Everything => "a watcher of every namespace does not have it",
+        };
+        match options.iter().find(|(_, is_set, owners)| *is_set && !owners.contains(&watched)) {
+            Some((name, ..)) => Err(Error::invalid("use the option", why).on(name)),
+            None => Ok(()),
+        }
     }
 }

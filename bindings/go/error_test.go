@@ -78,11 +78,11 @@ func TestEachMistakeHasItsSentence(t *testing.T) {
 		"cannot settle for -1s: the time must not be negative":                                        {nswatch.Settle(-time.Second)},
 		"cannot settle for 1440h0m0s: the time must be less than 50 days":                             {nswatch.Settle(60 * 24 * time.Hour)},
 		"cannot limit the names: the limit must be 0 to 4294967295":                                   {nswatch.MaxNames(-1)},
-		"cannot watch: the source NSID has no option Dir":                                             {nswatch.Dir("/run"), nswatch.NSID()},
-		"cannot watch: the source NSID has no option MaxNames":                                        {nswatch.NSID(), nswatch.MaxNames(1)},
-		"cannot watch: the source All has no option Settle":                                           {nswatch.All(), nswatch.Settle(1)},
-		"cannot watch: the source All has no option RcvBuf":                                           {nswatch.All(), nswatch.RcvBuf(1)},
-		"cannot watch: the source Named has no option AllNSID":                                        {nswatch.AllNSID()},
+		"cannot use the option dir: a watcher of nsids does not have it":                              {nswatch.Dir("/run"), nswatch.NSID()},
+		"cannot use the option max_names: a watcher of nsids does not have it":                        {nswatch.NSID(), nswatch.MaxNames(1)},
+		"cannot use the option settle: a watcher of every namespace does not have it":                 {nswatch.All(), nswatch.Settle(1)},
+		"cannot use the option rcvbuf: a watcher of every namespace does not have it":                 {nswatch.All(), nswatch.RcvBuf(1)},
+		"cannot use the option all_nsid: a watcher of names does not have it":                         {nswatch.AllNSID()},
 		"cannot set the flags: the flags NSW_MOUNT_EVENTS and NSW_NO_MOUNT_EVENTS exclude each other": {nswatch.MountEvents(), nswatch.NoMountEvents()},
 	} {
 		_, err := nswatch.Open(options...)
@@ -94,7 +94,7 @@ func TestEachMistakeHasItsSentence(t *testing.T) {
 	}
 	for source, options := range map[string][]nswatch.Option{
 		"Named": {nswatch.Named(), nswatch.Dir("/run/netns"), nswatch.MaxNames(1), nswatch.Settle(1), nswatch.DirEvents()},
-		"NSID":  {nswatch.NSID(), nswatch.RcvBuf(4096), nswatch.NoReplay()},
+		"NSID":  {nswatch.NSID(), nswatch.RcvBuf(4096), nswatch.NoReplay(), nswatch.Settle(0)},
 		"All":   {nswatch.All(), nswatch.MaxNames(100000), nswatch.Prepare()},
 	} {
 		watcher, err := nswatch.Open(options...)

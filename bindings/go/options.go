@@ -9,21 +9,11 @@ import (
 	"github.com/nswatch/nswatch/bindings/go/internal/capi"
 )
 
-// An Option says what Open is to do differently. One that is not of the source is refused; of two that contradict each
-// other the later one counts.
+// An Option says what Open is to do differently. One that is not of the source is EINVAL, unless it has its
+// default value; of two that contradict each other the later one counts.
 type Option func(*config)
 
-// The sources that an option is for.
-const (
-	ofNames = 1 << capi.SourceNamed
-	ofNSID  = 1 << capi.SourceNSID
-	ofAll   = 1 << capi.SourceAll
-)
-
-var sources = map[uint32]string{capi.SourceNamed: "Named", capi.SourceNSID: "NSID", capi.SourceAll: "All"}
-
 type config struct {
-	given    []given
 	source   uint32
 	dir      string
 	flags    uint32
@@ -33,20 +23,6 @@ type config struct {
 	queue    bool
 	capacity int
 	policy   QueuePolicy
-}
-
-// given is an option that not every source has.
-type given struct {
-	name    string
-	sources uint32
-}
-
-// only is an option that some sources have.
-func only(name string, sources uint32, set Option) Option {
-	return func(c *config) {
-		c.given = append(c.given, given{name, sources})
-		set(c)
-	}
 }
 
 // DefaultDir is where `ip netns` keeps its names.
@@ -69,40 +45,38 @@ func All() Option { return func(c *config) { c.source = capi.SourceAll } }
 // Whoever may write to the directory decides what the watcher reports and how long its calls take: it looks at whatever a
 // symbolic link there leads to, and reports the name as Ready if that is a network namespace, be it your own. For a
 // directory that others may write to, pass NoSymlinks and MaxNames.
-func Dir(path string) Option { return only("Dir", ofNames, func(c *config) { c.dir = path }) }
+func Dir(path string) Option { return func(c *config) { c.dir = path } }
 
 // NoReplay starts with now, not with what exists.
 func NoReplay() Option { return flag(capi.NoReplay) }
 
 // NoParent, for names: a missing directory is ENOENT at Open, and its removal ends the watch: a DirDeleted, then ENOENT
 // from Next.
-func NoParent() Option { return only("NoParent", ofNames, flag(capi.NoParent)) }
+func NoParent() Option { return flag(capi.NoParent) }
 
 // DirEvents, for names: tell when the directory itself comes and goes.
-func DirEvents() Option { return only("DirEvents", ofNames, flag(capi.DirEvents)) }
+func DirEvents() Option { return flag(capi.DirEvents) }
 
 // MountEvents, for names: report unmounts and re-binds of known names, and the end of a process that a name is a link to,
 // as they happen, and not only at a Resync. This is the default where a change of a mount does not cost a look at every
 // known name; with MountEvents it is so in any case.
-func MountEvents() Option { return only("MountEvents", ofNames, flag(capi.MountEvents)) }
+func MountEvents() Option { return flag(capi.MountEvents) }
 
 // NoMountEvents, for names: no mount events, even where they are the default. With MountEvents, Open fails with EINVAL.
-func NoMountEvents() Option { return only("NoMountEvents", ofNames, flag(capi.NoMountEvents)) }
+func NoMountEvents() Option { return flag(capi.NoMountEvents) }
 
 // NoSymlinks, for names, is for a directory that others may write to. A name that is a symbolic link is never followed: it
 // is Created and never Ready. On the way to the directory only links that root owns are followed: another one is ELOOP from
 // Open, and later the directory counts as gone until the link goes.
-func NoSymlinks() Option { return only("NoSymlinks", ofNames, flag(capi.NoSymlinks)) }
+func NoSymlinks() Option { return flag(capi.NoSymlinks) }
 
 // MaxNames, for names and for All, is the most names, or namespaces, that the watcher keeps; directories do not count. More
 // are E2BIG from Open. Later Next returns E2BIG once each time that the limit is crossed; the watcher goes on with those that
 // it knows, and reports those that it left out when others have gone. Default: 0, which is 1048576.
-func MaxNames(n int) Option {
-	return only("MaxNames", ofNames|ofAll, func(c *config) { c.maxNames = n })
-}
+func MaxNames(n int) Option { return func(c *config) { c.maxNames = n } }
 
 // AllNSID, for ids: tell what happens in peer namespaces too, those that have an id here. Needs CAP_NET_BROADCAST.
-func AllNSID() Option { return only("AllNSID", ofNSID, flag(capi.AllNSID)) }
+func AllNSID() Option { return flag(capi.AllNSID) }
 
 // Prepare makes at Open all that could be needed later, for a program that gives up privileges or installs a seccomp filter
 // after Open.
@@ -112,10 +86,10 @@ func flag(bit uint32) Option { return func(c *config) { c.flags |= bit } }
 
 // Settle, for names: for how long a name may change before the outcome is told, rounded up to milliseconds. A name
 // that comes and goes within it is never told. Default: 0, every change is told at once.
-func Settle(d time.Duration) Option { return only("Settle", ofNames, func(c *config) { c.settle = d }) }
+func Settle(d time.Duration) Option { return func(c *config) { c.settle = d } }
 
 // RcvBuf, for ids: the size of the socket's receive buffer in bytes. Default: 0, the library's choice.
-func RcvBuf(bytes int) Option { return only("RcvBuf", ofNSID, func(c *config) { c.rcvbuf = bytes }) }
+func RcvBuf(bytes int) Option { return func(c *config) { c.rcvbuf = bytes } }
 
 // A QueuePolicy is what a full queue does.
 type QueuePolicy uint32
@@ -145,9 +119,6 @@ func (c *config) open() (*capi.Watcher, error) {
 
 	check := func(op, path string, rc int) error {
 		return checkWith(op, path, rc, func() string { return capi.OptionsError(options) })
-	}
-	if err := c.refuseOthers(); err != nil {
-		return nil, err
 	}
 	if err := check("set the flags", "", capi.OptionsSetFlags(options, c.flags)); err != nil {
 		return nil, err
@@ -191,16 +162,6 @@ func (c *config) open() (*capi.Watcher, error) {
 	var watcher *capi.Watcher
 	rc := capi.Open(c.source, options, &watcher)
 	return watcher, check("watch", c.path(), rc)
-}
-
-// refuseOthers refuses an option that is not one of the source.
-func (c *config) refuseOthers() error {
-	for _, option := range c.given {
-		if option.sources&(1<<c.source) == 0 {
-			return invalid("watch", "", "the source "+sources[c.source]+" has no option "+option.name)
-		}
-	}
-	return nil
 }
 
 // path is what is watched, as far as it is a path.

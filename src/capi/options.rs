@@ -1,8 +1,9 @@
 //! Options
 //!
 //! Options are made by nsw_options_new() and owned by the caller, who gives them back to nsw_options_free(), at once
-//! after nsw_open() if they are not to be used again. One set may serve several watchers, of all sources: what does
-//! not apply to a source is ignored. It may move between threads, and one at a time uses it.
+//! after nsw_open() if they are not to be used again. One set may serve several watchers. nsw_open() refuses an option or a
+//! flag that the source does not have (-EINVAL, and nsw_options_error() names it); one that has its default value counts as
+//! not set. Without the name of a source, all sources have it. It may move between threads, and one at a time uses it.
 
 use std::ffi::{OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
@@ -211,7 +212,7 @@ pub unsafe extern "C" fn nsw_options_set_queue(o: *mut nsw_options, capacity: u3
 }
 
 /// Sets how many names, or with NSW_SOURCE_ALL namespaces, the watcher keeps at most. Directories do not count. This bounds
-/// the memory: a name takes up to 500 bytes. NSW_SOURCE_NSID ignores it.
+/// the memory: a name takes up to 500 bytes. NSW_SOURCE_NSID does not have it.
 ///
 /// @names: the limit; 0, the default: 1048576. More of them are -E2BIG for nsw_open(). Later, one call of nsw_next_event() or
 /// nsw_wait_event() returns -E2BIG each time that the limit is crossed, and the descriptor is not readable because of it. The

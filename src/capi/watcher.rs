@@ -57,7 +57,7 @@ pub const NSW_STAT_KNOWN: u32 = 8;
 /// @watcher: where the new watcher is stored.
 ///
 /// Returns 0, or
-/// -EINVAL: @watcher is NULL, or @source is none of those above;
+/// -EINVAL: @watcher is NULL, @source is none of those above, or @options has an option that the source does not have;
 /// -ENOTDIR: a part of the path is not a directory;
 /// -EACCES: the directory may not be read or searched by this process;
 /// -ENOENT: the directory is missing, and NSW_NO_PARENT was set;

@@ -186,6 +186,30 @@ static void sentences(void)
 	nsw_close(watcher);
 }
 
+/* Options, and flags, of another source are refused; the default value of one is none. */
+static void options_of_others(void)
+{
+	nsw_options *o = nsw_options_new();
+	nsw_watcher *watcher = NULL;
+
+	CHECK(nsw_options_set_flags(o, NSW_ALL_NSID) == 0);
+	CHECK(nsw_open(NSW_SOURCE_NAMED, o, &watcher) == -EINVAL);
+	CHECK(strstr(nsw_options_error(o), "option all_nsid: a watcher of names does not have it") != NULL);
+	CHECK(nsw_options_set_flags(o, NSW_NO_PARENT) == 0);
+	CHECK(nsw_open(NSW_SOURCE_ALL, o, &watcher) == -EINVAL);
+	CHECK(strstr(nsw_options_error(o), "option parent: a watcher of every namespace does not have it") != NULL);
+	CHECK(nsw_options_set_flags(o, NSW_NO_REPLAY) == 0);
+	CHECK(nsw_options_set_settle(o, 10) == 0);
+	CHECK(nsw_open(NSW_SOURCE_NSID, o, &watcher) == -EINVAL);
+	CHECK(strstr(nsw_options_error(o), "option settle: a watcher of nsids does not have it") != NULL);
+	CHECK(watcher == NULL);
+	CHECK(nsw_options_set_settle(o, 0) == 0);
+	CHECK(nsw_options_set_dir(o, "/run/netns") == 0);
+	CHECK(nsw_open(NSW_SOURCE_NSID, o, &watcher) == 0);
+	nsw_close(watcher);
+	nsw_options_free(o);
+}
+
 static void features(void)
 {
 	char link[64];
@@ -447,9 +471,7 @@ static void life_without_a_name(void)
 	pid_t child = child_with_socket(&end);
 
 	options = nsw_options_new();
-	/* options of other sources are ignored */
-	CHECK(nsw_options_set_flags(options, NSW_NO_REPLAY | NSW_NO_PARENT | NSW_ALL_NSID) == 0);
-	CHECK(nsw_options_set_dir(options, "/run/not/there") == 0);
+	CHECK(nsw_options_set_flags(options, NSW_NO_REPLAY) == 0);
 	CHECK(nsw_open(NSW_SOURCE_ALL, options, &watcher) == 0);
 	nsw_options_free(options);
 	CHECK(fcntl(nsw_fd(watcher), F_GETFD) == FD_CLOEXEC);
@@ -508,6 +530,7 @@ int main(int argc, char **argv)
 	texts();
 	options();
 	sentences();
+	options_of_others();
 	features();
 	identity();
 	identity_by_pidfd();

@@ -105,7 +105,7 @@ static nsw_watcher *open_as(const struct how *how)
 	CHECK(nsw_options_set_flags(o, how->flags) == 0);
 	CHECK(!how->queue || nsw_options_set_queue(o, 100, how->queue) == 0);
 	/* names: a timer too */
-	CHECK(nsw_options_set_settle(o, 1) == 0);
+	CHECK(how->source != NSW_SOURCE_NAMED || nsw_options_set_settle(o, 1) == 0);
 	if (how->without_admin)
 		admin(0);
 	CHECK(nsw_open(how->source, o, &watcher) == 0);

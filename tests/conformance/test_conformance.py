@@ -30,6 +30,7 @@ from programs import BUILD, DEADLINE, ROOT, Program
 CONFORMANCE = ROOT / "tests/conformance"
 DRIVERS = {
     "c": [f"{BUILD}/driver"],
+    "c++": [f"{BUILD}/driver-cpp"],
     "python": [sys.executable, str(CONFORMANCE / "driver.py")],
     "go": [f"{BUILD}/driver-go"],
     "rust": [f"{BUILD}/rust/conformance"],

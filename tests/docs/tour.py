@@ -210,9 +210,10 @@ def commands() -> None:
 
 
 def languages() -> None:
-    say("## The same program in four languages")
+    say("## The same program in five languages")
     for shown, words in {
         "./monitor                                # C": [f"{BUILD}/monitor"],
+        "./monitor                                # C++": [f"{BUILD}/cpp-monitor"],
         "python3 examples/python/monitor.py       # Python": [sys.executable, f"{ROOT}/examples/python/monitor.py"],
         "go run ./monitor                         # Go": [f"{BUILD}/go/monitor"],
         "cargo run --example monitor              # Rust": [f"{BUILD}/rust/monitor"],

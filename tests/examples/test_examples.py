@@ -40,6 +40,7 @@ SEEN = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U0001
 # how an example is run
 LANGUAGES = {
     "c": [*VALGRIND, BUILD + "/{}"],
+    "cpp": [*VALGRIND, BUILD + "/cpp-{}"],
     "python": [sys.executable, str(ROOT) + "/examples/python/{}.py"],
     "go": [BUILD + "/go/{}"],
     "rust": [BUILD + "/rust/{}"],
@@ -263,7 +264,7 @@ class Names(ExampleTest):
     def test_names_are_shown_alike(self) -> None:
         first = self.listed(*(word.format("list") for word in LANGUAGES["rust"]))
         self.check(first)
-        for language in ("c", "python", "go"):
+        for language in ("c", "cpp", "python", "go"):
             with self.subTest(language):
                 command = [word.format("list") for word in LANGUAGES[language]]
                 self.assertEqual(self.listed(*command), first)
@@ -281,6 +282,32 @@ def name_of(shown: str) -> bytes:
         )
         found += short.translate(str.maketrans("tnr", "\t\n\r")).encode()
     return found
+
+
+class Two(ExampleTest):
+    """Two watchers in one loop, in C++."""
+
+    def test_two(self) -> None:
+        ip_netns("add", "before")
+        command = [*VALGRIND, f"{BUILD}/cpp-two"]
+        program = self.start(*command)
+        known = inode("before")
+        lines = sorted(program.line() for _ in range(4))
+        expected = ["created before (existing)", f"ready before net:[{known}] (existing)", "synced", "synced"]
+        self.assertEqual(lines, expected)
+        ip_netns("set", "before", "7")
+        self.expect(program, "nsid_new 7: before")
+        ip_netns("add", HOSTILE)
+        self.expect(program, f"created {SHOWN}", f"ready {SHOWN} net:[{inode(HOSTILE)}]")
+        ip_netns("set", HOSTILE, "8")
+        self.expect(program, f"nsid_new 8: {SHOWN}")
+        ip_netns("del", "before")
+        lines = sorted(program.line() for _ in range(2))
+        if lines[1].startswith("detached"):
+            lines = sorted([lines[0], program.line()])
+        self.assertEqual(lines, ["deleted before", "nsid_del 7"])
+        self.ends(program, signal.SIGINT)
+        self.refusal(1, r"^two: .*not a directory.*\n$", *command, "/dev/null")
 
 
 class Libuv(ExampleTest):
@@ -451,6 +478,15 @@ class Readme(ExampleTest):
         program = self.start("stdbuf", "-oL", f"{source}.out")
         ip_netns("add", "blue")
         self.expect(program, f"blue can be opened: net:[{inode('blue')}]")
+
+    def test_cpp(self) -> None:
+        source = self.file("prog.cpp", self.code("cpp"))
+        build = f"c++ -std=c++17 -Wall -Wextra -Werror {source} -o {source}.out $(pkg-config --cflags --libs nswatch)"
+        subprocess.run(build, shell=True, check=True, env=ENVIRONMENT)
+        program = self.start(f"{source}.out")
+        self.expect(program, "synced")
+        ip_netns("add", "blue")
+        self.expect(program, "created blue", f"ready blue net:[{inode('blue')}]")
 
     def test_python(self) -> None:
         program = self.start(sys.executable, "-u", self.file("prog.py", self.code("python")))

@@ -22,7 +22,6 @@ both! {
     moved_names_keep_to_the_limit
     debounced_names_keep_to_the_limit
     a_queue_passes_the_error_on
-    it_is_ignored_for_ids
     room_that_a_known_name_does_not_take_is_filled
 }
 
@@ -384,17 +383,6 @@ fn a_queue_passes_the_error_on<A: Api>() {
         }
         o.expect_truth(RUN_NETNS);
     }
-}
-
-fn it_is_ignored_for_ids<A: Api>() {
-    sandbox();
-    let mut o = Observer::<A>::open_synced(&How { max_names: 1, flags: NSW_NO_SYMLINKS, ..How::nsid() });
-    for (name, nsid) in [("blue", 0), ("red", 1)] {
-        ip_netns(&["add", name]);
-        ip_netns(&["set", name, "auto"]);
-        o.until_id(NsidNew, -1, nsid);
-    }
-    o.expect_nothing();
 }
 
 /// Under a limit of memory that so many names would exceed: in a process of its own, since the limit is of a process.

@@ -142,8 +142,9 @@ class Watcher:
     EPERM: CAP_NET_BROADCAST is missing;
     EAGAIN: RLIMIT_NPROC prevents starting a thread: that of the queue, or one that "all" starts for a moment;
     EOPNOTSUPP: /proc is not mounted, or not that of this process;
-    EINVAL, which is a ValueError too: the path is not absolute, or the queue has no such capacity;
-    and ValueError for another value that is out of range, and for an argument that is not of this source.
+    EINVAL, which is a ValueError too: the path is not absolute, the queue has no such capacity, or an argument is not
+    of this source (a default value counts as not given);
+    and ValueError for another value that is out of range.
     """
 
     @overload
@@ -226,23 +227,6 @@ class Watcher:
             raise ValueError(f"queue_policy must be one of {', '.join(map(repr, _POLICIES))}, not {queue_policy!r}")
         if not settle >= 0:
             raise ValueError(f"cannot settle for {settle} seconds: the time must not be negative")
-        of_ids: dict[str, object] = {"all_nsid": all_nsid, "rcvbuf": rcvbuf}
-        of_names: dict[str, object] = {
-            "dir": dir is not None,
-            "parent": not parent,
-            "dir_events": dir_events,
-            "mount_events": mount_events is not None,
-            "symlinks": not symlinks,
-            "settle": settle,
-        }
-        options_of_others = {
-            "named": of_ids,
-            "nsid": {**of_names, "max_names": max_names},
-            "all": {**of_names, **of_ids},
-        }
-        for name, given in options_of_others[source].items():
-            if given:
-                raise ValueError(f"source {source!r} has no option {name}")
 
         raw = as_bytes(_DEFAULT_DIR if dir is None else dir)
         directory = os.fsdecode(raw)

@@ -69,12 +69,12 @@ class Errors(TestCase):
     def test_arguments_that_cannot_be_right(self) -> None:
         arguments: tuple[dict[str, Any], ...] = (
             {"source": "other"},
-            {"source": "nsid", "dir": "/run/netns"},
+            {"source": "nsid", "dir": "/run"},
             {"source": "nsid", "settle": 1},
             {"source": "nsid", "parent": False},
             {"source": "nsid", "symlinks": False},
             {"source": "nsid", "max_names": 1},
-            {"source": "all", "dir": "/run/netns"},
+            {"source": "all", "dir": "/run"},
             {"source": "all", "parent": False},
             {"source": "all", "dir_events": True},
             {"source": "all", "mount_events": False},
@@ -105,7 +105,9 @@ class Errors(TestCase):
             ("cannot watch netns: the path must be absolute", {"dir": "netns"}),
             ("cannot settle for -1 seconds: the time must not be negative", {"settle": -1}),
             ("cannot settle for nan seconds: the time must not be negative", {"settle": float("nan")}),
-            ("source 'nsid' has no option dir", {"source": "nsid", "dir": "netns"}),
+            ("use the option dir: a watcher of nsids does not have it", {"source": "nsid", "dir": "/run"}),
+            ("use the option settle: a watcher of every namespace does not", {"source": "all", "settle": 1}),
+            ("use the option all_nsid: a watcher of names does not have it", {"all_nsid": True}),
         )
         for sentence, wrong in arguments:
             with self.subTest(wrong), self.assertRaisesRegex(ValueError, sentence):

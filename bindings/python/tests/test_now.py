@@ -106,7 +106,7 @@ class Asking(TestCase):
     def test_mypy_knows_which_options_a_source_has(self) -> None:
         # where it did not, the comments would be errors for it
         with self.assertRaises(ValueError):
-            nswatch.Watcher("nsid", dir="/run/netns")  # type: ignore[call-overload]
+            nswatch.Watcher("nsid", dir="/run")  # type: ignore[call-overload]
         with self.assertRaises(ValueError):
             nswatch.Watcher("all", rcvbuf=1)  # type: ignore[call-overload]
         with self.assertRaises(ValueError):

@@ -1,0 +1,53 @@
+/*
+ * Prints the births and deaths of all network namespaces, with or without a name, and who was in them: all
+ *
+ * Try it on `unshare --net sleep 10`. As root it sees everything; without privileges, namespaces of processes of other
+ * users are missing, and what comes is noticed later.
+ */
+#include <fstream>
+#include <iostream>
+#include <nswatch.hpp>
+#include <unordered_map>
+
+#include <poll.h>
+
+#include "signals.hpp"
+
+/* What a namespace is known by when it is born: a process that is in it, or where it is mounted. */
+static std::string known_by(const nswatch::event &event)
+{
+	if (!event.pid)
+		return event.path ? " " + nswatch::printable(*event.path) : "";
+
+	/* the process chooses it, and may have ended */
+	std::ifstream file("/proc/" + std::to_string(*event.pid) + "/comm");
+	std::string command = "?";
+
+	std::getline(file, command);
+	return " " + std::to_string(*event.pid) + " " + nswatch::printable(command);
+}
+
+int main()
+try {
+	const nswatch::fd ending = signals();
+	nswatch::watcher watcher(nswatch::source::all);
+	pollfd fds[] = {{watcher.fd(), POLLIN, 0}, {ending.get(), POLLIN, 0}};
+	/* the identity is the key: it stays while names and pids pass on */
+	std::unordered_map<nswatch::netns, std::string> who;
+
+	while (poll(fds, 2, -1) > 0 && !fds[1].revents)
+		for (const nswatch::event &event : watcher.pending()) {
+			if (event.type == nswatch::event_type::netns_new)
+				who[*event.netns] = known_by(event);
+			std::cout << event.type;
+			if (event.netns)
+				std::cout << ' ' << *event.netns << who[*event.netns];
+			std::cout << (event.replayed ? " (existing)" : "") << std::endl;
+			if (event.type == nswatch::event_type::netns_del)
+				who.erase(*event.netns);
+		}
+	return 0;
+} catch (const nswatch::error &failure) {
+	std::cerr << "all: " << failure.what() << std::endl;
+	return 1;
+}
