@@ -47,6 +47,9 @@ pub(crate) enum Command {
     Exec(ExecArgs),
     /// Tell what this kernel and these privileges have that not all have
     Features(FeaturesArgs),
+    /// Answer the questions of a program that cannot link the library, by a socket that is standard input
+    #[command(hide = true)]
+    Serve(ServeArgs),
     /// Print a completion script for a shell
     Completions {
         /// For which shell
@@ -221,6 +224,13 @@ pub(crate) struct FeaturesArgs {
     /// Whether the text is in colour
     #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
     pub(crate) color: When,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Give up all capabilities but these, a mask as in /proc/PID/status
+    #[arg(long, value_name = "MASK", value_parser = |text: &str| u64::from_str_radix(text, 16))]
+    pub(crate) capabilities: Option<u64>,
 }
 
 /// For a directory that others may write to.

@@ -24,6 +24,7 @@ mod names;
 mod numbers;
 mod output;
 mod record;
+mod serve;
 mod session;
 mod show;
 mod signals;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Id(args) => id::run(&args),
         Command::Exec(args) => exec::run(&args),
         Command::Features(args) => features::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Completions { shell } => completions::run(shell),
     };
     match done {
