@@ -52,7 +52,9 @@ func checkWith(op, path string, rc int, sentence func() string) error {
 		return nil
 	}
 	err := &Error{Op: op, Path: path, Errno: syscall.Errno(-rc)}
-	if err.Errno != syscall.EBUSY && err.Errno != syscall.ECHILD {
+	if why := capi.Trouble(rc); why != "" {
+		err.Text = refusal(op, path, why)
+	} else if err.Errno != syscall.EBUSY && err.Errno != syscall.ECHILD {
 		// these two leave the sentence of another failure
 		err.Text = sentence()
 	}
@@ -61,11 +63,15 @@ func checkWith(op, path string, rc int, sentence func() string) error {
 
 // invalid is the error for an argument that cannot be right.
 func invalid(op, path, why string) error {
-	text := "cannot " + op
+	return &Error{Op: op, Path: path, Errno: syscall.EINVAL, Text: refusal(op, path, why)}
+}
+
+// refusal is a sentence as the library has them.
+func refusal(op, path, why string) string {
 	if path != "" {
-		text += " " + Printable(path)
+		op += " " + Printable(path)
 	}
-	return &Error{Op: op, Path: path, Errno: syscall.EINVAL, Text: text + ": " + why}
+	return "cannot " + op + ": " + why
 }
 
 // wrap makes an *Error of a syscall.Errno.

@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"syscall"
 	"time"
-	"unsafe"
 
 	"github.com/nswatch/nswatch/bindings/go/internal/capi"
 )
@@ -62,10 +60,8 @@ type Event struct {
 // Time is when the library learned of it, by the clock on the wall as it is set now. It has a monotonic reading too, so
 // that time.Since is right whatever is done to that clock.
 func (e Event) Time() time.Time {
-	const clockMonotonic = 1
-	var now syscall.Timespec
-	syscall.Syscall(syscall.SYS_CLOCK_GETTIME, clockMonotonic, uintptr(unsafe.Pointer(&now)), 0)
-	return time.Now().Add(e.Monotonic - time.Duration(now.Nano()))
+	now := monotonic()
+	return time.Now().Add(e.Monotonic - now)
 }
 
 // String is a line for people, as `ready blue net:[4026532177] (existing)`. Name and path are Printable.

@@ -122,9 +122,16 @@ func (n Netns) IsAlive() (bool, error) {
 
 // Same returns whether two values are of the same namespace: by cookie where both have one; else by device and inode,
 // and by the stamps where both have one. From Linux 6.18 on that is what == compares.
+//
+// Without cgo it asks the nswatch command about values that differ, and panics if it cannot.
 func (n Netns) Same(other Netns) bool {
 	a, b := capi.Netns(n), capi.Netns(other)
-	return capi.NetnsSame(&a, &b) == 1
+	rc := capi.NetnsSame(&a, &b)
+	if rc < 0 {
+		// a wrong answer would be worse
+		panic(check("compare network namespaces", "", rc))
+	}
+	return rc == 1
 }
 
 // Enter calls a function inside the namespace, waits for it, and returns what it returns; or what keeps it from getting

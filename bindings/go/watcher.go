@@ -63,13 +63,13 @@ func Open(options ...Option) (*Watcher, error) {
 // listen lets Go's runtime listen to the watcher. An os.File closes its descriptor, and the watcher's own is only
 // borrowed.
 func (w *Watcher) listen() error {
-	fd, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(capi.FD(w.handle)), syscall.F_DUPFD_CLOEXEC, 0)
-	if errno != 0 {
-		return errno
+	fd, err := duplicate(capi.FD(w.handle))
+	if err != nil {
+		return err
 	}
 	w.poll = os.NewFile(fd, "nswatch")
 	// it is an error if the runtime cannot listen to it
-	err := w.poll.SetReadDeadline(time.Time{})
+	err = w.poll.SetReadDeadline(time.Time{})
 	if err == nil {
 		w.conn, err = w.poll.SyscallConn()
 	}
@@ -84,11 +84,13 @@ func (w *Watcher) listen() error {
 func (w *Watcher) Close() error {
 	w.close.Do(func() {
 		runtime.SetFinalizer(w, nil)
+		close(w.closing)
+		// the handle changes nowhere else, and who has mu may wait for what this ends
+		capi.Interrupt(w.handle)
 		w.mu.Lock()
 		capi.Close(w.handle)
 		w.handle = nil
 		w.mu.Unlock()
-		close(w.closing)
 		w.poll.Close()
 		w.users.Wait()
 	})
@@ -267,6 +269,14 @@ func (w *Watcher) take() (Event, bool, error) {
 
 // check makes an error of a result of C on the watcher. It is for who has mu.
 func (w *Watcher) check(op string, rc int) error {
+	if rc >= 0 {
+		return nil
+	}
+	select {
+	case <-w.closing:
+		return ErrClosed // Close has interrupted it
+	default:
+	}
 	return checkWith(op, w.dir, rc, func() string { return capi.Error(w.handle) })
 }
 

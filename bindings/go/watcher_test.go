@@ -448,7 +448,7 @@ func TestLimitOfDescriptors(t *testing.T) {
 	}
 	before := descriptors(t)
 	opened, refused := 0, 0
-	for more := uint64(0); more < 8; more++ {
+	for more := uint64(0); more < 16; more++ {
 		file, err := os.Open("/dev/null")
 		if err != nil {
 			t.Fatal(err)

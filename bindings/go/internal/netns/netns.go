@@ -1,16 +1,9 @@
 // Package netns runs a function on a thread that is inside a network namespace.
 package netns
 
-/*
-#define _GNU_SOURCE
-#include <sched.h>
-*/
-import "C"
-
 import (
 	"errors"
 	"runtime"
-	"syscall"
 )
 
 // ErrGoexit says that a function did not return but ended its goroutine.
@@ -21,7 +14,7 @@ var ErrGoexit = errors.New("nswatch: the function called runtime.Goexit")
 func Do(fd int, do func() error) (failure, refused error) {
 	failure = ErrGoexit
 	onNewThread(func() {
-		if rc, err := C.setns(C.int(fd), C.CLONE_NEWNET); rc < 0 {
+		if err := enter(fd); err != nil {
 			failure, refused = nil, err
 			return
 		}
@@ -37,7 +30,7 @@ func onNewThread(do func()) {
 		defer close(done)
 		// Never unlocked: so the thread ends with this goroutine, and no other one finds itself elsewhere.
 		runtime.LockOSThread()
-		if syscall.Gettid() == syscall.Getpid() {
+		if isMainThread() {
 			// All threads but the main one end: it would stay where it is, and keep a namespace alive. While this
 			// goroutine occupies it, no other one gets it.
 			onNewThread(do)
