@@ -269,9 +269,9 @@ const ENTERING_TAKES: &str = "setns(2) requires CAP_SYS_ADMIN in the caller's us
 
 /// Runs a closure inside an open network namespace, and returns what it returns.
 ///
-/// It runs on a thread of its own, which has all signals blocked and ends before this returns: the calling thread stays
-/// where it is. Sockets that the closure opens stay in the namespace, and processes that it starts are in it. If it panics,
-/// so does this. /sys keeps showing the namespace that it was mounted in.
+/// It runs on a thread of its own, which blocks the signals that the calling one blocks, and ends before this returns: the
+/// calling thread stays where it is. Sockets that the closure opens stay in the namespace, and processes that it starts are
+/// in it. If it panics, so does this. /sys keeps showing the namespace that it was mounted in.
 ///
 /// # Errors
 /// `EPERM`: `CAP_SYS_ADMIN` is missing, in the caller's user namespace or in the one that owns the namespace. `EINVAL`: it
@@ -296,7 +296,13 @@ const ENTERING_TAKES: &str = "setns(2) requires CAP_SYS_ADMIN in the caller's us
 pub fn enter<T: Send>(namespace: impl AsFd, body: impl FnOnce() -> T + Send) -> Result<T> {
     const ENTER: &str = "enter the network namespace";
     let namespace = namespace.as_fd();
-    let run = || sys::enter_net_namespace(namespace).map(|()| body());
+    let blocked = sys::Blocked::of_calling_thread();
+    let run = || {
+        sys::enter_net_namespace(namespace)?;
+        // a process that the closure starts keeps what its thread blocks
+        blocked.set();
+        Ok(body())
+    };
     match sys::in_own_thread(run).doing(ENTER)? {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) => {

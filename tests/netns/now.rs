@@ -133,6 +133,10 @@ fn a_closure_runs_inside() {
     assert!(seen.unwrap().is_ok());
     assert!(Netns::for_name("/proc/thread-self/ns/net").unwrap().same(&here));
 
+    // what is started inside takes the signals that it would take outside
+    let blocked = || std::process::Command::new("grep").args(["SigBlk", "/proc/self/status"]).output().unwrap().stdout;
+    assert_eq!(String::from_utf8(netns::enter(&there, blocked).unwrap()), String::from_utf8(blocked()));
+
     let file = std::fs::File::open("/dev/null").unwrap();
     assert_eq!(netns::enter(&file, || unreachable!()).unwrap_err().errno(), libc::EINVAL);
     elsewhere(&Restriction::powerless(), || {
