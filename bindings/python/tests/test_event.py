@@ -71,6 +71,32 @@ class Values(TestCase):
         self.assertEqual(hash(event), hash(Event(EventType.SYNCED, 1)))
         self.assertEqual(repr(event), "Event(SYNCED, time_ns=1, replayed=False)")
 
+    def test_matched(self) -> None:
+        def about(event: Event) -> object:
+            match event:
+                case Event(EventType.READY, name=str(name), netns=Netns(dev=4) as netns):
+                    return name, netns
+                case Event(EventType.CREATED | EventType.READY, name=str(name)):
+                    return name
+                case Event(EventType.NSID_NEW, nsid=int(nsid)):
+                    return nsid
+                case Event(EventType.SYNCED):
+                    return "synced"
+            return None
+
+        netns = Netns(dev=4, ino=5)
+        self.assertEqual(about(Event(EventType.READY, 1, name="blue", netns=netns)), ("blue", netns))
+        self.assertEqual(about(Event(EventType.READY, 1, name="blue", netns=Netns(1, 5))), "blue")
+        self.assertEqual(about(Event(EventType.CREATED, 1, name="blue")), "blue")
+        self.assertEqual(about(Event(EventType.NSID_NEW, 1, nsid=0)), 0)
+        self.assertEqual(about(Event(EventType.SYNCED, 1)), "synced")
+        self.assertIsNone(about(Event(EventType.DELETED, 1, name="blue")))
+        self.assertIsNone(about(Event(EventType(4711), 1)))
+        with self.assertRaises(TypeError):
+            match Event(EventType.READY, 1, name="blue"):
+                case Event(EventType.READY, _name):  # type: ignore[misc]
+                    self.fail("that is the time")
+
     def test_a_line_for_people(self) -> None:
         netns = Netns(dev=4, ino=5)
         for event, line in (
