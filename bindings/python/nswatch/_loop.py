@@ -49,13 +49,15 @@ class Reader:
             watcher._free_if_unused()
 
 
-_TRIO = """\
-this waits in asyncio, and Trio runs: with `await trio.lowlevel.wait_readable(watcher)`, then `watcher.poll(0)` until it \
-returns None, it works there"""
+_TRIO = (
+    "this waits in asyncio, and Trio runs: there, `await trio.lowlevel.wait_readable(watcher)`, then call "
+    "`watcher.poll(0)` until it returns None"
+)
 
 
 def refuse_trio() -> None:
-    """Raises the way that works in Trio, if the caller is in a task of it and in none of asyncio, as trio-asyncio has."""
+    """Raises an error that says what works in Trio, where that runs. A task of asyncio inside it, as trio-asyncio has
+    them, may go on."""
     trio = sys.modules.get("trio")
     if trio is None or not trio.lowlevel.in_trio_task():
         return

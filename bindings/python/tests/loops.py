@@ -112,11 +112,12 @@ class Trio(TestCase):
         ip_netns("add", "blue")
 
         async def take() -> Event:
-            return await anext(watcher)
+            return await watcher.__anext__()
 
         # a loop of asyncio in another thread, and one whose process has Trio loaded
         async def main() -> Event:
-            return await trio.to_thread.run_sync(asyncio.run, take())
+            event: Event = await trio.to_thread.run_sync(asyncio.run, take())
+            return event
 
         self.assertEqual(kinds([trio.run(main), asyncio.run(take())]), [("created", "blue"), ("ready", "blue")])
 
@@ -125,7 +126,8 @@ class Trio(TestCase):
 
         async def main() -> Event:
             async with trio_asyncio.open_loop():
-                return await trio_asyncio.aio_as_trio(watcher.__anext__)()
+                event: Event = await trio_asyncio.aio_as_trio(watcher.__anext__)()
+                return event
 
         ip_netns("add", "blue")
         self.assertEqual(kinds([trio.run(main)]), [("created", "blue")])
