@@ -6,6 +6,7 @@
 
 mod processes;
 
+use processes::Threads;
 pub(crate) use processes::descriptors_of;
 
 use std::ffi::{CStr, CString, OsString};
@@ -43,8 +44,8 @@ pub struct Sighting {
 /// and what processes of others are in or have open, without `CAP_SYS_PTRACE` over them. What comes or goes meanwhile may be
 /// in the list or not.
 ///
-/// It takes about 8 µs for a process, and for a descriptor, where it looks at those, 4 µs: with 500 processes that have 20
-/// each, 45 ms.
+/// It takes about 6 µs for a process, and for a descriptor, where it looks at those, 3 µs; where there are more than a
+/// hundred processes, a second thread takes half of the work, and has ended when the call returns.
 ///
 /// # Errors
 /// `EOPNOTSUPP`: /proc is not mounted, or not that of this process. `EMFILE`, `ENFILE`, `ENOMEM`: a limit was reached.
@@ -58,11 +59,20 @@ pub struct Sighting {
 /// # Ok::<(), nswatch::Error>(())
 /// ```
 pub fn census() -> Result<Vec<Sighting>> {
+    census_by(Threads::Two)
+}
+
+/// The same by the calling thread alone: in a watcher, the program may have forbidden itself to start threads.
+pub(crate) fn census_alone() -> Result<Vec<Sighting>> {
+    census_by(Threads::Own)
+}
+
+fn census_by(threads: Threads) -> Result<Vec<Sighting>> {
     if !sys::is_proc_ours() {
         return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)).doing(LIST);
     }
     let probe = Probe::detect(Links::All).doing(LIST)?;
-    let mut census = Census { probe, found: Vec::new(), index: Vec::new(), holders: Vec::new() };
+    let mut census = Census { probe, threads, found: Vec::new(), index: Vec::new(), holders: Vec::new() };
     census.mounts().doing_on(LIST, MOUNTINFO)?;
     census.processes().doing_on(LIST, "/proc")?;
     if !census.listed().doing(LIST)? {
@@ -97,6 +107,7 @@ const MOUNTINFO: &str = "/proc/thread-self/mountinfo";
 
 struct Census {
     probe: Probe,
+    threads: Threads,
     found: Vec<Sighting>,
     /// Where each is in `found`: by cookie, or where there is none by inode number, in ascending order.
     index: Vec<((u64, u64), usize)>,

@@ -230,7 +230,7 @@ pub fn explain(errno: i32) -> &'static CStr {
         libc::EINVAL => c"invalid argument: a NULL, a relative path, an unknown flag, a value out of range, or not a network namespace",
         libc::ENFILE => c"too many open files in the system: raise fs.file-max",
         libc::EMFILE => c"inotify instance or file descriptor limit reached: raise fs.inotify.max_user_instances or RLIMIT_NOFILE",
-        libc::ENOSPC => c"limit of watches reached: raise fs.inotify.max_user_watches or fs.fanotify.max_user_marks",
+        libc::ENOSPC => c"a limit is reached: raise that of watches (fs.inotify.max_user_watches, fs.fanotify.max_user_marks) or, for NSW_SOURCE_ALL, that of network namespaces (user.max_net_namespaces)",
         libc::ENAMETOOLONG => c"name too long: a name has at most 255 bytes, a path at most 4095",
         libc::ENOSYS => c"not implemented by this kernel, or forbidden by a seccomp filter",
         libc::ELOOP => c"too many levels of symbolic links in the path",

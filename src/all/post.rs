@@ -39,8 +39,12 @@ pub(super) struct Post {
 impl Post {
     /// A post that a thread makes. `None`: that takes `CAP_SYS_ADMIN` and `CAP_NET_ADMIN`.
     pub(super) fn privileged() -> io::Result<Option<Self>> {
-        // EAGAIN: no thread can be started, but perhaps a child
-        Self::unless_refused(sys::in_net_namespace(Self::here), libc::EAGAIN)
+        match sys::in_net_namespace(Self::here) {
+            // user.max_net_namespaces is 0, for ever
+            Err(error) if errno_of(&error) == libc::ENOSPC && sys::are_net_namespaces_forbidden() => Ok(None),
+            // EAGAIN: no thread can be started, but perhaps a child
+            made => Self::unless_refused(made, libc::EAGAIN),
+        }
     }
 
     /// A post that a child makes. `None`: user namespaces may not be made here.

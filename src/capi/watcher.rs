@@ -65,7 +65,8 @@ pub const NSW_STAT_KNOWN: u32 = 8;
 /// -ENAMETOOLONG: as open(2);
 /// -E2BIG: the directory has more names, or NSW_SOURCE_ALL finds more namespaces, than nsw_options_set_max_names() permits;
 /// -EMFILE, -ENFILE: the limit of inotify instances, or of open files, is reached;
-/// -ENOSPC: the limit of inotify watches is reached;
+/// -ENOSPC: the limit of inotify watches is reached; for NSW_SOURCE_ALL, which makes a network namespace of its own, that of
+/// network namespaces;
 /// -EPERM: NSW_SOURCE_NSID with NSW_ALL_NSID, and CAP_NET_BROADCAST is missing;
 /// -EPERM, -ENOSYS, -EACCES: a seccomp filter or a security policy refuses a system call that has no fallback;
 /// -EAGAIN: NSW_SOURCE_NSID, and the kernel was interrupted time and again; or RLIMIT_NPROC prevents starting the reader

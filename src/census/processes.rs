@@ -5,7 +5,9 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Census, number_in_brackets};
 use crate::error::{is_refused, is_shortage, is_transient};
@@ -15,36 +17,101 @@ use crate::sys::{self, CWD};
 /// The links of `/proc/PID/task` where there is one thread: those of a directory, and one for each thread.
 const LINKS_OF_ONE_THREAD: u64 = 3;
 
+/// Who looks at the processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Threads {
+    /// The calling thread.
+    Own,
+    /// A second one too, where there are many and it can be had.
+    Two,
+}
+
+/// With fewer processes than this, a second thread costs about what it saves.
+const MANY: usize = 100;
+
+/// A thread takes so many at a time.
+const SHARE: usize = 16;
+
+/// What a look at a process found.
+enum Met {
+    /// It, or a thread of it, is in this namespace.
+    In(Netns, i32),
+    /// The descriptors of the process are those of this thread, which has not ended.
+    Holder(i32),
+}
+
 impl Census {
     /// The namespaces of all processes and threads.
     pub(super) fn processes(&mut self) -> io::Result<()> {
         let proc = sys::open(CWD, c"/proc", libc::O_RDONLY | libc::O_DIRECTORY)?;
-        sys::names_in(proc.as_fd(), &mut |name| number(name).map_or(Ok(()), |pid| self.process(proc.as_fd(), pid)))
+        let mut pids = Vec::new();
+        sys::names_in(proc.as_fd(), &mut |name| {
+            pids.extend(number(name));
+            Ok(())
+        })?;
+        let met = self.look_at(&pids, |pid, met| self.process(proc.as_fd(), pid, met))?;
+        for met in met {
+            match met {
+                Met::In(netns, id) => self.entry(netns).pids.push(id),
+                Met::Holder(id) => self.holders.push(id),
+            }
+        }
+        Ok(())
     }
 
-    fn process(&mut self, proc: BorrowedFd<'_>, pid: i32) -> io::Result<()> {
-        let netns = self.reach(proc, &path(pid, "/ns/net")?)?.map(|found| found.netns);
-        if let Some(netns) = netns {
-            self.entry(netns).pids.push(pid);
+    /// Calls `look` for each of these numbers, and puts together what it found, in no order.
+    fn look_at<T: Send>(
+        &self,
+        numbers: &[i32],
+        look: impl Fn(i32, &mut Vec<T>) -> io::Result<()> + Sync,
+    ) -> io::Result<Vec<T>> {
+        let next = AtomicUsize::new(0);
+        let take_part = || {
+            let mut found = Vec::new();
+            loop {
+                let left = numbers.get(next.fetch_add(SHARE, Ordering::Relaxed)..).unwrap_or_default();
+                if left.is_empty() {
+                    return Ok(found);
+                }
+                for number in left.iter().take(SHARE) {
+                    look(*number, &mut found)?;
+                }
+            }
+        };
+        if self.threads == Threads::Own || numbers.len() < MANY {
+            return take_part();
         }
+        let (second, own) = sys::in_two_threads(take_part, take_part);
+        let mut found = own.unwrap_or_else(|panic| resume_unwind(panic))?;
+        // without a second thread this one has looked at all
+        if let Ok(second) = second {
+            found.extend(second.unwrap_or_else(|panic| resume_unwind(panic))?);
+        }
+        Ok(found)
+    }
+
+    fn process(&self, proc: BorrowedFd<'_>, pid: i32, met: &mut Vec<Met>) -> io::Result<()> {
+        let netns = self.reach(proc, &path(pid, "/ns/net")?)?.map(|found| found.netns);
+        met.extend(netns.map(|netns| Met::In(netns, pid)));
         let tasks = path(pid, "/task")?;
         // counting them costs less than listing
         let holder = match unless_out_of_sight(sys::stat(proc, &tasks, 0))?.map(|stat| stat.links) {
             None | Some(LINKS_OF_ONE_THREAD) => None,
-            Some(_) => self.threads(proc, &tasks, pid, netns)?,
+            Some(_) => self.threads(proc, &tasks, pid, netns, met)?,
         };
         // where the first thread has ended, the descriptors are those of another
-        self.holders.extend(netns.map(|_| pid).or(holder));
+        met.extend(netns.map(|_| pid).or(holder).map(Met::Holder));
         Ok(())
     }
 
     /// The threads that are in another namespace than their process. One that has not ended.
     fn threads(
-        &mut self,
+        &self,
         proc: BorrowedFd<'_>,
         tasks: &CStr,
         pid: i32,
         of_process: Option<Netns>,
+        met: &mut Vec<Met>,
     ) -> io::Result<Option<i32>> {
         let mut living = None;
         let flags = libc::O_RDONLY | libc::O_DIRECTORY;
@@ -54,7 +121,7 @@ impl Census {
             let Some(found) = self.reach(tasks.as_fd(), &path(tid, "/ns/net")?)? else { return Ok(()) };
             living = Some(tid);
             if Some(found.netns) != of_process {
-                self.entry(found.netns).pids.push(tid);
+                met.push(Met::In(found.netns, tid));
             }
             Ok(())
         };
@@ -66,16 +133,23 @@ impl Census {
     /// of their own are not asked.
     pub(super) fn descriptors(&mut self) -> io::Result<()> {
         let mut known: BTreeSet<u64> = self.found.iter().map(|sighting| sighting.netns.ino()).collect();
-        for pid in std::mem::take(&mut self.holders) {
-            for (ino, path) in descriptors_of(pid)? {
-                let terminated = CString::new(path.as_os_str().as_bytes())?;
-                if known.contains(&ino) {
-                    continue;
+        let holders = std::mem::take(&mut self.holders);
+        let counts = counts_descriptors()?;
+        let unknown = self.look_at(&holders, |pid, unknown| {
+            descriptors(pid, counts, &mut |ino, path| {
+                if !known.contains(&ino) {
+                    unknown.push((ino, path()));
                 }
-                if let Some(found) = self.reach(CWD, &terminated)?.filter(|found| found.netns.ino() == ino) {
-                    known.insert(ino);
-                    self.entry(found.netns).descriptor = Some(path);
-                }
+            })
+        })?;
+        for (ino, path) in unknown {
+            let terminated = CString::new(path.as_os_str().as_bytes())?;
+            if known.contains(&ino) {
+                continue;
+            }
+            if let Some(found) = self.reach(CWD, &terminated)?.filter(|found| found.netns.ino() == ino) {
+                known.insert(ino);
+                self.entry(found.netns).descriptor = Some(path);
             }
         }
         Ok(())
@@ -85,25 +159,68 @@ impl Census {
 /// The network namespaces that a process, or a thread, has descriptors of: inode numbers, and paths.
 pub(crate) fn descriptors_of(pid: i32) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
+    descriptors(pid, counts_descriptors()?, &mut |ino, path| found.push((ino, path())))?;
+    Ok(found)
+}
+
+/// Whether the kernel says how many descriptors a process has (Linux 6.2): this one has some.
+fn counts_descriptors() -> io::Result<bool> {
+    let own = unless_out_of_sight(sys::stat(CWD, c"/proc/thread-self/fd", 0))?;
+    Ok(own.is_some_and(|stat| stat.size > 0))
+}
+
+/// Up to so many descriptors cost less to look at by their numbers than to list.
+const FEW: u64 = 10;
+
+/// Passes on the descriptors of network namespaces: the inode number, and what makes the path.
+fn descriptors(pid: i32, counts: bool, pass: &mut dyn FnMut(u64, &dyn Fn() -> PathBuf)) -> io::Result<()> {
     let path = CString::new(format!("/proc/{pid}/fd"))?;
-    let Some(dir) = unless_out_of_sight(sys::open(CWD, &path, libc::O_RDONLY | libc::O_DIRECTORY))? else {
-        return Ok(found);
+    let count = match counts {
+        true => unless_out_of_sight(sys::stat(CWD, &path, 0))?.map_or(0, |stat| stat.size),
+        false => u64::MAX,
     };
-    let mut look = |name: &CStr| {
-        let mut room = [0; ROOM];
-        // most descriptors are of something else: what is in brackets says so without going there
-        match sys::link_begins(dir.as_fd(), name, &mut room) {
-            Ok(target) => {
-                let path = || PathBuf::from(format!("/proc/{pid}/fd/{}", name.to_string_lossy()));
-                found.extend(number_in_brackets(target).map(|ino| (ino, path())));
-            }
-            Err(error) if is_shortage(&error) => return Err(error),
-            Err(_) => {}
-        }
-        Ok(())
+    // most processes have the lowest numbers, and no gap between them
+    let looked_at = if count <= FEW { lowest_descriptors(pid, count, pass)? } else { 0 };
+    if looked_at == count {
+        return Ok(());
+    }
+    let Some(dir) = unless_out_of_sight(sys::open(CWD, &path, libc::O_RDONLY | libc::O_DIRECTORY))? else {
+        return Ok(());
+    };
+    let mut look = |name: &CStr| match number(name) {
+        Some(number) if u64::from(number.unsigned_abs()) < looked_at => Ok(()),
+        _ => look_at_descriptor(dir.as_fd(), name, &mut |ino| {
+            pass(ino, &|| PathBuf::from(format!("/proc/{pid}/fd/{}", name.to_string_lossy())));
+        })
+        .map(drop),
     };
     unless_out_of_sight(sys::names_in(dir.as_fd(), &mut look))?;
-    Ok(found)
+    Ok(())
+}
+
+/// Looks at up to `count` descriptors from 0 on, until there is a gap. How many there were.
+fn lowest_descriptors(pid: i32, count: u64, pass: &mut dyn FnMut(u64, &dyn Fn() -> PathBuf)) -> io::Result<u64> {
+    for number in 0..count {
+        let path = format!("/proc/{pid}/fd/{number}");
+        if !look_at_descriptor(CWD, &CString::new(path.as_str())?, &mut |ino| pass(ino, &|| PathBuf::from(&path)))? {
+            return Ok(number);
+        }
+    }
+    Ok(count)
+}
+
+/// Whether there is one at `path`; if it is of a network namespace, the inode number is passed on.
+fn look_at_descriptor(at: BorrowedFd<'_>, path: &CStr, pass: &mut dyn FnMut(u64)) -> io::Result<bool> {
+    let mut room = [0; ROOM];
+    // most descriptors are of something else: what is in brackets says so without going there
+    match sys::link_begins(at, path, &mut room) {
+        Ok(target) => {
+            number_in_brackets(target).into_iter().for_each(pass);
+            Ok(true)
+        }
+        Err(error) if is_shortage(&error) => Err(error),
+        Err(_) => Ok(false),
+    }
 }
 
 /// Room for `net:[4294967295]`, and for some more, lest what goes on is taken for it.

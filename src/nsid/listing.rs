@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use super::request::{Listing, NetlinkError, RequestSocket};
 use super::state::Id;
 use super::wire::Attributes;
-use crate::census::{census, numbers_in};
+use crate::census::{census_alone, numbers_in};
 use crate::error::{Doing, Result, is_shortage};
 use crate::sys;
 
@@ -81,7 +81,7 @@ impl Seen<'_> {
         for fd in numbers_in("/proc/thread-self/fd".as_ref()).doing(LIST)? {
             self.ask(fd)?;
         }
-        for sighting in census()? {
+        for sighting in census_alone()? {
             if self.left == 0 {
                 break;
             }

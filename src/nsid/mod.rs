@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use crate::census::census;
+use crate::census::census_alone;
 use crate::error::{Doing, Error, Result};
 use crate::netns::{self, Netns};
 use crate::sys;
@@ -163,7 +163,7 @@ impl Netns {
         if !socket.exists(nsid).map_err(|error| error.doing(FIND))? {
             return Err(refused(libc::ENOENT, "no network namespace has it here"));
         }
-        for sighting in census()? {
+        for sighting in census_alone()? {
             // what has died meanwhile is not the one
             let Some(namespace) = sighting.open()? else { continue };
             let fd = Some(namespace.as_raw_fd().unsigned_abs());

@@ -68,6 +68,7 @@ pub(crate) struct Stat {
     pub(crate) is_directory: bool,
     pub(crate) is_link: bool,
     pub(crate) links: u64,
+    pub(crate) size: u64,
     pub(crate) access: Access,
     /// The path ends on the root of a mount (Linux 5.8). `None`: `statx(2)` is refused.
     pub(crate) is_mount_root: Option<bool>,
@@ -111,6 +112,7 @@ pub(crate) fn stat(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::R
         is_directory: kind == FileType::Directory,
         is_link: kind == FileType::Symlink,
         links: stat.stx_nlink.into(),
+        size: stat.stx_size,
         access: Access { mode: stat.stx_mode.into(), uid: stat.stx_uid, gid: stat.stx_gid },
         is_mount_root: Some(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
         ctime_ns: nanoseconds(stat.stx_ctime.tv_sec.unsigned_abs(), stat.stx_ctime.tv_nsec.into()),
@@ -129,6 +131,7 @@ fn stat_without_statx(at: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> io::Re
         is_directory: kind == FileType::Directory,
         is_link: kind == FileType::Symlink,
         links: stat.st_nlink as u64,
+        size: stat.st_size as u64,
         access: Access { mode: stat.st_mode as u32, uid: stat.st_uid, gid: stat.st_gid },
         is_mount_root: None,
         ctime_ns: nanoseconds(stat.st_ctime as u64, stat.st_ctime_nsec as u64),

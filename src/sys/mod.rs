@@ -33,7 +33,7 @@ pub(crate) use files::{
     Access, CWD, Stat, filesystem_of, link_begins, link_target, mount_of, names_in, open, read_link, stat,
 };
 pub(crate) use fork::Process;
-pub(crate) use namespace::{in_net_namespace, in_user_namespace};
+pub(crate) use namespace::{are_net_namespaces_forbidden, in_net_namespace, in_user_namespace};
 pub(crate) use netlink::{
     MANY, bind, connect_to_kernel, drops, receive, receive_buffer, receive_many, rtnetlink, send_to_kernel, set_option,
     waiting,
@@ -44,8 +44,8 @@ pub(crate) use nsfs::{
 };
 pub(crate) use perf::Ring;
 pub(crate) use process::{
-    Credentials, enter_net_namespace, in_own_thread, initial_namespaces, is_kernel_before, is_proc_ours, pid_of_pidfd,
-    pidfd_open, process_exists, sees_all_namespaces,
+    Credentials, enter_net_namespace, in_own_thread, in_two_threads, initial_namespaces, is_kernel_before,
+    is_proc_ours, pid_of_pidfd, pidfd_open, process_exists, sees_all_namespaces,
 };
 #[cfg(feature = "tokio")]
 pub(crate) use reactor::Registration;

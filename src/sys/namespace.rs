@@ -11,7 +11,8 @@ use super::{check, in_own_thread, without_signals};
 const STACK: usize = 256 * 1024;
 
 /// Runs `body` in a new network namespace, in a thread that lives for this call. The calling thread stays where it is.
-/// `EPERM`: `CAP_SYS_ADMIN` is missing. `EAGAIN`: there is a thread too many.
+/// `EPERM`: `CAP_SYS_ADMIN` is missing. `EAGAIN`: there is a thread too many; `ENOSPC`: a
+/// network namespace too many.
 pub(crate) fn in_net_namespace<T: Send>(body: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     let run = || {
         // SAFETY: no pointers; it concerns this thread alone.
@@ -19,6 +20,11 @@ pub(crate) fn in_net_namespace<T: Send>(body: impl FnOnce() -> io::Result<T> + S
         body()
     };
     in_own_thread(run)?.unwrap_or_else(|_| Err(panicked()))
+}
+
+/// Whether this user namespace permits no network namespace at all, so that a limit is no shortage.
+pub(crate) fn are_net_namespaces_forbidden() -> bool {
+    std::fs::read("/proc/sys/user/max_net_namespaces").is_ok_and(|limit| limit.trim_ascii() == b"0")
 }
 
 /// Runs `body` in a new network namespace of a new user namespace, which takes no privilege where user namespaces may be

@@ -101,14 +101,23 @@ pub(crate) fn process_exists(pid: i32) -> bool {
 /// Runs `body` in a thread of its own, all signals blocked, and waits until the kernel has forgotten the thread: a process
 /// in which a second one is still being taken apart may not unshare(CLONE_NEWUSER), for one.
 pub(crate) fn in_own_thread<T: Send>(body: impl FnOnce() -> T + Send) -> io::Result<std::thread::Result<T>> {
+    in_two_threads(body, || ()).0
+}
+
+/// The same, and meanwhile runs `here` in the calling thread: so it does too where no second thread can be had.
+pub(crate) fn in_two_threads<T: Send, U>(
+    body: impl FnOnce() -> T + Send,
+    here: impl FnOnce() -> U,
+) -> (io::Result<std::thread::Result<T>>, std::thread::Result<U>) {
     let mut tid = None;
     let run = || {
         tid = Some(gettid());
         body()
     };
     // Not a scope: that keeps a handle of the calling thread until the thread ends.
-    // SAFETY: the thread is joined here, so what it borrows lives longer.
+    // SAFETY: the thread is joined here, whether `here` panics or not, so what it borrows lives longer.
     let thread = without_signals(|| unsafe { std::thread::Builder::new().name("nswatch".into()).spawn_unchecked(run) });
+    let here = std::panic::catch_unwind(std::panic::AssertUnwindSafe(here));
     let result = thread.map(|thread| thread.join());
     if let Some(tid) = tid {
         // SAFETY: no pointers; signal 0 is never sent.
@@ -116,7 +125,7 @@ pub(crate) fn in_own_thread<T: Send>(body: impl FnOnce() -> T + Send) -> io::Res
             std::thread::yield_now();
         }
     }
-    result
+    (result, here)
 }
 
 /// A pidfd of a process (Linux 5.3) or of a thread (6.9), readable once it has ended. `ESRCH`: it has ended already.

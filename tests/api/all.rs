@@ -13,7 +13,7 @@ use crate::support::thread::{Restriction, elsewhere};
 use crate::support::*;
 use nswatch::capi::options::{NSW_PREPARE, NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST};
 use nswatch::capi::watcher::{NSW_STAT_KNOWN, NSW_STAT_QUEUED};
-use nswatch::{Options, Policy, Watcher};
+use nswatch::{Feature, Options, Policy, Watcher};
 
 const POLICIES: [u32; 3] = [NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST];
 
@@ -48,6 +48,12 @@ fn watchers_leave_nothing_behind() {
 fn files_run_out() {
     unseen("alone_files_run_out_rust");
     unseen("alone_files_run_out_c");
+}
+
+/// Root of a new user namespace may set its limit.
+#[test]
+fn namespaces_run_out() {
+    run_alone("all::alone_namespaces_run_out", &["unshare", "--user", "--map-root-user", "--net", "--mount"]);
 }
 
 #[test]
@@ -352,6 +358,24 @@ fn alone_files_run_out_rust() {
 #[ignore = "run by files_run_out"]
 fn alone_files_run_out_c() {
     run_out::<C>();
+}
+
+#[test]
+#[ignore = "run by namespaces_run_out"]
+fn alone_namespaces_run_out() {
+    const LIMIT: &str = "/proc/sys/user/max_net_namespaces";
+    sandbox();
+    std::fs::write(LIMIT, "1").unwrap();
+    for errno in [Rust::open(&How::all()).err(), C::open(&How::all()).err()] {
+        assert_eq!(errno, Some(libc::ENOSPC));
+    }
+    let error = Watcher::all(&Options::new()).unwrap_err().to_string();
+    assert!(error.contains("user.max_net_namespaces"), "{error}");
+    // where there may be none, the watcher does without
+    std::fs::write(LIMIT, "0").unwrap();
+    assert!(!Feature::Deaths.is_available().unwrap());
+    let own = kernel::netns("/proc/thread-self/ns/net").unwrap();
+    assert!(Observer::<C>::open_synced(&How::all()).believes(own));
 }
 
 /// What docs/scaling.md says.

@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 
 use nswatch::Feature;
 use nswatch::capi::options::{NSW_NO_REPLAY, NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST};
-use nswatch::capi::watcher::{NSW_STAT_DELIVERED, NSW_STAT_DROPPED, NSW_STAT_KNOWN, NSW_STAT_RESYNCS};
+use nswatch::capi::watcher::{NSW_STAT_DELIVERED, NSW_STAT_KNOWN};
 
 use crate::reader::Tally;
+use crate::scenes::Scenes;
 use crate::stage::{Dice, Round, bind_fd, new_netns, unmount};
-use crate::stray::Astray;
-use crate::support::api::{Api, C, How, Kind, Observer, Rust, readable};
+use crate::support::api::{Api, C, How, Observer, Rust, readable};
 use crate::support::grammar::Id;
 use crate::support::nsid::{anonymous, inside};
 use crate::support::thread::{Restriction, elsewhere};
@@ -37,13 +37,9 @@ pub struct Plan {
     how: How,
     by_c: bool,
     actors: usize,
-    scenes: usize,
+    scenes: Scenes,
     /// What the watcher is opened without.
     without: Restriction,
-    /// What every other call of the reader goes without.
-    lacks: Option<Restriction>,
-    /// The reader now and then calls from elsewhere.
-    strays: bool,
 }
 
 impl Plan {
@@ -61,23 +57,11 @@ impl Plan {
         let no_handles = Restriction::none().failing(libc::SYS_name_to_handle_at, libc::ENOSYS);
         let no_polls = Restriction::none().failing(libc::SYS_io_setup, libc::ENOSYS);
         let full = Restriction::none();
-        Self {
-            how,
-            by_c: dice.one_in(2),
-            actors: 1 + dice.below(4),
-            scenes: 1 + dice.below(6),
-            without: dice.pick(&[
-                full.clone(),
-                full.clone(),
-                full,
-                no_records,
-                no_thread,
-                no_handles.clone(),
-                no_polls,
-            ]),
-            lacks: dice.one_in(3).then(|| dice.pick(&[Restriction::powerless(), no_handles])),
-            strays: dice.one_in(3),
-        }
+        let (by_c, actors, count) = (dice.one_in(2), 1 + dice.below(4), 1 + dice.below(6));
+        let all_ways = [full.clone(), full.clone(), full, no_records, no_thread, no_handles.clone(), no_polls];
+        let without = dice.pick(&all_ways);
+        let lacks = dice.one_in(3).then(|| dice.pick(&[Restriction::powerless(), no_handles]));
+        Self { how, by_c, actors, without, scenes: Scenes { count, lacks, strays: dice.one_in(3) } }
     }
 }
 
@@ -267,65 +251,11 @@ fn act(world: &World, round: &Round, dice: &mut Dice) {
     }
 }
 
-fn watch<A: Api>(plan: &Plan, world: &World, round: &Round, mut dice: Dice, tally: &mut Tally) {
+fn watch<A: Api>(plan: &Plan, world: &World, round: &Round, dice: Dice, tally: &mut Tally) {
     own_root();
     let mut o = elsewhere(&plan.without, || Observer::<A>::open(&plan.how));
     let births = elsewhere(&plan.without, || Feature::Births.is_available().unwrap());
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        for _ in 0..plan.scenes {
-            let (done, failed) = round.count();
-            let end = done + failed + 5 + dice.below(60) as u64;
-            let latest = Instant::now() + Duration::from_millis(300);
-            while round.count().0 + round.count().1 < end && Instant::now() < latest {
-                let astray = if plan.strays && dice.one_in(10) { Astray::go(&mut dice) } else { None };
-                let is_elsewhere = astray.as_ref().is_some_and(Astray::is_other_place);
-                match plan.lacks.as_ref().filter(|_| dice.one_in(2)) {
-                    Some(lacks) => elsewhere(lacks, || turn(&mut o, round, &mut dice, is_elsewhere)),
-                    None => turn(&mut o, round, &mut dice, is_elsewhere),
-                }
-                tally.strayed += u64::from(astray.is_some());
-            }
-            quiet_point(&mut o, plan, births, world, round, tally);
-        }
-    }));
-    if let Err(panic) = result {
-        let last: Vec<_> =
-            o.log.iter().rev().take(60).map(|event| (event.kind, event.netns(), event.replayed)).collect();
-        eprintln!(
-            "what was done last (+: done, -: in vain):\n{}the last events, last first: {last:?}",
-            round.last_words()
-        );
-        std::panic::resume_unwind(panic);
-    }
-    tally.events += o.log.len() as u64;
-    tally.overflows += o.log.iter().filter(|event| event.kind == Kind::Overflow).count() as u64;
-    tally.dropped += o.api.stat(NSW_STAT_DROPPED);
-    tally.resyncs += o.api.stat(NSW_STAT_RESYNCS);
-}
-
-fn turn<A: Api>(o: &mut Observer<A>, round: &Round, dice: &mut Dice, is_elsewhere: bool) {
-    let next = |o: &mut Observer<A>| match o.try_now() {
-        Err(errno) => {
-            assert!(is_elsewhere && errno == libc::EXDEV, "next: errno {errno}");
-            false
-        }
-        Ok(event) => event.is_some(),
-    };
-    match dice.below(10) {
-        0..=5 => {
-            readable(o.api.fd(), Duration::from_millis(dice.below(5) as u64));
-            while next(o) {}
-        }
-        6 => drop(next(o)),
-        7 => {
-            let resynced = o.api.resync();
-            assert!(resynced.is_ok() || is_elsewhere && resynced == Err(libc::EXDEV), "resync: {resynced:?}");
-        }
-        _ => {
-            let (done, failed) = round.count();
-            round.until(done + failed + dice.below(40) as u64, Duration::from_millis(50));
-        }
-    }
+    plan.scenes.play(&mut o, true, round, dice, tally, |o, tally| quiet_point(o, plan, births, world, round, tally));
 }
 
 /// Nobody acts: when the last deaths have been reported, all that is believed is true, and a resync finds all that lives.
@@ -339,7 +269,8 @@ fn quiet_point<A: Api>(
 ) {
     let quiet = round.quiet();
     tally.quiet += 1;
-    let is_told = births && plan.lacks.is_none() && (plan.how.flags & NSW_NO_REPLAY == 0 || o.checker.synced > 0);
+    let is_told =
+        births && plan.scenes.lacks.is_none() && (plan.how.flags & NSW_NO_REPLAY == 0 || o.checker.synced > 0);
     until(o, "is promised without a resync", |o| world.compare(o, is_told));
     let before = o.checker.synced;
     assert_eq!(o.api.resync(), Ok(()));

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use nswatch::capi::options::{
     NSW_ALL_NSID, NSW_NO_REPLAY, NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST,
 };
-use nswatch::capi::watcher::{NSW_STAT_DELIVERED, NSW_STAT_DROPPED, NSW_STAT_KNOWN, NSW_STAT_RESYNCS};
+use nswatch::capi::watcher::{NSW_STAT_DELIVERED, NSW_STAT_KNOWN};
 
 use crate::reader::Tally;
+use crate::scenes::Scenes;
 use crate::stage::{Dice, Round};
-use crate::stray::Astray;
-use crate::support::api::{Api, C, How, Kind, Observer, Rust, readable};
+use crate::support::api::{Api, C, How, Observer, Rust, readable};
 use crate::support::nsid::{Raw, anonymous, enter, id_of, inside, living};
 use crate::support::thread::{Restriction, elsewhere};
 use crate::support::{DEADLINE, run};
@@ -36,11 +36,7 @@ pub struct Plan {
     how: How,
     by_c: bool,
     actors: usize,
-    scenes: usize,
-    /// What every other call of the reader goes without.
-    lacks: Option<Restriction>,
-    /// The reader now and then calls from elsewhere.
-    strays: bool,
+    scenes: Scenes,
 }
 
 impl Plan {
@@ -57,7 +53,8 @@ impl Plan {
         let one_by_one = Restriction::none().failing(libc::SYS_recvmmsg, dice.pick(&[libc::EPERM, libc::ENOSYS]));
         let lacks = dice.one_in(3).then(|| dice.pick(&[rights, one_by_one]));
         let strays = dice.one_in(3);
-        Self { how, by_c: dice.one_in(2), actors: 1 + dice.below(4), scenes: 1 + dice.below(6), lacks, strays }
+        let (by_c, actors) = (dice.one_in(2), 1 + dice.below(4));
+        Self { how, by_c, actors, scenes: Scenes { count: 1 + dice.below(6), lacks, strays } }
     }
 }
 
@@ -171,52 +168,10 @@ fn act(world: &World, round: &Round, raw: &Raw, dice: &mut Dice) {
     }
 }
 
-fn watch<A: Api>(plan: &Plan, world: &World, round: &Round, mut dice: Dice, tally: &mut Tally) {
+fn watch<A: Api>(plan: &Plan, world: &World, round: &Round, dice: Dice, tally: &mut Tally) {
     own_root();
     let mut o = Observer::<A>::open(&plan.how);
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        for _ in 0..plan.scenes {
-            let (done, failed) = round.count();
-            let end = done + failed + 5 + dice.below(60) as u64;
-            let latest = Instant::now() + Duration::from_millis(300);
-            while round.count().0 + round.count().1 < end && Instant::now() < latest {
-                let astray = if plan.strays && dice.one_in(10) { Astray::go(&mut dice) } else { None };
-                match plan.lacks.as_ref().filter(|_| dice.one_in(2)) {
-                    Some(lacks) => elsewhere(lacks, || turn(&mut o, round, &mut dice)),
-                    None => turn(&mut o, round, &mut dice),
-                }
-                tally.strayed += u64::from(astray.is_some());
-            }
-            quiet_point(&mut o, plan, world, round, tally);
-        }
-    }));
-    if let Err(panic) = result {
-        let last: Vec<_> = o.log.iter().rev().take(60).map(|event| (event.id(), event.replayed)).collect();
-        eprintln!(
-            "what was done last (+: done, -: in vain):\n{}the last events, last first: {last:?}",
-            round.last_words()
-        );
-        std::panic::resume_unwind(panic);
-    }
-    tally.events += o.log.len() as u64;
-    tally.overflows += o.log.iter().filter(|event| event.kind == Kind::Overflow).count() as u64;
-    tally.dropped += o.api.stat(NSW_STAT_DROPPED);
-    tally.resyncs += o.api.stat(NSW_STAT_RESYNCS);
-}
-
-fn turn<A: Api>(o: &mut Observer<A>, round: &Round, dice: &mut Dice) {
-    match dice.below(10) {
-        0..=5 => {
-            readable(o.api.fd(), Duration::from_millis(dice.below(5) as u64));
-            o.drain();
-        }
-        6 => drop(o.now()),
-        7 => assert_eq!(o.api.resync(), Ok(())),
-        _ => {
-            let (done, failed) = round.count();
-            round.until(done + failed + dice.below(40) as u64, Duration::from_millis(50));
-        }
-    }
+    plan.scenes.play(&mut o, false, round, dice, tally, |o, tally| quiet_point(o, plan, world, round, tally));
 }
 
 /// Nobody acts: when the last deaths have been told, all that is believed is true, and a resync finds nothing else.

@@ -13,6 +13,7 @@ mod actors;
 mod all;
 mod ids;
 mod reader;
+mod scenes;
 mod stage;
 mod stray;
 #[path = "../support/mod.rs"]

@@ -1,11 +1,15 @@
 //! The census: every namespace that can be seen, each once.
 
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use nswatch::{Netns, census};
 
 use crate::support::nsid::anonymous;
+use crate::support::thread::{Restriction, elsewhere};
 use crate::support::*;
 
 #[test]
@@ -65,6 +69,66 @@ fn the_census_sees_what_only_a_descriptor_keeps() {
         assert!(std::time::Instant::now() < end, "it is still there");
         std::thread::yield_now();
     }
+}
+
+/// Without a gap in the numbers there is no need to list them.
+#[test]
+fn the_census_sees_a_descriptor_before_and_after_a_gap() {
+    sandbox();
+    for number in [3, 9] {
+        let kept = anonymous();
+        let netns = Netns::for_fd(&kept).unwrap();
+        let opened = format!("exec {number}< /proc/{}/fd/{}", std::process::id(), kept.as_raw_fd());
+        let script = format!("for n in 3 4 5 6 7 8; do eval \"exec $n<&-\"; done; {opened}; echo x; exec cat");
+        let mut holder = Command::new("sh");
+        let mut holder = holder.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        holder.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        drop(kept);
+        let path = format!("/proc/{}/fd/{number}", holder.id());
+        let of = |sighting: &&nswatch::Sighting| sighting.netns.same(&netns);
+        let found = census().unwrap().iter().find(of).expect("it is kept").descriptor.clone();
+        // listns(2) leads to no descriptor; a test beside this one may hold a copy for a moment
+        let is_right = found.map_or(kernel::lists_all(), |found| found == Path::new(&path) || !found.exists());
+        assert!(is_right, "{path}");
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+    }
+}
+
+/// So many that two threads share the work.
+#[test]
+fn the_census_sees_each_of_many_processes_once() {
+    sandbox();
+    let processes: Vec<Sleeper> = (0..120).map(|_| Sleeper::new()).collect();
+    let mut theirs: Vec<_> = processes.iter().map(|process| Netns::for_pid(process.pid() as i32).unwrap()).collect();
+    for _ in 0..5 {
+        let found = census().unwrap();
+        for (netns, process) in theirs.iter().zip(&processes) {
+            let mut of = found.iter().filter(|sighting| sighting.netns.same(netns));
+            assert_eq!(of.next().map(|sighting| &sighting.pids), Some(&vec![process.pid() as i32]));
+            assert!(of.next().is_none());
+        }
+        let mut all: Vec<_> = found.iter().flat_map(|sighting| &sighting.pids).collect();
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count, "a process is in one namespace");
+    }
+    // the same without a second thread
+    let mut without = elsewhere(
+        &Restriction::none().failing(libc::SYS_clone3, libc::EPERM).failing(libc::SYS_clone, libc::EPERM),
+        || {
+            census()
+                .unwrap()
+                .iter()
+                .map(|sighting| sighting.netns)
+                .filter(|netns| theirs.contains(netns))
+                .collect::<Vec<_>>()
+        },
+    );
+    without.sort_unstable();
+    theirs.sort_unstable();
+    assert_eq!(without, theirs);
 }
 
 /// Its number then leads to no descriptor, and those of its other threads do.

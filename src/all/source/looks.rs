@@ -10,7 +10,7 @@ use super::super::births::Hint;
 use super::super::due::EmitMode;
 use super::super::state::Found;
 use super::{All, LOOK};
-use crate::census::{census, descriptors_of, mounts};
+use crate::census::{census_alone, descriptors_of, mounts};
 use crate::error::{Doing, Result, is_refused, is_transient};
 use crate::netns::{identify_open, open_path};
 use crate::sys::{self, CWD};
@@ -70,7 +70,7 @@ impl All {
 
     pub(super) fn go_through_all(&mut self, mode: EmitMode) -> Result<Vec<Found>> {
         let mut found = Vec::new();
-        for sighting in census()? {
+        for sighting in census_alone()? {
             let netns = sighting.netns;
             if self.is_certainly_known(&netns) {
                 let unreported =

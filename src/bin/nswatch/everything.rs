@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Mutex;
+use std::thread::Builder;
 
 use nswatch::{DEFAULT_DIR, Netns, Sighting, census, nsid, printable};
 
@@ -14,6 +16,7 @@ use crate::output;
 pub(crate) fn run(json: bool) -> Result<(), Ending> {
     let dir = real_default_dir();
     let mut all: Vec<Known> = census()?.into_iter().map(|seen| known(seen, &dir)).collect();
+    add_commands(&mut all);
     add_links(&mut all);
     add_nsids(&mut all)?;
     all.sort_unstable_by_key(|known| (known.netns.cookie(), known.netns.ino()));
@@ -21,7 +24,7 @@ pub(crate) fn run(json: bool) -> Result<(), Ending> {
     output::print(lines.as_bytes())
 }
 
-/// What the census has seen of a namespace. The nsid is not asked yet.
+/// What the census has seen of a namespace. The nsid and the command are not asked yet.
 fn known(seen: Sighting, dir: &Path) -> Known {
     let Sighting { netns, mounts, mut pids, descriptor, .. } = seen;
     // what is mounted twice over a path is one way to it
@@ -29,8 +32,22 @@ fn known(seen: Sighting, dir: &Path) -> Known {
     let names = names.iter().filter_map(|path| path.file_name().map(OsString::from)).collect();
     let mounts = mounts.into_iter().map(OsString::from).collect();
     pids.sort_unstable();
-    let command = pids.first().and_then(|pid| command_of(*pid));
-    Known { netns, nsid: Some(None), names, mounts, pids, command, descriptor }
+    Known { netns, nsid: Some(None), names, mounts, pids, command: None, descriptor }
+}
+
+/// Asks what the first processes run. A second thread helps, if there is one to be had.
+fn add_commands(all: &mut [Known]) {
+    let left = Mutex::new(all.iter_mut());
+    let next = || left.lock().ok()?.next();
+    let work = || {
+        while let Some(known) = next() {
+            known.command = known.pids.first().and_then(|pid| command_of(*pid));
+        }
+    };
+    std::thread::scope(|scope| {
+        Builder::new().spawn_scoped(scope, work).ok();
+        work();
+    });
 }
 
 /// Names that are symbolic links are no mounts.
