@@ -263,16 +263,19 @@ impl std::fmt::Display for Netns {
 
 const IDENTIFY: &str = "identify the network namespace";
 const OPEN: &str = "open the network namespace";
+// the bindings have the same sentence
+const ENTERING_TAKES: &str = "setns(2) requires CAP_SYS_ADMIN in the caller's user namespace and in the one that owns the \
+                              network namespace, and no filter against it";
 
 /// Runs a closure inside an open network namespace, and returns what it returns.
 ///
-/// It runs on a thread of its own, which has all signals blocked and ends before this returns: the calling thread stays
-/// where it is. Sockets that the closure opens stay in the namespace, and processes that it starts are in it. If it panics,
-/// so does this. /sys keeps showing the namespace that it was mounted in.
+/// It runs on a thread of its own, which blocks the signals that the calling one blocks, and ends before this returns: the
+/// calling thread stays where it is. Sockets that the closure opens stay in the namespace, and processes that it starts are
+/// in it. If it panics, so does this. /sys keeps showing the namespace that it was mounted in.
 ///
 /// # Errors
-/// `EPERM`: `CAP_SYS_ADMIN` is missing, here or over the user namespace that owns the namespace. `EINVAL`: it is not a
-/// network namespace. `EAGAIN`: `RLIMIT_NPROC` prevents starting a thread. Then the closure has not run.
+/// `EPERM`: `CAP_SYS_ADMIN` is missing, in the caller's user namespace or in the one that owns the namespace. `EINVAL`: it
+/// is not a network namespace. `EAGAIN`: `RLIMIT_NPROC` prevents starting a thread. Then the closure has not run.
 ///
 /// ```no_run
 /// use nswatch::{EventKind, Options, Watcher, netns};
@@ -280,8 +283,12 @@ const OPEN: &str = "open the network namespace";
 /// let mut watcher = Watcher::named(&Options::new())?;
 /// while let Some(event) = watcher.wait(None)? {
 ///     if let EventKind::Ready(name, _) = event.kind() {
-///         let socket = netns::enter(watcher.open_netns(&event)?, || std::net::UdpSocket::bind("127.0.0.1:53"))?;
-///         println!("{name}: {socket:?}");
+///         let inside = |namespace| netns::enter(namespace, || std::net::UdpSocket::bind("127.0.0.1:53"));
+///         match watcher.open_netns(&event).and_then(inside) {
+///             Ok(socket) => println!("{name}: {socket:?}"),
+///             // ENOENT, ESTALE: it is gone or replaced already, and the next event says so
+///             Err(error) => eprintln!("{name}: {error}"),
+///         }
 ///     }
 /// }
 /// # Ok::<(), nswatch::Error>(())
@@ -289,9 +296,21 @@ const OPEN: &str = "open the network namespace";
 pub fn enter<T: Send>(namespace: impl AsFd, body: impl FnOnce() -> T + Send) -> Result<T> {
     const ENTER: &str = "enter the network namespace";
     let namespace = namespace.as_fd();
-    let run = || sys::enter_net_namespace(namespace).map(|()| body());
+    let blocked = sys::Blocked::of_calling_thread();
+    let run = || {
+        sys::enter_net_namespace(namespace)?;
+        // a process that the closure starts keeps what its thread blocks
+        blocked.set();
+        Ok(body())
+    };
     match sys::in_own_thread(run).doing(ENTER)? {
-        Ok(done) => done.doing(ENTER),
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => {
+            let error = Error::of(&error, ENTER);
+            let error = if error.errno() == libc::EPERM { error.because(ENTERING_TAKES) } else { error };
+            // what is no namespace has no name
+            Err(Netns::for_fd(namespace).map_or(error.clone(), |netns| error.on(netns.to_string())))
+        }
         Err(payload) => std::panic::resume_unwind(payload),
     }
 }

@@ -14,6 +14,8 @@
 //		fmt.Println(event)
 //	}
 //
+// From Go 1.23 on, Watcher.All does this in a range loop.
+//
 // # What is told
 //
 // Every sequence of events follows a grammar, whatever happened underneath. Per name it is

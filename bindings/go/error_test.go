@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"syscall"
@@ -183,4 +184,30 @@ func TestPrivileges(t *testing.T) {
 			t.Error("all nsids:", err)
 		}
 	})
+}
+
+// The thread that enters is another than the caller's, so the process has to be without the privilege.
+func TestEnterWithoutPrivilege(t *testing.T) {
+	const here = "NSWATCH_TEST_WITHOUT_PRIVILEGE"
+	if os.Getenv(here) == "" {
+		clean(t)
+		ipNetns(t, "add", "blue")
+		test := exec.Command("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin", os.Args[0], "-test.run=^"+t.Name()+"$")
+		test.Env = append(os.Environ(), here+"=1")
+		if out, err := test.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		return
+	}
+	blue, err := nswatch.NetnsForName("blue")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = blue.Enter("/run/netns/blue", func() error { return errors.New("it is inside") })
+	is(t, err, syscall.EPERM)
+	// one sentence in all languages
+	if err.Error() != "nswatch: cannot enter the network namespace /run/netns/blue: setns(2) requires CAP_SYS_ADMIN in the caller's "+
+		"user namespace and in the one that owns the network namespace, and no filter against it" {
+		t.Error(err)
+	}
 }

@@ -135,7 +135,8 @@ func (n Netns) Same(other Netns) bool {
 }
 
 // Enter calls a function inside the namespace, waits for it, and returns what it returns; or what keeps it from getting
-// there: as Open, and EPERM without CAP_SYS_ADMIN. The path is that of Open.
+// there: as Open, and EPERM without CAP_SYS_ADMIN, which it takes in the caller's user namespace and in the one that owns
+// the namespace. The path is that of Open.
 //
 // The function runs in a goroutine of its own, on a thread that nobody else uses and that ends with it: sockets that it
 // makes and processes that it starts are in the namespace. Goroutines that it starts are not. If it panics, so does the
@@ -153,9 +154,19 @@ func enter(file *os.File, do func() error) error {
 	defer file.Close()
 	failure, refused := netns.Do(int(file.Fd()), do)
 	if refused != nil {
-		return wrap("enter the namespace", file.Name(), refused)
+		return refusal(file.Name(), refused)
 	}
 	return failure
+}
+
+// refusal is the error of who may not enter.
+func refusal(name string, err error) error {
+	const op, needs = "enter the network namespace", "setns(2) requires CAP_SYS_ADMIN in the caller's user namespace and in " +
+		"the one that owns the network namespace, and no filter against it"
+	if err == syscall.EPERM {
+		return &Error{Op: op, Path: name, Errno: syscall.EPERM, Text: "cannot " + op + " " + Printable(name) + ": " + needs}
+	}
+	return wrap(op, name, err)
 }
 
 // String is as /proc and other tools write it: "net:[4026531840]".

@@ -4,11 +4,10 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::process::{Command, ExitCode};
 
-use nswatch::{EventKind, Options, Watcher};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use nswatch::{EventKind, Options, Watcher, netns};
 use signal_hook::{consts::SIGINT, flag};
 
 fn main() -> ExitCode {
@@ -33,7 +32,8 @@ fn enter(command: &mut Command) -> io::Result<()> {
     while let Some(event) = watcher.next().transpose()? {
         let EventKind::Ready(name, _) = event.kind() else { continue };
         println!("in {name}:");
-        let done = watcher.open_netns(&event).map_err(io::Error::from).and_then(|netns| run_inside(&netns, command));
+        let done =
+            watcher.open_netns(&event).map_err(io::Error::from).and_then(|namespace| run_inside(namespace, command));
         // one namespace that is gone already, or one command that fails, is no reason to miss the others
         if let Err(error) = done {
             eprintln!("enter: {name}: {error}");
@@ -42,15 +42,10 @@ fn enter(command: &mut Command) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs a command in a namespace, from a thread of its own: which one a thread is in cannot be taken back without
-/// privilege, and what the thread has moved into ends with it.
-fn run_inside(netns: &OwnedFd, command: &mut Command) -> io::Result<()> {
-    let body = || {
-        move_into_link_name_space(netns.as_fd(), Some(LinkNameSpaceType::Network))?;
-        match command.status()? {
-            status if status.success() => Ok(()),
-            status => Err(io::Error::other(status.to_string())),
-        }
-    };
-    std::thread::scope(|scope| scope.spawn(body).join().expect("it does not panic"))
+/// Runs a command in a namespace. The closure runs in a thread of its own, so this one stays where it is.
+fn run_inside(namespace: OwnedFd, command: &mut Command) -> io::Result<()> {
+    match netns::enter(namespace, || command.status())?? {
+        status if status.success() => Ok(()),
+        status => Err(io::Error::other(status.to_string())),
+    }
 }

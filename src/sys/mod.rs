@@ -115,20 +115,43 @@ pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(rustix::io::read(fd, buffer)?)
 }
 
-/// Runs `body` with all signals blocked; a thread started in it keeps them blocked, so that it takes none from the
-/// threads that they are meant for. rustix leaves signal masks to libc.
-pub(crate) fn without_signals<T>(body: impl FnOnce() -> T) -> T {
-    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: sigfillset fills `all` in; pthread_sigmask reads it and fills `before` in. With valid arguments neither
-    // can fail.
-    unsafe {
-        libc::sigfillset(all.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr());
+/// Which signals a thread has blocked. rustix leaves signal masks to libc.
+pub(crate) struct Blocked(libc::sigset_t);
+
+impl Blocked {
+    pub(crate) fn of_calling_thread() -> Self {
+        Self::change(libc::SIG_BLOCK, std::ptr::null())
     }
+
+    /// Blocks all in the calling thread, and returns what was blocked before.
+    fn all() -> Self {
+        let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: sigfillset fills `all` in.
+        unsafe { libc::sigfillset(all.as_mut_ptr()) };
+        Self::change(libc::SIG_BLOCK, all.as_ptr())
+    }
+
+    /// Blocks these and no others in the calling thread.
+    pub(crate) fn set(&self) {
+        Self::change(libc::SIG_SETMASK, &self.0);
+    }
+
+    fn change(how: libc::c_int, signals: *const libc::sigset_t) -> Self {
+        let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: `signals` is null or filled in, and `before` is filled in; with valid arguments it cannot fail.
+        unsafe {
+            libc::pthread_sigmask(how, signals, before.as_mut_ptr());
+            Self(before.assume_init())
+        }
+    }
+}
+
+/// Runs `body` with all signals blocked; a thread started in it keeps them blocked, so that it takes none from the
+/// threads that they are meant for.
+pub(crate) fn without_signals<T>(body: impl FnOnce() -> T) -> T {
+    let before = Blocked::all();
     let result = body();
-    // SAFETY: `before` was filled in above.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    before.set();
     result
 }
 

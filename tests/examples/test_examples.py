@@ -494,6 +494,40 @@ class Readme(ExampleTest):
         ip_netns("add", "blue")
         self.expect(program, "created b'blue'", "ready b'blue'")
 
+    def test_python_binding(self) -> None:
+        """Its first program outlives a namespace that was replaced before it came to it."""
+        readme = (ROOT / "bindings/python/README.md").read_text()
+        first, *_ = re.findall(r"^```python\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+        queued = first.replace("Watcher()", "Watcher(queue=64)")
+        slow = queued.replace("print(event)\n", "print(event)\n        input()\n")
+        program = self.start(sys.executable, "-u", self.file("prog.py", slow))
+        self.expect(program, "synced")
+        program.write("")
+        ip_netns("add", "blue")
+        self.expect(program, "created blue")
+        program.write("")
+        self.assertRegex(program.line(), r"^ready blue net:")
+        ip_netns("del", "blue")
+        ip_netns("add", "green")
+        Path("/run/netns/blue").touch()
+        subprocess.run(["mount", "--bind", "/run/netns/green", "/run/netns/blue"], check=True)
+        program.write("")
+        self.assertRegex(program.line(), "the path leads to another network namespace than the wanted one: ")
+        while program.line() != f"ready green net:[{inode('green')}]":
+            program.write("")
+        program.write("")
+
+    def test_go_static(self) -> None:
+        """The command of the binding's README makes a program that needs nothing."""
+        readme = (ROOT / "bindings/go/README.md").read_text()
+        (command,) = re.findall(r"^cd .*-extldflags -static.*$", readme, re.MULTILINE)
+        built = self.file("monitor", "")
+        subprocess.run(command.replace("/tmp/monitor", built), shell=True, check=True, env=ENVIRONMENT, cwd=ROOT)
+        shown = subprocess.run(["readelf", "-d", built], check=True, capture_output=True, text=True).stdout
+        self.assertIn("There is no dynamic section", shown)
+        self.assertLess(os.stat(built).st_size, 8 << 20)
+        self.monitor(["env", "-u", "LD_LIBRARY_PATH", built])
+
     def test_rust_and_go(self) -> None:
         """Pieces of programs, which are compiled and run as parts of tests."""
         for language, indent, test in (

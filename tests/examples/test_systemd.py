@@ -115,8 +115,8 @@ class Service(TestCase):
 
 
 @unittest.skipUnless(SYSTEMD.exists(), "SKIPPED: the service is not booted: there is no systemd")
-class Booted(TestCase):
-    """In a systemd of its own, with all settings of the unit in force."""
+class Boot(TestCase):
+    """Has a systemd of its own."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -138,6 +138,10 @@ class Booted(TestCase):
         )
         printed, _, said = done.stdout.partition("-- of the service:\n")
         return printed.splitlines(), said.splitlines()
+
+
+class Booted(Boot):
+    """With all settings of the unit in force."""
 
     def test_it_works(self) -> None:
         printed, said = self.boot(

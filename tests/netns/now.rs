@@ -133,10 +133,18 @@ fn a_closure_runs_inside() {
     assert!(seen.unwrap().is_ok());
     assert!(Netns::for_name("/proc/thread-self/ns/net").unwrap().same(&here));
 
+    // what is started inside takes the signals that it would take outside
+    let blocked = || std::process::Command::new("grep").args(["SigBlk", "/proc/self/status"]).output().unwrap().stdout;
+    assert_eq!(String::from_utf8(netns::enter(&there, blocked).unwrap()), String::from_utf8(blocked()));
+
     let file = std::fs::File::open("/dev/null").unwrap();
     assert_eq!(netns::enter(&file, || unreachable!()).unwrap_err().errno(), libc::EINVAL);
     elsewhere(&Restriction::powerless(), || {
-        assert_eq!(netns::enter(&there, || unreachable!()).unwrap_err().errno(), libc::EPERM);
+        let error = netns::enter(&there, || unreachable!()).unwrap_err();
+        let sentence = "setns(2) requires CAP_SYS_ADMIN in the caller's user namespace and in the one that owns the network \
+                        namespace, and no filter against it";
+        assert_eq!(error.to_string(), format!("cannot enter the network namespace {it}: {sentence}"));
+        assert_eq!(error.errno(), libc::EPERM);
     });
     let panicked = std::panic::catch_unwind(|| netns::enter(&there, || std::panic::resume_unwind(Box::new("inside"))));
     assert_eq!(*panicked.unwrap_err().downcast::<&str>().unwrap(), "inside");

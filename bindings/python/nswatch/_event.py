@@ -80,7 +80,16 @@ class Event:
 
     Events are plain values: they may be kept, compared, sent to other threads and used after their watcher is closed.
     They hold no file descriptor, so they keep no namespace alive.
+
+    ::
+
+        match event:
+            case Event(EventType.READY, name=str(name)):
+                print(name, event.netns)
     """
+
+    # what follows the type would be the time, which nobody means by it
+    __match_args__ = ("type",)
 
     type: EventType
     """What happened."""

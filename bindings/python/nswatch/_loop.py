@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING
 
 from ._wait import is_green
@@ -46,6 +47,26 @@ class Reader:
                     woken.set_result(None)
             watcher._users -= 1
             watcher._free_if_unused()
+
+
+_TRIO = (
+    "this waits in asyncio, and Trio runs: there, `await trio.lowlevel.wait_readable(watcher)`, then call "
+    "`watcher.poll(0)` until it returns None"
+)
+
+
+def refuse_trio() -> None:
+    """Raises an error that says what works in Trio, where that runs. A task of asyncio inside it, as trio-asyncio has
+    them, may go on."""
+    trio = sys.modules.get("trio")
+    if trio is None or not trio.lowlevel.in_trio_task():
+        return
+    try:
+        if asyncio.current_task() is not None:
+            return
+    except RuntimeError:
+        pass
+    raise RuntimeError(_TRIO)
 
 
 def inside(loop: asyncio.AbstractEventLoop) -> bool:

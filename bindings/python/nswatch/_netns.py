@@ -6,6 +6,7 @@ The C library decides every identity; this module holds the four numbers and mov
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from ._arguments import AnyPath, HasFileno, as_bytes, as_fd, as_i32, as_u64
 from ._errors import check, error, of_system
 from ._ffi import lib, nsw_netns
+from ._printable import printable
 
 CLONE_NEWNET = 0x40000000
 
@@ -156,10 +158,10 @@ class Netns:
 
         path: as for open(). Takes CAP_SYS_ADMIN, here and over the user namespace that owns the network namespace.
 
-        Raises as open(), and nswatch.Error: EPERM: a capability is missing. At the end of a block that gave up
+        Raises as open(), and nswatch.Error: EPERM: the capability is missing. At the end of a block that gave up
         its capabilities the error says that the thread stays inside; what the block raised is its __context__.
         """
-        with self.open(path) as fd, entered(fd):
+        with self.open(path) as fd, entered(fd, str(self) if path is None else os.fsdecode(path)):
             yield
 
     def same(self, other: Netns) -> bool:
@@ -209,11 +211,15 @@ class Netns:
 
 
 _HERE = "/proc/thread-self/ns/net"
+_NEEDS = (
+    "setns(2) requires CAP_SYS_ADMIN in the caller's user namespace and in the one that owns the network namespace, "
+    "and no filter against it"
+)
 
 
 @contextmanager
-def entered(fd: int) -> Iterator[None]:
-    """Runs a block with the calling thread in an open network namespace."""
+def entered(fd: int, name: str) -> Iterator[None]:
+    """Runs a block with the calling thread in an open network namespace, which errors call by a name."""
     thread = threading.get_native_id()
     try:
         before = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
@@ -221,14 +227,14 @@ def entered(fd: int) -> Iterator[None]:
         raise of_system(failure, _HERE) from None
     try:
         try:
-            _enter(fd, "enter a network namespace")
+            _enter(fd, f"enter the network namespace {printable(name)}")
             yield
         finally:
             if threading.get_native_id() != thread:
                 raise RuntimeError("a block that is in another network namespace was left by another thread")
             # whatever a signal handler raised, and wherever: the way back depends on where the thread is by now
             if not os.path.samestat(os.stat(_HERE), os.fstat(before)):
-                _enter(before, "go back: this thread stays in another network namespace")
+                _enter(before, f"go back: this thread stays in the network namespace {printable(name)}")
     finally:
         os.close(before)
 
@@ -237,4 +243,4 @@ def _enter(fd: int, what: str) -> None:
     # os.setns() came with Python 3.12
     if _setns(fd, CLONE_NEWNET) != 0:
         number = ctypes.get_errno()
-        raise error(number, text=f"cannot {what}: {os.strerror(number)}")
+        raise error(number, text=f"cannot {what}: {_NEEDS if number == errno.EPERM else os.strerror(number)}")

@@ -11,6 +11,7 @@ from itertools import takewhile
 from ._arguments import AnyPath
 from ._errors import Error, error
 from ._event import Event, EventType
+from ._loop import refuse_trio
 from ._netns import Netns
 from ._printable import printable
 from ._watcher import Watcher
@@ -65,6 +66,7 @@ def wait_ready(name: AnyPath, timeout: float | None = None) -> Netns:
 
 async def wait_ready_async(name: AnyPath, timeout: float | None = None) -> Netns:
     """As wait_ready(), in asyncio. There is no thread; it may be cancelled at any time."""
+    refuse_trio()
     if timeout is not None and not timeout >= 0:
         raise ValueError("timeout must not be negative")
     try:

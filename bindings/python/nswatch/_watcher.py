@@ -22,7 +22,7 @@ from ._arguments import AnyPath, as_bytes
 from ._errors import check_with, error, in_our_terms
 from ._event import Event
 from ._ffi import CONSTANTS, handle, lib
-from ._loop import Reader, inside
+from ._loop import Reader, inside, refuse_trio
 from ._wait import is_green, waiting
 
 _SOURCES = {
@@ -397,11 +397,15 @@ class Watcher:
 
         There is no thread: the event loop waits on the descriptor. It may be cancelled at any time, as by
         asyncio.timeout(), and no event is lost. Several tasks may do so: each event goes to one of them.
+
+        Raises RuntimeError in Trio, where ``await trio.lowlevel.wait_readable(watcher)`` and poll(0) do this.
         """
+        refuse_trio()
         self._check_open()
         return self
 
     async def __anext__(self) -> Event:
+        refuse_trio()
         while True:
             # an event is taken last, so that a cancellation finds none in our hands
             if self._burst >= _BURST:

@@ -4,9 +4,10 @@ import asyncio
 import threading
 
 import trio
+import trio_asyncio
 import uvloop
 
-from .support import DEADLINE, Event, EventType, TestCase, Watcher, ip_netns, kinds
+from .support import DEADLINE, Event, EventType, TestCase, Watcher, ip_netns, kinds, next_event, nswatch
 from .test_async import ip, waits
 
 
@@ -85,3 +86,48 @@ class Trio(TestCase):
                 return await events(watcher)
 
         self.assertEqual(kinds(trio.run(main)), [("created", "blue"), ("ready", "blue"), ("deleted", "blue")])
+
+    def test_what_waits_in_asyncio_points_to_the_recipe(self) -> None:
+        watcher = self.watcher()
+        ip_netns("add", "blue")
+
+        async def iterate() -> None:
+            async for _ in watcher:
+                self.fail("an event")
+
+        async def take() -> None:
+            await anext(watcher)
+
+        async def wait() -> None:
+            await nswatch.wait_ready_async("blue")
+
+        for waits_in_asyncio in (iterate, take, wait):
+            with self.assertRaisesRegex(RuntimeError, r"`await trio\.lowlevel\.wait_readable\(watcher\)`"):
+                trio.run(waits_in_asyncio)
+        # none was taken
+        self.assertEqual(kinds([next_event(watcher), next_event(watcher)]), [("created", "blue"), ("ready", "blue")])
+
+    def test_asyncio_beside_trio(self) -> None:
+        watcher = self.watcher()
+        ip_netns("add", "blue")
+
+        async def take() -> Event:
+            return await watcher.__anext__()
+
+        # a loop of asyncio in another thread, and one whose process has Trio loaded
+        async def main() -> Event:
+            event: Event = await trio.to_thread.run_sync(asyncio.run, take())
+            return event
+
+        self.assertEqual(kinds([trio.run(main), asyncio.run(take())]), [("created", "blue"), ("ready", "blue")])
+
+    def test_asyncio_inside_trio(self) -> None:
+        watcher = self.watcher()
+
+        async def main() -> Event:
+            async with trio_asyncio.open_loop():
+                event: Event = await trio_asyncio.aio_as_trio(watcher.__anext__)()
+                return event
+
+        ip_netns("add", "blue")
+        self.assertEqual(kinds([trio.run(main)]), [("created", "blue")])
