@@ -53,7 +53,7 @@ func checkWith(op, path string, rc int, sentence func() string) error {
 	}
 	err := &Error{Op: op, Path: path, Errno: syscall.Errno(-rc)}
 	if why := capi.Trouble(rc); why != "" {
-		err.Text = refusal(op, path, why)
+		err.Text = inWords(op, path, why)
 	} else if err.Errno != syscall.EBUSY && err.Errno != syscall.ECHILD {
 		// these two leave the sentence of another failure
 		err.Text = sentence()
@@ -63,11 +63,11 @@ func checkWith(op, path string, rc int, sentence func() string) error {
 
 // invalid is the error for an argument that cannot be right.
 func invalid(op, path, why string) error {
-	return &Error{Op: op, Path: path, Errno: syscall.EINVAL, Text: refusal(op, path, why)}
+	return &Error{Op: op, Path: path, Errno: syscall.EINVAL, Text: inWords(op, path, why)}
 }
 
-// refusal is a sentence as the library has them.
-func refusal(op, path, why string) string {
+// inWords is a sentence as the library has them.
+func inWords(op, path, why string) string {
 	if path != "" {
 		op += " " + Printable(path)
 	}

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -39,10 +41,31 @@ func ipNetns(t testing.TB, arguments ...string) {
 	}
 }
 
-// clean makes the end of a test check that it left no goroutine behind, and remove its namespaces.
+// children is the processes that this one has started and not waited for.
+func children(t testing.TB) (pids []int) {
+	t.Helper()
+	files, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil || len(files) == 0 {
+		t.Fatal("the kernel does not tell the children of a process:", err)
+	}
+	for _, file := range files {
+		// what cannot be read is of a thread that has ended
+		text, _ := os.ReadFile(file)
+		for _, word := range strings.Fields(string(text)) {
+			pid, err := strconv.Atoi(word)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// clean makes the end of a test check that it left no goroutine and no process behind, and remove its namespaces.
 func clean(t testing.TB) {
 	t.Helper()
-	before := runtime.NumGoroutine()
+	before, processes := runtime.NumGoroutine(), len(children(t))
 	t.Cleanup(func() {
 		names, _ := os.ReadDir(nswatch.DefaultDir)
 		for _, name := range names {
@@ -56,6 +79,9 @@ func clean(t testing.TB) {
 			return err == nil && len(nsids) == 0
 		})
 		until(t, "no more goroutines than before", func() bool { return runtime.NumGoroutine() <= before })
+		if left := children(t); len(left) > processes {
+			t.Errorf("%d processes became %v", processes, left)
+		}
 	})
 }
 

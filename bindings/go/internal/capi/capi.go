@@ -1,4 +1,4 @@
-//go:build cgo && linux
+//go:build cgo && linux && !nswatch_command
 
 // Package capi is nswatch.h in Go: one function for each of C, under its name, and nothing else. What nswatch.h says of
 // a function holds here. A test compares this file with the header, so that neither drifts.

@@ -1,4 +1,4 @@
-//go:build !cgo && linux
+//go:build linux && (!cgo || nswatch_command)
 
 // Package capi is nswatch.h in Go. In this build it asks the nswatch command, which has the library in it: a watcher is a
 // process, and a question without a watcher is one for as long as it takes. Nothing is decided here: this package writes
@@ -233,6 +233,9 @@ func (n *Netns) set(key string, number uint64) {
 func Resync(w *Watcher) int {
 	answer, rc := w.ask("resync")
 	answer.drop()
+	if rc == 0 && answer.words[0] != "ok" {
+		return garbled
+	}
 	return rc
 }
 

@@ -1,4 +1,4 @@
-//go:build !cgo && linux
+//go:build linux && (!cgo || nswatch_command)
 
 package capi
 
@@ -131,6 +131,10 @@ func spawn(path string) (*process, error) {
 	}
 	if err != nil {
 		p.socket.Close()
+		if errors.Is(err, syscall.EBADF) {
+			// dup3(2) says so, between fork and exec, where RLIMIT_NOFILE is in the way
+			err = syscall.EMFILE
+		}
 		return nil, err
 	}
 	return p, nil

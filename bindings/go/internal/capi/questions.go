@@ -1,4 +1,4 @@
-//go:build !cgo && linux
+//go:build linux && (!cgo || nswatch_command)
 
 package capi
 
@@ -51,15 +51,19 @@ func netnsFor(netns *Netns, fds []int, words ...string) int {
 		return rc
 	}
 	answer.drop()
-	*netns = Netns{}
+	var found Netns
 	for _, word := range answer.words[1:] {
 		key, value, _ := strings.Cut(word, "=")
 		number, err := strconv.ParseUint(value, 10, 64)
 		if err != nil {
 			return garbled
 		}
-		netns.set(key, number)
+		found.set(key, number)
 	}
+	if answer.words[0] != "ok" || found.Ino == 0 {
+		return garbled
+	}
+	*netns = found
 	return 0
 }
 
