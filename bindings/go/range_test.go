@@ -1,4 +1,4 @@
-//go:build go1.23
+//go:build linux && go1.23
 
 package nswatch_test
 

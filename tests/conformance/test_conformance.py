@@ -25,7 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from programs import BUILD, DEADLINE, ROOT, Program
+from programs import BUILD, DEADLINE, ROOT, TARGET, Program
 
 CONFORMANCE = ROOT / "tests/conformance"
 DRIVERS = {
@@ -33,6 +33,7 @@ DRIVERS = {
     "c++": [f"{BUILD}/driver-cpp"],
     "python": [sys.executable, str(CONFORMANCE / "driver.py")],
     "go": [f"{BUILD}/driver-go"],
+    "go-command": ["env", f"NSWATCH_COMMAND={TARGET}/stage/bin/nswatch", f"{BUILD}/driver-go-command"],
     "rust": [f"{BUILD}/rust/conformance"],
 }
 LANGUAGES = os.environ.get("NSWATCH_DRIVERS", " ".join(DRIVERS)).split()
@@ -385,8 +386,15 @@ class Play:
             require(time.monotonic() < end, f"the thread does not know {number} names in time")
 
     def is_asleep(self) -> bool:
-        tasks = Path(f"/proc/{self.driver.process.pid}/task").iterdir()
-        threads = ((task / "stat").read_text() for task in tasks if (task / "comm").read_text() == "nswatch\n")
+        driver = Path(f"/proc/{self.driver.process.pid}/task")
+        # Go without cgo has it in another process
+        children = " ".join((task / "children").read_text() for task in driver.iterdir()).split()
+        tasks = [task for tasks in (driver, *(Path(f"/proc/{child}/task") for child in children)) for task in tasks.iterdir()]
+        threads = (
+            (task / "stat").read_text()
+            for task in tasks
+            if (task / "comm").read_text() == "nswatch\n" and task.name != task.parent.parent.name
+        )
         return all(stat.rpartition(") ")[2].startswith("S") for stat in threads)
 
     def finish(self) -> None:

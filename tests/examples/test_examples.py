@@ -43,6 +43,7 @@ LANGUAGES = {
     "cpp": [*VALGRIND, BUILD + "/cpp-{}"],
     "python": [sys.executable, str(ROOT) + "/examples/python/{}.py"],
     "go": [BUILD + "/go/{}"],
+    "go-command": ["env", f"NSWATCH_COMMAND={TARGET}/stage/bin/nswatch", BUILD + "/go-command/{}"],
     "rust": [BUILD + "/rust/{}"],
 }
 
