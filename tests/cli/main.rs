@@ -13,6 +13,7 @@ mod ids;
 mod list;
 mod options;
 mod running;
+mod serve;
 mod show;
 #[path = "../support/mod.rs"]
 mod support;

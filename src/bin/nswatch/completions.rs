@@ -1,7 +1,7 @@
 //! `nswatch completions`: a script for a shell. What clap makes knows options and fixed values; names, the next type in a
 //! list and what follows `--` are found by the shell when it completes a line.
 
-use clap::{CommandFactory, ValueEnum};
+use clap::{Command, CommandFactory, ValueEnum};
 use clap_complete::{Shell, generate};
 
 use crate::args::Cli;
@@ -12,9 +12,16 @@ use crate::record::Kind;
 pub(crate) fn run(shell: Shell) -> Result<(), Ending> {
     // not straight to stdout: clap_complete panics if it cannot write
     let mut script = Vec::new();
-    generate(shell, &mut Cli::command(), "nswatch", &mut script);
+    generate(shell, &mut offered(), "nswatch", &mut script);
     let script = String::from_utf8_lossy(&script);
     output::print(amended(shell, &script).as_bytes())
+}
+
+/// The command line without what nobody types, which clap_complete offers too.
+fn offered() -> Command {
+    let cli = Cli::command();
+    let shown: Vec<_> = cli.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()).cloned().collect();
+    Command::new("nswatch").version(env!("CARGO_PKG_VERSION")).subcommands(shown)
 }
 
 fn amended(shell: Shell, script: &str) -> String {
