@@ -58,9 +58,17 @@
 // nothing, and the next call on another thread goes on. To avoid it: call runtime.LockOSThread before you change a mount
 // namespace and never unlock, so that Go ends the thread with the goroutine. syscall.Chroot moves all threads of the
 // process: open the Watcher after it.
+//
+// # Without cgo
+//
+// A build without cgo, or with the tag nswatch_command, asks the nswatch command instead of the library, which it finds in
+// PATH or by the environment variable NSWATCH_COMMAND. A Watcher is then a process, started in the namespaces and with the
+// capabilities of the thread that calls Open; it stays there, so that EXDEV does not happen. Other questions start a process
+// each, a millisecond or two. If there is no command of this version to ask, the error is ENOSYS. Programs compile for other
+// systems too: all errors are ENOSYS there.
 package nswatch
 
 import "github.com/nswatch/nswatch/bindings/go/internal/capi"
 
-// Version is the version of the libnswatch that is loaded.
+// Version is the version of the libnswatch that is loaded; without cgo, of the one that the package was made for.
 func Version() string { return capi.Version() }
