@@ -118,24 +118,34 @@ func kill(t *testing.T, pid int, signal syscall.Signal) {
 }
 
 func TestTheProcessOfAWatcherIsKilled(t *testing.T) {
-	clean(t)
-	watcher := open(t, nswatch.NoReplay())
-	result := make(chan error)
-	go func() {
-		_, err := watcher.Next(context.Background())
-		result <- err
-	}()
-	untilWaiting(t, 1, "IO wait", "(*Watcher).Next")
-	kill(t, child(t), syscall.SIGKILL)
-	_, again := watcher.Next(soon(t))
-	for _, err := range []error{<-result, again, watcher.Resync()} {
-		is(t, err, syscall.ENOTRECOVERABLE)
-		if err.Error() != "nswatch: cannot go on: the process of the nswatch command has ended" {
-			t.Error(err)
-		}
-	}
-	if stats := watcher.Stats(); stats != (nswatch.Stats{}) {
-		t.Errorf("%+v", stats)
+	for source, options := range map[string][]nswatch.Option{
+		"named": {nswatch.NoReplay(), nswatch.NoMountEvents()}, "nsid": {nswatch.NoReplay(), nswatch.NSID()},
+	} {
+		t.Run(source, func(t *testing.T) {
+			clean(t)
+			watcher := open(t, options...)
+			result := make(chan error)
+			go func() {
+				_, err := watcher.Next(soon(t))
+				result <- err
+			}()
+			// for an event, not for an answer
+			untilWaiting(t, 1, "IO wait", "(*Watcher).next(")
+			untilWaiting(t, 0, "IO wait", "(*process).receive(")
+			untilWaiting(t, 1, "IO wait", "(*Watcher).next(")
+			kill(t, child(t), syscall.SIGKILL)
+			waited := <-result
+			_, again := watcher.Next(soon(t))
+			for _, err := range []error{waited, again, watcher.Resync()} {
+				is(t, err, syscall.ENOTRECOVERABLE)
+				if err.Error() != "nswatch: cannot go on: the process of the nswatch command has ended" {
+					t.Error(err)
+				}
+			}
+			if stats := watcher.Stats(); stats != (nswatch.Stats{}) {
+				t.Errorf("%+v", stats)
+			}
+		})
 	}
 }
 
