@@ -389,12 +389,12 @@ class Play:
         driver = Path(f"/proc/{self.driver.process.pid}/task")
         # Go without cgo has it in another process
         children = " ".join((task / "children").read_text() for task in driver.iterdir()).split()
-        tasks = [task for tasks in (driver, *(Path(f"/proc/{child}/task") for child in children)) for task in tasks.iterdir()]
-        threads = (
+        threads = [
             (task / "stat").read_text()
-            for task in tasks
-            if (task / "comm").read_text() == "nswatch\n" and task.name != task.parent.parent.name
-        )
+            for process in (driver, *(Path(f"/proc/{child}/task") for child in children))
+            for task in process.iterdir()
+            if (task / "comm").read_text() == "nswatch\n" and task.name != process.parent.name
+        ]
         return all(stat.rpartition(") ")[2].startswith("S") for stat in threads)
 
     def finish(self) -> None:
