@@ -145,14 +145,14 @@ fn stat_without_statx(at: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> io::Re
 }
 
 #[cfg(not(all(target_pointer_width = "32", target_env = "gnu")))]
-fn fstatat(at: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> io::Result<rustix::fs::Stat> {
+pub(super) fn fstatat(at: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> io::Result<rustix::fs::Stat> {
     Ok(rustix::fs::statat(at, path, flags)?)
 }
 
 /// By its system call: where a time has 32 bits, rustix and the C library ask statx(2) first, and take its refusal for the
 /// answer.
 #[cfg(all(target_pointer_width = "32", target_env = "gnu"))]
-fn fstatat(at: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> io::Result<libc::stat64> {
+pub(super) fn fstatat(at: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> io::Result<libc::stat64> {
     let mut stat = MaybeUninit::<libc::stat64>::uninit();
     let (fd, place) = (at.as_raw_fd(), stat.as_mut_ptr());
     // SAFETY: the path ends in NUL, and there is room for what the kernel writes.

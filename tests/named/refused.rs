@@ -194,6 +194,9 @@ fn names_are_opened_where_handles_are_refused<A: Api>() {
 }
 
 fn statx_is_not_needed<A: Api>() {
+    if cfg!(target_pointer_width = "32") {
+        return skipped("glibc opens no directory without statx(2) where a time has 32 bits");
+    }
     each(|errno| {
         let calls: [&[c_long]; 2] = [&[libc::SYS_statx], &[libc::SYS_statx, libc::SYS_name_to_handle_at]];
         for calls in calls {
