@@ -81,7 +81,7 @@ fn alone_child() {
                 refused(watcher.open_netns(&open(&how).find_ready()).err());
             }
             drop(watcher);
-            assert_eq!(kernel::open_fds(), before.0);
+            assert_eq!(kernel::open_fds(), before.0, "{how:?}: {:?}", kernel::open_files());
         });
         let mut watcher = opened.unwrap();
         watcher.resync().unwrap();
