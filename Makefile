@@ -13,7 +13,7 @@
 #     make bench-hostile what attacks of who may write to the directory cost the watcher
 #     make bench-mounts  what a change of a mount costs with 1000 names more than with none
 #     make instructions  the instructions and the size of the library beside the figures in benches/guard
-#     make test-kernels  the suites on older kernels, under emulation, beside the running one; see ci/kernels/run
+#     make test-kernels  the suites on other kernels and processors, under emulation; see ci/kernels/run
 #     make sanitize      the C test program and the library under AddressSanitizer, the queue under ThreadSanitizer
 #     make lint          formatting, clippy, rustdoc, header drift, exported symbols, ABI, manual pages, licences, versions
 #     make audit         advisories about what others wrote and we use: see SECURITY.md. Needs the internet

@@ -6,23 +6,39 @@
 use std::collections::VecDeque;
 use std::ffi::CStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::event::{Event, EventKind};
 use crate::sys;
 
+#[cfg(target_has_atomic = "64")]
+type Cell = std::sync::atomic::AtomicU64;
+#[cfg(not(target_has_atomic = "64"))]
+type Cell = std::sync::Mutex<u64>;
+
 /// A number that one thread at a time sets, and any thread may read meanwhile.
 #[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
+pub(crate) struct Count(Cell);
 
 impl Count {
+    #[cfg(target_has_atomic = "64")]
     pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
     }
 
+    #[cfg(target_has_atomic = "64")]
     pub(crate) fn set(&self, number: u64) {
-        self.0.store(number, Ordering::Relaxed);
+        self.0.store(number, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    #[cfg(not(target_has_atomic = "64"))]
+    pub(crate) fn get(&self) -> u64 {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    #[cfg(not(target_has_atomic = "64"))]
+    pub(crate) fn set(&self, number: u64) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = number;
     }
 
     pub(crate) fn add(&self, number: u64) {

@@ -67,7 +67,7 @@ pub(crate) fn walk(
         }
         followed += 1;
         let filesystem = sys::filesystem_of(found.as_fd()).map_err(refused_if_denied(refusal!("fstatfs(2)")))?;
-        if filesystem == libc::PROC_SUPER_MAGIC {
+        if filesystem == sys::PROC {
             // the text of /proc/PID/root and its like is not where they lead
             here = sys::open(here.as_fd(), &next, libc::O_PATH | libc::O_DIRECTORY)?;
             continue;

@@ -122,7 +122,9 @@ fn parse(mut bytes: &[u8], queued: &mut Queued) {
         let mut records = event.get(24..).unwrap_or_default();
         while let [kind, _, low, high, ..] = *records {
             let length = usize::from(u16::from_ne_bytes([low, high]));
-            if let (FAN_EVENT_INFO_TYPE_MNT, Some(id)) = (kind, u64_at(records, 8)) {
+            // the id is the last in the record: a 32-bit x86 kernel has no gap before it
+            let id = length.checked_sub(8).and_then(|at| u64_at(records, at));
+            if let (FAN_EVENT_INFO_TYPE_MNT, Some(id)) = (kind, id) {
                 if mask & FAN_MNT_ATTACH != 0 {
                     queued.changes.push(Change::Attached(id));
                 }

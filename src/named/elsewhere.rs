@@ -57,7 +57,7 @@ impl Elsewhere {
 fn passes_proc(path: &WatchedPath) -> io::Result<bool> {
     let mut passes = false;
     let walked = walk(path.as_c_str(), path.links(), &mut |here, next| {
-        passes |= sys::filesystem_of(here)? == libc::PROC_SUPER_MAGIC;
+        passes |= sys::filesystem_of(here)? == sys::PROC;
         open_step(here, next)
     });
     match walked {

@@ -57,7 +57,10 @@ impl AioContext {
         let mut context: libc::c_ulong = 0;
         // SAFETY: io_setup writes the id of the new context.
         check(unsafe { libc::syscall(libc::SYS_io_setup, room, &mut context) } as libc::c_int)?;
-        Ok(Self { id: context, process })
+        let context = Self { id: context, process };
+        // what will be used later is tried now
+        context.reap(drop)?;
+        Ok(context)
     }
 
     /// Submits one poll of `fd`, whose completion has this number and raises the eventfd `done`.
@@ -86,17 +89,36 @@ impl AioContext {
     pub(crate) fn reap(&self, mut take: impl FnMut(u64)) -> io::Result<()> {
         loop {
             let mut completions = [Completion::default(); MANY];
-            let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-            let place = completions.as_mut_ptr();
-            // SAFETY: there is room for as many completions as are asked for; the timespec lives until the call returns.
-            let n = check(
-                unsafe { libc::syscall(libc::SYS_io_getevents, self.id, 0, MANY, place, &mut now) } as libc::c_int
-            )?;
+            let n = self.completed(&mut completions)?;
             completions.iter().take(n as usize).for_each(|completion| take(completion.data));
             if (n as usize) < MANY {
                 return Ok(());
             }
         }
+    }
+}
+
+/// `io_pgetevents_time64(2)`, which every 32-bit architecture has under this number (Linux 5.1).
+#[cfg(target_pointer_width = "32")]
+const SYS_IO_PGETEVENTS_TIME64: libc::c_long = 416;
+
+impl AioContext {
+    /// How many completions there are, up to as many as there is room for.
+    #[cfg(target_pointer_width = "32")]
+    fn completed(&self, room: &mut [Completion; MANY]) -> io::Result<libc::c_int> {
+        let (place, now, no_signals) = (room.as_mut_ptr(), [0i64; 2], std::ptr::null::<u8>());
+        // SAFETY: there is room for as many completions as are asked for; the time, as the kernel has it since Linux 5.1,
+        // lives until the call returns.
+        check(unsafe { libc::syscall(SYS_IO_PGETEVENTS_TIME64, self.id, 0, MANY, place, &now, no_signals) }
+            as libc::c_int)
+    }
+
+    /// How many completions there are, up to as many as there is room for.
+    #[cfg(target_pointer_width = "64")]
+    fn completed(&self, room: &mut [Completion; MANY]) -> io::Result<libc::c_int> {
+        let (place, now) = (room.as_mut_ptr(), libc::timespec { tv_sec: 0, tv_nsec: 0 });
+        // SAFETY: there is room for as many completions as are asked for; the time lives until the call returns.
+        check(unsafe { libc::syscall(libc::SYS_io_getevents, self.id, 0, MANY, place, &now) } as libc::c_int)
     }
 }
 

@@ -55,10 +55,14 @@ pub(crate) fn names_in(dir: BorrowedFd<'_>, take: &mut dyn FnMut(&CStr) -> io::R
 }
 
 /// `f_type` of the filesystem that `fd` is on.
+#[allow(clippy::unnecessary_cast)] // the type of f_type differs between architectures
 pub(crate) fn filesystem_of(fd: BorrowedFd<'_>) -> io::Result<i64> {
-    #[allow(clippy::unnecessary_cast)] // the type of f_type differs between architectures
     Ok(rustix::fs::fstatfs(fd)?.f_type as i64)
 }
+
+/// `f_type` of /proc.
+#[allow(clippy::unnecessary_cast)] // the type of the constant differs between architectures
+pub(crate) const PROC: i64 = libc::PROC_SUPER_MAGIC as i64;
 
 /// The parts of `statx(2)` that distinguish one object from another.
 #[derive(Debug, Clone, Copy)]
@@ -122,7 +126,7 @@ pub(crate) fn stat(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::R
 
 #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)] // the types of struct stat differ between architectures
 fn stat_without_statx(at: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> io::Result<Stat> {
-    let stat = rustix::fs::statat(at, path, flags)?;
+    let stat = fstatat(at, path, flags)?;
     let kind = FileType::from_raw_mode(stat.st_mode as _);
     let follow = if flags.contains(AtFlags::SYMLINK_NOFOLLOW) { 0 } else { libc::AT_SYMLINK_FOLLOW };
     Ok(Stat {
@@ -138,6 +142,24 @@ fn stat_without_statx(at: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> io::Re
         // before Linux 6.12, or where a filter refuses handles too, it is not known
         mount_id: super::mount_id(at, path, follow | libc::AT_EMPTY_PATH).ok().flatten(),
     })
+}
+
+#[cfg(not(all(target_pointer_width = "32", target_env = "gnu")))]
+pub(super) fn fstatat(at: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> io::Result<rustix::fs::Stat> {
+    Ok(rustix::fs::statat(at, path, flags)?)
+}
+
+/// By its system call: where a time has 32 bits, rustix and the C library ask statx(2) first, and take its refusal for the
+/// answer.
+#[cfg(all(target_pointer_width = "32", target_env = "gnu"))]
+pub(super) fn fstatat(at: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> io::Result<libc::stat64> {
+    let mut stat = MaybeUninit::<libc::stat64>::uninit();
+    let (fd, place) = (at.as_raw_fd(), stat.as_mut_ptr());
+    // SAFETY: the path ends in NUL, and there is room for what the kernel writes.
+    let rc = unsafe { libc::syscall(libc::SYS_fstatat64, fd, path.as_ptr(), place, flags.bits()) };
+    super::check(rc as libc::c_int)?;
+    // SAFETY: the kernel has written it.
+    Ok(unsafe { stat.assume_init() })
 }
 
 fn nanoseconds(seconds: u64, nanoseconds: u64) -> u64 {

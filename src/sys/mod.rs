@@ -30,7 +30,7 @@ pub(crate) use aio::AioContext;
 pub(crate) use cancel::{disable_cancel, restore_cancel, thread_number};
 pub(crate) use fanotify::{fanotify_init, fanotify_mark};
 pub(crate) use files::{
-    Access, CWD, Stat, filesystem_of, link_begins, link_target, mount_of, names_in, open, read_link, stat,
+    Access, CWD, PROC, Stat, filesystem_of, link_begins, link_target, mount_of, names_in, open, read_link, stat,
 };
 pub(crate) use fork::Process;
 pub(crate) use namespace::{are_net_namespaces_forbidden, in_net_namespace, in_user_namespace};
@@ -176,5 +176,5 @@ fn now_by(clock: libc::clockid_t) -> Duration {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is ours to write.
     unsafe { libc::clock_gettime(clock, &mut now) };
-    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }

@@ -48,6 +48,7 @@ pub(crate) fn is_kernel_before(major: u32, minor: u32) -> bool {
     if unsafe { libc::uname(&mut name) } != 0 {
         return false;
     }
+    #[allow(clippy::unnecessary_cast)] // c_char has no sign on some architectures
     let release = name.release.map(|byte| byte as u8);
     let mut numbers =
         release.split(|byte| !byte.is_ascii_digit()).map(|digits| std::str::from_utf8(digits).ok()?.parse().ok());

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use rustix::fs::{AtFlags, StatxFlags};
 
-use super::files::mount_of;
+use super::files::{fstatat, mount_of};
 use super::{CWD, open, proc_error};
 
 /// The root directory of a thread, and the mount that it is on.
@@ -33,8 +33,9 @@ const STATX_MNT_ID_UNIQUE: u32 = 0x4000;
 pub(crate) fn root() -> io::Result<Root> {
     let wanted = StatxFlags::INO | StatxFlags::MNT_ID | StatxFlags::from_bits_retain(STATX_MNT_ID_UNIQUE);
     let Ok(stat) = rustix::fs::statx(CWD, c"/", AtFlags::STATX_DONT_SYNC, wanted) else {
-        let stat = rustix::fs::stat(c"/")?;
-        return Ok(Root { dev: stat.st_dev, ino: stat.st_ino, mount: RootMount::Unknown });
+        let stat = fstatat(CWD, c"/", AtFlags::empty())?;
+        #[allow(clippy::unnecessary_cast)] // the types of struct stat differ between architectures
+        return Ok(Root { dev: stat.st_dev as u64, ino: stat.st_ino as u64, mount: RootMount::Unknown });
     };
     let has = |bit| stat.stx_mask & bit != 0;
     Ok(Root {
@@ -50,7 +51,9 @@ pub(crate) fn root() -> io::Result<Root> {
 
 /// The inode number of the mount namespace of the calling thread.
 pub(crate) fn mount_namespace() -> io::Result<u64> {
-    Ok(rustix::fs::stat(c"/proc/thread-self/ns/mnt").map_err(|error| proc_error(error.into()))?.st_ino)
+    let stat = fstatat(CWD, c"/proc/thread-self/ns/mnt", AtFlags::empty()).map_err(proc_error)?;
+    #[allow(clippy::unnecessary_cast)] // the types of struct stat differ between architectures
+    Ok(stat.st_ino as u64)
 }
 
 /// The reusable id of the mount that the root directory is on, without statx(2).

@@ -306,7 +306,7 @@ fn run_out<A: Api>() {
         make_dir(RUN_NETNS);
         let (fds, mut opened) = (kernel::open_fds(), false);
         // at open, at each step of it
-        for more in 0..36 + of_perf() as u64 {
+        for more in 0..36 + of_perf() as libc::rlim_t {
             let usual = limit_files(no_more_files() + more);
             let result = A::open(&How::all().flags(flags));
             limit_files(usual);

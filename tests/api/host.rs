@@ -70,6 +70,12 @@ fn alone_child() {
         let watcher = opened.as_mut().unwrap();
         watcher.wait(Some(DEADLINE)).unwrap().expect("an event");
         let known = watcher.stats().known;
+        // what a reader thread has in hand at the fork, no child can close
+        let end = std::time::Instant::now() + DEADLINE;
+        while !kernel::are_asleep("nswatch") {
+            assert!(std::time::Instant::now() < end, "the reader never rests");
+            std::thread::yield_now();
+        }
         in_child(|| {
             let mut watcher = opened.take().unwrap();
             refused(watcher.next_event().err());
@@ -81,7 +87,7 @@ fn alone_child() {
                 refused(watcher.open_netns(&open(&how).find_ready()).err());
             }
             drop(watcher);
-            assert_eq!(kernel::open_fds(), before.0);
+            assert_eq!(kernel::open_fds(), before.0, "{how:?}: {:?}", kernel::open_files());
         });
         let mut watcher = opened.unwrap();
         watcher.resync().unwrap();

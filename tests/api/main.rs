@@ -17,4 +17,6 @@ mod resources;
 mod stream;
 #[path = "../support/mod.rs"]
 mod support;
+// its list has the system calls of 64-bit architectures
+#[cfg(target_pointer_width = "64")]
 mod syscalls;

@@ -9,7 +9,7 @@ use crate::alone;
 use crate::support::api::{Api, C, Ev, How, Kind, Rust, readable};
 use crate::support::grammar::{Checker, Id};
 use crate::support::nsid::anonymous;
-use crate::support::thread::{Restriction, elsewhere};
+use crate::support::thread::{FSTATAT, Restriction, elsewhere};
 use crate::support::*;
 use libc::c_long;
 use nswatch::capi::options::NSW_PREPARE;
@@ -21,7 +21,7 @@ const CALLS: [(c_long, &str); 38] = [
     (libc::SYS_read, "read"),
     (libc::SYS_write, "write"),
     (libc::SYS_statx, "statx"),
-    (libc::SYS_newfstatat, "newfstatat"),
+    (FSTATAT, "newfstatat"),
     (libc::SYS_fstatfs, "fstatfs"),
     (libc::SYS_readlinkat, "readlinkat"),
     (libc::SYS_getdents64, "getdents64"),
@@ -70,7 +70,7 @@ const SOME: [i32; 3] = [libc::ENOMEM, libc::EPERM, libc::ENOENT];
 const fn particular(call: c_long) -> &'static [i32] {
     match call {
         libc::SYS_openat | libc::SYS_socket => &[libc::EMFILE, libc::EACCES],
-        libc::SYS_statx | libc::SYS_newfstatat | libc::SYS_readlinkat | libc::SYS_name_to_handle_at => {
+        libc::SYS_statx | FSTATAT | libc::SYS_readlinkat | libc::SYS_name_to_handle_at => {
             &[libc::EACCES, libc::ENOSYS, libc::EINVAL]
         }
         libc::SYS_open_by_handle_at | libc::SYS_fanotify_init | libc::SYS_perf_event_open => {

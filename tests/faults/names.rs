@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::alone;
 use crate::support::api::{Api, C, Ev, How, Kind, Rust, readable};
 use crate::support::grammar::Checker;
-use crate::support::thread::{Restriction, elsewhere};
+use crate::support::thread::{FSTATAT, Restriction, elsewhere};
 use crate::support::*;
 use libc::c_long;
 use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS};
@@ -22,7 +22,7 @@ const CALLS: [(c_long, &str); 26] = [
     (libc::SYS_read, "read"),
     (libc::SYS_write, "write"),
     (libc::SYS_statx, "statx"),
-    (libc::SYS_newfstatat, "newfstatat"),
+    (FSTATAT, "newfstatat"),
     (libc::SYS_statfs, "statfs"),
     (libc::SYS_fstatfs, "fstatfs"),
     (libc::SYS_readlinkat, "readlinkat"),

@@ -406,7 +406,7 @@ fn alone_with_little_memory() {
     let ballast: Vec<Vec<u8>> = (0..900).map(|_| vec![1; 64 * 1024]).collect();
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.strip_suffix(" kB")?.trim().parse().ok());
-    let limit = (size.unwrap_or(0u64) + 8 * 1024) * 1024;
+    let limit: libc::rlim_t = (size.unwrap_or(0) + 8 * 1024) * 1024;
     let limits = libc::rlimit { rlim_cur: limit, rlim_max: limit };
     // SAFETY: the structure is ours and lives until the call returns.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limits) }, 0);

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::grammar::Id;
 
@@ -77,6 +77,14 @@ pub fn monotonic_ns() -> u64 {
 /// How many descriptors this process has open.
 pub fn open_fds() -> usize {
     std::fs::read_dir("/proc/thread-self/fd").unwrap().count()
+}
+
+/// What the descriptors of this process are of.
+pub fn open_files() -> Vec<PathBuf> {
+    std::fs::read_dir("/proc/thread-self/fd")
+        .unwrap()
+        .filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok())
+        .collect()
 }
 
 /// How many threads this process has.

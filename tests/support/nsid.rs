@@ -39,9 +39,13 @@ pub fn living(ids: impl Iterator<Item = i32>) -> Vec<i32> {
     let raw = Raw::new();
     ids.filter(|nsid| {
         raw.send(0, &message(90, 1, &[(1, *nsid)]));
-        raw.receive()[4] == 88
+        u16_at(&raw.receive(), 4) == 88
     })
     .collect()
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_ne_bytes([bytes[at], bytes[at + 1]])
 }
 
 /// The id that a namespace has in that of the calling thread; -1: none.
@@ -50,7 +54,7 @@ pub fn id_of(namespace: &OwnedFd) -> i32 {
     raw.send(0, &message(90, 1, &[(3, namespace.as_raw_fd())]));
     let bytes = raw.receive();
     // the first attribute of the answer is NETNSA_NSID
-    assert_eq!((bytes[4], bytes[22]), (88, 1), "no id in the answer");
+    assert_eq!((u16_at(&bytes, 4), u16_at(&bytes, 22)), (88, 1), "no id in the answer");
     i32::from_ne_bytes([bytes[24], bytes[25], bytes[26], bytes[27]])
 }
 
@@ -120,7 +124,7 @@ impl Raw {
     /// The error number in the kernel's acknowledgement.
     pub fn acknowledged(&self) -> i32 {
         let bytes = self.receive();
-        assert_eq!(u16::from_ne_bytes([bytes[4], bytes[5]]), 2, "no acknowledgement: {bytes:?}");
+        assert_eq!(u16_at(&bytes, 4), 2, "no acknowledgement: {bytes:?}");
         -i32::from_ne_bytes([bytes[16], bytes[17], bytes[18], bytes[19]])
     }
 

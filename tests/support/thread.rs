@@ -115,6 +115,64 @@ pub fn kill_unless(allowed: &[libc::c_long]) {
     install(&allows, libc::SECCOMP_RET_KILL_PROCESS, 0);
 }
 
+/// A system call, and perhaps the number of an argument with its value.
+type Way = (libc::c_long, Option<(u32, u32)>);
+
+/// By what else the C library, or this one, asks for the same. Where a time had 32 bits there is another call since Linux
+/// 5.1, under the same number everywhere; where there was only socketcall(2) at first, it is used to this day.
+#[cfg(target_pointer_width = "32")]
+fn other_ways(call: libc::c_long) -> Vec<Way> {
+    let other = match call {
+        libc::SYS_fcntl => Some(libc::SYS_fcntl64),
+        libc::SYS_fstatfs => Some(libc::SYS_fstatfs64),
+        libc::SYS_mmap => Some(libc::SYS_mmap2),
+        libc::SYS_timerfd_settime => Some(411),
+        libc::SYS_ppoll => Some(414),
+        libc::SYS_io_getevents => Some(416),
+        libc::SYS_recvmmsg => Some(417),
+        _ => None,
+    };
+    other.map(|number| (number, None)).into_iter().chain(by_socketcall(call)).collect()
+}
+
+#[cfg(not(target_pointer_width = "32"))]
+fn other_ways(call: libc::c_long) -> Vec<Way> {
+    by_socketcall(call).collect()
+}
+
+#[cfg(any(target_arch = "x86", target_arch = "s390x"))]
+fn by_socketcall(call: libc::c_long) -> impl Iterator<Item = Way> {
+    let numbers = SOCKET_CALLS.iter().filter(move |(of_socket, _)| *of_socket == call);
+    numbers.map(|(_, number)| (libc::SYS_socketcall, Some((0, *number))))
+}
+
+#[cfg(not(any(target_arch = "x86", target_arch = "s390x")))]
+fn by_socketcall(_call: libc::c_long) -> impl Iterator<Item = Way> {
+    std::iter::empty()
+}
+
+/// The system calls of sockets, and their numbers in socketcall(2), which has send(2) and recv(2) as well.
+#[cfg(any(target_arch = "x86", target_arch = "s390x"))]
+const SOCKET_CALLS: [(libc::c_long, u32); 11] = [
+    (libc::SYS_socket, 1),
+    (libc::SYS_bind, 2),
+    (libc::SYS_connect, 3),
+    (libc::SYS_sendto, 9),
+    (libc::SYS_recvfrom, 10),
+    (libc::SYS_sendto, 11),
+    (libc::SYS_recvfrom, 12),
+    (libc::SYS_setsockopt, 14),
+    (libc::SYS_getsockopt, 15),
+    (libc::SYS_recvmsg, 17),
+    (libc::SYS_recvmmsg, 19),
+];
+
+/// fstatat(3) by its system call.
+#[cfg(target_pointer_width = "32")]
+pub const FSTATAT: libc::c_long = libc::SYS_fstatat64;
+#[cfg(not(target_pointer_width = "32"))]
+pub const FSTATAT: libc::c_long = libc::SYS_newfstatat;
+
 /// Has the kernel deal so with system calls of this thread, and so with all others, for the rest of its life.
 fn install(rules: &[(libc::c_long, Option<u32>, u32)], others: u32, flags: libc::c_ulong) -> libc::c_long {
     let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
@@ -125,16 +183,19 @@ fn install(rules: &[(libc::c_long, Option<u32>, u32)], others: u32, flags: libc:
     };
     // struct seccomp_data: the number of the system call, …, from 16 on the arguments, 64 bits each
     let load = |at: u32| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, at);
-    let low_half_of_second_argument = 24 + if cfg!(target_endian = "big") { 4 } else { 0 };
+    let low_half_of = |argument: u32| 16 + 8 * argument + if cfg!(target_endian = "big") { 4 } else { 0 };
     let mut program = Vec::new();
     for &(call, request, action) in rules {
-        program.push(load(0));
-        program.push(unless(call as u32, if request.is_some() { 3 } else { 1 }));
-        if let Some(request) = request {
-            program.push(load(low_half_of_second_argument));
-            program.push(unless(request, 1));
+        let by_name = (call, request.map(|request| (1, request)));
+        for (number, argument) in std::iter::once(by_name).chain(other_ways(call)) {
+            program.push(load(0));
+            program.push(unless(number as u32, if argument.is_some() { 3 } else { 1 }));
+            if let Some((argument, value)) = argument {
+                program.push(load(low_half_of(argument)));
+                program.push(unless(value, 1));
+            }
+            program.push(statement(libc::BPF_RET | libc::BPF_K, action));
         }
-        program.push(statement(libc::BPF_RET | libc::BPF_K, action));
     }
     program.push(statement(libc::BPF_RET | libc::BPF_K, others));
     let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
