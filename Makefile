@@ -8,6 +8,7 @@
 #     make uninstall     takes away what install put there, with the same settings
 #     make wheel         a wheel for pip that carries the library, in target/wheel
 #     make deb           packages for Debian and its like, in target/deb
+#     make dist          a tarball of the source with every crate in it, which builds offline, in target/dist
 #     make chaos         SECONDS=60 SEED= TINY=: actors at random against beliefs, see docs/reliability.md
 #     make bench         what it costs beside the bare system calls and beside others: writes docs/benchmarks.md
 #     make bench-nsid    what a question about an nsid costs beside its system calls
@@ -48,7 +49,7 @@ PRINTER := $(BUILD)/release/nswatch
 # as rustc links; what it was told to keep for a debugger stays
 LINKING := -Wl,--gc-sections,--as-needed,-O1,-z,relro,-z,now,-z,noexecstack,-z,defs \
 	$(if $(CARGO_PROFILE_RELEASE_DEBUG),,-Wl,--strip-debug)
-SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -type f) $(TARGET)/wrapped
+SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -type f) $(BUILD)/release/wrapped
 
 # The compiler of C for a triple, by the name that Debian and most others give it, and the variable that names it to cargo.
 HOST = $(shell $(RUSTC) -vV | sed -n 's/^host: //p')
@@ -74,7 +75,7 @@ MUSL = $(subst -gnu,-musl,$(MACHINE))
 STATIC_TARGET ?= $(if $(call std_of,$(MUSL)),$(MUSL),$(MACHINE))
 
 .PHONY: all watch static test test-kernels chaos bench bench-hostile bench-nsid bench-mounts instructions sanitize install
-.PHONY: uninstall wheel deb header abi-baseline lint audit reproducible clean
+.PHONY: uninstall wheel deb dist header abi-baseline lint audit reproducible clean
 
 all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc $(TARGET)/completions
 
@@ -135,9 +136,9 @@ sanitize:
 	ci/sanitize
 
 # Cargo does not notice when the program changes that runs the compiler for it.
-$(TARGET)/wrapped: .cargo/config.toml .cargo/rustc
+$(BUILD)/release/wrapped: .cargo/config.toml .cargo/rustc
 	$(CARGO) clean -q --release
-	@mkdir -p $(TARGET)
+	@mkdir -p $(@D)
 	touch $@
 
 # One build says, among what is shown as it works, what a static link needs besides; of libgcc_s there is no static one, and
@@ -229,6 +230,10 @@ wheel: $(LIBRARY)
 # Leaves the packages in target/deb; `packaging/test` builds them, then tries them in a clean system.
 deb:
 	packaging/build
+
+# `packaging/dist --test` builds what is in it as well.
+dist:
+	packaging/dist
 
 header:
 	$(CARGO) build --locked --features header
