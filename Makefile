@@ -64,8 +64,13 @@ $(linker) ?= $(CC)
 export $(linker)
 endif
 
+# What unwinds a panic. Compilers for musl that come from a system of glibc have the wrong libgcc_s; std brings another.
+UNWINDER ?= $(or $(if $(findstring -musl,$(MACHINE)),$(wildcard $(call libdir_of,$(MACHINE))/self-contained/libunwind.a)),-lgcc_s)
+GLIBC_IN_MUSL = $(if $(findstring -musl,$(MACHINE)),readelf -dW $(TARGET)/linked.so | grep 'NEEDED.*libc\.so\.6',false)
+
 # What says clearly that a triple cannot be built for here.
-std_of = $(wildcard $(shell $(RUSTC) --print target-libdir --target $(1) 2> /dev/null)/libstd-*.rlib)
+libdir_of = $(shell $(RUSTC) --print target-libdir --target $(1) 2> /dev/null)
+std_of = $(wildcard $(call libdir_of,$(1))/libstd-*.rlib)
 need_std = $(if $(call std_of,$(1)),,$(error $(RUSTC) has no standard library for $(1): `rustup target add $(1)`, \
 	or the package of it that belongs to a distribution's own rustc))
 
@@ -152,12 +157,14 @@ $(LIBRARY) $(TARGET)/libs-private &: $(SOURCES) nswatch.map
 		-C target-feature=-crt-static --print native-static-libs 2>&1 && touch $(TARGET)/built; } | \
 		tee $(TARGET)/build.log >&2
 	@test -e $(TARGET)/built
-	sed -n 's/.*native-static-libs: //p' $(TARGET)/build.log | tail -n 1 > $(TARGET)/libs-shared
-	test -s $(TARGET)/libs-shared
+	sed -n 's/.*native-static-libs: //p' $(TARGET)/build.log | tail -n 1 > $(TARGET)/libs
+	test -s $(TARGET)/libs
 	sed -n 's/^ *\(ns[a-z_]*\);$$/-Wl,-u,\1/p' nswatch.map > $(TARGET)/symbols
 	$(CC) $(CFLAGS) -shared -o $(TARGET)/linked.so -Wl,-soname,$(SONAME) -Wl,--version-script=nswatch.map \
-		@$(TARGET)/symbols $(TARGET)/libnswatch.a $(LINKING) $(LDFLAGS) $$(cat $(TARGET)/libs-shared)
-	sed 's/-lgcc_s *//' $(TARGET)/libs-shared > $(TARGET)/libs-private
+		@$(TARGET)/symbols $(TARGET)/libnswatch.a $(LINKING) $(LDFLAGS) \
+		$$(sed 's|-lgcc_s|$(UNWINDER)|' $(TARGET)/libs)
+	@! $(GLIBC_IN_MUSL) || { echo "make: $(CC) links glibc into a library for musl: CC=musl-gcc, for one" >&2; exit 1; }
+	sed 's/-lgcc_s *//' $(TARGET)/libs > $(TARGET)/libs-private
 	mv $(TARGET)/linked.so $(LIBRARY)
 
 $(COMMAND): $(SOURCES)
