@@ -16,6 +16,7 @@
 #     make bench-mounts  what a change of a mount costs with 1000 names more than with none
 #     make instructions  the instructions and the size of the library beside the figures in benches/guard
 #     make test-kernels  the suites on older kernels, under emulation, beside the running one; see ci/kernels/run
+#     make test-musl     the shared library on musl; needs rustc's standard library for it
 #     make sanitize      the C test program and the library under AddressSanitizer, the queue under ThreadSanitizer
 #     make lint          formatting, clippy, rustdoc, header drift, exported symbols, ABI, manual pages, licences, versions
 #     make audit         advisories about what others wrote and we use: see SECURITY.md. Needs the internet
@@ -79,7 +80,7 @@ MACHINE = $(or $(CARGO_BUILD_TARGET),$(HOST))
 MUSL = $(subst -gnu,-musl,$(MACHINE))
 STATIC_TARGET ?= $(if $(call std_of,$(MUSL)),$(MUSL),$(MACHINE))
 
-.PHONY: all watch static test test-kernels chaos bench bench-hostile bench-nsid bench-mounts instructions sanitize install
+.PHONY: all watch static test test-kernels test-musl chaos bench bench-hostile bench-nsid bench-mounts instructions sanitize install
 .PHONY: uninstall wheel deb dist header abi-baseline lint audit reproducible clean
 
 all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc $(TARGET)/completions
@@ -136,6 +137,9 @@ instructions:
 
 test-kernels:
 	ci/kernels/run
+
+test-musl:
+	ci/musl
 
 sanitize:
 	ci/sanitize
