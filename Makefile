@@ -7,6 +7,7 @@
 #     make static        target/static/nswatch, a command that needs no shared library: docs/platforms.md
 #     make uninstall     takes away what install put there, with the same settings
 #     make wheel         a wheel for pip that carries the library, in target/wheel
+#     make wheels        wheels for glibc 2.17, musl and arm64, and a source package, in target/wheels; zig comes from PyPI
 #     make deb           packages for Debian and its like, in target/deb
 #     make dist          a tarball of the source with every crate in it, which builds offline, in target/dist
 #     make chaos         SECONDS=60 SEED= TINY=: actors at random against beliefs, see docs/reliability.md
@@ -80,8 +81,8 @@ MACHINE = $(or $(CARGO_BUILD_TARGET),$(HOST))
 MUSL = $(subst -gnu,-musl,$(MACHINE))
 STATIC_TARGET ?= $(if $(call std_of,$(MUSL)),$(MUSL),$(MACHINE))
 
-.PHONY: all watch static test test-kernels test-musl chaos bench bench-hostile bench-nsid bench-mounts instructions sanitize install
-.PHONY: uninstall wheel deb dist header abi-baseline lint audit reproducible clean
+.PHONY: all watch static test test-kernels test-musl chaos bench bench-hostile bench-nsid bench-mounts
+.PHONY: instructions sanitize install uninstall wheel wheels deb dist header abi-baseline lint audit reproducible clean
 
 all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc $(TARGET)/completions
 
@@ -237,6 +238,9 @@ uninstall:
 # Carries the library; `bindings/python/wheel --test` tries it in a fresh virtual environment.
 wheel: $(LIBRARY)
 	bindings/python/wheel $(LIBRARY) $(dir $(TARGET))wheel
+
+wheels:
+	bindings/python/wheels $(BUILD)/wheels
 
 # Leaves the packages in target/deb; `packaging/test` builds them, then tries them in a clean system.
 deb:
