@@ -4,9 +4,12 @@
 #     make test          install what the tests need, then run every test in every language
 #     make install       PREFIX=/usr/local DESTDIR= LIBDIR= INCLUDEDIR= BINDIR= MANDIR=
 #                        BASHCOMPDIR= ZSHCOMPDIR= FISHCOMPDIR=
+#     make static        target/static/nswatch, a command that needs no shared library: docs/platforms.md
 #     make uninstall     takes away what install put there, with the same settings
 #     make wheel         a wheel for pip that carries the library, in target/wheel
+#     make wheels        wheels for glibc 2.17, musl and arm64, and a source package, in target/wheels; zig comes from PyPI
 #     make deb           packages for Debian and its like, in target/deb
+#     make dist          a tarball of the source with every crate in it, which builds offline, in target/dist
 #     make chaos         SECONDS=60 SEED= TINY=: actors at random against beliefs, see docs/reliability.md
 #     make bench         what it costs beside the bare system calls and beside others: writes docs/benchmarks.md
 #     make bench-nsid    what a question about an nsid costs beside its system calls
@@ -14,14 +17,18 @@
 #     make bench-mounts  what a change of a mount costs with 1000 names more than with none
 #     make instructions  the instructions and the size of the library beside the figures in benches/guard
 #     make test-kernels  the suites on other kernels and processors, under emulation; see ci/kernels/run
+#     make test-musl     the shared library on musl; needs rustc's standard library for it
 #     make sanitize      the C test program and the library under AddressSanitizer, the queue under ThreadSanitizer
 #     make lint          formatting, clippy, rustdoc, header drift, exported symbols, ABI, manual pages, licences, versions
 #     make audit         advisories about what others wrote and we use: see SECURITY.md. Needs the internet
 #     make reproducible  builds again in another folder and compares
 #     make header        include/nswatch.h anew, from src/capi
 #     make abi-baseline  records the ABI of a release: docs/abi.md
+#
+# CARGO_BUILD_TARGET=TRIPLE builds, installs and packs for another processor or C library: docs/platforms.md
 
 CARGO ?= cargo
+RUSTC ?= rustc
 INSTALL ?= install
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
@@ -34,16 +41,50 @@ FISHCOMPDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p;T;q' Cargo.toml)
 SONAME := libnswatch.so.0
-TARGET := $(or $(CARGO_TARGET_DIR),target)/release
+BUILD := $(or $(CARGO_TARGET_DIR),target)
+TARGET := $(BUILD)$(CARGO_BUILD_TARGET:%=/%)/release
 LIBRARY := $(TARGET)/libnswatch.so
 COMMAND := $(TARGET)/nswatch
 COMPLETIONS := $(BASHCOMPDIR)/nswatch $(ZSHCOMPDIR)/_nswatch $(FISHCOMPDIR)/nswatch.fish
-SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -type f) $(TARGET)/wrapped
+# Installed for another machine, the command cannot print its completions here.
+PRINTER := $(BUILD)/release/nswatch
+# as rustc links; what it was told to keep for a debugger stays
+LINKING := -Wl,--gc-sections,--as-needed,-O1,-z,relro,-z,now,-z,noexecstack,-z,defs \
+	$(if $(CARGO_PROFILE_RELEASE_DEBUG),,-Wl,--strip-debug)
+SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -type f) $(BUILD)/release/wrapped
 
-.PHONY: all watch test test-kernels chaos bench bench-hostile bench-nsid bench-mounts instructions sanitize install
-.PHONY: uninstall wheel deb header abi-baseline lint audit reproducible clean
+# The compiler of C for a triple, by the name that Debian and most others give it, and the variable that names it to cargo.
+HOST = $(shell $(RUSTC) -vV | sed -n 's/^host: //p')
+gcc_of = $(patsubst armv7-%,arm-%,$(patsubst riscv64gc-%,riscv64-%,$(subst -unknown-,-,$(1))))-gcc
+linker_of = CARGO_TARGET_$(shell echo $(1) | tr a-z- A-Z_)_LINKER
+ifneq ($(filter-out $(HOST),$(CARGO_BUILD_TARGET)),)
+linker := $(call linker_of,$(CARGO_BUILD_TARGET))
+ifeq ($(origin CC),default)
+CC := $(or $($(linker)),$(call gcc_of,$(CARGO_BUILD_TARGET)))
+endif
+$(linker) ?= $(CC)
+export $(linker)
+endif
 
-all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc
+# What unwinds a panic. Compilers for musl that come from a system of glibc have the wrong libgcc_s; std brings another.
+UNWINDER ?= $(or $(if $(findstring -musl,$(MACHINE)),$(wildcard $(call libdir_of,$(MACHINE))/self-contained/libunwind.a)),-lgcc_s)
+GLIBC_IN_MUSL = $(if $(findstring -musl,$(MACHINE)),readelf -dW $(TARGET)/linked.so | grep 'NEEDED.*libc\.so\.6',false)
+
+# What says clearly that a triple cannot be built for here.
+libdir_of = $(shell $(RUSTC) --print target-libdir --target $(1) 2> /dev/null)
+std_of = $(wildcard $(call libdir_of,$(1))/libstd-*.rlib)
+need_std = $(if $(call std_of,$(1)),,$(error $(RUSTC) has no standard library for $(1): `rustup target add $(1)`, \
+	or the package of it that belongs to a distribution's own rustc))
+
+# Where this machine has no std for musl, glibc is linked statically.
+MACHINE = $(or $(CARGO_BUILD_TARGET),$(HOST))
+MUSL = $(subst -gnu,-musl,$(MACHINE))
+STATIC_TARGET ?= $(if $(call std_of,$(MUSL)),$(MUSL),$(MACHINE))
+
+.PHONY: all watch static test test-kernels test-musl chaos bench bench-hostile bench-nsid bench-mounts
+.PHONY: instructions sanitize install uninstall wheel wheels deb dist header abi-baseline lint audit reproducible clean
+
+all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc $(TARGET)/completions
 
 watch: $(COMMAND)
 	exec $(COMMAND) watch $(ARGS)
@@ -98,31 +139,64 @@ instructions:
 test-kernels:
 	ci/kernels/run
 
+test-musl:
+	ci/musl
+
 sanitize:
 	ci/sanitize
 
 # Cargo does not notice when the program changes that runs the compiler for it.
-$(TARGET)/wrapped: .cargo/config.toml .cargo/rustc
+$(BUILD)/release/wrapped: .cargo/config.toml .cargo/rustc
 	$(CARGO) clean -q --release
-	@mkdir -p $(TARGET)
+	@mkdir -p $(@D)
 	touch $@
 
-# One build makes both libraries and says, among what is shown as it works, what a static link needs besides. Of libgcc_s
-# there is no static one, and every compiler adds what it has in its place.
-$(LIBRARY) $(TARGET)/libs-private &: $(SOURCES)
+# One build says, among what is shown as it works, what a static link needs besides; of libgcc_s there is no static one, and
+# every compiler adds what it has in its place. The shared library is linked from the static one, because the list of
+# symbols that rustc gives the linker has no versions, and GNU ld takes no second list.
+$(LIBRARY) $(TARGET)/libs-private &: $(SOURCES) nswatch.map
+	$(call need_std,$(MACHINE))
 	@mkdir -p $(TARGET)
 	@rm -f $(TARGET)/built
-	{ $(CARGO) rustc --release --locked --lib --features capi --crate-type cdylib,staticlib -- \
-		-C link-arg=-Wl,-soname,$(SONAME) --print native-static-libs 2>&1 && touch $(TARGET)/built; } | \
+	{ $(CARGO) rustc --release --locked --lib --features capi --crate-type staticlib -- \
+		-C target-feature=-crt-static --print native-static-libs 2>&1 && touch $(TARGET)/built; } | \
 		tee $(TARGET)/build.log >&2
 	@test -e $(TARGET)/built
-	sed -n 's/.*native-static-libs: \(-lgcc_s \)*//p' $(TARGET)/build.log | tail -n 1 > $(TARGET)/libs-private
-	test -s $(TARGET)/libs-private
-	touch $(LIBRARY)
+	sed -n 's/.*native-static-libs: //p' $(TARGET)/build.log | tail -n 1 > $(TARGET)/libs
+	test -s $(TARGET)/libs
+	sed -n 's/^ *\(ns[a-z_]*\);$$/-Wl,-u,\1/p' nswatch.map > $(TARGET)/symbols
+	$(CC) $(CFLAGS) -shared -o $(TARGET)/linked.so -Wl,-soname,$(SONAME) -Wl,--version-script=nswatch.map \
+		@$(TARGET)/symbols $(TARGET)/libnswatch.a $(LINKING) $(LDFLAGS) \
+		$$(sed 's|-lgcc_s|$(UNWINDER)|' $(TARGET)/libs)
+	@! $(GLIBC_IN_MUSL) || { echo "make: $(CC) links glibc into a library for musl: CC=musl-gcc, for one" >&2; exit 1; }
+	sed 's/-lgcc_s *//' $(TARGET)/libs > $(TARGET)/libs-private
+	mv $(TARGET)/linked.so $(LIBRARY)
 
 $(COMMAND): $(SOURCES)
+	$(call need_std,$(MACHINE))
 	$(CARGO) build --release --locked --features cli --bin nswatch
 	touch $(COMMAND)
+
+ifneq ($(COMMAND),$(PRINTER))
+$(PRINTER): $(SOURCES)
+	env -u CARGO_BUILD_TARGET $(CARGO) build --release --locked --features cli --bin nswatch
+	touch $(PRINTER)
+endif
+
+$(TARGET)/completions: $(PRINTER)
+	@mkdir -p $@
+	$(PRINTER) completions bash > $@/bash
+	$(PRINTER) completions zsh > $@/zsh
+	$(PRINTER) completions fish > $@/fish
+	touch $@
+
+# Cargo knows what is stale.
+static:
+	$(call need_std,$(STATIC_TARGET))
+	RUSTFLAGS='$(RUSTFLAGS) -C target-feature=+crt-static' \
+		$(CARGO) build --release --locked --features cli --bin nswatch --target $(STATIC_TARGET)
+	$(INSTALL) -d $(BUILD)/static
+	$(INSTALL) -m 755 $(BUILD)/$(STATIC_TARGET)/release/nswatch $(BUILD)/static
 
 # Always made anew: it holds the directories of this very call.
 .PHONY: $(TARGET)/nswatch.pc
@@ -144,9 +218,9 @@ install: all
 	$(INSTALL) -m 644 $(TARGET)/nswatch.pc $(DESTDIR)$(LIBDIR)/pkgconfig
 	$(INSTALL) -m 644 include/nswatch.h include/nswatch.hpp $(DESTDIR)$(INCLUDEDIR)
 	$(INSTALL) -m 755 $(COMMAND) $(DESTDIR)$(BINDIR)
-	$(COMMAND) completions bash > $(DESTDIR)$(BASHCOMPDIR)/nswatch
-	$(COMMAND) completions zsh > $(DESTDIR)$(ZSHCOMPDIR)/_nswatch
-	$(COMMAND) completions fish > $(DESTDIR)$(FISHCOMPDIR)/nswatch.fish
+	$(INSTALL) -m 644 $(TARGET)/completions/bash $(DESTDIR)$(BASHCOMPDIR)/nswatch
+	$(INSTALL) -m 644 $(TARGET)/completions/zsh $(DESTDIR)$(ZSHCOMPDIR)/_nswatch
+	$(INSTALL) -m 644 $(TARGET)/completions/fish $(DESTDIR)$(FISHCOMPDIR)/nswatch.fish
 	$(INSTALL) -m 644 docs/man/*.1 $(DESTDIR)$(MANDIR)/man1
 	$(INSTALL) -m 644 docs/man/*.3 $(DESTDIR)$(MANDIR)/man3
 	for page in docs/man/*.3; do for name in $$($(manual_names)); do \
@@ -165,9 +239,16 @@ uninstall:
 wheel: $(LIBRARY)
 	bindings/python/wheel $(LIBRARY) $(dir $(TARGET))wheel
 
+wheels:
+	bindings/python/wheels $(BUILD)/wheels
+
 # Leaves the packages in target/deb; `packaging/test` builds them, then tries them in a clean system.
 deb:
 	packaging/build
+
+# `packaging/dist --test` builds what is in it as well.
+dist:
+	packaging/dist
 
 header:
 	$(CARGO) build --locked --features header

@@ -13,6 +13,8 @@ LIBRARY = Path(__file__).parent / "nswatch/libnswatch.so.0"
 # what every system has that the manylinux tags promise; the versions of libgcc are those of the oldest of them
 SYSTEM = re.compile(r"(libc|libm|libdl|libpthread|librt|libgcc_s|ld-linux[-\w]*)\.so\.\d+")
 LIBGCC = (4, 8)
+MUSL = re.compile(r"libc\.(so|musl-\w+\.so\.1)")
+MACHINES = {"Advanced Micro Devices X86-64": "x86_64", "AArch64": "aarch64"}
 
 
 def readelf(option: str) -> str:
@@ -24,16 +26,25 @@ def newest(kind: str, versions: str) -> tuple[int, ...]:
     return max((tuple(map(int, each.split("."))) for each in found), default=(0,))
 
 
+def machine() -> str:
+    """That of the library, which need not be the one that packs it."""
+    name = re.findall(r"Machine: +(.*)", readelf("--file-header"))[0]
+    return MACHINES.get(name, platform.machine())
+
+
 def platform_tag() -> str:
-    """manylinux_X_Y_ARCH, for the oldest glibc that has all the symbols; linux_ARCH if more than glibc is needed."""
+    """manylinux_X_Y_ARCH, for the oldest glibc that has all the symbols; musllinux_1_2_ARCH if musl alone is needed;
+    linux_ARCH if more is."""
     needed = re.findall(r"\(NEEDED\).*\[(.*)\]", readelf("--dynamic"))
     versions = readelf("--version-info")
     glibc = newest("GLIBC", versions)
+    if needed and all(map(MUSL.fullmatch, needed)):
+        return f"musllinux_1_2_{machine()}"
     # pip wants both numbers, and no manylinux is older than this
     if all(map(SYSTEM.fullmatch, needed)) and newest("GCC", versions) <= LIBGCC and glibc > (2,):
         major, minor = max(glibc[:2], (2, 17))
-        return f"manylinux_{major}_{minor}_{platform.machine()}"
-    return f"linux_{platform.machine()}"
+        return f"manylinux_{major}_{minor}_{machine()}"
+    return f"linux_{machine()}"
 
 
 class Package(Distribution):
