@@ -17,6 +17,6 @@ mod resources;
 mod stream;
 #[path = "../support/mod.rs"]
 mod support;
-// its list has the system calls of 64-bit architectures
-#[cfg(target_pointer_width = "64")]
+// its list has the system calls of 64-bit architectures that never had socketcall(2)
+#[cfg(all(target_pointer_width = "64", not(target_arch = "s390x")))]
 mod syscalls;
