@@ -55,7 +55,7 @@ impl From<&Counters> for Stats {
     }
 }
 
-/// Tells what happens to network namespaces. Made by [`Watcher::named`] or [`Watcher::nsid`].
+/// Tells what happens to network namespaces. Made by [`Watcher::named`], [`Watcher::nsid`] or [`Watcher::all`].
 ///
 /// Poll the descriptor ([`AsFd`]) for readability and call [`next_event`](Self::next_event) until it answers `None`;
 /// or call [`wait`](Self::wait); or iterate, which waits for ever. A watcher may move between threads. In a child of

@@ -167,7 +167,7 @@ class Examples(ExampleTest):
         for each in (program, again):
             self.expect(each, f"{nsid} is gone")
             self.ends(each)
-        self.refusal(1, r"^nsid: .*invalid argument.*\n$", *command, "0")
+        self.refusal(1, r"^nsid: .*(invalid argument|a pid is a positive number).*\n$", *command, "0")
 
     def all(self, command: list[str]) -> None:
         ip_netns("add", "blue")
