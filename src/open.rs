@@ -20,13 +20,13 @@ impl Watcher {
     /// Watches the names in a directory, `/run/netns` by default.
     ///
     /// # Errors
-    /// `EINVAL`: an option that only other watchers have. `ENOTDIR`: a part of the path is not a directory. `EACCES`: the directory may not be read or searched.
-    /// `ENOENT`: it is missing, with [`Options::parent`] switched off. `ELOOP`: too many symbolic links on the way to it, or,
-    /// with [`Options::symlinks`] switched off, one that root does not own. `ENAMETOOLONG`: as in `open(2)`. `E2BIG`: it has
-    /// more names than [`Options::max_names`].
-    /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit was reached; the error's text says which to raise. `EPERM`,
-    /// `ENOSYS`, `EACCES`: a seccomp filter or a security policy refuses a system call that has no fallback; the text
-    /// names it.
+    /// `EINVAL`: an option that only other watchers have. `ENOTDIR`: a part of the path is not a directory.
+    /// `EACCES`: the directory may not be read or searched. `ENOENT`: it is missing, with [`Options::parent`]
+    /// switched off. `ELOOP`: too many symbolic links on the way to it, or, with [`Options::symlinks`] switched
+    /// off, one that root does not own. `ENAMETOOLONG`: as in `open(2)`. `E2BIG`: it has more names than
+    /// [`Options::max_names`]. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit was reached; the error's text
+    /// says which to raise. `EPERM`, `ENOSYS`, `EACCES`: a seccomp filter or a security policy refuses a system
+    /// call that has no fallback; the text names it.
     pub fn named(options: &Options) -> Result<Self> {
         options.check(Watched::Names)?;
         let (epoll, mut out) = front()?;
@@ -58,8 +58,9 @@ impl Watcher {
     /// that of another namespace, which the kernel gives no means to find out.
     ///
     /// # Errors
-    /// `EINVAL`: an option that only other watchers have. `EPERM`: `CAP_NET_BROADCAST` is missing, for [`Options::all_nsid`]. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a
-    /// limit was reached. `EAGAIN`: the kernel was interrupted time and again.
+    /// `EINVAL`: an option that only other watchers have. `EPERM`: `CAP_NET_BROADCAST` is missing, for
+    /// [`Options::all_nsid`]. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached. `EAGAIN`: the
+    /// kernel was interrupted time and again.
     pub fn nsid(options: &Options) -> Result<Self> {
         options.check(Watched::Nsids)?;
         let (epoll, mut out) = front()?;
@@ -88,10 +89,11 @@ impl Watcher {
     /// ```
     ///
     /// # Errors
-    /// `EINVAL`: an option that only other watchers have. `EOPNOTSUPP`: /proc is not mounted, or not that of this process. `E2BIG`: there are more namespaces than
-    /// [`Options::max_names`]. `EAGAIN`: `RLIMIT_NPROC` prevents starting the thread that makes the observation post, which
-    /// ends before this returns. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`, `ENOBUFS`: a limit was reached. `EPERM`, `ENOSYS`,
-    /// `EACCES`: a seccomp filter or a security policy refuses a system call that has no fallback; the text names it.
+    /// `EINVAL`: an option that only other watchers have. `EOPNOTSUPP`: /proc is not mounted, or not that of
+    /// this process. `E2BIG`: there are more namespaces than [`Options::max_names`]. `EAGAIN`: `RLIMIT_NPROC`
+    /// prevents starting the thread that makes the observation post, which ends before this returns. `EMFILE`,
+    /// `ENFILE`, `ENOMEM`, `ENOSPC`, `ENOBUFS`: a limit was reached. `EPERM`, `ENOSYS`, `EACCES`: a seccomp
+    /// filter or a security policy refuses a system call that has no fallback; the text names it.
     ///
     /// [`Feature::Births`]: crate::Feature::Births
     /// [`Feature::Deaths`]: crate::Feature::Deaths
