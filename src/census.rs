@@ -48,7 +48,7 @@ pub struct Sighting {
 /// hundred processes, a second thread takes half of the work, and has ended when the call returns.
 ///
 /// # Errors
-/// `EOPNOTSUPP`: /proc is not mounted, or not that of this process. `EMFILE`, `ENFILE`, `ENOMEM`: a limit was reached.
+/// `EOPNOTSUPP`: /proc is not mounted, or belongs to another pid namespace. `EMFILE`, `ENFILE`, `ENOMEM`: a limit was reached.
 ///
 /// ```
 /// use nswatch::Netns;

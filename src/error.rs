@@ -236,7 +236,7 @@ pub fn explain(errno: i32) -> &'static CStr {
         libc::ELOOP => c"too many levels of symbolic links in the path",
         libc::ENOBUFS => c"the kernel has no memory, or the socket no room, for the answer: see net.core.rmem_default",
         libc::EOVERFLOW => c"more nsids than this kernel lists: ask for each that matters; those of a peer, in the peer itself",
-        libc::EOPNOTSUPP => c"not supported: /proc is not mounted, or not that of this process; or this kernel lacks what the request needs",
+        libc::EOPNOTSUPP => c"not supported: /proc is not mounted, or belongs to another pid namespace; or this kernel lacks what the request needs",
         libc::ESTALE => c"the path leads to another network namespace than the wanted one",
         libc::ENOTRECOVERABLE => c"nswatch had an internal error and this watcher is of no more use: close it, open another, report the bug",
         _ => c"unexpected error: see errno(3) for its number",

@@ -79,7 +79,7 @@ impl Netns {
     ///
     /// # Errors
     /// `EBADF`: it is not open. `EINVAL`: it is no namespace. `EPROTOTYPE`: it is a namespace of another kind. `EMFILE`,
-    /// `ENFILE`, `ENOMEM`: a limit was reached. `EOPNOTSUPP`: /proc is not mounted, or not that of this process.
+    /// `ENFILE`, `ENOMEM`: a limit was reached. `EOPNOTSUPP`: /proc is not mounted, or belongs to another pid namespace.
     ///
     /// ```
     /// use nswatch::Netns;
@@ -102,7 +102,7 @@ impl Netns {
     /// `EINVAL`: `pid` is not positive. `ESRCH`: no such process or thread, or it has ended. (Where the first thread has
     /// ended and others have not, ask by the number of one of these.) `EACCES`: no ptrace access to the process, see
     /// ptrace(2), `PTRACE_MODE_READ_FSCREDS`: that takes its user, or `CAP_SYS_PTRACE` over it.
-    /// `EOPNOTSUPP`: /proc is not mounted, or not that of this process. `EMFILE`, `ENFILE`, `ENOMEM`: a limit was
+    /// `EOPNOTSUPP`: /proc is not mounted, or belongs to another pid namespace. `EMFILE`, `ENFILE`, `ENOMEM`: a limit was
     /// reached.
     ///
     /// ```
@@ -133,7 +133,7 @@ impl Netns {
     /// `ENOENT`: nothing is there, or a dangling link. `ENODEV`: a file on which no network namespace is mounted (yet).
     /// `EPROTOTYPE`: a namespace of another kind. `EINVAL`: `name` is empty, has `..` as a component or a NUL byte in it.
     /// `EACCES`, `ELOOP`, `ENOTDIR`, `ENAMETOOLONG`: as in `open(2)`. `EMFILE`, `ENFILE`, `ENOMEM`: a limit was reached.
-    /// `EOPNOTSUPP`: /proc is not mounted, or not that of this process.
+    /// `EOPNOTSUPP`: /proc is not mounted, or belongs to another pid namespace.
     ///
     /// ```
     /// use nswatch::Netns;
