@@ -62,7 +62,7 @@ impl All {
             return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)).doing(WATCH);
         }
         let timer = Timer::new().doing("make a timer")?;
-        epoll.add(timer.as_fd()).doing("listen to a timer")?;
+        epoll.add(timer.as_fd()).doing("add a timer to epoll")?;
         let mut mounts = Monitor::new(Arc::clone(epoll), OWN.as_ref());
         if options.prepare {
             mounts.prepare()?
@@ -82,7 +82,7 @@ impl All {
             max: options.max_names,
         };
         let uevents = this.deaths.take_uevents();
-        this.births = perf::open(epoll, uevents).doing("listen to the births of namespaces")?;
+        this.births = perf::open(epoll, uevents).doing("watch the births of namespaces")?;
         this.due.census = Some(if options.replay { EmitMode::Replayed } else { EmitMode::Silent });
         (this.due.asked, this.due.synced) = (true, options.replay);
         out.learned_now();

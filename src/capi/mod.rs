@@ -136,7 +136,7 @@ fn negative_errno(error: Error) -> c_int {
 /// The error for a NULL pointer and for an unknown number.
 #[cold]
 fn invalid() -> Error {
-    Error::invalid("do that", "an argument is NULL or an unknown value")
+    Error::invalid("carry out the call", "an argument is NULL or has an unknown value")
 }
 
 /// Borrows the object behind a C handle.

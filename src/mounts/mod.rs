@@ -24,7 +24,7 @@ use mountinfo::Mountinfo;
 /// The directory in /proc of the calling thread, in whose mount namespace the kernel resolves its paths.
 pub(crate) const OWN: &str = "/proc/thread-self";
 
-const LISTEN: &str = "listen to mounts";
+const LISTEN: &str = "watch mounts";
 
 /// A mechanism of the kernel, and its backend once it is made.
 struct Mechanism {

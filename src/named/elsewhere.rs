@@ -32,8 +32,7 @@ impl Elsewhere {
         let Some((pid, process)) = process_on(path) else { return Ok(None) };
         let doing = "watch through a process";
         if !sys::is_proc_ours() {
-            let why =
-                "/proc numbers processes otherwise than this process does, so the end of that one cannot be noticed";
+            let why = "/proc belongs to another pid namespace, so the watcher would miss the end of the process";
             return Err(Error::new(libc::EOPNOTSUPP, doing).because(why).on(path));
         }
         let pidfd = sys::pidfd_open(pid, false).doing_on(doing, path)?;

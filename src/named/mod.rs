@@ -82,9 +82,9 @@ pub(crate) struct Named {
 impl Named {
     pub(crate) fn open(options: &Options, epoll: Arc<Epoll>, out: &mut Outbox) -> Result<Self> {
         let inotify = Inotify::new().doing("make an inotify instance")?;
-        epoll.add(inotify.as_fd()).doing("listen to an inotify instance")?;
+        epoll.add(inotify.as_fd()).doing("add an inotify instance to epoll")?;
         let timer = Timer::new().doing("make a timer")?;
-        epoll.add(timer.as_fd()).doing("listen to a timer")?;
+        epoll.add(timer.as_fd()).doing("add a timer to epoll")?;
         let path = WatchedPath::new(&options.dir, options.links)?;
         let mut this = Self {
             inotify,
@@ -409,7 +409,7 @@ impl Named {
     /// Begins a call.
     fn begin(&self) -> Result<()> {
         self.path.begin_call();
-        let over = || Error::new(libc::ENOENT, "go on watching").on(self.path.as_os_str()).last();
+        let over = || Error::new(libc::ENOENT, "continue watching").on(self.path.as_os_str()).last();
         if self.ended { Err(over()) } else { Ok(()) }
     }
 }

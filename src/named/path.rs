@@ -35,7 +35,8 @@ const SELF: ReadFlags =
 /// Readable or not.
 const ANY: [bool; 2] = [true, false];
 
-const GIVEN_UP: &str = "the calling thread has given up the right to it: its permissions and its owner are the same as when it was open to it";
+const GIVEN_UP: &str =
+    "the calling thread has given up its right to the directory, whose permissions and owner have not changed";
 
 /// The longest path of a directory whose every name can be reached: with `/`, a name of 255 bytes and a NUL.
 const LONGEST: usize = libc::PATH_MAX as usize - 257;
@@ -193,7 +194,7 @@ impl WatchedPath {
         });
         match looked {
             Err(error) | Ok(Some(Err(error))) if is_transient(&error) || is_refusal(&error) || is_denied(&error) => {
-                Err(error).doing_on("look at", name)
+                Err(error).doing_on("probe", name)
             }
             Err(_) => Ok(None),
             Ok(answer) => Ok(answer),
@@ -222,7 +223,7 @@ impl WatchedPath {
         let mut walk = Walk { inotify, before: &self.passed, steps: Vec::new(), passed: Vec::new() };
         let walked = match walk.walk_on(&self.path, self.links) {
             Err(error) if is_transient(&error) || is_refusal(&error) => {
-                Err(error).doing_on("watch the way to", self.as_os_str())
+                Err(error).doing_on("watch the path to", self.as_os_str())
             }
             walked => self.confirm_place().map(|()| walked),
         };

@@ -56,8 +56,8 @@ pub(crate) struct Pending {
     stale: Stale,
 }
 
-const NOT_READABLE: &str =
-    "to watch the mounts of another process takes the right to read its /proc/PID/root (ptrace(2), PTRACE_MODE_READ)";
+const NOT_READABLE: &str = "watching the mounts of another process requires the right to read its /proc/PID/root \
+                            (ptrace(2), PTRACE_MODE_READ)";
 
 /// How much of what is known may be wrong since mounts have changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -254,7 +254,7 @@ impl Pending {
 
     fn note_pending(&mut self, name: &CStr, at: BorrowedFd<'_>, place: &CStr, follows: bool) -> Result<(State, bool)> {
         let stat = match sys::stat(at, place, libc::AT_SYMLINK_NOFOLLOW) {
-            Err(error) if is_transient(&error) => return Err(error).doing_on("look at", Name::new(name)),
+            Err(error) if is_transient(&error) => return Err(error).doing_on("probe", Name::new(name)),
             stat => stat,
         };
         let is_new = match stat {
@@ -375,7 +375,7 @@ impl Pending {
         let base = match path.base() {
             Ok(base) => Some(base),
             Err(error) if is_transient(&error) || is_refusal(&error) || is_denied(&error) => {
-                return Err(error).doing_on("look at", path.as_os_str());
+                return Err(error).doing_on("probe", path.as_os_str());
             }
             // the path leads nowhere now, which inotify reports too
             Err(_) => None,
@@ -401,7 +401,7 @@ impl Pending {
         let Some(base) = base else { return Ok(state) };
         let place = base.name(name);
         for _ in 0..PROBES {
-            let found = probe.look(base.at(), &place).doing_on("look at", Name::new(name))?;
+            let found = probe.look(base.at(), &place).doing_on("probe", Name::new(name))?;
             let again;
             (state, again) = self.note(name, base.at(), &place, path, found)?;
             if !again {

@@ -37,7 +37,7 @@ impl Named {
                     self.pending.expect_link(&name, &self.path);
                 }
                 let found = self.probe.look(directory.as_fd(), &name);
-                let found = found.doing_on("look at", OsStr::from_bytes(name.to_bytes()))?;
+                let found = found.doing_on("probe", OsStr::from_bytes(name.to_bytes()))?;
                 let state = self.pending.scanned(directory, &self.path, &name, found)?;
                 links |= kind.is_none_or(|kind| kind.is_symlink());
                 batch.push((name, state));

@@ -15,8 +15,8 @@ use super::wire::Attributes;
 use crate::error::{Doing, Result};
 use crate::sys::{self, CWD};
 
-const ASK: &str = "ask who has a namespace id";
-const LIST: &str = "list the namespace ids";
+const ASK: &str = "ask which namespace has an nsid";
+const LIST: &str = "list the nsids";
 
 /// One request costs as much as listing so many ids. (The simulation has few ids: no more than one.)
 const REQUEST_COST: usize = if cfg!(test) { 1 } else { 8 };
@@ -150,7 +150,7 @@ impl<R: Rtnetlink> Kernel<R> {
         let mut left = limit;
         while left > 0 {
             let received = self.sockets.receive(&mut |bytes, origin| *lost |= !decode(bytes, origin, inbox));
-            let read = match received.doing("read notifications of namespace ids")? {
+            let read = match received.doing("read nsid notifications")? {
                 Received::Nothing => return Ok(true),
                 Received::Loss => {
                     *lost = true;
@@ -274,7 +274,7 @@ impl<R: Rtnetlink> Kernel<R> {
             Some(libc::EACCES | libc::EPERM | libc::EOPNOTSUPP) => Ok(Peer::Unreadable),
             // it went in the meantime
             Some(libc::EINVAL | libc::ENOENT) => Ok(Peer::Gone),
-            _ => Err(error.doing("list the namespace ids of a peer")),
+            _ => Err(error.doing("list the nsids of a peer")),
         }
     }
 
@@ -304,7 +304,7 @@ impl<R: Rtnetlink> Kernel<R> {
     fn ask_own(&mut self) -> Result<Option<i32>> {
         if self.all_nsid && self.own.is_none() {
             let answer = self.sockets.own();
-            self.own = answer.map_err(|error| error.doing("ask for the id of the own namespace"))?;
+            self.own = answer.map_err(|error| error.doing("ask for the nsid of the own namespace"))?;
         }
         self.own_is_current = true;
         Ok(self.own)

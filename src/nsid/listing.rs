@@ -14,7 +14,7 @@ use crate::census::{census_alone, numbers_in};
 use crate::error::{Doing, Result, is_shortage};
 use crate::sys;
 
-const LIST: &str = "list the namespace ids";
+const LIST: &str = "list the nsids";
 
 /// About so many ids that nobody has does one listing ask at most: 40 ms. (Those that somebody has cost their owner more.)
 const MAX_FREE: usize = 1 << 15;

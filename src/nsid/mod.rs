@@ -28,11 +28,11 @@ pub(crate) use source::Nsid;
 pub(crate) use state::Id;
 use wire::Attributes;
 
-const ASK: &str = "ask for a namespace id";
-const ASK_OF: &str = "ask for the id of the namespace";
-const ASSIGN: &str = "assign a namespace id";
-const TRANSLATE: &str = "translate a namespace id";
-const LIST: &str = "list the namespace ids";
+const ASK: &str = "ask for an nsid";
+const ASK_OF: &str = "ask for the nsid of the namespace";
+const ASSIGN: &str = "assign an nsid";
+const TRANSLATE: &str = "translate an nsid";
+const LIST: &str = "list the nsids";
 
 fn request_socket(doing: &'static str) -> Result<RequestSocket> {
     RequestSocket::open().doing(doing)
@@ -164,7 +164,7 @@ impl Netns {
         }
         let mut socket = request_socket(FIND)?.checked();
         if !socket.exists(nsid).map_err(|error| error.doing(FIND))? {
-            return Err(refused(libc::ENOENT, "no network namespace has it here"));
+            return Err(refused(libc::ENOENT, "no network namespace has this nsid here"));
         }
         for sighting in census_alone()? {
             // what has died meanwhile is not the one
@@ -175,7 +175,7 @@ impl Netns {
                 return Ok(sighting.netns);
             }
         }
-        Err(refused(libc::ENOENT, "its namespace cannot be seen: no mount, process or descriptor here shows it"))
+        Err(refused(libc::ENOENT, "its namespace is out of sight: no mount, process or descriptor here shows it"))
     }
 }
 

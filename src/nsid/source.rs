@@ -76,8 +76,8 @@ enum EmitMode {
 impl Nsid {
     pub(crate) fn open(options: &Options, epoll: &Epoll, out: &mut Outbox) -> Result<Self> {
         let doing = match options.all_nsid {
-            true => "listen to the namespace ids of peers too",
-            false => "listen to namespace ids",
+            true => "listen to nsids of peers",
+            false => "listen to nsids",
         };
         let kernel = Kernel::open(options.rcvbuf, options.all_nsid).doing(doing)?;
         epoll.add(kernel.as_fd()).doing(doing)?;

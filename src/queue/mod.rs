@@ -63,7 +63,7 @@ impl Queue {
             turn: Condvar::new(),
             counters: Arc::clone(&out.counters),
         });
-        epoll.add(shared.readable.as_fd()).doing("listen to an event descriptor")?;
+        epoll.add(shared.readable.as_fd()).doing("add an event descriptor to epoll")?;
         let reader =
             Reader { policy, shared: Arc::clone(&shared), complete: options.replay, replaying: options.replay };
         let thread = Thread::start(move || reader.run());
@@ -83,7 +83,7 @@ impl Queue {
         if state.can_recover() {
             self.recover(state, out);
             if state.failure.is_some() || state.ended {
-                self.shared.readable.wake().doing("raise an event descriptor")?;
+                self.shared.readable.wake().doing("write an event descriptor")?;
             }
             return Ok(());
         }
@@ -179,7 +179,7 @@ impl Source for Queue {
         }
         state.resync = true;
         drop(state);
-        self.shared.request.wake().doing("raise an event descriptor")
+        self.shared.request.wake().doing("write an event descriptor")
     }
 
     /// The thread counts.

@@ -75,7 +75,7 @@ impl Loss {
 impl State {
     /// The last failure of the thread; none: it panicked.
     pub(super) fn why_ended(&self) -> Error {
-        let panicked = || Error::new(libc::ENOTRECOVERABLE, "go on without the reader thread");
+        let panicked = || Error::new(libc::ENOTRECOVERABLE, "continue without the reader thread");
         self.failure.clone().unwrap_or_else(panicked).last()
     }
 

@@ -37,7 +37,7 @@ fn errors_are_told_in_one_line_that_helps() {
         assert_fails(on(&format!("/run/{}", "x".repeat(256))), &["name too long"]);
         assert_fails(on("/run/file/\x1b[2J\nnswatch: all is well"), &["\\u{1b}[2J\\n"]);
     }
-    assert_fails(ends(["list", "--dir", "/run/missing"]), &["/run/missing", "not there"]);
+    assert_fails(ends(["list", "--dir", "/run/missing"]), &["/run/missing", "does not exist"]);
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! `nswatch id`: questions about namespace ids, and assigning them. Each answer is a line that begins with what was
-//! asked about.
+//! `nswatch id`: gets and assigns nsids. Each line begins with the subject.
 
 use nswatch::{nsid, printable};
 
@@ -11,7 +10,7 @@ use crate::names;
 use crate::output;
 use crate::record::{Field, Value, json};
 
-/// What programs are told where there is no id, as `NSID_NOT_ASSIGNED` in C.
+/// The JSON value for no nsid, as `NSID_NOT_ASSIGNED` in C.
 const NOT_ASSIGNED: i32 = -1;
 
 pub(crate) fn run(args: &IdArgs) -> Result<(), Ending> {
@@ -33,7 +32,7 @@ pub(crate) fn run(args: &IdArgs) -> Result<(), Ending> {
             let nsid = nsid::assign(nsid::open(path_of(name))?, args.want)?;
             tell(&[("name", Value::Name(name)), id(Some(nsid))]);
         }
-        // --list, for it must be one of these
+        // --list: clap requires one of these
         _ => {
             let nsids = nsid::list()?;
             let names = if nsids.is_empty() { names::Found::new() } else { names::look() };
@@ -47,7 +46,7 @@ pub(crate) fn run(args: &IdArgs) -> Result<(), Ending> {
     output::print(lines.as_bytes())
 }
 
-/// The values with a space between two, which no name has in it as it is written.
+/// The values, separated by spaces, which printed names do not contain.
 fn plain(fields: &[Field<'_>]) -> String {
     let words = fields.iter().map(|(key, value)| match *value {
         Value::Number(number) if *key == "nsid" && number == NOT_ASSIGNED.into() => "not assigned".into(),

@@ -338,7 +338,7 @@ impl Questions for Simulation {
     fn visible(&mut self, _: usize) -> Result<(Vec<i32>, bool)> {
         self.looks += 1;
         if self.fails() {
-            return Err(NetlinkError::new(libc::ENOMEM).doing("look around"));
+            return Err(NetlinkError::new(libc::ENOMEM).doing("probe"));
         }
         Ok((self.table.keys().copied().filter(|nsid| *nsid >= FAR && self.lives(*nsid)).collect(), true))
     }
