@@ -61,7 +61,7 @@ pub fn named(bytes: &[u8]) {
     thread_local! {
         static WATCHED: RefCell<Watched> = RefCell::new(Watched::new());
     }
-    WATCHED.with_borrow_mut(|watched| watched.hear(bytes));
+    WATCHED.with_borrow_mut(|watched| watched.receive(bytes));
 }
 
 struct Watched {
@@ -88,7 +88,7 @@ impl Watched {
         Self { dir, source, out, believed: BTreeMap::new(), truth, directory: false }
     }
 
-    fn hear(&mut self, bytes: &[u8]) {
+    fn receive(&mut self, bytes: &[u8]) {
         self.source.pretend(bytes, &mut self.out).unwrap();
         self.add_up();
         self.source.resync(&mut self.out).unwrap();

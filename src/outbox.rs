@@ -90,12 +90,12 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     /// Sets the time of the events pushed from here on to now.
-    pub(crate) fn learned_now(&mut self) {
+    pub(crate) fn noticed_now(&mut self) {
         self.now = sys::monotonic();
     }
 
     /// Sets the time of the events pushed from here on, not before the last one.
-    pub(crate) fn learned_at(&mut self, moment: Duration) {
+    pub(crate) fn noticed_at(&mut self, moment: Duration) {
         self.now = moment;
     }
 

@@ -108,7 +108,7 @@ impl Named {
             this.pending.prepare()?;
         }
         this.pending.start(&this.path)?;
-        out.learned_now();
+        out.noticed_now();
         let mode = if options.replay { EmitMode::Replayed } else { EmitMode::Silent };
         match this.path.resolve(&this.inotify)? {
             Resolution::Nowhere(why) if !this.parent || why.kind() != io::ErrorKind::NotFound => {
@@ -139,7 +139,7 @@ impl Named {
                 }
                 Err(error) => return Err(error).doing("read inotify events"),
             };
-            out.learned_now();
+            out.noticed_now();
             let buffer = std::mem::take(&mut self.buffer);
             self.take_in(buffer.get(..n).unwrap_or_default(), out);
             self.buffer = buffer;
@@ -205,7 +205,7 @@ impl Named {
     /// Does what is due.
     fn catch_up(&mut self, out: &mut Outbox) -> Result<()> {
         // it may be a mount or the clock that woke us, of which nothing was read
-        out.learned_now();
+        out.noticed_now();
         // first, as what follows can fail
         self.emit_gone(out);
         let impact = self.pending.read_mounts(&self.path, self.debounce.names()).inspect_err(|_| {
@@ -326,7 +326,7 @@ impl Named {
     fn emit_settled(&mut self, moment: Duration, out: &mut Outbox) -> Result<()> {
         let over: Vec<Name> = self.debounce.over(moment).map(|(name, _)| name.clone()).collect();
         if !over.is_empty() {
-            out.learned_now();
+            out.noticed_now();
         }
         let mut missing = Vec::new();
         for name in &over {

@@ -305,7 +305,7 @@ impl Pending {
                 // a failure does not keep the other names from being reported
                 armed = self.arm(debounce, path);
                 if armed.is_ok() {
-                    out.learned_now();
+                    out.noticed_now();
                     continue;
                 }
             }
@@ -324,7 +324,7 @@ impl Pending {
             Stale::Everything => debounce.names().names().cloned().collect(),
         };
         if !stale.is_empty() {
-            out.learned_now();
+            out.noticed_now();
         }
         self.probe_all(&stale, debounce, probe, path, out)?;
         self.stale = Stale::Nothing;

@@ -129,7 +129,7 @@ impl Failure {
     }
 
     /// A plain error if it is about the object, a [refusal](is_refused) if the own namespace meets it too.
-    fn told_apart(self) -> io::Error {
+    fn classified(self) -> io::Error {
         let Self { error, why } = self;
         if is_about_path(&error) || is_transient(&error) {
             return error;
@@ -149,7 +149,7 @@ impl Failure {
 /// `links`: whether to follow a link at the end of the path. `ENODEV`: not a namespace. `EPROTOTYPE`: a namespace of
 /// another kind. Opens only files of nsfs, so it cannot block on a FIFO or trigger a device.
 pub(crate) fn open_path(at: BorrowedFd<'_>, path: &CStr, links: Links) -> io::Result<OwnedFd> {
-    try_open(at, path, links).map_err(Failure::told_apart)
+    try_open(at, path, links).map_err(Failure::classified)
 }
 
 fn try_open(at: BorrowedFd<'_>, path: &CStr, links: Links) -> Result<OwnedFd, Failure> {
@@ -173,7 +173,7 @@ fn try_reopen(fd: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
 
 /// Identifies the file behind a descriptor.
 pub(super) fn identify(fd: BorrowedFd<'_>) -> io::Result<Found> {
-    identify_open(try_reopen(fd).map_err(Failure::told_apart)?.as_fd())
+    identify_open(try_reopen(fd).map_err(Failure::classified)?.as_fd())
 }
 
 /// Identifies an open network namespace. Errors here are never about this namespace only.

@@ -97,7 +97,7 @@ impl<R: Rtnetlink> Nsid<R> {
             unsure: true,
             opening: true,
         };
-        out.learned_now();
+        out.noticed_now();
         this.catch_up(out)?;
         this.opening = false;
         Ok(this)
@@ -164,7 +164,7 @@ impl<R: Rtnetlink> Nsid<R> {
     fn compare(&mut self, mode: EmitMode, out: &mut Outbox) -> Result<()> {
         let silently = mode == EmitMode::Silent;
         if self.due.confirm.is_empty() {
-            out.learned_now();
+            out.noticed_now();
             let (inbox, state) = (&self.inbox, &self.state);
             let (snapshot, complete) = self.kernel.snapshot(&|after| candidates(inbox, state, after), self.opening)?;
             self.read(self.kernel.capacity())?;
@@ -314,7 +314,7 @@ impl<R: Rtnetlink> Source for Nsid<R> {
     fn drain(&mut self, out: &mut Outbox) -> Result<Progress> {
         // first the notifications that an error left
         let all = self.inbox.is_empty() && self.read(BATCH)?;
-        out.learned_now();
+        out.noticed_now();
         self.catch_up(out)?;
         Ok(if all && !self.unfinished() { Progress::Done } else { Progress::More })
     }
@@ -322,7 +322,7 @@ impl<R: Rtnetlink> Source for Nsid<R> {
     fn resync(&mut self, out: &mut Outbox) -> Result<()> {
         self.due.compare_all();
         self.read(self.kernel.capacity())?;
-        out.learned_now();
+        out.noticed_now();
         self.catch_up(out)
     }
 

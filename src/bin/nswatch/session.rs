@@ -57,7 +57,7 @@ impl Session {
     pub(crate) fn next(&mut self) -> Result<Record, Ending> {
         let Self { watches, signals, reader } = self;
         loop {
-            signals.heed(watches)?;
+            signals.handle(watches)?;
             match watches.next()? {
                 Some(record) => return Ok(record),
                 None => signals.wait(watches, watches.fds(), PollFlags::IN, reader.as_ref())?,

@@ -72,7 +72,7 @@ impl Signals {
     }
 
     /// Handles the signals that have come, without waiting. Ends after a stop signal, when the grace time is over.
-    pub(crate) fn heed(&mut self, watches: &Watches) -> Result<(), Ending> {
+    pub(crate) fn handle(&mut self, watches: &Watches) -> Result<(), Ending> {
         self.poll(watches, Vec::new(), Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
         match self.deadline {
             Some(deadline) if Instant::now() >= deadline => Err(Ending::Asked),

@@ -30,7 +30,7 @@ struct Consumer {
 }
 
 impl Consumer {
-    fn hear(&mut self, transition: Option<Transition>) {
+    fn apply(&mut self, transition: Option<Transition>) {
         let Some(transition) = transition else { return };
         let before = self.events;
         let is_silent = transition.from.is_pending() && transition.to.is_pending();
@@ -115,17 +115,17 @@ proptest! {
         for step in history {
             match step {
                 Step::Observe(name, to) => {
-                    consumer.hear(names.observe(name, to));
+                    consumer.apply(names.observe(name, to));
                     happen(&mut truth, name, to);
                 }
                 Step::Review(name, to) => {
-                    consumer.hear(names.review(name, to));
+                    consumer.apply(names.review(name, to));
                     if truth.get(name).map_or(State::Absent, |known| known.0) != to {
                         happen(&mut truth, name, to);
                     }
                 }
                 Step::Appear(name) => {
-                    consumer.hear(names.appear(name));
+                    consumer.apply(names.appear(name));
                     if !truth.contains_key(name) {
                         happen(&mut truth, name, State::Placeholder);
                     }
@@ -133,11 +133,11 @@ proptest! {
                 Step::ScanAgain(seen) => {
                     names.begin_scan();
                     for (name, state) in &seen {
-                        consumer.hear(names.review(name, *state));
+                        consumer.apply(names.review(name, *state));
                     }
                     prop_assert_eq!(names.are_all_seen(), truth.keys().all(|name| seen.contains_key(name)));
                     for transition in names.end_scan() {
-                        consumer.hear(Some(transition));
+                        consumer.apply(Some(transition));
                     }
                     let unreported = |name, state| truth.get(name).is_some_and(|known| *known == (state, false));
                     truth = seen.into_iter().map(|(name, state)| (name, (state, !unreported(name, state)))).collect();
@@ -145,11 +145,11 @@ proptest! {
                 Step::Scan(seen) => {
                     names.begin_scan();
                     for (name, state) in &seen {
-                        consumer.hear(names.observe(name, *state));
+                        consumer.apply(names.observe(name, *state));
                     }
                     prop_assert_eq!(names.are_all_seen(), truth.keys().all(|name| seen.contains_key(name)));
                     for transition in names.end_scan() {
-                        consumer.hear(Some(transition));
+                        consumer.apply(Some(transition));
                     }
                     truth = seen.into_iter().map(|(name, state)| (name, (state, true))).collect();
                 }

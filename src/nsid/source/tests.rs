@@ -356,12 +356,12 @@ fn notifications_after_a_comparison_that_is_not_complete_are_right() {
 /// A kernel that loses whatever there is, and never comes to the end of it.
 #[derive(Debug)]
 struct Lossy {
-    heard: usize,
+    received: usize,
 }
 
 impl Rtnetlink for Lossy {
     fn receive(&mut self, _: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Received> {
-        self.heard += 1;
+        self.received += 1;
         Ok(Received::Loss)
     }
 
@@ -403,12 +403,12 @@ impl Questions for Lossy {
 #[test]
 fn one_call_reads_no_more_than_one_queue_beyond_the_first_batch() {
     let mut out = Outbox::default();
-    let mut source = Nsid::start(Kernel::new(Lossy { heard: 0 }, false), true, &mut out).unwrap();
-    let before = source.kernel.sockets().heard;
+    let mut source = Nsid::start(Kernel::new(Lossy { received: 0 }, false), true, &mut out).unwrap();
+    let before = source.kernel.sockets().received;
     assert_eq!(source.drain(&mut out).unwrap(), Progress::More);
     assert!(
-        source.kernel.sockets().heard - before <= BATCH + source.kernel.sockets().capacity(),
+        source.kernel.sockets().received - before <= BATCH + source.kernel.sockets().capacity(),
         "{}",
-        source.kernel.sockets().heard - before
+        source.kernel.sockets().received - before
     );
 }
