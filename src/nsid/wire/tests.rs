@@ -81,7 +81,7 @@ proptest! {
         prop_assert_eq!(messages(&raw(kind, flags, &payload)).count(), 1);
     }
 
-    /// Another implementation reads what we write as what we meant.
+    /// Another implementation reads our messages as we meant them.
     #[test]
     fn the_oracle_reads_what_we_write(header in any_header(), attributes in any_attributes()) {
         let bytes = encode(header, &attributes);
@@ -97,7 +97,7 @@ proptest! {
         prop_assert_eq!(read.attributes, as_oracle_attributes(&attributes));
     }
 
-    /// We read what another implementation writes as what it meant.
+    /// We read another implementation's messages as it meant them.
     #[test]
     fn we_read_what_the_oracle_writes(header in any_header(), attributes in any_attributes()) {
         let mut message = NsidMessage::default();
