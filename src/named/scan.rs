@@ -1,4 +1,4 @@
-//! Comparing the names with what the directory holds, as far as there is room for them.
+//! Compares the names with the contents of the directory, up to the limit of names.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, OwnedFd};
@@ -24,7 +24,7 @@ impl Named {
             let (entry, kind) = match entry.map(|entry| (entry.file_type().ok(), entry)) {
                 Ok((Some(kind), _)) if kind.is_dir() => continue,
                 Ok((kind, entry)) => (entry, kind),
-                // what was removed while it is read holds no names
+                // a directory removed during the scan has no names
                 Err(error) if matches!(errno_of(&error), libc::ENOENT | libc::ESRCH) => break,
                 Err(error) => return Err(error).doing_on(doing, self.path.as_os_str()),
             };
@@ -42,7 +42,7 @@ impl Named {
                 links |= kind.is_none_or(|kind| kind.is_symlink());
                 batch.push((name, state));
             } else if self.due.left_out.is_more() && self.debounce.names().are_all_seen() {
-                // what else there is has no room
+                // the rest does not fit
                 break;
             }
         }
@@ -52,7 +52,8 @@ impl Named {
         Ok(())
     }
 
-    /// Takes in what a scan found under some names. `links`: some lead to where paths start, as symbolic links may.
+    /// Handles the files that a scan found under some names. `links`: some lead from the root directory, as symbolic
+    /// links may.
     fn take_found(
         &mut self,
         batch: &mut Vec<(CString, State)>,
@@ -73,7 +74,7 @@ impl Named {
         Ok(())
     }
 
-    /// Whether there is room for a name that is there, or it is known.
+    /// Whether an existing name fits, or is known.
     pub(super) fn admit(&mut self, name: &CStr) -> bool {
         let admitted = self.room() > 0 || self.debounce.names().state(name) != State::Absent;
         if !admitted {
@@ -82,7 +83,7 @@ impl Named {
         admitted
     }
 
-    /// Room for names of which only a scan knows makes a scan due.
+    /// Plans a scan if there is room for names that only a scan finds.
     pub(super) fn note_room(&mut self) {
         if self.due.left_out.needs_scan(self.room()) {
             self.due.scan.get_or_insert(EmitMode::Changes);

@@ -281,7 +281,7 @@ impl<R: Rtnetlink> Kernel<R> {
     }
 
     /// Whether the namespace with this nsid here is a peer that it listens to.
-    pub(super) fn is_heard(&mut self, nsid: i32) -> Result<bool> {
+    pub(super) fn listens_to(&mut self, nsid: i32) -> Result<bool> {
         Ok(self.all_nsid && !self.is_own(nsid)?)
     }
 

@@ -190,7 +190,7 @@ impl<R: Rtnetlink> Nsid<R> {
         let mut answers = Vec::new();
         for id in self.due.confirm.iter().copied() {
             answers.push((id, self.kernel.is_assigned(id)?));
-            if id.origin().is_none() && self.kernel.is_heard(id.nsid())? {
+            if id.origin().is_none() && self.kernel.listens_to(id.nsid())? {
                 self.due.peers.insert(id);
             }
         }
@@ -255,7 +255,7 @@ impl<R: Rtnetlink> Nsid<R> {
     /// Asks all questions before emitting anything: after an error, the next call processes the notification again.
     fn own_change(&mut self, id: Id, answers: &Answers, change: Change, out: &mut Outbox) -> Result<()> {
         let exists = self.kernel.is_assigned_after(change, id.nsid(), answers)?;
-        let is_peer = self.kernel.is_heard(id.nsid())?;
+        let is_peer = self.kernel.listens_to(id.nsid())?;
         let emit = &mut |event| out.push(event, false);
         match change {
             // the nsid is in use again: its owner is not the one that went

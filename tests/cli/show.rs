@@ -160,7 +160,7 @@ fn errors_say_what_was_searched() {
     std::fs::write("/run/file", "").unwrap();
     assert_fails(ends(["show", "blue"]), &["/run/netns/blue", "does not exist"]);
     assert_fails(ends(["show", "/run/missing"]), &["/run/missing", "does not exist"]);
-    assert_fails(ends(["show", "/run/file"]), &["/run/file", "none is mounted"]);
+    assert_fails(ends(["show", "/run/file"]), &["/run/file", "no namespace is mounted"]);
     assert_fails(ends(["show", "/proc/self/ns/uts"]), &["/proc/self/ns/uts", "another kind"]);
     assert_fails(ends(["show", ""]), &["must not be empty"]);
     assert_fails(ends(["show", "../x"]), &["../x", ".."]);

@@ -693,7 +693,7 @@ fn errors_say_what_and_what_to_do() {
     };
     make_dir(RUN_NETNS);
     placeholder("/run/netns/waits");
-    says(Netns::for_name("waits").unwrap_err(), &["waits", "none is mounted"]);
+    says(Netns::for_name("waits").unwrap_err(), &["waits", "no namespace is mounted"]);
     says(Netns::for_name("/proc/self/ns/uts").unwrap_err(), &["/proc/self/ns/uts", "another kind"]);
     says(Netns::for_pid(i32::MAX).unwrap_err(), &["2147483647", "no such process"]);
     says(Netns::for_nsid(12).unwrap_err(), &["12", "no network namespace has it"]);

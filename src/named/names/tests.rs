@@ -1,4 +1,4 @@
-//! Random histories: whatever `Names` takes, what it returns keeps the grammar and adds up to its state.
+//! Random histories: for every input, the output of `Names` follows the grammar and adds up to its state.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ const NAMES: [&CStr; 4] = [c"blue", c"green", c"red", c"red "];
 
 type Seen = BTreeMap<&'static CStr, State>;
 
-/// What can be done to `Names`.
+/// An operation on `Names`.
 #[derive(Debug, Clone)]
 enum Step {
     Observe(&'static CStr, State),
@@ -22,7 +22,7 @@ enum Step {
     ScanAgain(Seen),
 }
 
-/// A consumer who adds up events, and objects to those that the grammar does not allow.
+/// A consumer that applies events, and rejects those that the grammar forbids.
 #[derive(Debug, Default)]
 struct Consumer {
     believed: BTreeMap<Name, State>,
@@ -64,7 +64,7 @@ fn event_name(event: &EventKind) -> Option<&Name> {
 }
 
 fn any_state() -> impl Strategy<Value = State> {
-    // few of them, so that the same one is seen again and the same inode with another id
+    // few values, so that the same one comes again, and the same inode with another id
     let netns = (1..3u64, 1..3u64).prop_map(|(ino, cookie)| Netns::new(4, ino, cookie, 0));
     prop_oneof![Just(State::Absent), Just(State::Placeholder), Just(State::Link), netns.prop_map(State::Namespace)]
 }
@@ -90,7 +90,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The truth: of each name what it is, and whether the consumer has to know.
+/// The truth: the state of each name, and whether the consumer must know it.
 type Truth = BTreeMap<&'static CStr, (State, bool)>;
 
 fn happen(truth: &mut Truth, name: &'static CStr, to: State) {
