@@ -89,9 +89,9 @@ mod header {
         let comment = "\
             /**\n\
             \x20* The types as an enumeration, so that the compiler warns when a switch omits one (-Wswitch):\n\
-            \x20* switch ((enum nsw_event_kind)nsw_event_type(event)) { case NSW_EVENT_READY: ... }. Write no `default:`,\n\
-            \x20* and ignore types without a case: later versions may add types. No function takes or returns this\n\
-            \x20* enumeration. Since: 0.1\n\
+            \x20* switch ((enum nsw_event_kind)nsw_event_type(event)) { case NSW_EVENT_READY: ... }.\n\
+            \x20* Write no `default:`, and ignore types without a case: later versions may add types. No function takes\n\
+            \x20* or returns this enumeration. Since: 0.1\n\
             \x20*/\n";
         format!("{}{comment}enum nsw_event_kind {{\n{kinds}}};\n\n{}", &body[..at], &body[at..])
     }

@@ -421,9 +421,9 @@ uint64_t nsw_stat(const nsw_watcher *watcher, uint32_t which);
 
 /**
  * The types as an enumeration, so that the compiler warns when a switch omits one (-Wswitch):
- * switch ((enum nsw_event_kind)nsw_event_type(event)) { case NSW_EVENT_READY: ... }. Write no `default:`,
- * and ignore types without a case: later versions may add types. No function takes or returns this
- * enumeration. Since: 0.1
+ * switch ((enum nsw_event_kind)nsw_event_type(event)) { case NSW_EVENT_READY: ... }.
+ * Write no `default:`, and ignore types without a case: later versions may add types. No function takes
+ * or returns this enumeration. Since: 0.1
  */
 enum nsw_event_kind {
   NSW_EVENT_KIND_CREATED = NSW_EVENT_CREATED,

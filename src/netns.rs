@@ -77,9 +77,11 @@ impl Netns {
     /// Identifies an open network namespace. An `O_PATH` descriptor suffices.
     ///
     /// # Errors
-    /// `EBADF`: the descriptor is not open. `EINVAL`: it does not refer to a namespace. `EPROTOTYPE`: it refers to a
-    /// namespace of another kind. `EMFILE`, `ENFILE`, `ENOMEM`: a limit is reached. `EOPNOTSUPP`: /proc is not mounted,
-    /// or belongs to another pid namespace.
+    /// - `EBADF`: the descriptor is not open.
+    /// - `EINVAL`: it does not refer to a namespace.
+    /// - `EPROTOTYPE`: it refers to a namespace of another kind.
+    /// - `EMFILE`, `ENFILE`, `ENOMEM`: a limit is reached.
+    /// - `EOPNOTSUPP`: /proc is not mounted, or belongs to another pid namespace.
     ///
     /// ```
     /// use nswatch::Netns;
@@ -99,11 +101,13 @@ impl Netns {
     /// Identifies the network namespace of a process or thread in the caller's pid namespace.
     ///
     /// # Errors
-    /// `EINVAL`: `pid` is not positive. `ESRCH`: no such process or thread exists, or it has ended (if the first thread
-    /// of a process has ended and others have not, pass the number of one of these). `EACCES`: the caller lacks ptrace
-    /// access to the process (see ptrace(2), `PTRACE_MODE_READ_FSCREDS`), which requires its user or `CAP_SYS_PTRACE`
-    /// over it. `EOPNOTSUPP`: /proc is not mounted, or belongs to another pid namespace. `EMFILE`, `ENFILE`, `ENOMEM`:
-    /// a limit is reached.
+    /// - `EINVAL`: `pid` is not positive.
+    /// - `ESRCH`: no such process or thread exists, or it has ended (if the first thread of a process has ended and
+    ///   others have not, pass the number of one of these).
+    /// - `EACCES`: the caller lacks ptrace access to the process (see ptrace(2), `PTRACE_MODE_READ_FSCREDS`), which
+    ///   requires its user or `CAP_SYS_PTRACE` over it.
+    /// - `EOPNOTSUPP`: /proc is not mounted, or belongs to another pid namespace.
+    /// - `EMFILE`, `ENFILE`, `ENOMEM`: a limit is reached.
     ///
     /// ```
     /// assert_eq!(nswatch::Netns::for_pid(0).unwrap_err().errno(), 22); // EINVAL
@@ -119,7 +123,9 @@ impl Netns {
     /// Uses `PIDFD_GET_NET_NAMESPACE` (Linux 6.11), before that /proc.
     ///
     /// # Errors
-    /// `EBADF`: the descriptor is not a pidfd. `ESRCH`: the process has ended. Otherwise as [`for_pid`](Self::for_pid).
+    /// - `EBADF`: the descriptor is not a pidfd.
+    /// - `ESRCH`: the process has ended.
+    /// - Otherwise as [`for_pid`](Self::for_pid).
     pub fn for_pidfd(pidfd: impl AsFd) -> Result<Self> {
         Self::for_fd(open_for_pidfd(pidfd.as_fd()).map_err(of_process)?)
     }
@@ -131,10 +137,13 @@ impl Netns {
     /// never triggers a device or an automount at the end of the path.
     ///
     /// # Errors
-    /// `ENOENT`: the name does not exist, or is a dangling link. `ENODEV`: a file on which no network namespace is
-    /// mounted (yet). `EPROTOTYPE`: a namespace of another kind. `EINVAL`: `name` is empty, has `..` as a component or
-    /// contains a NUL byte. `EACCES`, `ELOOP`, `ENOTDIR`, `ENAMETOOLONG`: as in `open(2)`. `EMFILE`, `ENFILE`,
-    /// `ENOMEM`: a limit is reached. `EOPNOTSUPP`: /proc is not mounted, or belongs to another pid namespace.
+    /// - `ENOENT`: the name does not exist, or is a dangling link.
+    /// - `ENODEV`: a file on which no network namespace is mounted (yet).
+    /// - `EPROTOTYPE`: a namespace of another kind.
+    /// - `EINVAL`: `name` is empty, has `..` as a component or contains a NUL byte.
+    /// - `EACCES`, `ELOOP`, `ENOTDIR`, `ENAMETOOLONG`: as in `open(2)`.
+    /// - `EMFILE`, `ENFILE`, `ENOMEM`: a limit is reached.
+    /// - `EOPNOTSUPP`: /proc is not mounted, or belongs to another pid namespace.
     ///
     /// ```
     /// use nswatch::Netns;
@@ -154,11 +163,14 @@ impl Netns {
     /// The descriptor is close-on-exec and keeps the namespace alive.
     ///
     /// # Errors
-    /// `ENOENT`: the namespace is dead, or `path` does not lead to a network namespace. `ESTALE`: the namespace is not
-    /// at `path`, which leads to another one: it is dead or elsewhere. `EACCES`: the caller may not search `path`.
-    /// `EINVAL`: `path` contains a NUL byte. `EPERM`: opening by cookie requires `CAP_SYS_ADMIN`; to be sure that a
-    /// namespace is dead requires it in the initial user and pid namespaces. `EOPNOTSUPP`: there is no cookie (before
-    /// Linux 6.18), and a path is required. `EMFILE`, `ENFILE`, `ENOMEM`: a limit is reached.
+    /// - `ENOENT`: the namespace is dead, or `path` does not lead to a network namespace.
+    /// - `ESTALE`: the namespace is not at `path`, which leads to another one: it is dead or elsewhere.
+    /// - `EACCES`: the caller may not search `path`.
+    /// - `EINVAL`: `path` contains a NUL byte.
+    /// - `EPERM`: opening by cookie requires `CAP_SYS_ADMIN`; to be sure that a namespace is dead requires it in the
+    ///   initial user and pid namespaces.
+    /// - `EOPNOTSUPP`: there is no cookie (before Linux 6.18), and a path is required.
+    /// - `EMFILE`, `ENFILE`, `ENOMEM`: a limit is reached.
     ///
     /// From Linux 7.0 on, the kernel does not find a namespace by its cookie if only sockets keep it.
     pub fn open(&self, path: Option<&Path>) -> Result<OwnedFd> {
@@ -278,9 +290,10 @@ const ENTER_REQUIRES: &str = "CAP_SYS_ADMIN is missing, in your user namespace o
 /// mounted.
 ///
 /// # Errors
-/// `EPERM`: `CAP_SYS_ADMIN` is missing, in the caller's user namespace or in the one that owns the network namespace.
-/// `EINVAL`: the descriptor does not refer to a network namespace. `EAGAIN`: `RLIMIT_NPROC` prevents starting a thread.
-/// After an error the closure has not run.
+/// - `EPERM`: `CAP_SYS_ADMIN` is missing, in the caller's user namespace or in the one that owns the network namespace.
+/// - `EINVAL`: the descriptor does not refer to a network namespace.
+/// - `EAGAIN`: `RLIMIT_NPROC` prevents starting a thread.
+/// - After an error the closure has not run.
 ///
 /// ```no_run
 /// use nswatch::{EventKind, Options, Watcher, netns};

@@ -20,8 +20,9 @@ const WAIT: &str = "wait for the network namespace";
 /// filesystem that reports no changes, such as /proc, it notices only what exists at the start.
 ///
 /// # Errors
-/// `EINVAL`: `name` is empty, has `..` as a component or contains a NUL byte. `EINTR`: a signal handler ran. `EACCES`,
-/// `ELOOP`, `ENOTDIR`, `ENAMETOOLONG`, `E2BIG` and others: as [`Watcher::named`].
+/// - `EINVAL`: `name` is empty, has `..` as a component or contains a NUL byte.
+/// - `EINTR`: a signal handler ran.
+/// - `EACCES`, `ELOOP`, `ENOTDIR`, `ENAMETOOLONG`, `E2BIG` and others: as [`Watcher::named`].
 ///
 /// ```
 /// use std::time::Duration;

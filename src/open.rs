@@ -20,13 +20,17 @@ impl Watcher {
     /// Watches the names in a directory, `/run/netns` by default.
     ///
     /// # Errors
-    /// `EINVAL`: an option is set that only other watchers have. `ENOTDIR`: a part of the path is not a directory.
-    /// `EACCES`: the caller may not read or search the directory. `ENOENT`: the directory is missing, and
-    /// [`Options::parent`] is off. `ELOOP`: too many symbolic links on the way to it, or, with [`Options::symlinks`]
-    /// off, one that root does not own. `ENAMETOOLONG`: as in `open(2)`. `E2BIG`: the directory has more names than
-    /// [`Options::max_names`]. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit is reached; the error's text names the
-    /// limit to raise. `EPERM`, `ENOSYS`, `EACCES`: a seccomp filter or a security policy refuses a system call that
-    /// has no fallback; the text names it.
+    /// - `EINVAL`: an option is set that only other watchers have.
+    /// - `ENOTDIR`: a part of the path is not a directory.
+    /// - `EACCES`: the caller may not read or search the directory.
+    /// - `ENOENT`: the directory is missing, and [`Options::parent`] is off.
+    /// - `ELOOP`: too many symbolic links on the way to it, or, with [`Options::symlinks`] off, one that root does not
+    ///   own.
+    /// - `ENAMETOOLONG`: as in `open(2)`.
+    /// - `E2BIG`: the directory has more names than [`Options::max_names`].
+    /// - `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit is reached; the error's text names the limit to raise.
+    /// - `EPERM`, `ENOSYS`, `EACCES`: a seccomp filter or a security policy refuses a system call that has no fallback;
+    ///   the text names it.
     pub fn named(options: &Options) -> Result<Self> {
         options.check(Watched::Names)?;
         let (epoll, mut out) = front()?;
@@ -58,9 +62,10 @@ impl Watcher {
     /// another namespace. The kernel does not show that.
     ///
     /// # Errors
-    /// `EINVAL`: an option is set that only other watchers have. `EPERM`: [`Options::all_nsid`] requires
-    /// `CAP_NET_BROADCAST`. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit is reached. `EAGAIN`: changes kept
-    /// interrupting the kernel's answer.
+    /// - `EINVAL`: an option is set that only other watchers have.
+    /// - `EPERM`: [`Options::all_nsid`] requires `CAP_NET_BROADCAST`.
+    /// - `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit is reached.
+    /// - `EAGAIN`: changes kept interrupting the kernel's answer.
     pub fn nsid(options: &Options) -> Result<Self> {
         options.check(Watched::Nsids)?;
         let (epoll, mut out) = front()?;
@@ -90,11 +95,14 @@ impl Watcher {
     /// ```
     ///
     /// # Errors
-    /// `EINVAL`: an option is set that only other watchers have. `EOPNOTSUPP`: /proc is not mounted, or belongs to
-    /// another pid namespace. `E2BIG`: there are more namespaces than [`Options::max_names`]. `EAGAIN`: `RLIMIT_NPROC`
-    /// prevents starting the thread that makes the observation post, and that ends before this returns. `EMFILE`,
-    /// `ENFILE`, `ENOMEM`, `ENOSPC`, `ENOBUFS`: a limit is reached. `EPERM`, `ENOSYS`, `EACCES`: a seccomp filter or a
-    /// security policy refuses a system call that has no fallback; the text names it.
+    /// - `EINVAL`: an option is set that only other watchers have.
+    /// - `EOPNOTSUPP`: /proc is not mounted, or belongs to another pid namespace.
+    /// - `E2BIG`: there are more namespaces than [`Options::max_names`].
+    /// - `EAGAIN`: `RLIMIT_NPROC` prevents starting the thread that makes the observation post, and that ends before
+    ///   this returns.
+    /// - `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`, `ENOBUFS`: a limit is reached.
+    /// - `EPERM`, `ENOSYS`, `EACCES`: a seccomp filter or a security policy refuses a system call that has no fallback;
+    ///   the text names it.
     ///
     /// [`Feature::Births`]: crate::Feature::Births
     /// [`Feature::Deaths`]: crate::Feature::Deaths

@@ -170,18 +170,20 @@ impl Watcher {
     /// The work of one call is bounded: one kernel queue and one comparison of the names with the directory.
     ///
     /// # Errors
-    /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit prevented the watcher from probing. Nothing is lost: the
-    /// descriptor stays readable, and the next call continues where this one stopped. `ENOBUFS`, `EAGAIN`: a watcher of
-    /// nsids: the kernel had no memory or the socket no room for an answer, or changes kept interrupting the answer.
-    /// Nothing is lost, as above. `EPERM`, `ENOSYS`, `EACCES`: a seccomp filter, a security policy or a lost privilege
-    /// refuses a system call that has no fallback; `EACCES` also: the process has given up the right to reach the
-    /// directory. Nothing is lost, as above. `EXDEV`: the call must resolve paths, and the calling thread has another
-    /// root directory or mount namespace than the thread that opened the watcher. Nothing is lost: the next call from
-    /// the original place continues. `E2BIG`: the directory has more names than
-    /// [`Options::max_names`](crate::Options::max_names). One call returns this each time that the number crosses the
-    /// limit, after the events of the names that fit; the descriptor is not readable because of it. `ENOENT`: the
-    /// directory is gone, and [`Options::parent`](crate::Options::parent) is off. `ECHILD`: this is a child of fork(2),
-    /// and the watcher belongs to its parent.
+    /// - `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit prevented the watcher from probing. Nothing is lost: the
+    ///   descriptor stays readable, and the next call continues where this one stopped.
+    /// - `ENOBUFS`, `EAGAIN`: a watcher of nsids: the kernel had no memory or the socket no room for an answer, or
+    ///   changes kept interrupting the answer. Nothing is lost, as above.
+    /// - `EPERM`, `ENOSYS`, `EACCES`: a seccomp filter, a security policy or a lost privilege refuses a system call
+    ///   that has no fallback; `EACCES` also: the process has given up the right to reach the directory. Nothing is
+    ///   lost, as above.
+    /// - `EXDEV`: the call must resolve paths, and the calling thread has another root directory or mount namespace
+    ///   than the thread that opened the watcher. Nothing is lost: the next call from the original place continues.
+    /// - `E2BIG`: the directory has more names than [`Options::max_names`](crate::Options::max_names). One call returns
+    ///   this each time that the number crosses the limit, after the events of the names that fit; the descriptor is
+    ///   not readable because of it.
+    /// - `ENOENT`: the directory is gone, and [`Options::parent`](crate::Options::parent) is off.
+    /// - `ECHILD`: this is a child of fork(2), and the watcher belongs to its parent.
     pub fn next_event(&mut self) -> Result<Option<Event>> {
         self.check_process()?;
         self.take_event()
@@ -285,11 +287,14 @@ impl Watcher {
     /// Follows the links that the watcher follows ([`Options::symlinks`](crate::Options::symlinks)).
     ///
     /// # Errors
-    /// `ENOENT`: the path no longer leads to a network namespace. `ESTALE`: the namespace is gone: it has died, or
-    /// another one has taken its place at the path. `EINVAL`: the event is of another type. `EPERM`, `EOPNOTSUPP`: a
-    /// `NetnsNew` has no path, and its cookie is not usable here. `EXDEV`: the calling thread has another root
-    /// directory or mount namespace than the thread that opened the watcher. `ECHILD`: this is a child of fork(2), and
-    /// the watcher belongs to its parent. Otherwise as `open(2)`.
+    /// - `ENOENT`: the path no longer leads to a network namespace.
+    /// - `ESTALE`: the namespace is gone: it has died, or another one has taken its place at the path.
+    /// - `EINVAL`: the event is of another type.
+    /// - `EPERM`, `EOPNOTSUPP`: a `NetnsNew` has no path, and its cookie is not usable here.
+    /// - `EXDEV`: the calling thread has another root directory or mount namespace than the thread that opened the
+    ///   watcher.
+    /// - `ECHILD`: this is a child of fork(2), and the watcher belongs to its parent.
+    /// - Otherwise as `open(2)`.
     ///
     /// ```no_run
     /// use std::os::fd::AsRawFd;

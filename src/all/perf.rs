@@ -1,4 +1,5 @@
-//! Births by the kernel's perf records, for `CAP_PERFMON` or `CAP_SYS_ADMIN` in the initial user namespace (Linux 4.12).
+//! Births by the kernel's perf records. Requires `CAP_PERFMON` or `CAP_SYS_ADMIN` in the initial user namespace (Linux
+//! 4.12).
 //!
 //! Each processor has a ring. The kernel writes to it the namespaces of each task, when it is born and when they
 //! change. The price: each fork in the system writes a record. The first poll of a perf event consumes its readiness,

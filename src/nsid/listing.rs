@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_dies_hides_nothing_that_is_known() {
+    fn dying_nsids_hide_no_known_ones() {
         let ids: Vec<i32> = (0..1158).chain(15_000..15_010).collect();
         let walk = walk(&ids[..1158], 15_005, &mut Table { ids: &ids, asked: 0 }).unwrap();
         assert_eq!(walk.found, ids[1158..]);

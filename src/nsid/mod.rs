@@ -44,8 +44,9 @@ fn request_socket(doing: &'static str) -> Result<RequestSocket> {
 /// `pid` is a process or thread in the caller's pid namespace.
 ///
 /// # Errors
-/// `EINVAL`: `pid` is not positive. `ESRCH`: no such process exists. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit
-/// is reached.
+/// - `EINVAL`: `pid` is not positive.
+/// - `ESRCH`: no such process exists.
+/// - `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit is reached.
 ///
 /// ```
 /// match nswatch::nsid::get_for_pid(std::process::id() as i32)? {
@@ -116,8 +117,10 @@ pub fn get_for_pidfd(pidfd: impl AsFd) -> Result<Option<i32>> {
 /// `CAP_SYS_ADMIN` here and over `place`.
 ///
 /// # Errors
-/// `EINVAL`: a descriptor does not refer to a network namespace. `EPERM`: the privileges above are missing. `EAGAIN`:
-/// `RLIMIT_NPROC` prevents starting the thread. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit is reached.
+/// - `EINVAL`: a descriptor does not refer to a network namespace.
+/// - `EPERM`: the privileges above are missing.
+/// - `EAGAIN`: `RLIMIT_NPROC` prevents starting the thread.
+/// - `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit is reached.
 ///
 /// ```
 /// use nswatch::nsid;
@@ -156,8 +159,9 @@ impl Netns {
     /// [census](crate::census).
     ///
     /// # Errors
-    /// `EINVAL`: `nsid` is negative. `ENOENT`: no namespace has the nsid, or the caller cannot see the namespace that
-    /// has it. `ENOBUFS`: a limit is reached; and as [`census`](crate::census).
+    /// - `EINVAL`: `nsid` is negative.
+    /// - `ENOENT`: no namespace has the nsid, or the caller cannot see the namespace that has it.
+    /// - `ENOBUFS`: a limit is reached; and as [`census`](crate::census).
     pub fn for_nsid(nsid: i32) -> Result<Self> {
         const FIND: &str = "find the network namespace with the nsid";
         let refused = |errno, why| Error::new(errno, FIND).on(nsid.to_string()).because(why);
@@ -206,14 +210,15 @@ pub fn open(name: impl AsRef<OsStr>) -> Result<OwnedFd> {
 /// watch for the death of a namespace that has no name.
 ///
 /// # Errors
-/// `EINVAL`: `wanted` is negative, or `namespace` does not refer to a network namespace. `EEXIST`: it has an nsid
-/// already, or another namespace has the wanted one. `EPERM`: requires `CAP_NET_ADMIN` over the namespace of the
-/// calling thread. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit is reached.
+/// - `EINVAL`: `wanted` is negative, or `namespace` does not refer to a network namespace.
+/// - `EEXIST`: it has an nsid already, or another namespace has the wanted one.
+/// - `EPERM`: requires `CAP_NET_ADMIN` over the namespace of the calling thread.
+/// - `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit is reached.
 ///
 /// ```no_run
 /// use nswatch::nsid;
 ///
-/// // who has no name: the process 4711
+/// // a namespace without a name: that of process 4711
 /// let namespace = nsid::open("/proc/4711/ns/net")?;
 /// let id = nsid::assign(&namespace, None)?;
 /// println!("it is {id} here, and a watcher reports when it dies");
@@ -234,10 +239,12 @@ pub fn assign(namespace: impl AsFd, wanted: Option<i32>) -> Result<i32> {
 /// Gets the nsid here of the namespace that has the nsid `nsid` in the peer `from`; `None`: no nsid assigned here.
 ///
 /// # Errors
-/// `EINVAL`: an nsid is negative, or no peer has the nsid `from` here. `ENOENT`: `from` has no such `nsid`. `EACCES`:
-/// requires `CAP_NET_ADMIN` over `from`. `EOPNOTSUPP`: before Linux 5.0. `EOVERFLOW`: `from` has more nsids than the
-/// kernel lists, 900 on Linux 6.18, and `nsid` comes after them. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit is
-/// reached.
+/// - `EINVAL`: an nsid is negative, or no peer has the nsid `from` here.
+/// - `ENOENT`: `from` has no such `nsid`.
+/// - `EACCES`: requires `CAP_NET_ADMIN` over `from`.
+/// - `EOPNOTSUPP`: before Linux 5.0.
+/// - `EOVERFLOW`: `from` has more nsids than the kernel lists, 900 on Linux 6.18, and `nsid` comes after them.
+/// - `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit is reached.
 ///
 /// ```no_run
 /// use nswatch::{EventKind, Options, Watcher, nsid};
@@ -270,9 +277,11 @@ pub fn translate(nsid: i32, from: i32) -> Result<Option<i32>> {
 /// [in sight](crate::census), up to a budget; `docs/nsid.md` describes what it can miss.
 ///
 /// # Errors
-/// `EOVERFLOW`: there are more nsids than the kernel lists, and the budget was spent before their end, for instance
-/// because they are far apart. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit is reached. `EAGAIN`: changes kept
-/// interrupting the kernel's answer. `EOPNOTSUPP`: before Linux 4.2.
+/// - `EOVERFLOW`: there are more nsids than the kernel lists, and the budget was spent before their end, for instance
+///   because they are far apart.
+/// - `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit is reached.
+/// - `EAGAIN`: changes kept interrupting the kernel's answer.
+/// - `EOPNOTSUPP`: before Linux 4.2.
 ///
 /// ```
 /// let ids = nswatch::nsid::list()?;

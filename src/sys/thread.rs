@@ -90,7 +90,7 @@ mod tests {
     static ENDED: AtomicBool = AtomicBool::new(false);
 
     #[test]
-    fn one_that_works_is_waited_for_however_long() {
+    fn join_waits_for_a_working_thread() {
         let work = || {
             let mut used = libc::timespec { tv_sec: 0, tv_nsec: 0 };
             while used.tv_sec < HANGS_AFTER.as_secs() as libc::time_t + 1 {

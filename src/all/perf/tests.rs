@@ -188,7 +188,7 @@ fn in_a_storm_a_reader_sees_all_in_few_looks() {
 }
 
 #[test]
-fn a_processor_that_came_again_is_listened_to_again() {
+fn a_returned_processor_gets_a_ring_again() {
     let Some(mut listening) = listen() else { return };
     let before = listening.perf.rings.len();
     for changed in [Changed::These(vec![0]), Changed::Perhaps] {

@@ -15,7 +15,7 @@ const NOT_ASSIGNED: i32 = -1;
 
 pub(crate) fn run(args: &IdArgs) -> Result<(), Ending> {
     let mut lines = String::new();
-    let mut tell = |fields: &[Field<'_>]| lines += &if args.json { json(fields) } else { plain(fields) };
+    let mut print = |fields: &[Field<'_>]| lines += &if args.json { json(fields) } else { plain(fields) };
     let id = |nsid: Option<i32>| ("nsid", nsid.unwrap_or(NOT_ASSIGNED).into());
     match &args.subject {
         Subject { pid: Some(pid), .. } => {
@@ -23,14 +23,14 @@ pub(crate) fn run(args: &IdArgs) -> Result<(), Ending> {
             let name = nsid.and_then(|nsid| names::look().remove(&nsid));
             let mut fields = vec![("pid", (*pid).into()), id(nsid)];
             fields.extend(name.as_ref().map(|name| ("name", Value::Name(name))));
-            tell(&fields);
+            print(&fields);
         }
         Subject { name: Some(name), .. } => {
-            tell(&[("name", Value::Name(name)), id(nsid::get_for_name(path_of(name))?)])
+            print(&[("name", Value::Name(name)), id(nsid::get_for_name(path_of(name))?)])
         }
         Subject { assign: Some(name), .. } => {
             let nsid = nsid::assign(nsid::open(path_of(name))?, args.want)?;
-            tell(&[("name", Value::Name(name)), id(Some(nsid))]);
+            print(&[("name", Value::Name(name)), id(Some(nsid))]);
         }
         // --list: clap requires one of these
         _ => {
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &IdArgs) -> Result<(), Ending> {
             for nsid in nsids {
                 let mut fields = vec![id(Some(nsid))];
                 fields.extend(names.get(&nsid).map(|name| ("name", Value::Name(name))));
-                tell(&fields);
+                print(&fields);
             }
         }
     }

@@ -102,7 +102,7 @@ fn happen(truth: &mut Truth, name: &'static CStr, to: State) {
 
 proptest! {
     #[test]
-    fn what_is_reported_adds_up_to_what_is_known(
+    fn reported_changes_add_up_to_the_state(
         assumed in any_seen(),
         history in prop::collection::vec(any_step(), 0..40),
     ) {

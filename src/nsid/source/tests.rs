@@ -221,7 +221,7 @@ fn quiet() -> Run {
 /// Both birth notifications are lost, and the death of the first owner is notified late, at every possible moment of
 /// the recovery: the comparison finds the second owner in every case.
 #[test]
-fn a_late_death_does_not_hide_who_was_born_unheard() {
+fn a_late_death_does_not_hide_an_unnotified_birth() {
     for moment in 0..40 {
         let mut kernel = Simulation::new(&Run { capacity: 1, ..quiet() });
         let (mut out, mut consumer) = (Outbox::default(), Consumer::default());
@@ -307,7 +307,7 @@ fn brought(events: &[EventKind]) -> usize {
 }
 
 #[test]
-fn a_comparison_that_is_not_complete_says_so_and_ends() {
+fn an_incomplete_comparison_reports_that_and_ends() {
     let (mut source, events) = among_sparse_ids();
     assert!((1200..2400).contains(&brought(&events)));
     let asked = source.kernel.sockets().asked;
@@ -328,7 +328,7 @@ fn a_comparison_that_is_not_complete_says_so_and_ends() {
 }
 
 #[test]
-fn notifications_after_a_comparison_that_is_not_complete_are_right() {
+fn notifications_after_an_incomplete_comparison_are_right() {
     let (mut source, _) = among_sparse_ids();
     let (mut out, kernel) = (Outbox::default(), source.kernel.sockets());
     let own = |nsid| EventKind::NsidNew { nsid, origin: None, portid: 0 };

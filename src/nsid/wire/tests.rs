@@ -121,7 +121,7 @@ proptest! {
 }
 
 #[test]
-fn a_request_is_what_the_kernel_expects() {
+fn a_request_has_the_kernels_layout() {
     let header = Header { kind: RTM_GETNSID, flags: NLM_F_REQUEST, seq: 1, portid: 0 };
     let bytes = encode(header, &Attributes { nsid: Some(-1), ..Attributes::default() });
     let mut wanted = Vec::new();
@@ -179,7 +179,7 @@ fn a_message_malformed_inside_does_not_hide_the_next() {
 }
 
 #[test]
-fn errors_and_what_the_kernel_says_of_them() {
+fn errors_with_the_kernels_explanation() {
     let request = encode(
         Header { kind: RTM_NEWNSID, ..Header::default() },
         &Attributes { nsid: Some(3), fd: Some(4), ..Attributes::default() },
