@@ -182,7 +182,7 @@ func TestPrivileges(t *testing.T) {
 			t.Error("what is missing is not told:", err)
 		}
 		_, err = nswatch.Open(nswatch.NSID(), nswatch.AllNSID())
-		if !errors.Is(err, syscall.EPERM) || !strings.HasPrefix(err.Error(), "nswatch: cannot listen to the namespace ids of peers too: ") {
+		if !errors.Is(err, syscall.EPERM) || !strings.HasPrefix(err.Error(), "nswatch: cannot listen to nsids of peers: ") {
 			t.Error("all nsids:", err)
 		}
 	})
