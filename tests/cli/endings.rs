@@ -163,6 +163,24 @@ fn wrong_usage() {
 }
 
 #[test]
+fn an_option_of_another_source_names_that_source() {
+    let cases: [(&[&str], &str); 4] = [
+        (&["watch", "--on", "netns_new"], "'--on netns_new' requires '--source all'"),
+        (&["watch", "--source", "all", "--on", "ready"], "'--on ready' requires '--source named'"),
+        (&["watch", "--all-nsid"], "'--all-nsid' requires '--source nsid'"),
+        (
+            &["watch", "--source", "nsid", "--max-names", "9"],
+            "'--max-names' requires '--source named' or '--source all'",
+        ),
+    ];
+    for (arguments, sentence) in cases {
+        let (code, _, errors) = ends(arguments.iter().copied());
+        assert_eq!(code, Some(2));
+        assert_eq!(errors[0], format!("error: {sentence}"), "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_wrong_number_is_answered_by_what_is_right() {
     const MS: &str = "MS is a number of milliseconds without a unit, from 0 to 4294967295";
     const EVENTS: &str = "N is a number of events, from 1 to 18446744073709551615";
