@@ -329,7 +329,7 @@ int nsw_open_netns(const nsw_watcher *watcher,
                    const nsw_event *event);
 
 /**
- * Describes the last call on this watcher that failed in a sentence: what failed, on what, why, and the remedy, as
+ * Describes in a sentence the last call on this watcher that failed: what failed, on what, why, and the remedy, as
  * "cannot watch /run/netns: permission denied: ...". -EBUSY and -ECHILD do not change it. nsw_options_error() has the
  * sentence of nsw_open().
  *
@@ -981,7 +981,7 @@ int nsw_options_set_rcvbuf(nsw_options *o,
                            uint32_t bytes);
 
 /**
- * Describes the last call with these options that failed, nsw_open() included, in a sentence: what failed, on what,
+ * Describes in a sentence the last call with these options that failed, nsw_open() included: what failed, on what,
  * and why, as "cannot watch run/netns: the path must be absolute, without a NUL byte".
  *
  * Returns the sentence, which belongs to the options and does not change until another call with them fails, or until

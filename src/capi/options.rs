@@ -253,7 +253,7 @@ pub unsafe extern "C" fn nsw_options_set_rcvbuf(o: *mut nsw_options, bytes: u32)
     unsafe { change(o, set) }
 }
 
-/// Describes the last call with these options that failed, nsw_open() included, in a sentence: what failed, on what,
+/// Describes in a sentence the last call with these options that failed, nsw_open() included: what failed, on what,
 /// and why, as "cannot watch run/netns: the path must be absolute, without a NUL byte".
 ///
 /// Returns the sentence, which belongs to the options and does not change until another call with them fails, or until

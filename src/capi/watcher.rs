@@ -276,7 +276,7 @@ pub unsafe extern "C" fn nsw_open_netns(watcher: *const nsw_watcher, event: *con
     unsafe { with(watcher, open) }
 }
 
-/// Describes the last call on this watcher that failed in a sentence: what failed, on what, why, and the remedy, as
+/// Describes in a sentence the last call on this watcher that failed: what failed, on what, why, and the remedy, as
 /// "cannot watch /run/netns: permission denied: ...". -EBUSY and -ECHILD do not change it. nsw_options_error() has the
 /// sentence of nsw_open().
 ///

@@ -264,7 +264,7 @@ pub(crate) struct What {
     #[arg(long, value_name = "EVENT", value_delimiter = ',')]
     on: Vec<Kind>,
 
-    /// Start with the next change: no replayed events
+    /// Do not replay what exists: start with the next change
     #[arg(long)]
     no_replay: bool,
 
