@@ -32,9 +32,9 @@ nswatch runs the command directly, without a shell, one at a time and in the ord
 {fd} becomes /proc/self/fd/N, an open descriptor of exactly the namespace of the event, even if the name leads to \
 another one by then. If that namespace is gone or replaced, nswatch does not run the command for the event. \
 {name}, {path} and {pid} become the values of the variables, or nothing. \
-Environment variables, if they apply to the event: NSWATCH_EVENT, NSWATCH_NAME, NSWATCH_DIR, NSWATCH_FD (the N), NSWATCH_DEV, \
-NSWATCH_INO, NSWATCH_COOKIE, NSWATCH_STAMP, NSWATCH_PATH, NSWATCH_PID, NSWATCH_NSID, NSWATCH_ORIGIN, NSWATCH_PORTID, \
-NSWATCH_DROPPED, NSWATCH_REPLAYED (1 or 0), NSWATCH_TIME, NSWATCH_TIME_NS.";
+Environment variables, if they apply to the event: NSWATCH_EVENT, NSWATCH_NAME, NSWATCH_DIR, NSWATCH_FD (the N), \
+NSWATCH_DEV, NSWATCH_INO, NSWATCH_COOKIE, NSWATCH_STAMP, NSWATCH_PATH, NSWATCH_PID, NSWATCH_NSID, NSWATCH_ORIGIN, \
+NSWATCH_PORTID, NSWATCH_DROPPED, NSWATCH_REPLAYED (1 or 0), NSWATCH_TIME, NSWATCH_TIME_NS.";
 
 pub(crate) const SHOW_HELP: &str = "\
 WHAT is one of:
