@@ -194,9 +194,6 @@ fn names_are_opened_where_handles_are_refused<A: Api>() {
 }
 
 fn statx_is_not_needed<A: Api>() {
-    if cfg!(target_pointer_width = "32") {
-        return skipped(NEEDS_STATX);
-    }
     each(|errno| {
         let calls: [&[c_long]; 2] = [&[libc::SYS_statx], &[libc::SYS_statx, libc::SYS_name_to_handle_at]];
         for calls in calls {
@@ -223,15 +220,10 @@ fn statx_is_not_needed<A: Api>() {
     });
 }
 
-const NEEDS_STATX: &str = "glibc opens no directory without statx(2) where a time has 32 bits";
-
 const NS_GET_ID: u32 = 0x8008_b70d;
 
 /// As before Linux 6.18 in a container with an old filter.
 fn statx_is_not_needed_to_tell_successors_apart<A: Api>() {
-    if cfg!(target_pointer_width = "32") {
-        return skipped(NEEDS_STATX);
-    }
     sandbox();
     make_dir(RUN_NETNS);
     placeholder("/run/netns/blue");
