@@ -184,12 +184,14 @@ fn nobody_may_know_and_nothing_false_is_reported<A: Api>() {
     elsewhere(&asking(), || {
         let (first, kept) = (blue(), kernel::netns(sleeper.namespace("net")).unwrap());
         let mut watcher = Observer::<A>::open_synced(&How::all());
-        ip_netns(&["attach", "red", &sleeper.pid().to_string()]);
+        // by the actor: without clone(2), this thread starts no program on every processor
+        let pid = sleeper.pid().to_string();
+        actor.act(move || ip_netns(&["attach", "red", &pid]));
         watcher.compare();
-        ip_netns(&["del", "red"]);
+        actor.act(|| ip_netns(&["del", "red"]));
         watcher.compare();
         assert_eq!(watcher.life(kept), [Kind::NetnsNew]);
-        ip_netns(&["del", "blue"]);
+        actor.act(|| ip_netns(&["del", "blue"]));
         watcher.compare();
         assert_eq!(watcher.life(first), [Kind::NetnsNew]);
         // only the stamp of the mount distinguishes them
