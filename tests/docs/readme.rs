@@ -1,11 +1,11 @@
-//! What README.md shows in Rust, word for word: tests/examples/test_examples.py compares.
+//! The Rust code of README.md, word for word: tests/examples/test_examples.py compares the two.
 #![cfg(feature = "tokio")]
 
 use std::error::Error;
 
 use crate::support::*;
 
-/// It has no end, and so is only compiled.
+/// Never ends, so it is only compiled.
 fn in_a_loop() -> Result<(), Box<dyn Error>> {
     for event in nswatch::Watcher::named(&nswatch::Options::new())? {
         println!("{}", event?);
@@ -23,7 +23,7 @@ async fn beside_other_things() -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
-fn what_the_readme_shows_runs() {
+fn the_code_of_the_readme_runs() {
     sandbox();
     let _compiles: fn() -> Result<(), Box<dyn Error>> = in_a_loop;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
