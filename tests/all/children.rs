@@ -8,7 +8,7 @@ use super::support::*;
 use nswatch::Feature;
 
 #[test]
-fn no_child_is_left_and_none_of_the_program_is_taken() {
+fn no_child_is_left_and_no_child_of_the_program_is_reaped() {
     run_alone("children::alone_children", &["env"]);
 }
 

@@ -14,7 +14,7 @@ both! {
     a_resync_finds_the_later_one
     one_that_was_not_replayed_is_followed_by_a_later_one
     one_that_gets_another_name_is_the_same
-    rights_that_are_lost_end_nothing
+    lost_rights_end_no_watch
     without_rights_nothing_false_is_reported
 }
 
@@ -31,7 +31,7 @@ fn without_cookies(restriction: Restriction) -> Restriction {
 }
 
 /// Neither a thread nor a child can make a post.
-fn asking() -> Restriction {
+fn without_a_post() -> Restriction {
     without_cookies(Restriction::none()).failing(libc::SYS_unshare, libc::EPERM).failing(libc::SYS_clone, libc::EPERM)
 }
 
@@ -101,7 +101,7 @@ fn one_is_followed_by_another_unseen<A: Api>() {
     }
 }
 
-/// The kernel reports the death, and nobody has read it.
+/// The watcher has not read the kernel's notice of the death.
 fn a_resync_finds_the_later_one<A: Api>() {
     sandbox();
     ip_netns(&["add", "blue"]);
@@ -151,7 +151,7 @@ fn one_that_gets_another_name_is_the_same<A: Api>() {
 }
 
 /// The watch goes on, though the watcher cannot check which namespace it is.
-fn rights_that_are_lost_end_nothing<A: Api>() {
+fn lost_rights_end_no_watch<A: Api>() {
     sandbox();
     let sleeper = Sleeper::new();
     let pid = sleeper.pid().to_string();
@@ -181,7 +181,7 @@ fn without_rights_nothing_false_is_reported<A: Api>() {
     sandbox();
     let (actor, sleeper) = (Actor::new(), Sleeper::new());
     ip_netns(&["add", "blue"]);
-    elsewhere(&asking(), || {
+    elsewhere(&without_a_post(), || {
         let (first, kept) = (blue(), kernel::netns(sleeper.namespace("net")).unwrap());
         let mut watcher = Observer::<A>::open_synced(&How::all());
         // by the actor: on some architectures this thread starts no program without clone(2)

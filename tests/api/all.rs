@@ -305,7 +305,7 @@ fn run_out<A: Api>() {
         sandbox();
         make_dir(RUN_NETNS);
         let (fds, mut opened) = (kernel::open_fds(), false);
-        // at open, at each step of it
+        // at each step of open
         for more in 0..36 + of_perf() as libc::rlim_t {
             let usual = limit_files(no_more_files() + more);
             let result = A::open(&How::all().flags(flags));
@@ -320,7 +320,7 @@ fn run_out<A: Api>() {
             assert_eq!(kernel::open_fds(), fds);
         }
         assert!(opened);
-        // while running
+        // after open
         let mut o = Observer::<A>::open_synced(&How::all().flags(flags));
         for more in 0..6 {
             placeholder("/run/netns/blue");

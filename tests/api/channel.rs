@@ -217,7 +217,7 @@ fn the_end_of_the_watch_is_reported() {
 
 /// The channel returns a lasting error once more each time the consumer has taken the previous one.
 #[test]
-fn an_error_waits_to_be_taken() {
+fn an_error_waits_for_the_consumer() {
     sandbox();
     make_dir(RUN_NETNS);
     let watcher = Watcher::named(&Options::new()).unwrap();

@@ -309,7 +309,7 @@ pub fn no_more_files() -> libc::rlim_t {
 fn alone_files_run_out() {
     fn run_out<A: Api>() {
         names();
-        // at open, at each step of it
+        // at each step of open
         let fds = kernel::open_fds();
         let mut opened = false;
         for more in 0..20 {
@@ -326,7 +326,7 @@ fn alone_files_run_out() {
             assert_eq!(kernel::open_fds(), fds);
         }
         assert!(opened);
-        // while running
+        // after open
         std::fs::remove_file("/run/netns/half").unwrap();
         let mut o = Observer::<A>::open_synced(&How::default());
         for more in 0..8 {

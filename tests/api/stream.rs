@@ -409,7 +409,7 @@ fn it_ends_with_its_runtime() {
 }
 
 #[test]
-fn it_is_a_stream_that_goes_where_tasks_go() {
+fn it_is_a_stream_that_tasks_can_move() {
     fn check<S: futures_core::Stream<Item = nswatch::Result<nswatch::Event>> + Send + Unpin>() {}
     check::<EventStream>();
 }

@@ -170,7 +170,7 @@ fn task_lives<A: Api + 'static>(c: &Confined<A>, flags: u32) {
     c.run(|o| drop(o.until(Ready, "task")));
     drop(end);
     thread.join().unwrap();
-    // as new as pidfds of threads, and newer
+    // such a kernel has pidfds of threads
     if flags & NSW_MOUNT_EVENTS != 0 && kernel::has_cookie() {
         c.run(|o| drop(o.until(Detached, "task")));
     }

@@ -173,7 +173,7 @@ impl<'a, A: Api> Reader<'a, A> {
             14 | 15 => drop(self.next()),
             16 => self.resync(),
             _ => {
-                // stalls
+                // does nothing for a while
                 let (done, failed) = self.stage.count();
                 self.stage.until(done + failed + self.dice.below(60) as u64, Duration::from_millis(50));
             }

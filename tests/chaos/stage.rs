@@ -79,7 +79,7 @@ pub struct Stage {
     pub pool: Vec<File>,
     /// Processes in network namespaces of their own, which die.
     pub sleepers: Mutex<Vec<Sleeper>>,
-    /// Mounts that hide something, to be taken away again.
+    /// Mounts that hide something, and go again.
     pub covers: Mutex<Vec<PathBuf>>,
     /// Whether something was hidden, or shown again, since this was last reset.
     pub veiled: AtomicBool,
@@ -93,7 +93,7 @@ impl std::ops::Deref for Stage {
     }
 }
 
-/// A symbolic link that leads to the directory over another one, and one that leads to the directory from within it.
+/// A symbolic link that leads through another one to the directory, and one in the directory that leads to it.
 pub const BY_LINK: &str = "/run/way/netns";
 pub const WITHIN: &str = "within";
 
@@ -141,7 +141,7 @@ impl Round {
         }
     }
 
-    /// Acts time and again until the round is over.
+    /// Repeats an act until the round is over.
     pub fn perform(&self, mut act: impl FnMut()) {
         while !self.is_over() {
             let acting = self.act();
@@ -218,7 +218,7 @@ pub fn try_mount(source: impl AsRef<Path>, target: impl AsRef<Path>, kind: &str,
     unsafe { libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, std::ptr::null()) == 0 }
 }
 
-/// Tries to mount what a descriptor refers to over a name.
+/// Tries to mount the namespace of a descriptor over a name.
 pub fn bind_fd(file: &File, target: impl AsRef<Path>) -> bool {
     try_mount(format!("/proc/thread-self/fd/{}", file.as_raw_fd()), target, "", libc::MS_BIND)
 }

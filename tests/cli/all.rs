@@ -98,7 +98,7 @@ fn all_namespaces_in_columns() {
 }
 
 #[test]
-fn a_command_that_calls_itself_something_hostile() {
+fn a_command_with_a_hostile_name_in_the_list() {
     sandbox();
     let mut command = Command::new("unshare");
     let script = "printf '\\033[2J x' > /proc/$$/comm; echo; read line";

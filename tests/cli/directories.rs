@@ -75,7 +75,7 @@ fn lines_show_the_path() {
 
 /// Each name is in the directory whose turn it is.
 #[test]
-fn events_come_in_the_order_in_which_they_happened() {
+fn events_come_in_the_order_of_their_time() {
     sandbox();
     let dirs = ["/run/a", "/run/b"].map(make_dir);
     let watch = Running::start(with_dirs(&["watch", "--json", "--no-replay"]));

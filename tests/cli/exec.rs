@@ -136,7 +136,7 @@ fn a_signal_waits_for_the_command_and_begins_no_other() {
     }
 }
 
-/// Started with signals ignored or blocked.
+/// Starts the command with signals ignored or blocked.
 fn exec_with(ignored: &'static [i32], blocked: &'static [i32], mut command: std::process::Command) -> Running {
     let set_up = move || {
         // SAFETY: both structures are ours; signal dispositions and masks may be changed between fork and exec.

@@ -25,7 +25,7 @@ fn open(name: impl AsRef<Path>) -> OwnedFd {
     File::open(Path::new(RUN_NETNS).join(name)).unwrap().into()
 }
 
-/// A veth pair with one end here: the kernel assigns an id to the namespace of the other.
+/// A veth pair with one end here: the kernel assigns an nsid to the namespace of the other.
 fn connect(name: &str) {
     run("ip", &["link", "add", "v0", "type", "veth", "peer", "name", "v1", "netns", name]);
 }
@@ -265,7 +265,7 @@ fn an_id_is_assigned() {
 }
 
 #[test]
-fn errors_of_ids_help() {
+fn errors_of_ids_are_helpful() {
     sandbox();
     name_with_id("blue", "5");
     run("mkfifo", &["/run/netns/fifo"]);

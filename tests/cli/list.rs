@@ -126,6 +126,6 @@ fn a_hidden_namespace_has_the_reason_no_permission() {
     let width = phrase.len().max("no permission".len());
     let expected = [("hidden", "no permission"), ("process", phrase)];
     assert_eq!(lines[1..], expected.map(|(name, phrase)| format!("{name:<7}  {phrase:<width$}  -       -")));
-    // root may
+    // root may see them
     assert_eq!(reasons(ends(["list", "--json"])), [("hidden".to_owned(), None), ("process".to_owned(), None)]);
 }

@@ -121,7 +121,7 @@ pub fn terminal() -> (OwnedFd, OwnedFd) {
 }
 
 #[test]
-fn colour_on_a_terminal_only_and_only_if_wanted() {
+fn colour_on_a_terminal_only_and_only_if_enabled() {
     sandbox();
     let first = |arguments: &[&str], term: &str, no_color: &str| {
         let (master, slave) = terminal();
@@ -319,7 +319,7 @@ fn help_fits_a_terminal() {
 }
 
 #[test]
-fn the_manual_page_knows_every_option_and_event() {
+fn the_manual_page_lists_every_option_and_event() {
     let page = include_str!("../../docs/man/nswatch.1");
     let items: Vec<_> =
         page.lines().filter(|line| line.starts_with(".It ")).flat_map(|line| line.split([' ', ','])).collect();

@@ -11,7 +11,7 @@ fn watch(options: &[&str]) -> Running {
 }
 
 #[test]
-fn mounts_are_reported_as_they_happen_unless_asked_not_to() {
+fn mounts_are_reported_as_they_happen_unless_disabled() {
     sandbox();
     ip_netns(&["add", "blue"]);
     let (mut plain, mut mounts) = (watch(&["--no-mount-events"]), watch(&["--mount-events"]));

@@ -175,7 +175,7 @@ impl Drop for Running {
     }
 }
 
-/// Runs it to its end.
+/// Runs the command to its end.
 pub fn ends(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> End {
     Running::start(nswatch(arguments.into_iter().map(Into::into))).end()
 }

@@ -144,7 +144,7 @@ fn a_watcher_and_its_descriptor() {
 }
 
 #[test]
-fn descriptors_are_asked_about() {
+fn descriptors_are_queried() {
     sandbox();
     ip_netns(&["add", "blue"]);
     ip_netns(&["set", "blue", "7"]);

@@ -314,7 +314,7 @@ fn hostile_names_and_mounts() {
         let parsed: Value = serde_json::from_str(&json[0]).unwrap();
         assert_eq!(bytes(&parsed, "names"), [name]);
         assert_eq!(bytes(&parsed, "mounts"), [b"/run/d/", b"/run/e/"].map(|dir| [dir, name].concat()));
-        // a label and a value, and no line more than there are facts
+        // a label and a value in each line, and one line for each fact
         assert!(
             people.iter().all(|line| line.replace("first pid", "pid").split_whitespace().count() == 2
                 || line.ends_with("not assigned"))

@@ -277,7 +277,7 @@ fn a_file_takes_its_place<A: Api>() {
     o.expect_nothing();
     create_dir(DIR).unwrap();
     o.expect(&[(DirCreated, "")]);
-    // the same one level above
+    // the same for the parent directory
     remove_dir_all("/run/a/b").unwrap();
     run("mkfifo", &["/run/a/b"]);
     o.expect(&[(DirDeleted, "")]);

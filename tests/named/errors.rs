@@ -19,10 +19,10 @@ both! {
     permission_is_taken_away_and_given_back
     permission_for_an_ancestor_is_taken_away_and_given_back
     unreadable_names_are_reported
-    names_change_places_in_a_directory_that_may_not_be_read_any_more
+    names_change_places_in_a_directory_that_became_unreadable
     a_lost_right_is_no_answer_about_the_directory
     names_change_while_the_right_is_lost
-    a_directory_that_could_only_be_searched_was_never_open
+    a_search_only_directory_was_never_open
 }
 
 fn refused<A: Api>(dir: &str, errno: i32) {
@@ -103,7 +103,7 @@ fn an_unreadable_ancestor_does_not_prevent_watching<A: Api>() {
 
 /// The watcher looks exchanged names up once more, but not in a directory that it has reported as gone: here one with
 /// search but without read permission.
-fn names_change_places_in_a_directory_that_may_not_be_read_any_more<A: Api>() {
+fn names_change_places_in_a_directory_that_became_unreadable<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
     placeholder("/run/netns/a");
@@ -237,7 +237,7 @@ fn names_change_while_the_right_is_lost<A: Api>() {
 }
 
 /// The watcher need not read an intermediate directory. If the path comes to end there, no right was given up.
-fn a_directory_that_could_only_be_searched_was_never_open<A: Api>() {
+fn a_search_only_directory_was_never_open<A: Api>() {
     sandbox();
     make_dir("/run/b/c");
     placeholder("/run/b/c/blue");

@@ -7,7 +7,7 @@ use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_NO_MOUNT_EVEN
 
 both! {
     each_failure_at_open_is_passed_on
-    a_failed_resync_is_made_up_for
+    a_failed_resync_is_retried
     a_directory_that_could_not_be_read_is_reported_later
     a_directory_that_could_not_be_reached_is_reported_later
     a_name_that_could_not_be_probed_is_reported_later
@@ -15,14 +15,14 @@ both! {
     mounts_that_could_not_be_listened_to_are_noticed_later
     mounts_that_could_not_be_listened_to_hide_no_other_name
     mounts_that_could_not_be_asked_for_again_are_noticed_later
-    a_cover_that_could_not_be_reported_is_noticed_later
+    a_cover_is_noticed_after_a_failed_call
     a_failure_to_stop_listening_is_no_failure
     events_before_a_failure_are_not_repeated
-    a_descriptor_that_could_not_be_made_readable_again_does_not_stay_so
+    a_descriptor_that_could_not_be_rearmed_recovers
     an_end_of_the_watch_is_synced_despite_later_failures
     without_file_handles
     without_file_handles_and_ids
-    without_anything_new
+    without_any_new_feature
 }
 
 fn none() -> Restriction {
@@ -86,7 +86,7 @@ fn end<A: Api>(o: &mut Observer<A>) {
     o.expect(&[(Ready, "alive")]);
 }
 
-fn a_failed_resync_is_made_up_for<A: Api>() {
+fn a_failed_resync_is_retried<A: Api>() {
     let mut o = watched::<A>();
     unmount("/run/netns/old");
     let restriction = none().failing(libc::SYS_openat, libc::EMFILE);
@@ -211,7 +211,7 @@ fn mounts_that_could_not_be_asked_for_again_are_noticed_later<A: Api>() {
     }
 }
 
-fn a_cover_that_could_not_be_reported_is_noticed_later<A: Api>() {
+fn a_cover_is_noticed_after_a_failed_call<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
     placeholder("/run/netns/blue");
@@ -250,9 +250,9 @@ fn events_before_a_failure_are_not_repeated<A: Api>() {
     end(&mut o);
 }
 
-fn a_descriptor_that_could_not_be_made_readable_again_does_not_stay_so<A: Api>() {
+fn a_descriptor_that_could_not_be_rearmed_recovers<A: Api>() {
     let mut o = watched::<A>();
-    // it may lead elsewhere, but does not
+    // the path could lead elsewhere, but does not
     run("chmod", &["700", RUN_NETNS]);
     let restriction = none().failing(libc::SYS_openat, libc::EMFILE);
     fails(&mut o, restriction.clone(), libc::EMFILE);
@@ -331,7 +331,7 @@ fn without_file_handles_and_ids<A: Api>() {
     lives_without::<A>(restriction, false);
 }
 
-fn without_anything_new<A: Api>() {
+fn without_any_new_feature<A: Api>() {
     let mut restriction = none().failing_ioctl(NS_GET_ID, libc::ENOTTY);
     for call in [libc::SYS_name_to_handle_at, libc::SYS_fanotify_init, libc::SYS_io_setup] {
         restriction = restriction.failing(call, libc::ENOSYS);

@@ -22,7 +22,7 @@ both! {
     edges_suffice_for_a_consumer_that_drains
     a_waiting_consumer_is_woken
     a_wait_ends_in_time
-    a_wait_ends_in_time_while_the_kernel_talks
+    a_wait_ends_in_time_despite_wake_ups
     unrelated_mounts_wake_nobody
     unrelated_mounts_emit_nothing
     the_descriptor_suits_event_loops
@@ -331,7 +331,7 @@ fn a_wait_ends_in_time<A: Api>() {
     assert!(o.api.wait(Some(Duration::ZERO)).unwrap().is_some());
 }
 
-fn a_wait_ends_in_time_while_the_kernel_talks<A: Api>() {
+fn a_wait_ends_in_time_despite_wake_ups<A: Api>() {
     let mut o = watched_by::<A>(Backend::Fanotify);
     placeholder("/run/netns/half");
     o.expect(&[(Created, "half")]);

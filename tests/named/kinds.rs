@@ -19,7 +19,7 @@ both! {
     a_directory_is_moved_in_and_out
     a_fifo_a_socket_and_a_device_are_names
     a_hard_link_is_a_name
-    a_placeholder_that_nobody_may_read
+    an_unreadable_placeholder
     names_are_bytes
     names_are_bytes_when_they_are_replayed
 }
@@ -183,7 +183,7 @@ fn a_hard_link_is_a_name<A: Api>() {
     end(&mut o);
 }
 
-fn a_placeholder_that_nobody_may_read<A: Api>() {
+fn an_unreadable_placeholder<A: Api>() {
     let mut o = watched::<A>();
     placeholder("/run/netns/secret");
     std::fs::set_permissions("/run/netns/secret", PermissionsExt::from_mode(0o000)).unwrap();

@@ -7,7 +7,7 @@ use nswatch::capi::options::NSW_NO_MOUNT_EVENTS;
 
 both! {
     a_namespace_comes_and_goes
-    ready_says_which_namespace_it_is
+    ready_identifies_the_namespace
     existing_names_are_replayed
     a_placeholder_is_reported_at_once_and_ready_when_it_is_mounted
     a_mount_between_a_probe_and_listening_is_not_missed
@@ -49,7 +49,7 @@ fn a_namespace_comes_and_goes<A: Api>() {
     o.expect_nothing();
 }
 
-fn ready_says_which_namespace_it_is<A: Api>() {
+fn ready_identifies_the_namespace<A: Api>() {
     let mut o = watched::<A>();
     for name in ["blue", "green"] {
         ip_netns(&["add", name]);

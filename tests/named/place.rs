@@ -1,5 +1,5 @@
-//! A thread that has another root directory or mount namespace than the one that opened the watcher: no wrong event,
-//! nothing lost, and the next call from the right place goes on.
+//! A thread with another root directory or mount namespace than the one that opened the watcher gets no wrong event and
+//! loses none, and the next call from the right place goes on.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -15,7 +15,7 @@ use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_NO_MOUNT_EVEN
 both! {
     changes_meanwhile_are_reported_afterwards
     a_directory_that_changes_meanwhile_is_reported_afterwards
-    a_resync_is_made_up_for
+    a_resync_is_retried
     a_namespace_is_opened_from_the_right_place_only
     a_call_that_probes_nothing_works_anywhere
     an_overflow_is_recovered_afterwards
@@ -26,7 +26,7 @@ both! {
     a_root_that_changes_during_a_probe
     a_root_that_changes_while_the_path_is_resolved
     a_root_that_changes_while_the_directory_is_read
-    a_reader_thread_in_the_wrong_place_passes_that_on
+    a_reader_thread_in_the_wrong_place_returns_the_error
     a_reader_thread_stays_where_it_is
     watchers_of_ids_need_no_place
     a_watcher_opened_inside_belongs_there
@@ -276,7 +276,7 @@ fn a_directory_that_changes_meanwhile_is_reported_afterwards<A: Api>() {
     });
 }
 
-fn a_resync_is_made_up_for<A: Api>() {
+fn a_resync_is_retried<A: Api>() {
     each(&[0], |away, _| {
         let mut outside = stage();
         let mut o = Observer::<A>::open_synced(&How::default());
@@ -440,7 +440,7 @@ fn a_root_that_changes_while_the_path_is_resolved<A: Api>() {
     stage();
     let mut o = Observer::<A>::open_synced(&How::default().flags(NSW_DIR_EVENTS));
     for call in [libc::SYS_inotify_add_watch, libc::SYS_openat] {
-        // it may lead elsewhere, but does not
+        // the path could lead elsewhere, but does not
         run("chmod", &["700", RUN_NETNS]);
         moved_at(call, &mut o, "resolve");
         assert_eq!(o.drain(), []);
@@ -460,7 +460,7 @@ fn a_root_that_changes_while_the_directory_is_read<A: Api>() {
     back(&mut o, Away::JailWithProc);
 }
 
-fn a_reader_thread_in_the_wrong_place_passes_that_on<A: Api>() {
+fn a_reader_thread_in_the_wrong_place_returns_the_error<A: Api>() {
     for away in [Away::Jail, Away::JailWithProc, Away::BoundRoot] {
         std::thread::spawn(move || {
             let mut outside = stage();

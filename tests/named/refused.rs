@@ -23,7 +23,7 @@ both! {
     a_name_that_cannot_be_probed_is_no_placeholder
     a_name_that_cannot_be_probed_is_not_detached
     names_that_cannot_be_listed_are_not_deleted
-    an_unidentified_namespace_is_not_opened
+    a_watcher_that_can_identify_no_name_is_not_opened
     a_name_that_cannot_be_opened_is_not_gone
     a_directory_that_a_policy_hides_is_not_deleted
     a_directory_behind_a_link_is_not_deleted
@@ -310,7 +310,7 @@ fn names_that_cannot_be_listed_are_not_deleted<A: Api>() {
     });
 }
 
-fn an_unidentified_namespace_is_not_opened<A: Api>() {
+fn a_watcher_that_can_identify_no_name_is_not_opened<A: Api>() {
     each(|errno| {
         sandbox();
         ip_netns(&["add", "blue"]);

@@ -465,7 +465,7 @@ fn poll_in(fd: &OwnedFd) -> bool {
     unsafe { libc::poll(&mut entry, 1, DEADLINE.as_millis() as i32) == 1 }
 }
 
-/// A mount option of /proc hides processes to which there is no ptrace access.
+/// A mount option of /proc hides the processes that the caller may not trace.
 fn a_hidden_process_is_not_gone<A: Ask>() {
     sandbox();
     if !is_real_root() {

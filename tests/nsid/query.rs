@@ -102,13 +102,13 @@ macro_rules! both_ask {
 
 both_ask! {
     no_id_is_minus_one
-    all_ways_to_ask_agree_with_ip
+    all_queries_agree_with_ip
     errors_of_the_kernel_pass_through
     invalid_arguments_are_refused
     only_namespaces_are_opened
     an_id_is_assigned_once
     ids_are_translated
-    a_thread_asks_about_where_it_is
+    a_query_concerns_the_namespace_of_the_thread
     a_process_in_another_namespace
 }
 
@@ -127,7 +127,7 @@ fn no_id_is_minus_one<A: Ask>() {
     assert_eq!(A::list(), Ok(vec![]));
 }
 
-fn all_ways_to_ask_agree_with_ip<A: Ask>() {
+fn all_queries_agree_with_ip<A: Ask>() {
     sandbox();
     name_with_id("blue", "5");
     name_with_id("red", "2147483647");
@@ -239,7 +239,7 @@ fn ids_are_translated<A: Ask>() {
     assert_eq!(A::translate(6, 5), Err(libc::ENOENT));
 }
 
-fn a_thread_asks_about_where_it_is<A: Ask>() {
+fn a_query_concerns_the_namespace_of_the_thread<A: Ask>() {
     sandbox();
     let (elsewhere, namespace) = (anonymous(), anonymous());
     assert_eq!(A::assign(namespace.as_raw_fd(), 3), Ok(3));
@@ -346,7 +346,7 @@ fn a_null_is_refused() {
 
 /// The calls of `nobody`, in a process of its own that the test below starts.
 #[test]
-#[ignore = "a part of unprivileged_users_watch_and_ask"]
+#[ignore = "a part of unprivileged_users_watch_and_query"]
 fn as_nobody() {
     // SAFETY: no pointers.
     assert_eq!(unsafe { libc::geteuid() }, 65534);
@@ -369,7 +369,7 @@ fn as_nobody() {
 }
 
 #[test]
-fn unprivileged_users_watch_and_ask() {
+fn unprivileged_users_watch_and_query() {
     use std::io::{BufRead, BufReader};
     if !is_real_root() {
         return skipped("only root can become nobody");

@@ -215,7 +215,7 @@ fn lost_notifications_are_recovered<A: Api>() {
     let mut witness = Observer::<A>::open_synced(&How::nsid());
     let mut namespaces: Vec<OwnedFd> = (0..BORN).map(|_| anonymous()).collect();
     assign_all(&namespaces);
-    // every third survives
+    // two of three die
     let mut count = 0;
     namespaces.retain(|_| {
         count += 1;
