@@ -71,7 +71,7 @@ fn names() {
     expect_resources(before, "after a thread of the test");
 }
 
-/// Asserts that all is as it was. A thread that was joined may still be about to leave the kernel.
+/// Asserts that all is as it was. The descriptors of a thread that was joined may still be about to close.
 pub fn expect_resources(before: (usize, usize, usize), when: &str) {
     let end = std::time::Instant::now() + DEADLINE;
     while resources() != before {
