@@ -96,8 +96,8 @@ def names() -> None:
             ("rm /run/netns/green", "deleted      green"),
         )
     say(
-        "`created`: the name exists. `ready`: its namespace can be opened. A second `ready`: another namespace replaced it.\n"
-        "`detached`: the name exists, but leads to no namespace. The same for programs:"
+        "`created`: the name exists. `ready`: its namespace can be opened. A second `ready`: another namespace\n"
+        "replaced it. `detached`: the name exists, but leads to no namespace. The same for programs:"
     )
     with Terminal() as terminal:
         terminal.watch(
@@ -126,7 +126,7 @@ def names() -> None:
 def one() -> None:
     say(
         "## Everything about one namespace\n\n"
-        "By its name, a path, a process, its nsid, its cookie or its inode number:"
+        "Select it by a name, a path, a process, an nsid, a cookie or an inode number:"
     )
     with Terminal() as terminal:
         terminal.run("ip netns set old 5")
@@ -160,8 +160,8 @@ def features() -> None:
 def overflow() -> None:
     say(
         "## When a queue overflows\n\n"
-        "This reader has a queue for three events, and sleeps while nine namespaces are made. `OVERFLOW` has the number\n"
-        "of dropped events; at `SYNCED` the reader knows all nine namespaces."
+        "This reader has a queue for three events, and sleeps while nine namespaces are made. `OVERFLOW` has the\n"
+        "number of dropped events; at `SYNCED` the reader knows all nine namespaces."
     )
     with open("/run/slow.py", "w") as file:
         file.write(SLOW)
@@ -177,8 +177,8 @@ def overflow() -> None:
 def ids() -> None:
     say(
         "## Nsids\n\n"
-        "An nsid is the number of another namespace in this one. When a namespace with an nsid dies, the watcher reports\n"
-        "it:"
+        "An nsid is the number of another namespace in this one. When a namespace with an nsid dies, the watcher\n"
+        "reports it:"
     )
     with Terminal() as terminal:
         terminal.run("ip netns add lab")
