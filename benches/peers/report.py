@@ -62,9 +62,9 @@ def pooled(samples: list[dict], key: str) -> list[float]:
 
 def is_of_use(samples: list[dict]) -> bool:
     """Its word can be relied on: it hardly ever reports before the namespace can be opened, and it does report."""
-    told = len(pooled(samples, "after_mount_us"))
+    reported = len(pooled(samples, "after_mount_us"))
     missing = sum(sample["missing"] for sample in samples)
-    return told > missing and sum(sample["early"] for sample in samples) <= told / 50
+    return reported > missing and sum(sample["early"] for sample in samples) <= reported / 50
 
 
 def readiness(load: dict[str, list[dict]]) -> tuple[str, list[list[Any]]]:
