@@ -32,7 +32,7 @@ fn without_cookies(restriction: Restriction) -> Restriction {
 
 /// Neither a thread nor a child can make a post.
 fn without_a_post() -> Restriction {
-    without_cookies(Restriction::none()).failing(libc::SYS_unshare, libc::EPERM).failing(libc::SYS_clone, libc::EPERM)
+    without_cookies(Restriction::none()).failing(libc::SYS_unshare, libc::EPERM).failing_user_namespace(libc::EPERM)
 }
 
 fn blue() -> Id {

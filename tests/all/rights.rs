@@ -23,9 +23,8 @@ fn blue() -> Id {
     kernel::netns("/run/netns/blue").unwrap()
 }
 
-/// Refuses a system call that only a post in a user namespace needs here: threads start by clone3(2).
 fn no_user_namespaces() -> Restriction {
-    Restriction::powerless().failing(libc::SYS_clone, libc::EPERM)
+    Restriction::powerless().failing_user_namespace(libc::EPERM)
 }
 
 fn without_privilege_deaths_are_reported_and_births_found<A: Api>() {
@@ -124,7 +123,7 @@ fn a_resync_finds_the_death_of_an_openable_namespace<A: Api>() {
     ip_netns(&["add", "blue"]);
     let netns = blue();
     // with CAP_SYS_ADMIN, but neither a post in a thread nor one in a child
-    let refused = Restriction::none().failing(libc::SYS_unshare, libc::EPERM).failing(libc::SYS_clone, libc::EPERM);
+    let refused = Restriction::none().failing(libc::SYS_unshare, libc::EPERM).failing_user_namespace(libc::EPERM);
     elsewhere(&refused, || {
         assert!(!Feature::Deaths.is_available().unwrap());
         let mut watcher = Observer::<A>::open_synced(&How::all());

@@ -264,7 +264,7 @@ fn alone_open_and_close() {
         (Restriction::without_sys_admin(), 0, DESCRIPTORS + 1 + of_perf()),
         (Restriction::powerless(), 0, DESCRIPTORS + 1),
         (Restriction::none(), NSW_PREPARE, DESCRIPTORS + 5 + of_perf()),
-        (Restriction::powerless().failing(libc::SYS_clone, libc::EPERM), 0, DESCRIPTORS - 1),
+        (Restriction::powerless().failing_user_namespace(libc::EPERM), 0, DESCRIPTORS - 1),
     ];
     sandbox();
     ip_netns(&["add", "blue"]);

@@ -192,7 +192,7 @@ fn a_feature_that_is_taken_away_is_missing() {
         (ListNs, fails(LISTNS, libc::ENOSYS), 0),
         (Births, fails(libc::SYS_perf_event_open, libc::EACCES), 0),
         (Births, Restriction::powerless(), 0),
-        (Deaths, fails(libc::SYS_unshare, libc::EPERM).failing(libc::SYS_clone, libc::EPERM), 0),
+        (Deaths, fails(libc::SYS_unshare, libc::EPERM).failing_user_namespace(libc::EPERM), 0),
         (Deaths, fails(libc::SYS_socket, libc::ENFILE), -libc::ENFILE),
     ];
     for (feature, rights, expected) in cases {

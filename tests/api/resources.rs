@@ -72,7 +72,7 @@ fn names() {
     expect_resources(before, "after a thread of the test");
 }
 
-/// Asserts that all is as before. A joined thread may still be leaving the kernel.
+/// Asserts that all is as before. The descriptors of a joined thread may still be closing.
 pub fn expect_resources(before: (usize, usize, usize), when: &str) {
     let end = std::time::Instant::now() + DEADLINE;
     while resources() != before {

@@ -420,7 +420,7 @@ fn all_of_a_prepared_watcher_that_loses_its_privileges() {
 
 #[test]
 fn all_of_a_prepared_watcher_without_a_post() {
-    let asks = Restriction::none().failing(libc::SYS_unshare, libc::EPERM).failing(libc::SYS_clone, libc::EPERM);
+    let asks = Restriction::none().failing(libc::SYS_unshare, libc::EPERM).failing_user_namespace(libc::EPERM);
     all::<C>(NSW_PREPARE, [&asks, NONE], &[], false);
 }
 

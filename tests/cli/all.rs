@@ -156,7 +156,8 @@ fn until_netns(watch: &mut Running, kind: &str, (dev, ino, cookie): (u64, u64, u
 
 /// The keys without those that depend on the kernel.
 fn keys_everywhere(object: &Value) -> Vec<&str> {
-    keys(object).into_iter().filter(|key| *key != "cookie").collect()
+    // what distinguishes a namespace from a later one: a cookie, or before Linux 6.18 a stamp
+    keys(object).into_iter().filter(|key| !["cookie", "stamp"].contains(key)).collect()
 }
 
 #[test]

@@ -454,11 +454,11 @@ def inode_of_socket(pid: int, fd: int) -> int:
 
 
 class Readme(ExampleTest):
-    """The code in README.md runs."""
+    """The code in README.md and docs/cpp.md runs."""
 
-    def blocks(self, language: str) -> list[str]:
-        blocks = re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-        self.assertNotEqual(blocks, [], f"README.md shows nothing in {language}")
+    def blocks(self, language: str, page: str = "README.md") -> list[str]:
+        blocks = re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+        self.assertNotEqual(blocks, [], f"{page} shows nothing in {language}")
         return blocks
 
     def code(self, language: str) -> str:
@@ -476,12 +476,12 @@ class Readme(ExampleTest):
         source = self.file("prog.c", self.code("c"))
         build = f"cc -Wall -Wextra -Werror {source} -o {source}.out $(pkg-config --cflags --libs nswatch)"
         subprocess.run(build, shell=True, check=True, env=ENVIRONMENT)
-        program = self.start("stdbuf", "-oL", f"{source}.out")
+        program = self.start(f"{source}.out")
         ip_netns("add", "blue")
         self.expect(program, f"blue can be opened: net:[{inode('blue')}]")
 
     def test_cpp(self) -> None:
-        source = self.file("prog.cpp", self.code("cpp"))
+        source = self.file("prog.cpp", self.blocks("cpp", "docs/cpp.md")[0])
         build = f"c++ -std=c++17 -Wall -Wextra -Werror {source} -o {source}.out $(pkg-config --cflags --libs nswatch)"
         subprocess.run(build, shell=True, check=True, env=ENVIRONMENT)
         program = self.start(f"{source}.out")
@@ -490,10 +490,10 @@ class Readme(ExampleTest):
         self.expect(program, "created blue", f"ready blue net:[{inode('blue')}]")
 
     def test_python(self) -> None:
-        program = self.start(sys.executable, "-u", self.file("prog.py", self.code("python")))
-        self.expect(program, "synced None")
+        program = self.start(sys.executable, self.file("prog.py", self.code("python")))
+        self.expect(program, "synced")
         ip_netns("add", "blue")
-        self.expect(program, "created b'blue'", "ready b'blue'")
+        self.expect(program, "created blue", f"ready blue net:[{inode('blue')}]")
 
     def test_python_binding(self) -> None:
         """The first program survives the replacement of a namespace that it has not reached yet."""

@@ -87,9 +87,19 @@ pub fn open_files() -> Vec<PathBuf> {
         .collect()
 }
 
-/// The number of threads of this process.
+/// The number of threads of this process, without those that are ending: a join returns before the kernel removes a
+/// thread.
 pub fn threads() -> usize {
-    std::fs::read_dir("/proc/self/task").unwrap().count()
+    const PF_EXITING: u64 = 4;
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
+    let is_alive = |stat: &String| {
+        let (_, after_name) = stat.rsplit_once(") ").unwrap();
+        // state, ppid, pgrp, session, tty, its process group, flags
+        let flags: u64 = after_name.split(' ').nth(6).unwrap().parse().unwrap();
+        flags & PF_EXITING == 0
+    };
+    stats.filter(is_alive).count()
 }
 
 /// The number of threads of this process with this name.

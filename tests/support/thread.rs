@@ -46,8 +46,15 @@ fn given_back<T>(result: std::thread::Result<Lent<T>>) -> T {
 pub struct Restriction {
     /// Bits of capabilities 0-31 and 32-63.
     capabilities: [u32; 2],
-    /// Failing system calls, each with an errno; of ioctl(2) optionally a single request.
-    failing: Vec<(libc::c_long, Option<u32>, i32)>,
+    /// Failing system calls, each with an errno; optionally only with one value of an argument.
+    failing: Vec<(libc::c_long, Option<Argument>, i32)>,
+}
+
+/// Limits a rule to the calls whose argument of this number has the value, or the bit.
+#[derive(Debug, Clone, Copy)]
+enum Argument {
+    Is(u32, u32),
+    HasBit(u32, u32),
 }
 
 impl Restriction {
@@ -74,7 +81,15 @@ impl Restriction {
 
     /// Makes a request of ioctl(2) fail.
     pub fn failing_ioctl(mut self, request: u32, errno: i32) -> Self {
-        self.failing.push((libc::SYS_ioctl, Some(request), errno));
+        self.failing.push((libc::SYS_ioctl, Some(Argument::Is(1, request)), errno));
+        self
+    }
+
+    /// Refuses a child in a user namespace of its own. Threads and programs still start: the C library calls clone(2)
+    /// for them on some processors, and clone3(2) on others.
+    pub fn failing_user_namespace(mut self, errno: i32) -> Self {
+        let flags = if cfg!(target_arch = "s390x") { 1 } else { 0 };
+        self.failing.push((libc::SYS_clone, Some(Argument::HasBit(flags, libc::CLONE_NEWUSER as u32)), errno));
         self
     }
 
@@ -104,8 +119,8 @@ fn drop_capabilities(dropped: [u32; 2]) {
 }
 
 /// Makes system calls of this thread fail for the rest of its life.
-fn filter(failing: &[(libc::c_long, Option<u32>, i32)]) {
-    let fails = |&(call, request, errno)| (call, request, libc::SECCOMP_RET_ERRNO | errno as u32);
+fn filter(failing: &[(libc::c_long, Option<Argument>, i32)]) {
+    let fails = |&(call, argument, errno)| (call, argument, libc::SECCOMP_RET_ERRNO | errno as u32);
     install(&failing.iter().map(fails).collect::<Vec<_>>(), libc::SECCOMP_RET_ALLOW, 0);
 }
 
@@ -115,8 +130,7 @@ pub fn kill_unless(allowed: &[libc::c_long]) {
     install(&allows, libc::SECCOMP_RET_KILL_PROCESS, 0);
 }
 
-/// A system call, optionally with the number of an argument and its value.
-type Way = (libc::c_long, Option<(u32, u32)>);
+type Way = (libc::c_long, Option<Argument>);
 
 /// Other calls by which the C library, or this one, does the same. Where a time had 32 bits there is another call since
 /// Linux 5.1, under the same number everywhere; where there was only socketcall(2) at first, it is still in use.
@@ -143,7 +157,7 @@ fn other_ways(call: libc::c_long) -> Vec<Way> {
 #[cfg(any(target_arch = "x86", target_arch = "s390x"))]
 fn by_socketcall(call: libc::c_long) -> impl Iterator<Item = Way> {
     let numbers = SOCKET_CALLS.iter().filter(move |(of_socket, _)| *of_socket == call);
-    numbers.map(|(_, number)| (libc::SYS_socketcall, Some((0, *number))))
+    numbers.map(|(_, number)| (libc::SYS_socketcall, Some(Argument::Is(0, *number))))
 }
 
 #[cfg(not(any(target_arch = "x86", target_arch = "s390x")))]
@@ -174,25 +188,29 @@ pub const FSTATAT: libc::c_long = libc::SYS_fstatat64;
 pub const FSTATAT: libc::c_long = libc::SYS_newfstatat;
 
 /// Installs a filter on this thread for the rest of its life: an action for each rule, one for all other system calls.
-fn install(rules: &[(libc::c_long, Option<u32>, u32)], others: u32, flags: libc::c_ulong) -> libc::c_long {
+fn install(rules: &[(libc::c_long, Option<Argument>, u32)], others: u32, flags: libc::c_ulong) -> libc::c_long {
     let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
-    // skips so many statements if not equal
-    let unless = |k: u32, jf: u8| {
-        let code = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    // skips so many statements if the test fails
+    let unless = |test: u32, k: u32, jf: u8| {
+        let code = libc::BPF_JMP | test | libc::BPF_K;
         libc::sock_filter { code: code as u16, jt: 0, jf, k }
     };
     // struct seccomp_data: the number of the system call, …, from 16 on the arguments, 64 bits each
     let load = |at: u32| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, at);
     let low_half_of = |argument: u32| 16 + 8 * argument + if cfg!(target_endian = "big") { 4 } else { 0 };
     let mut program = Vec::new();
-    for &(call, request, action) in rules {
-        let by_name = (call, request.map(|request| (1, request)));
-        for (number, argument) in std::iter::once(by_name).chain(other_ways(call)) {
+    for &(call, argument, action) in rules {
+        for (number, argument) in std::iter::once((call, argument)).chain(other_ways(call)) {
             program.push(load(0));
-            program.push(unless(number as u32, if argument.is_some() { 3 } else { 1 }));
-            if let Some((argument, value)) = argument {
-                program.push(load(low_half_of(argument)));
-                program.push(unless(value, 1));
+            program.push(unless(libc::BPF_JEQ, number as u32, if argument.is_some() { 3 } else { 1 }));
+            match argument {
+                Some(Argument::Is(argument, value)) => {
+                    program.extend([load(low_half_of(argument)), unless(libc::BPF_JEQ, value, 1)]);
+                }
+                Some(Argument::HasBit(argument, bit)) => {
+                    program.extend([load(low_half_of(argument)), unless(libc::BPF_JSET, bit, 1)]);
+                }
+                None => {}
             }
             program.push(statement(libc::BPF_RET | libc::BPF_K, action));
         }
