@@ -1,6 +1,6 @@
-//! What README.md shows in Rust, word for word: tests/examples/test_examples.py compares.
+//! The Rust code of README.md, word for word: tests/examples/test_examples.py compares the two.
 
-/// It never ends, so it is only compiled.
+/// Never ends, so it is only compiled.
 mod program {
     use std::process::Command;
 
