@@ -23,11 +23,14 @@ pub(crate) struct Signals {
     /// Readable from the first SIGINT or SIGTERM on; never read.
     stop: UnixStream,
     counters: UnixStream,
-    /// How long to report remaining events after a signal.
+    /// How long to report remaining events after a signal, or after the user's limit.
     grace: Duration,
+    /// When the grace after a signal ends.
     deadline: Option<Instant>,
-    /// The end of the time limit.
+    /// The time limit of the user.
     limit: Option<Instant>,
+    /// When the grace after the limit ends. It begins when the limit is noticed: opening the watchers may take longer.
+    limit_grace: Option<Instant>,
 }
 
 /// The signals that end this process: SIGTERM always; SIGINT unless this process was started with it ignored, as a
@@ -68,15 +71,19 @@ impl Signals {
     pub(crate) fn new(grace: Duration, limit: Option<Duration>) -> io::Result<Self> {
         let limit = limit.and_then(|limit| Instant::now().checked_add(limit));
         let stop = catch(&that_end())?;
-        Ok(Self { stop, counters: catch(&[Signal::SIGUSR1])?, grace, deadline: None, limit })
+        Ok(Self { stop, counters: catch(&[Signal::SIGUSR1])?, grace, deadline: None, limit, limit_grace: None })
     }
 
     /// Handles the signals that have come, without waiting. Ends after a stop signal, when the grace time is over.
     pub(crate) fn handle(&mut self, watches: &Watches) -> Result<(), Ending> {
         self.poll(watches, Vec::new(), Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
-        match self.deadline {
-            Some(deadline) if Instant::now() >= deadline => Err(Ending::Asked),
-            _ if self.limit.is_some_and(|limit| Instant::now() >= limit + self.grace) => Err(Ending::TimeIsOver),
+        let now = Instant::now();
+        if self.limit.is_some_and(|limit| now >= limit) {
+            self.limit_grace.get_or_insert(now + self.grace);
+        }
+        match (self.deadline, self.limit_grace) {
+            (Some(end), _) if now >= end => Err(Ending::Asked),
+            (_, Some(end)) if now >= end => Err(Ending::TimeIsOver),
             _ => Ok(()),
         }
     }
