@@ -230,7 +230,7 @@ int nsw_open(uint32_t source,
  * hundred bytes and the stack of a reader thread. If a call by another thread is still running, or longjmp(3) left a
  * call that was not waiting, nsw_close() frees nothing.
  *
- * Since: 0.1
+ * Since: 0.1 (see fork(2))
  */
 void nsw_close(nsw_watcher *watcher);
 
@@ -242,7 +242,7 @@ void nsw_close(nsw_watcher *watcher);
  *
  * Returns the descriptor, which the watcher owns: do not read or close it; or -EINVAL: @watcher is NULL.
  *
- * Since: 0.1
+ * Since: 0.1 (see poll(2), epoll(7))
  */
 int nsw_fd(const nsw_watcher *watcher);
 
@@ -323,7 +323,7 @@ int nsw_resync(nsw_watcher *watcher);
  * and it requires CAP_SYS_ADMIN;
  * -EBUSY, -ECHILD, -ENOTRECOVERABLE: as nsw_next_event().
  *
- * Since: 0.1
+ * Since: 0.1 (see setns(2), open_by_handle_at(2))
  */
 int nsw_open_netns(const nsw_watcher *watcher,
                    const nsw_event *event);
@@ -474,7 +474,7 @@ uint32_t nsw_event_flags(const nsw_event *e);
 /**
  * Returns when the library noticed the change, in nanoseconds of CLOCK_MONOTONIC; 0 for NULL.
  *
- * Since: 0.1
+ * Since: 0.1 (see clock_gettime(2))
  */
 uint64_t nsw_event_time_ns(const nsw_event *e);
 
@@ -627,7 +627,7 @@ int nsw_event_netns(const nsw_event *e, struct nsw_netns *netns);
  * -EOPNOTSUPP: /proc is not mounted, or belongs to another pid namespace;
  * -EMFILE, -ENFILE, -ENOMEM: a limit is reached.
  *
- * Since: 0.1
+ * Since: 0.1 (see namespaces(7))
  */
 int nsw_netns_for_fd(int fd, struct nsw_netns *netns);
 
@@ -689,7 +689,7 @@ int nsw_netns_for_pidfd(int pidfd,
  * -EOPNOTSUPP: /proc is not mounted, or belongs to another pid namespace;
  * -EMFILE, -ENFILE, -ENOMEM: a limit is reached.
  *
- * Since: 0.1
+ * Since: 0.1 (see ip-netns(8))
  */
 int nsw_netns_for_name(const char *name, struct nsw_netns *netns);
 
@@ -708,7 +708,7 @@ int nsw_netns_for_name(const char *name, struct nsw_netns *netns);
  * -EOPNOTSUPP: /proc is not mounted, or belongs to another pid namespace;
  * -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
  *
- * Since: 0.1
+ * Since: 0.1 (see rtnetlink(7))
  */
 int nsw_netns_for_nsid(int32_t nsid,
                        struct nsw_netns *netns);
@@ -731,7 +731,7 @@ int nsw_netns_for_nsid(int32_t nsid,
  * -EMFILE, -ENFILE, -ENOMEM, -ENOSPC: a limit is reached;
  * -EPERM, -ENOSYS: a seccomp filter or a security policy refuses a system call.
  *
- * Since: 0.1
+ * Since: 0.1 (see inotify(7))
  */
 int nsw_netns_wait(const char *name,
                    int timeout_ms,
@@ -841,8 +841,8 @@ int nsw_netns_is_alive(const struct nsw_netns *netns);
 #define NSW_PREPARE 128
 
 /**
- * NSW_SOURCE_NAMED: no mount events, even where they are the default. The watcher reports the changes that
- * NSW_MOUNT_EVENTS describes at a resync only. Together with NSW_MOUNT_EVENTS: -EINVAL. Since: 0.1
+ * NSW_SOURCE_NAMED: no mount events, even where they are the default. Only a resync then reports the changes that
+ * NSW_MOUNT_EVENTS describes. Together with NSW_MOUNT_EVENTS: -EINVAL. Since: 0.1
  */
 #define NSW_NO_MOUNT_EVENTS 32
 
@@ -914,7 +914,7 @@ int nsw_options_set_flags(nsw_options *o,
  *
  * Returns 0, or -EINVAL: an argument is NULL, or the path is not absolute. An error changes nothing.
  *
- * Since: 0.1
+ * Since: 0.1 (see ip-netns(8))
  */
 int nsw_options_set_dir(nsw_options *o,
                         const char *path);
@@ -934,7 +934,7 @@ int nsw_options_set_settle(nsw_options *o,
                            uint32_t ms);
 
 /**
- * Starts a reader thread with a bounded queue at nsw_open(). The thread takes events from the kernel as they come,
+ * Makes nsw_open() start a reader thread with a bounded queue. The thread takes events from the kernel as they come,
  * however rarely you call nsw_next_event(). It has all signals blocked. It ends with nsw_close(), which does not wait
  * for a thread that hangs. The price: a process with a second thread can no longer call unshare(CLONE_NEWUSER), or
  * setns(2) to a user or mount namespace.
@@ -945,7 +945,7 @@ int nsw_options_set_settle(nsw_options *o,
  *
  * Returns 0, or -EINVAL: @o is NULL, or a value is out of range. An error changes nothing.
  *
- * Since: 0.1
+ * Since: 0.1 (see unshare(2), setns(2))
  */
 int nsw_options_set_queue(nsw_options *o,
                           uint32_t capacity,
@@ -975,7 +975,7 @@ int nsw_options_set_max_names(nsw_options *o,
  *
  * Returns 0, or -EINVAL: @o is NULL.
  *
- * Since: 0.1
+ * Since: 0.1 (see SO_RCVBUF in socket(7))
  */
 int nsw_options_set_rcvbuf(nsw_options *o,
                            uint32_t bytes);
@@ -1000,7 +1000,7 @@ const char *nsw_options_error(const nsw_options *o);
  * (nsid_assign()). When a namespace dies, its nsids become free, and the kernel soon reuses them.
  *
  * These functions work in the network namespace of the calling thread, except nsid_get_as_seen_from(). Any thread may
- * call them at any time. The nsid_get_for_*() functions require no privilege for a pid, a descriptor or a name.
+ * call them at any time. nsid_get_for_pid(), nsid_get_for_fd() and nsid_get_for_name() require no privilege.
  */
 
 /**
@@ -1014,7 +1014,7 @@ const char *nsw_options_error(const nsw_options *o);
  * -ESRCH: no such process exists;
  * -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
  *
- * Since: 0.1 (Linux 4.0)
+ * Since: 0.1 (Linux 4.0; see rtnetlink(7))
  */
 int nsid_get_for_pid(int32_t pid, int32_t *nsid);
 
@@ -1029,7 +1029,7 @@ int nsid_get_for_pid(int32_t pid, int32_t *nsid);
  * -EBADF: @fd is negative or not open;
  * -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
  *
- * Since: 0.1 (Linux 4.0)
+ * Since: 0.1 (Linux 4.0; see rtnetlink(7))
  */
 int nsid_get_for_fd(int fd, int32_t *nsid);
 
@@ -1043,7 +1043,7 @@ int nsid_get_for_fd(int fd, int32_t *nsid);
  * -ENOBUFS: a limit is reached;
  * and everything that nsw_netns_for_name() returns.
  *
- * Since: 0.1 (Linux 4.11)
+ * Since: 0.1 (Linux 4.11; see rtnetlink(7))
  */
 int nsid_get_for_name(const char *name, int32_t *nsid);
 
@@ -1057,7 +1057,7 @@ int nsid_get_for_name(const char *name, int32_t *nsid);
  * -ENOBUFS: a limit is reached;
  * and everything that nsw_netns_for_pidfd() returns.
  *
- * Since: 0.1 (Linux 5.3)
+ * Since: 0.1 (Linux 5.3; see rtnetlink(7))
  */
 int nsid_get_for_pidfd(int pidfd, int32_t *nsid);
 
@@ -1078,7 +1078,7 @@ int nsid_get_for_pidfd(int pidfd, int32_t *nsid);
  * -EOPNOTSUPP: /proc is not mounted, or belongs to another pid namespace;
  * -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
  *
- * Since: 0.1 (Linux 4.0)
+ * Since: 0.1 (Linux 4.0; see rtnetlink(7))
  */
 int nsid_get_as_seen_from(int where_fd,
                           int fd,
@@ -1099,7 +1099,7 @@ int nsid_get_as_seen_from(int where_fd,
  * -EPERM: requires CAP_NET_ADMIN over the namespace of the calling thread;
  * -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
  *
- * Since: 0.1 (Linux 4.0)
+ * Since: 0.1 (Linux 4.0; see rtnetlink(7))
  */
 int nsid_assign(int fd,
                 int32_t wanted,
@@ -1121,7 +1121,7 @@ int nsid_assign(int fd,
  * -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached;
  * -EAGAIN: changes kept interrupting the kernel's answer.
  *
- * Since: 0.1 (Linux 5.0)
+ * Since: 0.1 (Linux 5.0; see rtnetlink(7))
  */
 int nsid_translate(int32_t nsid, int32_t from, int32_t *result);
 
@@ -1142,7 +1142,7 @@ int nsid_translate(int32_t nsid, int32_t from, int32_t *result);
  * gets the nsids of all namespaces that are mounted, have a process, or are open in this process. It can miss an nsid
  * that comes after 8192 free ones in a row, if none of these show its namespace.
  *
- * Since: 0.1 (Linux 4.2)
+ * Since: 0.1 (Linux 4.2; see rtnetlink(7))
  */
 int nsid_list(int32_t *nsids,
               size_t capacity,

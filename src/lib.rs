@@ -136,6 +136,9 @@
 //!
 //! The README of the package has the complete table.
 //!
+//! # Versions
+//! Every item is available since version 0.1.
+//!
 //! # Features
 //! No feature is on by default. A Rust program needs at most the first.
 //!

@@ -99,7 +99,7 @@ pub unsafe extern "C" fn nsw_event_flags(e: *const nsw_event) -> u32 {
 
 /// Returns when the library noticed the change, in nanoseconds of CLOCK_MONOTONIC; 0 for NULL.
 ///
-/// Since: 0.1
+/// Since: 0.1 (see clock_gettime(2))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_event_time_ns(e: *const nsw_event) -> u64 {
     // SAFETY: as the conventions demand.

@@ -97,7 +97,7 @@ pub unsafe extern "C" fn nsw_event_netns(e: *const nsw_event, netns: *mut nsw_ne
 /// -EOPNOTSUPP: /proc is not mounted, or belongs to another pid namespace;
 /// -EMFILE, -ENFILE, -ENOMEM: a limit is reached.
 ///
-/// Since: 0.1
+/// Since: 0.1 (see namespaces(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_netns_for_fd(fd: c_int, netns: *mut nsw_netns) -> c_int {
     // SAFETY: NULL or writable, and an open descriptor stays open, as the documentation demands.
@@ -163,7 +163,7 @@ pub unsafe extern "C" fn nsw_netns_for_pidfd(pidfd: c_int, netns: *mut nsw_netns
 /// -EOPNOTSUPP: /proc is not mounted, or belongs to another pid namespace;
 /// -EMFILE, -ENFILE, -ENOMEM: a limit is reached.
 ///
-/// Since: 0.1
+/// Since: 0.1 (see ip-netns(8))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_netns_for_name(name: *const c_char, netns: *mut nsw_netns) -> c_int {
     // SAFETY: NULL or writable, and NULL or a C string, as the documentation demands.
@@ -184,7 +184,7 @@ pub unsafe extern "C" fn nsw_netns_for_name(name: *const c_char, netns: *mut nsw
 /// -EOPNOTSUPP: /proc is not mounted, or belongs to another pid namespace;
 /// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
 ///
-/// Since: 0.1
+/// Since: 0.1 (see rtnetlink(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_netns_for_nsid(nsid: i32, netns: *mut nsw_netns) -> c_int {
     // SAFETY: NULL or writable, as the documentation demands.
@@ -208,7 +208,7 @@ pub unsafe extern "C" fn nsw_netns_for_nsid(nsid: i32, netns: *mut nsw_netns) ->
 /// -EMFILE, -ENFILE, -ENOMEM, -ENOSPC: a limit is reached;
 /// -EPERM, -ENOSYS: a seccomp filter or a security policy refuses a system call.
 ///
-/// Since: 0.1
+/// Since: 0.1 (see inotify(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_netns_wait(name: *const c_char, timeout_ms: c_int, netns: *mut nsw_netns) -> c_int {
     guard(|| {

@@ -5,7 +5,7 @@
 //! (nsid_assign()). When a namespace dies, its nsids become free, and the kernel soon reuses them.
 //!
 //! These functions work in the network namespace of the calling thread, except nsid_get_as_seen_from(). Any thread may
-//! call them at any time. The nsid_get_for_*() functions require no privilege for a pid, a descriptor or a name.
+//! call them at any time. nsid_get_for_pid(), nsid_get_for_fd() and nsid_get_for_name() require no privilege.
 
 use std::ffi::{OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
@@ -40,7 +40,7 @@ unsafe fn answer(out: *mut i32, ask: impl FnOnce() -> Result<Option<i32>>) -> c_
 /// -ESRCH: no such process exists;
 /// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
 ///
-/// Since: 0.1 (Linux 4.0)
+/// Since: 0.1 (Linux 4.0; see rtnetlink(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsid_get_for_pid(pid: i32, nsid: *mut i32) -> c_int {
     // SAFETY: NULL or writable, as the documentation demands.
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn nsid_get_for_pid(pid: i32, nsid: *mut i32) -> c_int {
 /// -EBADF: @fd is negative or not open;
 /// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
 ///
-/// Since: 0.1 (Linux 4.0)
+/// Since: 0.1 (Linux 4.0; see rtnetlink(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsid_get_for_fd(fd: c_int, nsid: *mut i32) -> c_int {
     // SAFETY: NULL or writable, and an open descriptor stays open, as the documentation demands.
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn nsid_get_for_fd(fd: c_int, nsid: *mut i32) -> c_int {
 /// -ENOBUFS: a limit is reached;
 /// and everything that nsw_netns_for_name() returns.
 ///
-/// Since: 0.1 (Linux 4.11)
+/// Since: 0.1 (Linux 4.11; see rtnetlink(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsid_get_for_name(name: *const c_char, nsid: *mut i32) -> c_int {
     // SAFETY: NULL or writable, and NULL or a C string, as the documentation demands.
@@ -89,7 +89,7 @@ pub unsafe extern "C" fn nsid_get_for_name(name: *const c_char, nsid: *mut i32) 
 /// -ENOBUFS: a limit is reached;
 /// and everything that nsw_netns_for_pidfd() returns.
 ///
-/// Since: 0.1 (Linux 5.3)
+/// Since: 0.1 (Linux 5.3; see rtnetlink(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsid_get_for_pidfd(pidfd: c_int, nsid: *mut i32) -> c_int {
     // SAFETY: NULL or writable, and an open descriptor stays open, as the documentation demands.
@@ -112,7 +112,7 @@ pub unsafe extern "C" fn nsid_get_for_pidfd(pidfd: c_int, nsid: *mut i32) -> c_i
 /// -EOPNOTSUPP: /proc is not mounted, or belongs to another pid namespace;
 /// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
 ///
-/// Since: 0.1 (Linux 4.0)
+/// Since: 0.1 (Linux 4.0; see rtnetlink(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsid_get_as_seen_from(where_fd: c_int, fd: c_int, nsid: *mut i32) -> c_int {
     // SAFETY: NULL or writable, and open descriptors stay open, as the documentation demands.
@@ -133,7 +133,7 @@ pub unsafe extern "C" fn nsid_get_as_seen_from(where_fd: c_int, fd: c_int, nsid:
 /// -EPERM: requires CAP_NET_ADMIN over the namespace of the calling thread;
 /// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
 ///
-/// Since: 0.1 (Linux 4.0)
+/// Since: 0.1 (Linux 4.0; see rtnetlink(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsid_assign(fd: c_int, wanted: i32, nsid: *mut i32) -> c_int {
     let assign = || {
@@ -162,7 +162,7 @@ pub unsafe extern "C" fn nsid_assign(fd: c_int, wanted: i32, nsid: *mut i32) -> 
 /// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached;
 /// -EAGAIN: changes kept interrupting the kernel's answer.
 ///
-/// Since: 0.1 (Linux 5.0)
+/// Since: 0.1 (Linux 5.0; see rtnetlink(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsid_translate(nsid: i32, from: i32, result: *mut i32) -> c_int {
     // SAFETY: NULL or writable, as the documentation demands.
@@ -185,7 +185,7 @@ pub unsafe extern "C" fn nsid_translate(nsid: i32, from: i32, result: *mut i32) 
 /// gets the nsids of all namespaces that are mounted, have a process, or are open in this process. It can miss an nsid
 /// that comes after 8192 free ones in a row, if none of these show its namespace.
 ///
-/// Since: 0.1 (Linux 4.2)
+/// Since: 0.1 (Linux 4.2; see rtnetlink(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsid_list(nsids: *mut i32, capacity: usize, count: *mut usize) -> c_int {
     guard(|| {

@@ -37,8 +37,8 @@ pub const NSW_ALL_NSID: u32 = 0x10;
 /// system calls that the watcher makes afterwards. Since: 0.1
 pub const NSW_PREPARE: u32 = 0x80;
 
-/// NSW_SOURCE_NAMED: no mount events, even where they are the default. The watcher reports the changes that
-/// NSW_MOUNT_EVENTS describes at a resync only. Together with NSW_MOUNT_EVENTS: -EINVAL. Since: 0.1
+/// NSW_SOURCE_NAMED: no mount events, even where they are the default. Only a resync then reports the changes that
+/// NSW_MOUNT_EVENTS describes. Together with NSW_MOUNT_EVENTS: -EINVAL. Since: 0.1
 pub const NSW_NO_MOUNT_EVENTS: u32 = 0x20;
 
 /// NSW_SOURCE_NAMED, for a directory that others may write to: never follow a name that is a symbolic link. Such a name
@@ -151,7 +151,7 @@ pub unsafe extern "C" fn nsw_options_set_flags(o: *mut nsw_options, flags: u32) 
 ///
 /// Returns 0, or -EINVAL: an argument is NULL, or the path is not absolute. An error changes nothing.
 ///
-/// Since: 0.1
+/// Since: 0.1 (see ip-netns(8))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_options_set_dir(o: *mut nsw_options, path: *const c_char) -> c_int {
     let set = &mut |options: &mut Options| {
@@ -183,7 +183,7 @@ pub unsafe extern "C" fn nsw_options_set_settle(o: *mut nsw_options, ms: u32) ->
     unsafe { change(o, set) }
 }
 
-/// Starts a reader thread with a bounded queue at nsw_open(). The thread takes events from the kernel as they come,
+/// Makes nsw_open() start a reader thread with a bounded queue. The thread takes events from the kernel as they come,
 /// however rarely you call nsw_next_event(). It has all signals blocked. It ends with nsw_close(), which does not wait
 /// for a thread that hangs. The price: a process with a second thread can no longer call unshare(CLONE_NEWUSER), or
 /// setns(2) to a user or mount namespace.
@@ -194,7 +194,7 @@ pub unsafe extern "C" fn nsw_options_set_settle(o: *mut nsw_options, ms: u32) ->
 ///
 /// Returns 0, or -EINVAL: @o is NULL, or a value is out of range. An error changes nothing.
 ///
-/// Since: 0.1
+/// Since: 0.1 (see unshare(2), setns(2))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_options_set_queue(o: *mut nsw_options, capacity: u32, policy: u32) -> c_int {
     let set = &mut |options: &mut Options| {
@@ -242,7 +242,7 @@ pub unsafe extern "C" fn nsw_options_set_max_names(o: *mut nsw_options, names: u
 ///
 /// Returns 0, or -EINVAL: @o is NULL.
 ///
-/// Since: 0.1
+/// Since: 0.1 (see SO_RCVBUF in socket(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_options_set_rcvbuf(o: *mut nsw_options, bytes: u32) -> c_int {
     let set = &mut |options: &mut Options| {

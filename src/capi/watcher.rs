@@ -125,7 +125,7 @@ fn open(source: u32, options: &Options) -> Result<Watcher> {
 /// hundred bytes and the stack of a reader thread. If a call by another thread is still running, or longjmp(3) left a
 /// call that was not waiting, nsw_close() frees nothing.
 ///
-/// Since: 0.1
+/// Since: 0.1 (see fork(2))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_close(watcher: *mut nsw_watcher) {
     guard(|| {
@@ -145,7 +145,7 @@ pub unsafe extern "C" fn nsw_close(watcher: *mut nsw_watcher) {
 ///
 /// Returns the descriptor, which the watcher owns: do not read or close it; or -EINVAL: @watcher is NULL.
 ///
-/// Since: 0.1
+/// Since: 0.1 (see poll(2), epoll(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_fd(watcher: *const nsw_watcher) -> c_int {
     // SAFETY: NULL or live, as the documentation demands.
@@ -264,7 +264,7 @@ pub unsafe extern "C" fn nsw_resync(watcher: *mut nsw_watcher) -> c_int {
 /// and it requires CAP_SYS_ADMIN;
 /// -EBUSY, -ECHILD, -ENOTRECOVERABLE: as nsw_next_event().
 ///
-/// Since: 0.1
+/// Since: 0.1 (see setns(2), open_by_handle_at(2))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_open_netns(watcher: *const nsw_watcher, event: *const nsw_event) -> c_int {
     let open = |_: &nsw_watcher, inner: &mut Inner| {
