@@ -860,8 +860,8 @@ int nsw_netns_is_alive(const struct nsw_netns *netns);
 #define NSW_QUEUE_BLOCK 1
 
 /**
- * A full queue: the watcher still emits the queued events, then NSW_EVENT_OVERFLOW and the changes since then. Since:
- * 0.1
+ * A full queue: the watcher still emits the queued events, then NSW_EVENT_OVERFLOW and the changes since then.
+ * Since: 0.1
  */
 #define NSW_QUEUE_DROP_NEWEST 2
 
@@ -921,8 +921,8 @@ int nsw_options_set_dir(nsw_options *o,
 
 /**
  * NSW_SOURCE_NAMED: debounces names. The watcher reports the net change of a name @ms milliseconds after its first
- * change. It never reports a name that appears and disappears within that time. It reports a name that keeps changing
- * once per @ms. Replayed events do not wait.
+ * change. It never reports a name that appears and disappears within that time. A name that keeps changing gets one
+ * report per @ms. Replayed events do not wait.
  *
  * @ms: milliseconds; 0, the default: report each change at once.
  *

@@ -167,7 +167,7 @@ impl Options {
     /// Debounces names: the watcher reports the net change of a name this long after its first change (default: zero,
     /// each change at once).
     ///
-    /// It never reports a name that appears and disappears within that time. It reports a name that keeps changing once
+    /// It never reports a name that appears and disappears within that time. A name that keeps changing gets one report
     /// per period. Replayed events do not wait.
     pub fn settle(mut self, settle: Duration) -> Self {
         self.settle = settle;

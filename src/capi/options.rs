@@ -53,8 +53,8 @@ const FLAGS: u32 =
 
 /// A full queue: the reader thread waits for room. Meanwhile the kernel queues, and then overflows. Since: 0.1
 pub const NSW_QUEUE_BLOCK: u32 = 1;
-/// A full queue: the watcher still emits the queued events, then NSW_EVENT_OVERFLOW and the changes since then. Since:
-/// 0.1
+/// A full queue: the watcher still emits the queued events, then NSW_EVENT_OVERFLOW and the changes since then.
+/// Since: 0.1
 pub const NSW_QUEUE_DROP_NEWEST: u32 = 2;
 /// A full queue: the watcher drops the queued events, so that NSW_EVENT_OVERFLOW and the present state come first.
 /// Since: 0.1
@@ -165,8 +165,8 @@ pub unsafe extern "C" fn nsw_options_set_dir(o: *mut nsw_options, path: *const c
 }
 
 /// NSW_SOURCE_NAMED: debounces names. The watcher reports the net change of a name @ms milliseconds after its first
-/// change. It never reports a name that appears and disappears within that time. It reports a name that keeps changing
-/// once per @ms. Replayed events do not wait.
+/// change. It never reports a name that appears and disappears within that time. A name that keeps changing gets one
+/// report per @ms. Replayed events do not wait.
 ///
 /// @ms: milliseconds; 0, the default: report each change at once.
 ///
