@@ -40,7 +40,7 @@ html_css_files = ["site.css"]
 html_extra_path = [str(BUILD / "extra")]
 html_copy_source = False
 html_show_copyright = False
-html_theme_options = {"top_of_page_buttons": []}
+html_theme_options: dict[str, list[str]] = {"top_of_page_buttons": []}
 
 
 def errors_as_list(_app: object, _what: str, _name: str, _thing: object, _options: object, lines: list[str]) -> None:

@@ -128,8 +128,5 @@ func examples(all []*doc.Example) {
 		fmt.Printf("Example:\n\n")
 		text(each.Doc, 5)
 		fmt.Printf("```go\n%s\n```\n\n", strings.Join(lines[1:len(lines)-1], "\n"))
-		if each.Output != "" {
-			fmt.Printf("Output:\n\n```text\n%s```\n\n", each.Output)
-		}
 	}
 }
