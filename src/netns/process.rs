@@ -61,7 +61,8 @@ pub(crate) fn of_process(error: io::Error) -> Error {
         _ if is_refused(&error) => Error::of(&error, IDENTIFY),
         libc::EACCES | libc::EPERM => refused(
             libc::EACCES,
-            "no ptrace access to the process: it requires the user of the process or CAP_SYS_PTRACE over it, and no security module against it",
+            "no ptrace access to the process: it requires the user of the process or CAP_SYS_PTRACE over it, and no \
+             security module against it",
         ),
         libc::EBADF => refused(libc::EBADF, "the descriptor is not open, or is not a pidfd"),
         libc::EINVAL => refused(libc::EINVAL, "a pid is a positive number"),
