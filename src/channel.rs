@@ -1,8 +1,8 @@
 //! A watcher behind a channel, for programs that wait for channels.
 //!
-//! A thread takes one event at a time from the watcher and puts it into the channel, which has room for one. So there
-//! is no queue and no policy here: those belong to the kernel, and to queue/ if the options ask for it. The thread
-//! takes an event only when there is room for it, so dropping the channel loses at most the event in the channel.
+//! A thread takes the pending events from the watcher and puts them, as one batch, into the channel, which has room for
+//! one. So there is no queue and no policy here: those belong to the kernel, and to queue/ if the options ask for it. The
+//! thread takes events only when there is room, so dropping the channel loses at most the batch in the channel.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,14 +18,15 @@ use crate::watcher::{Stats, Watcher, not_this_process};
 /// A watcher whose events come through a [`crossbeam_channel`], next to other channels. Made by
 /// [`Watcher::into_channel`].
 ///
-/// Use it in a program of threads that has a loop of [`select!`](crossbeam_channel::select). Otherwise use a
+/// Use it in a program of threads that has a loop of crossbeam's `select!`. Otherwise use a
 /// [`Watcher`], which costs no thread: with a second thread in the process, `unshare(CLONE_NEWUSER)` fails, as does
 /// `setns` to a user or mount namespace. In a child of `fork(2)` its calls fail with `ECHILD`, and dropping it there
 /// frees nothing.
 ///
-/// The channel has room for one event, so events that you receive are never stale. Later events wait in the kernel, or
-/// in the queue of [`Options::queue`](crate::Options::queue) with its policy (and a second thread). Each event is a
-/// switch of threads: some ten thousand events a second pass, a quarter of what a [`Watcher`] emits.
+/// Each item is a batch: the events that were pending when the channel had room, at least one and at most 256. So a slow
+/// consumer gets few switches of threads and many events in each. The channel has room for one batch: an event waits in
+/// it for as long as you handle the batch before. Later events wait in the kernel, or in the queue of
+/// [`Options::queue`](crate::Options::queue) with its policy (and a second thread).
 ///
 /// Errors come through the channel too. After a [final error](Error::is_final) the channel is disconnected. After
 /// another error the thread continues where it stopped, once you have taken the error.
@@ -41,16 +42,14 @@ use crate::watcher::{Stats, Watcher, not_this_process};
 /// let work = never::<u32>(); // the channel of something else
 /// loop {
 ///     select! {
-///         recv(events.receiver()) -> event => match event {
-///             Ok(event) => {
-///                 let event = event?;
-///                 println!("{event}");
-///                 if *event.kind() == EventKind::Synced {
-///                     break;
-///                 }
+///         recv(events.receiver()) -> batch => {
+///             let Ok(batch) = batch else { break }; // disconnected
+///             let batch = batch?;
+///             batch.iter().for_each(|event| println!("{event}"));
+///             if batch.iter().any(|event| *event.kind() == EventKind::Synced) {
+///                 break;
 ///             }
-///             Err(disconnected) => break,
-///         },
+///         }
 ///         recv(work) -> work => println!("{work:?}"),
 ///     }
 /// }
@@ -58,7 +57,7 @@ use crate::watcher::{Stats, Watcher, not_this_process};
 /// ```
 #[derive(Debug)]
 pub struct EventChannel {
-    events: Receiver<Result<Event>>,
+    batches: Receiver<Result<Vec<Event>>>,
     watcher: Arc<Mutex<Watcher>>,
     stop: Arc<Waker>,
     /// Dropped to stop the thread while it waits for room.
@@ -78,13 +77,19 @@ impl Watcher {
         let (readable, process, counters) = (self.pollable(), self.process(), self.counters());
         let stop = Arc::new(Waker::new().doing("make an event descriptor")?);
         let watcher = Arc::new(Mutex::new(self));
-        let (sender, events) = bounded(1);
+        let (sender, batches) = bounded(1);
         let (running, stopped) = bounded(0);
-        let feeder =
-            Feeder { watcher: Arc::clone(&watcher), readable, events: sender, stopped, stop: Arc::clone(&stop) };
+        let feeder = Feeder {
+            watcher: Arc::clone(&watcher),
+            readable,
+            batches: sender,
+            failure: None,
+            stopped,
+            stop: Arc::clone(&stop),
+        };
         let thread = Thread::start(move || feeder.run());
         Ok(EventChannel {
-            events,
+            batches,
             watcher,
             stop,
             running: Some(running),
@@ -96,9 +101,9 @@ impl Watcher {
 }
 
 impl EventChannel {
-    /// The receiving end of the channel. Clones of it share the events.
-    pub fn receiver(&self) -> &Receiver<Result<Event>> {
-        &self.events
+    /// The receiving end of the channel. No batch is empty. Clones of it share the batches.
+    pub fn receiver(&self) -> &Receiver<Result<Vec<Event>>> {
+        &self.batches
     }
 
     /// As [`Watcher::resync`]. The differences come through the channel.
@@ -142,7 +147,7 @@ impl Drop for EventChannel {
     fn drop(&mut self) {
         if !self.process.is_this() {
             // dropping the last receiver takes a lock, too
-            std::mem::forget((self.thread.take(), self.running.take(), self.events.clone()));
+            std::mem::forget((self.thread.take(), self.running.take(), self.batches.clone()));
             return;
         }
         self.running = None;
@@ -153,12 +158,17 @@ impl Drop for EventChannel {
     }
 }
 
+/// The most events in a batch: then a switch of threads costs little beside them, and the consumer sees other channels.
+const BATCH: usize = 256;
+
 /// The thread's side.
 struct Feeder {
     watcher: Arc<Mutex<Watcher>>,
     /// The watcher's descriptor, for waiting without the lock.
     readable: Arc<Epoll>,
-    events: Sender<Result<Event>>,
+    batches: Sender<Result<Vec<Event>>>,
+    /// An error that came after the events of a batch: the next item.
+    failure: Option<Error>,
     /// Disconnected when the channel is dropped.
     stopped: Receiver<()>,
     /// Wakes the thread when the channel is dropped.
@@ -166,24 +176,42 @@ struct Feeder {
 }
 
 impl Feeder {
-    fn run(self) {
+    fn run(mut self) {
         // this is the only sender, so there is room until it sends
         while self.wait_for_room() {
-            // a statement of its own, so that the lock is released before waiting
-            let next = whole(&self.watcher).next_event();
-            let item = match next {
-                Ok(Some(event)) => Ok(event),
-                Err(error) => Err(error),
-                Ok(None) => match self.wait_for_event() {
+            let item = match self.next_batch() {
+                Ok(batch) if batch.is_empty() => match self.wait_for_event() {
                     Ok(()) => continue,
                     Err(error) => Err(error.last()),
                 },
+                item => item,
             };
             let last = item.as_ref().is_err_and(Error::is_final);
-            if self.events.try_send(item).is_err() || last {
+            if self.batches.try_send(item).is_err() || last {
                 return;
             }
         }
+    }
+
+    /// The pending events, without waiting.
+    fn next_batch(&mut self) -> Result<Vec<Event>> {
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        let mut batch = Vec::new();
+        let mut watcher = whole(&self.watcher);
+        while batch.len() < BATCH {
+            match watcher.next_event() {
+                Ok(Some(event)) => batch.push(event),
+                Ok(None) => break,
+                Err(error) if batch.is_empty() => return Err(error),
+                Err(error) => {
+                    self.failure = Some(error);
+                    break;
+                }
+            }
+        }
+        Ok(batch)
     }
 
     /// Waits for the watcher, or for the channel to be dropped.
@@ -194,7 +222,7 @@ impl Feeder {
     /// `false`: stop.
     fn wait_for_room(&self) -> bool {
         let mut select = Select::new();
-        select.send(&self.events);
+        select.send(&self.batches);
         let stopped = select.recv(&self.stopped);
         select.ready() != stopped
     }
@@ -205,7 +233,7 @@ impl Drop for Feeder {
     fn drop(&mut self) {
         if std::thread::panicking() {
             // it panicked while making something for the channel, so there is room
-            self.events.try_send(Err(panicked())).ok();
+            self.batches.try_send(Err(panicked())).ok();
         }
     }
 }
