@@ -39,7 +39,7 @@ if using == 0:
             raise AssertionError(use)
     # past the check of the binding, as if both were process 1 of a pid namespace
     try:
-        nswatch._errors.check(nswatch._ffi.lib.nsw_resync(watcher._handle))
+        nswatch._errors.check(nswatch._ffi.lib.nsw_resync(watcher._handle), "compare")
     except ChildProcessError as error:
         assert isinstance(error, nswatch.Error) and error.errno == errno.ECHILD, error
     else:

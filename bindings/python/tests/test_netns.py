@@ -181,9 +181,9 @@ class Identified(TestCase):
     def test_what_is_refused_and_how_it_is_called(self) -> None:
         with open("/dev/null") as null, open("/proc/self/ns/uts") as uts:
             cases: tuple[tuple[type[OSError], int, str, Callable[[], object]], ...] = (
-                (nswatch.Error, errno.EINVAL, f"descriptor {null.fileno()}: ", lambda: Netns.for_fd(null)),
-                (nswatch.Error, errno.EPROTOTYPE, f"descriptor {uts.fileno()}: ", lambda: Netns.for_fd(uts)),
-                (nswatch.Error, errno.EBADF, "descriptor -1: ", lambda: Netns.for_fd(-1)),
+                (nswatch.Error, errno.EINVAL, f"file descriptor {null.fileno()}: ", lambda: Netns.for_fd(null)),
+                (nswatch.Error, errno.EPROTOTYPE, f"file descriptor {uts.fileno()}: ", lambda: Netns.for_fd(uts)),
+                (nswatch.Error, errno.EBADF, "file descriptor -1: ", lambda: Netns.for_fd(-1)),
                 (nswatch.Error, errno.EINVAL, "process 0: ", lambda: Netns.for_pid(0)),
                 (ProcessLookupError, errno.ESRCH, f"process {NOBODY}: ", lambda: Netns.for_pid(NOBODY)),
                 (nswatch.Error, errno.EBADF, f"pidfd {null.fileno()}: ", lambda: Netns.for_pidfd(null)),
@@ -195,7 +195,10 @@ class Identified(TestCase):
                     ask()
                 self.assertIsInstance(caught.exception, nswatch.Error)
                 self.assertEqual(caught.exception.errno, number)
-                self.assertTrue(str(caught.exception.strerror).startswith(text), caught.exception)
+                self.assertTrue(
+                    str(caught.exception.strerror).startswith(f"cannot identify the namespace of {text}"),
+                    caught.exception,
+                )
         too_large: tuple[Callable[[], object], ...] = (
             lambda: Netns.for_fd(1 << 32),
             lambda: Netns.for_pid(1 << 32 | os.getpid()),
@@ -253,7 +256,9 @@ class Opened(TestCase):
             self.fail("opened")
         self.assertEqual((caught.exception.errno, caught.exception.filename), (number, path))
         if path is None:
-            self.assertTrue(str(caught.exception.strerror).startswith(f"{self.blue}: "), caught.exception)
+            self.assertTrue(
+                str(caught.exception.strerror).startswith(f"cannot open the namespace {self.blue}: "), caught.exception
+            )
 
     def test_by_path_and_by_cookie(self) -> None:
         for path in (self.path, os.fsencode(self.path), *((None,) if HAS_COOKIE else ())):

@@ -88,7 +88,9 @@ class Nsid(TestCase):
             def ask() -> None:
                 drop_capabilities()
                 self.assertEqual(nswatch.nsid_as_seen_from(here, blue), 5)
-                with self.assertRaisesRegex(PermissionError, f"descriptor {red.fileno()} as seen from {blue.fileno()}"):
+                with self.assertRaisesRegex(
+                    PermissionError, f"file descriptor {red.fileno()} as seen from file descriptor {blue.fileno()}: "
+                ):
                     nswatch.nsid_as_seen_from(blue, red)
 
             in_a_thread(ask)
