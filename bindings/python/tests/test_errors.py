@@ -1,4 +1,4 @@
-"""What is raised."""
+"""Exceptions."""
 
 import errno
 import os
@@ -159,7 +159,7 @@ class Errors(TestCase):
         self.assertEqual(caught.exception.filename, str(directory))
         self.assertIn(f"[Errno 2] cannot continue watching {directory}: no such file", str(caught.exception))
 
-    def test_a_library_that_is_not_there(self) -> None:
+    def test_a_missing_library(self) -> None:
         for library, text in (
             ("/nowhere/libnswatch.so.0", b"set NSWATCH_LIBRARY to its path"),
             ("libc.so.6", b"libc.so.6 is older than this package: it has no nsw_open()"),
