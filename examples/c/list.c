@@ -1,7 +1,7 @@
 /*
  * Lists the names in a directory and the network namespaces that they refer to: list [DIR]
  *
- * It adds up what is told until all that exists has been told; a program that goes on watching does the same.
+ * It applies the replayed events until SYNCED. A program that keeps watching does the same.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -63,7 +63,7 @@ static int hear(struct list *list, const nsw_event *event)
 	}
 	if (!entry && !(entry = add(list, name)))
 		return -ENOMEM;
-	/* the inode is that of a READY, and 0 for all others */
+	/* the inode number: 0 unless the event is a READY */
 	entry->ino = nsw_event_ino(event);
 	return 0;
 }

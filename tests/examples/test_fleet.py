@@ -379,7 +379,7 @@ class Fleet(TestCase):
             for server, text in (
                 ("nats://a:hush-hush@localhost", "others can read arguments"),
                 ("tls://hush-hush@localhost", "others can read arguments"),
-                ("nats://10.99.0.1", "does not leave the host unencrypted"),
+                ("nats://10.99.0.1", "must not leave the host unencrypted"),
                 ("http://localhost", "neither nats://HOST nor tls://HOST"),
                 ("tls://[", "Invalid IPv6 URL"),
             ):
