@@ -359,7 +359,7 @@ class Fleet(TestCase):
             self.assertEqual((done.returncode, done.stdout), (1, ""))
             return done.stderr
 
-        self.assertIn("there is no such database", refused(*self.collector("show")))
+        self.assertIn("no such database", refused(*self.collector("show")))
         collector = self.start_all()
         self.assertIn("another collector has it", refused(*self.collector("run")))
         self.assertIn("nowhere: not known", refused(*self.collector("forget", "nowhere")))
