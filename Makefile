@@ -1,6 +1,6 @@
 # All tasks, in a line or two each: cargo and the scripts in ci/ do the work.
 #
-#     make watch         build, and print what happens to the network namespaces of this machine
+#     make watch         build, and print the events of the network namespaces of this machine
 #     make test          install what the tests require, then run every test in every language
 #     make install       PREFIX=/usr/local DESTDIR= LIBDIR= INCLUDEDIR= BINDIR= MANDIR=
 #                        BASHCOMPDIR= ZSHCOMPDIR= FISHCOMPDIR=

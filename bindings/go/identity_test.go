@@ -383,8 +383,8 @@ func TestArgumentsWithoutANamespace(t *testing.T) {
 		"the pidfd of one that ended": {nswatch.NetnsForPIDFD, gone, syscall.ESRCH},
 		"a pidfd beyond C's":          {nswatch.NetnsForPIDFD, beyond + gone, syscall.EBADF},
 		"an unassigned nsid":          {nswatch.NetnsForNSID, 77, syscall.ENOENT},
-		"no id":                       {nswatch.NetnsForNSID, nswatch.NotAssigned, syscall.EINVAL},
-		"an id beyond C's":            {nswatch.NetnsForNSID, beyond, syscall.EINVAL},
+		"no nsid":                     {nswatch.NetnsForNSID, nswatch.NotAssigned, syscall.EINVAL},
+		"an nsid beyond C's":          {nswatch.NetnsForNSID, beyond, syscall.EINVAL},
 	} {
 		netns, err := c.ask(c.number)
 		if !errors.Is(err, c.wanted) || netns != (nswatch.Netns{}) {

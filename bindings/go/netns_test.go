@@ -246,8 +246,8 @@ func TestNSIDs(t *testing.T) {
 		}
 	}
 
-	answer("without an id", nswatch.NotAssigned)(nswatch.NSIDForFD(fd))
-	answer("without an id", nswatch.NotAssigned)(nswatch.NSIDForName("blue"))
+	answer("without an nsid", nswatch.NotAssigned)(nswatch.NSIDForFD(fd))
+	answer("without an nsid", nswatch.NotAssigned)(nswatch.NSIDForName("blue"))
 	answer("assigned", 7)(nswatch.AssignNSID(fd, 7))
 	event := expect(t, watcher, "nsid_new 7")
 	if event.PortID == 0 || event.Origin != nswatch.NotAssigned || event.String() != "nsid_new 7" {
@@ -288,8 +288,8 @@ func TestNSIDs(t *testing.T) {
 	refused("no pidfd", syscall.EBADF)(nswatch.NSIDForPIDFD(1<<32 + behind))
 	refused("no name", syscall.ENOENT)(nswatch.NSIDForName("red"))
 	refused("a name with NUL", syscall.EINVAL)(nswatch.NSIDForName("blue\x00"))
-	refused("no id", syscall.EINVAL)(nswatch.AssignNSID(fd, -2))
-	refused("no id", syscall.EINVAL)(nswatch.AssignNSID(fd, 1<<40))
+	refused("no nsid", syscall.EINVAL)(nswatch.AssignNSID(fd, -2))
+	refused("no nsid", syscall.EINVAL)(nswatch.AssignNSID(fd, 1<<40))
 	refused("no peer", syscall.EINVAL)(nswatch.TranslateNSID(0, 5))
 	refused("no peer", syscall.EINVAL)(nswatch.TranslateNSID(-1, 0))
 

@@ -11,7 +11,7 @@ import (
 	"github.com/nswatch/nswatch/bindings/go/internal/capi"
 )
 
-// A Watcher reports what happens to network namespaces. Several goroutines may call its methods at once. It uses file
+// A Watcher reports the events of network namespaces. Several goroutines may call its methods at once. It uses file
 // descriptors and memory of C: Close it. The garbage collector closes a forgotten one sooner or later, like an os.File.
 type Watcher struct {
 	dir string // the watched directory; empty for nsids and for all namespaces

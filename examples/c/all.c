@@ -102,7 +102,7 @@ static void print(const nsw_event *event, const struct entry *entry)
 	fflush(stdout);
 }
 
-static void hear(struct table *table, const nsw_event *event)
+static void apply(struct table *table, const nsw_event *event)
 {
 	uint32_t type = nsw_event_type(event);
 	struct entry *entry = type == NSW_EVENT_NETNS_NEW ? add(table, event) : find(table, event);
@@ -137,7 +137,7 @@ int main(void)
 		if (fds[1].revents)
 			break;
 		while ((rc = nsw_next_event(watcher, &event)) > 0)
-			hear(&table, event);
+			apply(&table, event);
 	}
 	while (table.count)
 		delete(&table, &table.entries[0]);

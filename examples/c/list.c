@@ -48,7 +48,7 @@ static void delete(struct list *list, struct entry *entry)
 	*entry = list->entries[--list->count];
 }
 
-static int hear(struct list *list, const nsw_event *event)
+static int apply(struct list *list, const nsw_event *event)
 {
 	const char *name = nsw_event_name(event);
 	struct entry *entry;
@@ -103,7 +103,7 @@ int main(int argc, char **argv)
 	while (rc >= 0 && (rc = nsw_wait_event(watcher, -1, &event)) > 0) {
 		if (nsw_event_type(event) == NSW_EVENT_SYNCED)
 			break;
-		rc = hear(&list, event);
+		rc = apply(&list, event);
 	}
 	if (rc > 0)
 		print(&list);

@@ -1,5 +1,5 @@
 /*
- * Prints what happens to the names in a directory: monitor [DIR]
+ * Prints the events of the names in a directory: monitor [DIR]
  *
  * The simplest loop: wait for the watcher or a signal, take all available events, wait again.
  */

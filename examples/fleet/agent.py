@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Publishes what happens to the network namespaces of this host to a NATS JetStream stream: see README.md."""
+"""Publishes the events of the network namespaces of this host to a NATS JetStream stream: see README.md."""
 
 import argparse
 import asyncio

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints what happens to the names in a directory: monitor.py [DIR]"""
+"""Prints the events of the names in a directory: monitor.py [DIR]"""
 
 import sys
 

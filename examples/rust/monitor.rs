@@ -1,4 +1,4 @@
-//! Prints what happens to the names in a directory: `monitor [DIR]`
+//! Prints the events of the names in a directory: `monitor [DIR]`
 
 use std::io;
 use std::process::ExitCode;

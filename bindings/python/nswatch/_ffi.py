@@ -254,7 +254,7 @@ PROTOTYPES: list[tuple[Any, ...]] = [
         "const char *nsw_options_error(const nsw_options *o)",
         *(c_char_p, handle),
     ),
-    # namespace ids
+    # nsids
     (
         "int nsid_get_for_pid(int32_t pid, int32_t *nsid)",
         *(c_int, c_int32, POINTER(c_int32)),

@@ -257,7 +257,7 @@ func OptionsSetQueue(o *Options, capacity, policy uint32) int {
 // OptionsError copies the sentence.
 func OptionsError(o *Options) string { return C.GoString(C.nsw_options_error((*C.nsw_options)(o))) }
 
-// Namespace ids
+// Nsids
 
 func NSIDGetForPID(pid int32, nsid *int32) int {
 	return int(C.nsid_get_for_pid(C.int32_t(pid), (*C.int32_t)(nsid)))

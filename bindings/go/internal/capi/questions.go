@@ -110,7 +110,7 @@ func NetnsIsAlive(netns *Netns) int {
 	return onceNumber(nil, append([]string{"netns-alive"}, netns.words()...)...)
 }
 
-// Namespace ids
+// Nsids
 
 func nsidFor(nsid *int32, fds []int, words ...string) int {
 	answer, rc := once(fds, words...)
