@@ -31,7 +31,7 @@ func TestErrors(t *testing.T) {
 	if failure.Op != "watch" || failure.Path != missing || failure.Errno != syscall.ENOENT {
 		t.Errorf("%#v", failure)
 	}
-	// the library's text, not Go's
+	// the text is the library's, not that of Go's errno table
 	if text := err.Error(); !strings.HasPrefix(text, "nswatch: cannot watch "+missing+": no such file, name or id") {
 		t.Error(text)
 	}
@@ -205,9 +205,9 @@ func TestEnterWithoutPrivilege(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = blue.Enter("/run/netns/blue", func() error { return errors.New("inside") })
+	err = blue.Enter("/run/netns/blue", func() error { return errors.New("it is inside") })
 	is(t, err, syscall.EPERM)
-	// the same sentence in all languages
+	// one sentence in all languages
 	if err.Error() != "nswatch: cannot enter the network namespace /run/netns/blue: setns(2) requires CAP_SYS_ADMIN in the caller's "+
 		"user namespace and in the one that owns the network namespace, and no filter against it" {
 		t.Error(err)
