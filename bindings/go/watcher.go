@@ -315,7 +315,7 @@ func (w *Watcher) Resync() error {
 // Stats are the counters of a Watcher since it was opened, and what it holds now.
 type Stats struct {
 	Delivered uint64 // events returned
-	Dropped   uint64 // lost events, as far as the kernel counts them
+	Dropped   uint64 // lost events, as far as they could be counted
 	Overflows uint64 // Overflow events
 	Resyncs   uint64 // completed comparisons with the kernel, including the replay at Open
 	Queued    uint64 // events that wait to be returned

@@ -158,7 +158,7 @@ class Metrics:
             ),
             (
                 "dropped_events_total",
-                "Lost events, as far as the kernel counts them.",
+                "Lost events, as far as they could be counted.",
                 [each.dropped for each in stats],
             ),
             (

@@ -48,7 +48,7 @@ class Stats:
     delivered: int
     """Events returned."""
     dropped: int
-    """Lost events, as far as the kernel counts them."""
+    """Lost events, as far as they could be counted."""
     overflows: int
     """OVERFLOW events."""
     resyncs: int
