@@ -21,6 +21,7 @@
 #     make test-musl     the shared library on musl; requires rustc's standard library for it
 #     make sanitize      the C test program and the library under AddressSanitizer, the queue under ThreadSanitizer
 #     make lint          formatting, clippy, rustdoc, header drift, exported symbols, ABI, manual pages, licences, versions
+#     make site          the whole documentation as one static site, in target/site
 #     make audit         advisories about third-party code, see SECURITY.md; requires the internet
 #     make reproducible  builds again in another directory and compares
 #     make header        generates include/nswatch.h from src/capi

@@ -32,7 +32,7 @@ func TestErrors(t *testing.T) {
 		t.Errorf("%#v", failure)
 	}
 	// the text is the library's, not that of Go's errno table
-	if text := err.Error(); !strings.HasPrefix(text, "nswatch: cannot watch "+missing+": no such file, name or id") {
+	if text := err.Error(); !strings.HasPrefix(text, "nswatch: cannot watch "+missing+": no such file, name or nsid") {
 		t.Error(text)
 	}
 	if errors.Is(err, syscall.EPERM) {
@@ -208,8 +208,8 @@ func TestEnterWithoutPrivilege(t *testing.T) {
 	err = blue.Enter("/run/netns/blue", func() error { return errors.New("it is inside") })
 	is(t, err, syscall.EPERM)
 	// one sentence in all languages
-	if err.Error() != "nswatch: cannot enter the network namespace /run/netns/blue: setns(2) requires CAP_SYS_ADMIN in the caller's "+
-		"user namespace and in the one that owns the network namespace, and no filter against it" {
+	if err.Error() != "nswatch: cannot enter the network namespace /run/netns/blue: CAP_SYS_ADMIN is missing, in your user "+
+		"namespace or in the one that owns the network namespace; or a seccomp filter refuses setns(2)" {
 		t.Error(err)
 	}
 }
