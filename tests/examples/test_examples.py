@@ -157,15 +157,15 @@ class Examples(ExampleTest):
         other.line()
         pid = other.process.pid
         program = self.start(*command, str(pid))
-        self.expect(program, f"process {pid} is in a namespace without an id")
+        self.expect(program, f"process {pid} is in a namespace without an nsid")
         number = program.line()
-        self.assertRegex(number, r"^now it is \d+$")
+        self.assertRegex(number, r"^assigned nsid \d+$")
         nsid = number.split()[-1]
         again = self.start(*command, str(pid))
-        self.expect(again, f"process {pid} is in the namespace that is {nsid} here")
+        self.expect(again, f"process {pid} is in the namespace with nsid {nsid}")
         other.end()
         for each in (program, again):
-            self.expect(each, f"{nsid} is gone")
+            self.expect(each, f"the namespace with nsid {nsid} is dead")
             self.ends(each)
         self.refusal(1, r"^nsid: .*(invalid argument|a pid is a positive number).*\n$", *command, "0")
 
@@ -513,7 +513,7 @@ class Readme(ExampleTest):
         Path("/run/netns/blue").touch()
         subprocess.run(["mount", "--bind", "/run/netns/green", "/run/netns/blue"], check=True)
         program.write("")
-        self.assertRegex(program.line(), "the path leads to another network namespace: ")
+        self.assertIn("[Errno 116] cannot open the namespace /run/netns/blue: ", program.line())
         while program.line() != f"ready green net:[{inode('green')}]":
             program.write("")
         program.write("")

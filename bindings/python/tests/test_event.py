@@ -1,4 +1,4 @@
-"""Events as values, and the namespaces that they open."""
+"""Events as values, and opening their namespaces."""
 
 import contextlib
 import copy
@@ -95,7 +95,7 @@ class Values(TestCase):
         with self.assertRaises(TypeError):
             match Event(EventType.READY, 1, name="blue"):
                 case Event(EventType.READY, _name):  # type: ignore[misc]
-                    self.fail("that is the time")
+                    self.fail("the second position is the time")
 
     def test_a_line_for_people(self) -> None:
         netns = Netns(dev=4, ino=5)
@@ -111,7 +111,7 @@ class Values(TestCase):
         ):
             self.assertEqual(str(event), line)
 
-    def test_a_name_is_shown_and_not_obeyed(self) -> None:
+    def test_a_name_cannot_control_the_terminal(self) -> None:
         raw = b"\x1b]0;owned\x07 a\tb\r\n\x7f\xc2\x9b\xe2\x80\xae\\'\"\xff\xed\xa0\x80caf\xc3\xa9"
         shown = r"\u{1b}]0;owned\u{7}\x20a\tb\r\n\u{7f}\u{9b}\u{202e}\\\'\"\xff\xed\xa0\x80café"
         watcher = self.watcher()
@@ -126,7 +126,7 @@ class Values(TestCase):
         for text in (repr(ready), str(caught.exception), repr(caught.exception)):
             self.assertTrue(text.isprintable(), ascii(text))
 
-    def test_no_character_is_left_that_a_terminal_obeys_or_that_is_white(self) -> None:
+    def test_control_and_white_characters_are_escaped(self) -> None:
         for character in map(chr, range(sys.maxunicode + 1)):
             text = nswatch.printable(character)
             self.assertFalse(
@@ -184,7 +184,7 @@ class Opening(TestCase):
         thread = threading.Thread(target=consume)
         thread.start()
         thread.join(DEADLINE)
-        # names that came together with their directory are told in no order
+        # names in a new directory come in no particular order
         self.assertCountEqual(opened, [("one", True), ("two", True)])
 
     def test_gone(self) -> None:
@@ -218,7 +218,7 @@ class Opening(TestCase):
     def test_another_one_of_the_same_inode_number(self) -> None:
         event = self.ready()
         assert event.netns is not None
-        # as if the kernel had recycled the number, which it does when it likes
+        # as if the kernel had recycled the inode number
         what = "stamp" if event.cookie is None else "cookie"
         before = dataclasses.replace(event.netns, **{what: getattr(event.netns, what) - 1})
         self.refused(dataclasses.replace(event, netns=before), errno.ESTALE)
@@ -238,14 +238,14 @@ class Opening(TestCase):
         os.makedirs("/run/netns", exist_ok=True)
         os.symlink("/proc/self/ns/net", "/run/netns/own")
         event = until(watcher, EventType.READY)
-        # nothing keeps that inode, so the time at which it was made tells nothing
+        # nothing pins that inode, so its change time does not identify the namespace
         assert event.netns is not None
         self.assertEqual(event.netns.stamp, 0)
         with event.open_netns() as fd:
             self.assertEqual(os.fstat(fd).st_ino, event.ino)
 
     def test_events_hold_nothing_open(self) -> None:
-        # the death of a namespace is reported with its id
+        # the NSID_DEL shows that the namespace died
         event = self.ready()
         deaths = self.watcher("nsid")
         with event.open_netns() as fd:
