@@ -9,7 +9,7 @@ stdenv.mkDerivation {
   version = (lib.importTOML ../../Cargo.toml).package.version;
   src = lib.cleanSource ../..;
 
-  # Nix fetches each crate that Cargo.lock names, by its sum
+  # Nix fetches each crate of Cargo.lock, by its checksum
   cargoDeps = rustPlatform.importCargoLock { lockFile = ../../Cargo.lock; };
   nativeBuildInputs = [ cargo rustc rustPlatform.cargoSetupHook ];
 
@@ -18,7 +18,7 @@ stdenv.mkDerivation {
   buildFlags = [ "all" ];
   enableParallelBuilding = true;
 
-  # The module, beside the name of the library that it loads.
+  # The module loads the library beside it.
   postInstall = ''
     module=$out/${python3.sitePackages}/nswatch
     mkdir -p $module

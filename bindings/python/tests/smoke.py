@@ -1,4 +1,4 @@
-"""What an installed package does at least: `python -m tests.smoke`, in a sandbox. Needs mount(8) and umount(8)."""
+"""A short test of an installed wheel, in a sandbox. Requires mount(8) and umount(8)."""
 
 import os
 import subprocess
@@ -22,18 +22,20 @@ def main() -> None:
         name = Path(directory, "blue")
         name.touch()
         subprocess.run(["mount", "--bind", "/proc/self/ns/net", name], check=True)
-        seen = []
+        seen: list[EventType] = []
         while not seen or seen[-1] != EventType.DELETED:
             event = watcher.poll(DEADLINE)
             assert event is not None, f"no event after {seen}"
             if event.type == EventType.READY:
                 assert event.name == "blue"
-                assert event.netns is not None and event.netns.same(nswatch.Netns.for_pid(os.getpid()))
+                assert event.netns is not None
+                assert event.netns.same(nswatch.Netns.for_pid(os.getpid()))
                 subprocess.run(["umount", name], check=True)
                 name.unlink()
             seen.append(event.type)
         assert EventType.READY in seen, seen
-    print(f"Python {sys.version.split()[0]}, nswatch {nswatch.__version__}, {os.uname().release} {os.uname().machine}: {features}")
+    system = os.uname()
+    print(f"Python {sys.version.split()[0]}, nswatch {nswatch.__version__}, {system.release} {system.machine}: {features}")
     print(*seen)
 
 

@@ -68,7 +68,7 @@ fn carry_out(args: &ExecArgs, commands: &Commands, watches: &Watches, record: &R
     let path = number.as_ref().map(|number| format!("/proc/self/fd/{number}")).unwrap_or_default();
     let mut words = args.command.iter().map(|word| fill(word, record, &path));
     let Some(program) = words.next() else { return Ok(()) };
-    // an empty root directory has none, and std would report that as if the command were missing
+    // with Stdio::null(), an error of /dev/null looks like one of the command
     let nothing = File::open("/dev/null").map_err(|error| format!("not run: /dev/null: {error}"))?;
     let mut command = Command::new(program);
     command.args(words).stdin(nothing);
