@@ -1,8 +1,8 @@
 """A short test of an installed wheel, in a sandbox. Requires mount(8) and umount(8)."""
 
 import os
+import platform
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def main() -> None:
             seen.append(event.type)
         assert EventType.READY in seen, seen
     system = os.uname()
-    print(f"Python {sys.version.split()[0]}, nswatch {nswatch.__version__}, {system.release} {system.machine}: {features}")
+    print(f"Python {platform.python_version()}, nswatch {nswatch.__version__}, {system.release} {system.machine}: {features}")
     print(*seen)
 
 
