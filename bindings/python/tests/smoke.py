@@ -35,7 +35,8 @@ def main() -> None:
             seen.append(event.type)
         assert EventType.READY in seen, seen
     system = os.uname()
-    print(f"Python {platform.python_version()}, nswatch {nswatch.__version__}, {system.release} {system.machine}: {features}")
+    print(f"Python {platform.python_version()}, nswatch {nswatch.__version__}, {system.release} {system.machine}")
+    print(features)
     print(*seen)
 
 
