@@ -10,6 +10,7 @@
 #     make wheels        wheels for glibc 2.17, musl and arm64, and a source package, in target/wheels; zig comes from PyPI
 #     make deb           packages for Debian and its like, in target/deb
 #     make dist          a tarball of the source with every crate in it, which builds offline, in target/dist
+#     make release       VERSION=: writes the version everywhere, commits, tags, packs; pushes nothing. See CONTRIBUTING.md
 #     make chaos         SECONDS=60 SEED= TINY=: actors at random against beliefs, see docs/reliability.md
 #     make bench         what it costs beside the bare system calls and beside others: writes docs/benchmarks.md
 #     make bench-nsid    what a question about an nsid costs beside its system calls
@@ -82,7 +83,7 @@ MUSL = $(subst -gnu,-musl,$(MACHINE))
 STATIC_TARGET ?= $(if $(call std_of,$(MUSL)),$(MUSL),$(MACHINE))
 
 .PHONY: all watch static test test-kernels test-musl chaos bench bench-hostile bench-nsid bench-mounts
-.PHONY: instructions sanitize install uninstall wheel wheels deb dist header abi-baseline lint audit reproducible clean
+.PHONY: instructions sanitize install uninstall wheel wheels deb dist release header abi-baseline lint audit reproducible clean
 
 all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc $(TARGET)/completions
 
@@ -251,6 +252,9 @@ deb:
 # `packaging/dist --test` builds what is in it as well.
 dist:
 	packaging/dist
+
+release:
+	packaging/release $(VERSION)
 
 header:
 	$(CARGO) build --locked --features header

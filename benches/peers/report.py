@@ -11,35 +11,34 @@ from typing import Any
 FLOOR, OURS = "system calls in C", "nswatch, C"
 #: Why a figure misses its target, or what it is to be read with. By the figure's name.
 CAUSES = {
-    "plain names, come and there": "every name that is there is looked at, as inotify does not tell a file from a link"
-    " to a namespace; the raw loop does not look, and does not know. The cheapest system call by name, readlinkat(2),"
+    "plain names, come and there": "nswatch probes every existing name, since inotify does not distinguish a file"
+    " from a link to a namespace; the raw loop does not probe. The cheapest system call by name, readlinkat(2),"
     " takes some 450 ns here, more than the target leaves for the whole event",
     "stripped libnswatch.so": "a library with nothing in it but one `catch_unwind` has 258 KiB: the message of a panic"
     " brings the standard library's symbolizer, which stable Rust cannot leave out",
 }
 
 INTRODUCTION = """\
-Written by `make bench` (as root, some ten minutes, nothing else running): `benches/peers/install` installs the others,
-then all run in `tests/sandbox` in turns, so that what else the machine does falls on all alike. Do not edit: change
-`benches/peers/report.py`. What grows with what is in [scaling.md](scaling.md).
+`make bench` writes this page (as root, some ten minutes, nothing else running): do not edit it, change
+`benches/peers/report.py`. `benches/peers/install` installs the other programs. All run in `tests/sandbox` in turns, so
+that other load affects all alike. How cost grows: [scaling.md](scaling.md).
 
-The *floor* is what the system calls themselves cost, in C, with as little around them as can be; it would be wrong for
-ever after an overflow, a replaced name or a directory that goes. A *-* is what one cannot do.
+The *floor* is the cost of the bare system calls in C. Such a program would be wrong for ever after an overflow, a
+replaced name or a directory that disappears. *-*: the program cannot do this.
 """
 NOTE = """\
-Nanoseconds, microseconds of looks, and rates are of the processor time of the thread that watches; *open and close* and
-all times of readiness are of the clock. Ratios are the median of those of each round. Heap is what malloc(3) has given out.
+Nanoseconds, microseconds of scans, and rates are processor time of the watching thread; *open and close* and all times
+of readiness are elapsed time. Ratios are the median over the rounds. Heap is memory from malloc(3).
 """
 EARLY = """\
-Made as `ip netns add` does. Whoever tells of the empty file tells before anybody could open the namespace: told before
-mount(2) was called.
+Made as `ip netns add` does. A program that reports the empty file reports too early: before mount(2) was called.
 """
 STORM = """\
-The queue of the kernel holds 16 384 events. Where it overflows, nswatch says so and tells what is true afterwards; names
-that came and went in the gap are then not told, as nothing is left of them.
+The kernel's queue holds 16 384 events. If it overflows, nswatch reports the overflow and then the differences. It does
+not report names that appeared and disappeared in the gap.
 """
 IDLE = """\
-Counted by strace, of all at the same time.
+Counted by strace, all programs at the same time.
 """
 
 
@@ -62,10 +61,10 @@ def pooled(samples: list[dict], key: str) -> list[float]:
 
 
 def is_of_use(samples: list[dict]) -> bool:
-    """Its word can be relied on: hardly ever told before the namespace can be opened, and told at all."""
-    told = len(pooled(samples, "after_mount_us"))
+    """Its word can be relied on: it hardly ever reports before the namespace can be opened, and it does report."""
+    reported = len(pooled(samples, "after_mount_us"))
     missing = sum(sample["missing"] for sample in samples)
-    return told > missing and sum(sample["early"] for sample in samples) <= told / 50
+    return reported > missing and sum(sample["early"] for sample in samples) <= reported / 50
 
 
 def readiness(load: dict[str, list[dict]]) -> tuple[str, list[list[Any]]]:
@@ -95,13 +94,13 @@ def readiness(load: dict[str, list[dict]]) -> tuple[str, list[list[Any]]]:
             )
             facts.append((name, quantile(late, 0.5), after_create))
     heads = [
-        "",
-        "after mount(2), p50 µs",
+        "Program",
+        "After mount(2), p50 µs",
         "p99 µs",
-        "after the file appeared, p50 µs",
-        "of the floor",
-        "told before it could be opened",
-        "told",
+        "After the file appeared, p50 µs",
+        "Ratio to the floor",
+        "Reported too early",
+        "Reported",
     ]
     return table(heads, rows), facts
 
@@ -127,11 +126,11 @@ def targets(results: dict[str, Any], root: Path) -> str:
         peers = {name: late for name, late in after_mount.items() if name != FLOOR and not name.startswith("nswatch")}
         if peers and OURS in after_mount:
             best = min(peers, key=lambda name: peers[name])
-            # told before mount(2) has returned is told at once
+            # before mount(2) has returned counts as at once
             times = peers[best] / max(after_mount[OURS], 1.0)
             rows.append(
                 [
-                    f"mount → READY, p50, against the best peer that tells readiness ({best})",
+                    f"mount → READY, p50, against the best other program that reports readiness ({best})",
                     f"{number(after_mount[OURS])} µs",
                     f"{number(peers[best])} µs",
                     f"{times:,.0f} × better",
@@ -190,7 +189,7 @@ def targets(results: dict[str, Any], root: Path) -> str:
     for row in rows:
         if row[-1] == "MISSED" and row[0] in CAUSES:
             row[-1] += f": {CAUSES[row[0]]}"
-    return table(["figure", "nswatch", "floor", "ratio", "target", ""], rows)
+    return table(["Figure", "nswatch", "Floor", "Ratio", "Target", "Result"], rows)
 
 
 def storm(load: dict[str, list[dict]], expected: int) -> str:
@@ -203,19 +202,19 @@ def storm(load: dict[str, list[dict]], expected: int) -> str:
         events = one["appeared"] + one["vanished"]
         each = f"{one['cpu_ms'] * 1e3 / events:.1f}" if events > expected / 10 else "-"
         said = (
-            "tells none that is no namespace"
+            "new names: it reports namespaces only"
             if not one["appeared"] and one["vanished"] == expected
-            else "all"
+            else "nothing"
             if events == 2 * expected
-            else "says so"
+            else "reports an overflow"
             if one["overflow"]
             else "**silently lost**"
             if events
-            else "tells none"
+            else "everything"
         )
         rows.append([name, f"{one['appeared']:,}", f"{one['vanished']:,}", said, each])
     return table(
-        ["", "told as new", "told as gone", "what is missing", "processor time, µs an event, with its line of output"],
+        ["Program", "Reported as new", "Reported as gone", "Missing", "Processor time, µs per event and output line"],
         rows,
     )
 
@@ -233,11 +232,11 @@ def opening(results: dict[str, Any]) -> str:
         ]
         for name in names
     ]
-    return table(["ms until all is listed, from the start of the process", *(load[5:] for load in loads)], rows)
+    return table(["Program: ms from its start until everything is listed", *(load[5:] for load in loads)], rows)
 
 
 def idle(load: dict[str, Any]) -> str:
-    return table(["", "system calls in 60 s"], [[name, one["calls"]] for name, one in load.items()])
+    return table(["Program", "System calls in 60 s"], [[name, one["calls"]] for name, one in load.items()])
 
 
 def machine() -> str:
@@ -293,10 +292,10 @@ def plots(results: dict[str, Any], where: Path) -> list[str]:
         axes.set_xscale("log")
         axes.set_xlim(1, 3e7)
         axes.set_xlabel(
-            "µs from mount(2) to being told that the namespace can be opened: median, line to the 99th percentile"
+            "µs from mount(2) to the report that the namespace can be opened: median, line to the 99th percentile"
         )
         axes.set_title(
-            "Told that a namespace can be opened"
+            "Report that a namespace can be opened"
             + (f"\n(before it can be, or never: {', '.join(early)})" if early else ""),
             loc="left",
         )
@@ -325,25 +324,25 @@ def write(results: dict[str, Any], versions: dict[str, str], root: Path) -> None
     pictures = plots(results, docs / "benchmarks")
     load = ", ".join(f"{load:.1f}" for load in os.getloadavg())
     parts = [
-        "# Measured against the floor and against everyone else\n",
+        "# Benchmarks\n",
         INTRODUCTION,
         f"{datetime.date.today()}, {machine()}; load average {load}.\n",
-        table(["", "version"], [[name, version] for name, version in versions.items()]),
+        table(["Program", "Version"], [[name, version] for name, version in versions.items()]),
         "## Targets\n",
         targets(results, root),
         NOTE,
     ]
     parts += [f"![{name[:-4]}](benchmarks/{name})\n" for name in pictures]
     if "spaced" in results:
-        parts += ["## A namespace that can be opened, one every 2 ms\n", EARLY, readiness(results["spaced"])[0]]
+        parts += ["## Time to READY, one namespace every 2 ms\n", EARLY, readiness(results["spaced"])[0]]
     if "full" in results:
-        parts += ["## The same, as fast as they can be made\n", readiness(results["full"])[0]]
+        parts += ["## Time to READY, at full speed\n", readiness(results["full"])[0]]
     if "plain" in results:
         parts += ["## 100 000 plain names, each made and removed at once\n", STORM, storm(results["plain"], 100_000)]
     if "ids" in results:
-        parts += ["## 10 000 ids assigned, their namespaces gone at once\n", storm(results["ids"], 10_000)]
+        parts += ["## 10 000 nsids assigned, their namespaces removed at once\n", storm(results["ids"], 10_000)]
     if "open 10" in results:
-        parts += ["## What exists, at the start\n", opening(results)]
+        parts += ["## Listing at the start\n", opening(results)]
     if "idle" in results:
-        parts += ["## Nothing happens for 60 s\n", IDLE, idle(results["idle"])]
+        parts += ["## Idle for 60 s\n", IDLE, idle(results["idle"])]
     (docs / "benchmarks.md").write_text("\n".join(parts))

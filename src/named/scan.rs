@@ -1,12 +1,16 @@
 //! Comparing the names with what the directory holds, as far as there is room for them.
 
 use std::ffi::{CStr, CString, OsStr};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::fs::FileType;
+use rustix::io::Errno;
 
 use super::due::EmitMode;
 use super::{Named, State, pending};
-use crate::error::{Doing, Error, Result, errno_of};
+use crate::error::{Doing, Error, Result};
 use crate::outbox::Outbox;
 use crate::sys;
 
@@ -19,27 +23,31 @@ impl Named {
         self.pending.begin_scan(directory);
         self.due.left_out.begin_scan();
         let (mut batch, mut links) = (Vec::with_capacity(pending::AT_ONCE), false);
-        let entries = std::fs::read_dir(sys::proc_path(directory.as_fd())).map_err(sys::proc_error);
-        for entry in entries.doing_on(doing, self.path.as_os_str())? {
-            let (entry, kind) = match entry.map(|entry| (entry.file_type().ok(), entry)) {
-                Ok((Some(kind), _)) if kind.is_dir() => continue,
-                Ok((kind, entry)) => (entry, kind),
-                // what was removed while it is read holds no names
-                Err(error) if matches!(errno_of(&error), libc::ENOENT | libc::ESRCH) => break,
-                Err(error) => return Err(error).doing_on(doing, self.path.as_os_str()),
+        let mut room = [MaybeUninit::uninit(); 8192];
+        let entries = sys::entries(directory.as_fd(), &mut room);
+        let mut entries = entries.doing_on(doing, self.path.as_os_str())?;
+        while let Some(entry) = entries.next() {
+            let (name, kind) = match entry {
+                Ok(entry) => (entry.file_name().to_owned(), entry.file_type()),
+                // a removed directory holds no names
+                Err(Errno::NOENT | Errno::SRCH) => break,
+                Err(error) => return Err(error.into()).doing_on(doing, self.path.as_os_str()),
             };
-            let Ok(name) = CString::new(entry.file_name().into_vec()) else { continue };
+            let kind = sys::kind_of(directory.as_fd(), &name, kind);
+            if kind == FileType::Directory {
+                continue;
+            }
             if batch.len() == pending::AT_ONCE || batch.len() >= self.room() {
                 self.take_found(&mut batch, std::mem::take(&mut links), mode, out)?;
             }
             if self.admit(&name) {
-                if kind.is_some_and(|kind| kind.is_symlink()) {
+                if kind == FileType::Symlink {
                     self.pending.expect_link(&name, &self.path);
                 }
                 let found = self.probe.look(directory.as_fd(), &name);
                 let found = found.doing_on("look at", OsStr::from_bytes(name.to_bytes()))?;
                 let state = self.pending.scanned(directory, &self.path, &name, found)?;
-                links |= kind.is_none_or(|kind| kind.is_symlink());
+                links |= matches!(kind, FileType::Symlink | FileType::Unknown);
                 batch.push((name, state));
             } else if self.due.left_out.is_more() && self.debounce.names().are_all_seen() {
                 // what else there is has no room

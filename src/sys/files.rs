@@ -41,6 +41,28 @@ pub(crate) fn link_begins<'room>(at: BorrowedFd<'_>, path: &CStr, room: &'room m
     Ok(room.get(..length).unwrap_or_default())
 }
 
+/// The entries of a directory (`getdents64(2)`), `.` and `..` among them. `std::fs::read_dir` calls statx(2) on 32-bit
+/// processors, which a filter may refuse. Opened anew: `dir` may be `O_PATH`, and readers share no position.
+pub(crate) fn entries<'room>(
+    dir: BorrowedFd<'_>,
+    room: &'room mut [MaybeUninit<u8>],
+) -> io::Result<RawDir<'room, OwnedFd>> {
+    Ok(RawDir::new(open(dir, c".", libc::O_RDONLY | libc::O_DIRECTORY)?, room))
+}
+
+/// The kind of an entry: `listed`, unless the filesystem lists no kinds. `Unknown` if `stat` fails too.
+pub(crate) fn kind_of(dir: BorrowedFd<'_>, name: &CStr, listed: FileType) -> FileType {
+    if listed != FileType::Unknown {
+        return listed;
+    }
+    match stat(dir, name, libc::AT_SYMLINK_NOFOLLOW) {
+        Ok(stat) if stat.is_directory => FileType::Directory,
+        Ok(stat) if stat.is_link => FileType::Symlink,
+        Ok(_) => FileType::RegularFile,
+        Err(_) => FileType::Unknown,
+    }
+}
+
 /// Passes on the names in an open directory (`getdents64(2)`). It ends with the first error.
 pub(crate) fn names_in(dir: BorrowedFd<'_>, take: &mut dyn FnMut(&CStr) -> io::Result<()>) -> io::Result<()> {
     let mut room = [MaybeUninit::uninit(); 8192];
@@ -175,4 +197,19 @@ pub(crate) fn mount_of(fd: BorrowedFd<'_>) -> io::Result<Option<u64>> {
     let length = super::read(info.as_fd(), &mut buffer)?;
     let text = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default());
     Ok(text.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filesystem_that_lists_no_kinds() {
+        let self_dir = open(CWD, c"/proc/self", libc::O_PATH | libc::O_DIRECTORY).unwrap();
+        let kind = |name| kind_of(self_dir.as_fd(), name, FileType::Unknown);
+        assert_eq!(kind(c"ns"), FileType::Directory);
+        assert_eq!(kind(c"exe"), FileType::Symlink);
+        assert_eq!(kind(c"stat"), FileType::RegularFile);
+        assert_eq!(kind(c"none"), FileType::Unknown);
+    }
 }

@@ -30,7 +30,8 @@ pub(crate) use aio::AioContext;
 pub(crate) use cancel::{disable_cancel, restore_cancel, thread_number};
 pub(crate) use fanotify::{fanotify_init, fanotify_mark};
 pub(crate) use files::{
-    Access, CWD, PROC, Stat, filesystem_of, link_begins, link_target, mount_of, names_in, open, read_link, stat,
+    Access, CWD, PROC, Stat, entries, filesystem_of, kind_of, link_begins, link_target, mount_of, names_in, open,
+    read_link, stat,
 };
 pub(crate) use fork::Process;
 pub(crate) use namespace::{are_net_namespaces_forbidden, in_net_namespace, in_user_namespace};

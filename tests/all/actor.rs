@@ -4,7 +4,7 @@ use std::sync::mpsc::{Sender, channel};
 
 type Act = Box<dyn FnOnce() + Send>;
 
-/// Does what it is asked to in the sandbox and with the rights of the thread that made it.
+/// Runs closures in the sandbox and with the rights of the thread that made it.
 pub struct Actor(Sender<(Act, Sender<()>)>);
 
 impl Actor {

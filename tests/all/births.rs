@@ -1,4 +1,4 @@
-//! Namespaces that exist when the watcher is opened, and those that are made later.
+//! Namespaces that exist at open, and those made later.
 
 use super::support::api::{Api, How, Kind, Observer};
 use super::support::nsid::anonymous;
@@ -6,13 +6,13 @@ use super::support::*;
 use nswatch::capi::options::NSW_NO_REPLAY;
 
 both! {
-    what_exists_is_replayed
+    existing_namespaces_are_replayed
     a_name_is_found_by_its_mount
     a_process_is_found
-    what_is_not_replayed_is_reported_by_a_resync
+    a_resync_reports_namespaces_that_were_not_replayed
 }
 
-fn what_exists_is_replayed<A: Api>() {
+fn existing_namespaces_are_replayed<A: Api>() {
     sandbox();
     ip_netns(&["add", "blue"]);
     let sleeper = Sleeper::new();
@@ -51,13 +51,13 @@ fn a_process_is_found<A: Api>() {
     drop(anonymous());
 }
 
-fn what_is_not_replayed_is_reported_by_a_resync<A: Api>() {
+fn a_resync_reports_namespaces_that_were_not_replayed<A: Api>() {
     sandbox();
     let (sleeper, other) = (Sleeper::new(), Sleeper::new());
     let netns = |sleeper: &Sleeper| kernel::netns(sleeper.namespace("net")).unwrap();
     let (first, second) = (netns(&sleeper), netns(&other));
     let mut watcher = Observer::<A>::open(&How::all().flags(NSW_NO_REPLAY));
-    // of what was never reported no end is
+    // the watcher does not report the end of an unreported namespace
     drop(other);
     ip_netns(&["add", "blue"]);
     watcher.until_netns(Kind::NetnsNew, kernel::netns("/run/netns/blue").unwrap());

@@ -1,4 +1,4 @@
-//! Without privilege a child makes the observation post. The program may wait for its children as it likes.
+//! Without privilege a child makes the observation post. The program may wait for its children in any way.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,11 +8,11 @@ use super::support::*;
 use nswatch::Feature;
 
 #[test]
-fn no_child_is_left_and_none_of_the_program_is_taken() {
+fn no_child_is_left_and_no_child_of_the_program_is_reaped() {
     run_alone("children::alone_children", &["env"]);
 }
 
-/// The next child that has ended, whatever its kind; `None`: there is no child.
+/// The next child that has ended, of any kind; `None`: there is no child.
 fn next_child(flags: i32) -> Option<i32> {
     let mut status = 0;
     // SAFETY: the status is ours to write.

@@ -7,7 +7,7 @@ use super::support::*;
 both! {
     the_last_process_ends
     the_last_mount_goes
-    what_a_descriptor_keeps_is_not_dead
+    a_namespace_kept_by_a_descriptor_is_not_dead
 }
 
 fn the_last_process_ends<A: Api>() {
@@ -30,7 +30,7 @@ fn the_last_mount_goes<A: Api>() {
     watcher.until_netns(Kind::NetnsDel, blue);
 }
 
-fn what_a_descriptor_keeps_is_not_dead<A: Api>() {
+fn a_namespace_kept_by_a_descriptor_is_not_dead<A: Api>() {
     sandbox();
     let sleeper = Sleeper::new();
     let (netns, kept) =

@@ -1,4 +1,4 @@
-//! Processors that go offline and come back. `ci/kernels/run` runs this in its guests, whose processors nobody else uses.
+//! Processors that go offline and come back. `ci/kernels/run` runs this in its guests, which own their processors.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use super::support::api::{Api, How, Kind, Observer, Rust};
 use super::support::*;
 
-/// A process in a network namespace of its own, made on one processor, and what it writes to.
+/// A process in a network namespace of its own, made on one processor, and the pipe that it writes to.
 struct Born(Child, #[allow(dead_code)] BufReader<ChildStdout>);
 
 impl Born {
@@ -26,7 +26,7 @@ impl Born {
         }
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
-        // kept: it may end for want of somebody who reads
+        // kept: without a reader the process may end
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         stdout.read_line(&mut line).unwrap();
         assert_eq!(line, "made\n");
@@ -57,7 +57,7 @@ fn a_processor_that_comes_back_is_listened_to() {
         watcher.until_netns(Kind::NetnsNew, kernel::netns(born.namespace()).unwrap());
         for (synced, state) in (watcher.checker.synced..).zip(["0", "1"]) {
             std::fs::write(format!("/sys/devices/system/cpu/cpu{last}/online"), state).unwrap();
-            // what happened meanwhile nobody knows: an overflow, and everything anew
+            // the changes meanwhile are unknown: an overflow, and a new census
             while watcher.checker.synced == synced {
                 watcher.next();
             }

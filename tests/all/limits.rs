@@ -1,5 +1,5 @@
-//! Many namespaces, more than may be kept, and storms of them. In a pid namespace of their own, in which nobody else is to
-//! be seen, these tests know all that there is.
+//! Many namespaces, more than the limit, and storms of them. These tests run in a pid namespace of their own, where
+//! they see no other process, so they know all namespaces.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -14,14 +14,14 @@ use super::support::*;
 use nswatch::Feature;
 use nswatch::capi::watcher::NSW_STAT_KNOWN;
 
-/// What `run_alone` starts a test by, so that it sees no processes but its own.
+/// The command by which `run_alone` starts a test that sees only its own processes.
 const UNSEEN: [&str; 4] = ["unshare", "--pid", "--fork", "--mount-proc"];
 
 both! {
     too_many_at_open_are_an_error
-    what_is_left_out_follows
+    namespaces_left_out_follow
     a_storm_beside_forks
-    a_loss_is_made_good
+    a_loss_is_recovered
 }
 
 fn language<A: 'static>() -> &'static str {
@@ -42,7 +42,7 @@ fn too_many_at_open_are_an_error<A: Api>() {
     assert_eq!(A::open(&How::all().max_names(2)).err(), Some(libc::E2BIG));
 }
 
-fn what_is_left_out_follows<A: Api + 'static>() {
+fn namespaces_left_out_follow<A: Api + 'static>() {
     run_alone(&format!("limits::alone_left_out_{}", language::<A>()), &UNSEEN);
 }
 
@@ -50,7 +50,7 @@ fn a_storm_beside_forks<A: Api + 'static>() {
     run_alone(&format!("limits::alone_storm_{}", language::<A>()), &UNSEEN);
 }
 
-fn a_loss_is_made_good<A: Api + 'static>() {
+fn a_loss_is_recovered<A: Api + 'static>() {
     run_alone(&format!("limits::alone_loss_{}", language::<A>()), &UNSEEN);
 }
 
@@ -90,7 +90,7 @@ fn alone_loss_c() {
     loss::<C>();
 }
 
-/// Takes all events until the error that says so. (Others on this host fork, so that the descriptor need not come to rest.)
+/// Takes all events up to the error. (Others on this host fork, so the descriptor may stay readable.)
 fn until_too_many<A: Api>(watcher: &mut Observer<A>) {
     while watcher.try_now() != Err(libc::E2BIG) {
         assert!(readable(watcher.api.fd(), DEADLINE), "no error in time");
@@ -98,7 +98,7 @@ fn until_too_many<A: Api>(watcher: &mut Observer<A>) {
     assert_ne!(watcher.try_now(), Err(libc::E2BIG), "the same error again");
 }
 
-/// What there is before a test makes more: the own one, and that of the thread that runs the tests.
+/// The namespaces that exist before a test makes more: its own, and that of the thread that runs the tests.
 fn before<A: Api>() -> usize {
     sandbox();
     let known = Observer::<A>::open_synced(&How::all()).checker.netns;
@@ -115,12 +115,12 @@ fn left_out<A: Api>() {
     assert_eq!(watcher.api.resync(), Ok(()));
     until_too_many(&mut watcher);
     assert_eq!(watcher.api.stat(NSW_STAT_KNOWN), before as u64 + 3);
-    // one of the two is known; when another one dies, the other follows
+    // the watcher knows one of the two; when another one dies, the other follows
     let (known, left): (Vec<_>, Vec<_>) = more.iter().map(of).partition(|netns| watcher.believes(*netns));
     assert_eq!((known.len(), left.len()), (1, 1));
     drop(kept);
     watcher.until_netns(Kind::NetnsNew, left[0]);
-    // and the next time that there are too many is an error again
+    // the next crossing of the limit returns an error again
     let third = [anonymous(), anonymous(), anonymous()];
     assert_eq!(watcher.api.resync(), Ok(()));
     until_too_many(&mut watcher);
@@ -151,7 +151,7 @@ fn storm<A: Api>() {
     let alive: BTreeSet<Id> = kept.iter().map(of).collect();
     let others = watcher.checker.netns.difference(&alive).count();
     assert!(alive.is_subset(&watcher.checker.netns) && others >= before, "so far: {:?}", watcher.checker.netns);
-    // the dead are taken apart in the kernel's own time
+    // the kernel cleans up dead namespaces in its own time
     while watcher.checker.netns.len() > before + alive.len() {
         watcher.next();
     }
@@ -161,7 +161,7 @@ fn storm<A: Api>() {
     assert_eq!((kernel::open_fds(), kernel::threads()), (fds, threads));
 }
 
-/// A look reads what the kernel reports, lest it has no room for more; nothing else is to be reported then.
+/// A census reads the kernel's notices in between, or there would be no room for more. Here nothing else is pending.
 #[test]
 #[ignore = "alone"]
 fn alone_unread() {
@@ -185,24 +185,24 @@ fn alone_unread() {
                 ids.until_id(Kind::NsidDel, -1, 0);
             }
         };
-        // a mount: without births it has the watcher look around
+        // a mount: without births it makes the watcher run a census
         ip_netns(&["add", "blue"]);
         stopped_at_each(&[libc::SYS_sendto], dies, || {
             while readable(watcher.api.fd(), Duration::ZERO) {
                 assert!(matches!(watcher.try_now(), Ok(_) | Err(libc::E2BIG)));
             }
         });
-        assert!(requests > 100, "nothing was looked at");
-        assert!(!watcher.believes(netns), "the death is known, and nothing says so");
+        assert!(requests > 100, "no census ran");
+        assert!(!watcher.believes(netns), "the watcher knows of the death, and does not report it");
     });
 }
 
 #[test]
-fn what_a_look_has_read_shows() {
+fn deaths_read_by_a_census_are_reported() {
     run_alone("limits::alone_unread", &UNSEEN);
 }
 
-/// The reader does not read until the kernel has nowhere to put what it has to report.
+/// The reader waits until the kernel has no room for its notices.
 fn loss<A: Api>() {
     let before = before::<A>();
     let mut watcher = Observer::<A>::open_synced(&How::all());

@@ -1,5 +1,5 @@
-//! Watching every network namespace: what the library reports of those with and without a name. Other tests make
-//! namespaces beside these, which are reported too: each test looks for its own.
+//! The watcher of every network namespace, with or without a name. Other tests make namespaces too, and the watcher
+//! reports those: each test looks for its own.
 
 #![allow(missing_docs, unreachable_pub)]
 

@@ -1,4 +1,4 @@
-//! With fewer rights, or in another place, than at open: less is seen, later, and nothing false is reported.
+//! Fewer rights than at open, or another place: the watcher sees less, and later, and reports nothing false.
 
 use super::actor::Actor;
 use super::support::api::{Api, How, Kind, Observer};
@@ -11,11 +11,11 @@ use nswatch::Feature;
 both! {
     without_privilege_deaths_are_reported_and_births_found
     without_user_namespaces_nothing_false_is_reported
-    what_has_got_a_name_is_opened_by_it
-    what_was_watched_before_rights_were_lost_is_reported
-    what_is_found_after_rights_were_lost_is_watched_too
-    asking_is_enough_for_what_could_be_opened
-    from_another_mount_namespace_nothing_is_looked_at
+    a_namespace_that_got_a_name_is_opened_by_it
+    namespaces_watched_before_rights_were_lost_are_reported
+    namespaces_found_after_rights_were_lost_are_watched_too
+    a_resync_finds_the_death_of_an_openable_namespace
+    from_another_mount_namespace_nothing_is_probed
     no_nsid_of_the_host_is_given
 }
 
@@ -23,9 +23,8 @@ fn blue() -> Id {
     kernel::netns("/run/netns/blue").unwrap()
 }
 
-/// A system call that the post in a user namespace takes, and nothing else here does: threads start by clone3(2).
 fn no_user_namespaces() -> Restriction {
-    Restriction::powerless().failing(libc::SYS_clone, libc::EPERM)
+    Restriction::powerless().failing_user_namespace(libc::EPERM)
 }
 
 fn without_privilege_deaths_are_reported_and_births_found<A: Api>() {
@@ -51,7 +50,7 @@ fn without_privilege_deaths_are_reported_and_births_found<A: Api>() {
 }
 
 /// `ip netns add` is in the namespace when the watcher finds it, and has ended when the event is read.
-fn what_has_got_a_name_is_opened_by_it<A: Api>() {
+fn a_namespace_that_got_a_name_is_opened_by_it<A: Api>() {
     sandbox();
     let (sleeper, mut watcher) = (Sleeper::new(), Observer::<A>::open(&How::all()));
     let netns = kernel::netns(sleeper.namespace("net")).unwrap();
@@ -77,7 +76,7 @@ fn without_user_namespaces_nothing_false_is_reported<A: Api>() {
         let kept = std::fs::File::open("/run/netns/blue").unwrap();
         actor.act(|| ip_netns(&["del", "blue"]));
         watcher.resync();
-        // it lives on, and nobody here may know
+        // it lives on, and nothing here can check
         assert!(watcher.believes(netns));
         drop(kept);
         watcher.resync();
@@ -85,7 +84,7 @@ fn without_user_namespaces_nothing_false_is_reported<A: Api>() {
     });
 }
 
-fn what_was_watched_before_rights_were_lost_is_reported<A: Api>() {
+fn namespaces_watched_before_rights_were_lost_are_reported<A: Api>() {
     sandbox();
     let actor = Actor::new();
     ip_netns(&["add", "blue"]);
@@ -100,7 +99,7 @@ fn what_was_watched_before_rights_were_lost_is_reported<A: Api>() {
     });
 }
 
-fn what_is_found_after_rights_were_lost_is_watched_too<A: Api>() {
+fn namespaces_found_after_rights_were_lost_are_watched_too<A: Api>() {
     sandbox();
     let actor = Actor::new();
     let mut watcher = Observer::<A>::open_synced(&How::all());
@@ -113,18 +112,18 @@ fn what_is_found_after_rights_were_lost_is_watched_too<A: Api>() {
     });
 }
 
-fn asking_is_enough_for_what_could_be_opened<A: Api>() {
+fn a_resync_finds_the_death_of_an_openable_namespace<A: Api>() {
     sandbox();
     if !is_real_root() {
         return skipped("only root opens any namespace by its cookie");
     }
-    // before, there are no cookies; later kernels open by one nothing that only a socket keeps
-    let can_tell = kernel::has_cookie() && kernel::is_before(6, 19);
+    // older kernels have no cookies; later ones do not open by cookie a namespace that only a socket keeps
+    let can_check = kernel::has_cookie() && kernel::is_before(6, 19);
     let actor = Actor::new();
     ip_netns(&["add", "blue"]);
     let netns = blue();
     // with CAP_SYS_ADMIN, but neither a post in a thread nor one in a child
-    let refused = Restriction::none().failing(libc::SYS_unshare, libc::EPERM).failing(libc::SYS_clone, libc::EPERM);
+    let refused = Restriction::none().failing(libc::SYS_unshare, libc::EPERM).failing_user_namespace(libc::EPERM);
     elsewhere(&refused, || {
         assert!(!Feature::Deaths.is_available().unwrap());
         let mut watcher = Observer::<A>::open_synced(&How::all());
@@ -133,19 +132,19 @@ fn asking_is_enough_for_what_could_be_opened<A: Api>() {
         watcher.resync();
         assert!(watcher.believes(netns), "a descriptor keeps it");
         drop(kept);
-        // a resync, since nothing reports it
+        // a resync, since nothing reports the death
         watcher.resync();
         let end = std::time::Instant::now() + DEADLINE;
-        while can_tell && watcher.believes(netns) {
-            assert!(std::time::Instant::now() < end, "the answer that it is dead is not believed");
+        while can_check && watcher.believes(netns) {
+            assert!(std::time::Instant::now() < end, "the watcher does not believe the kernel that it is dead");
             watcher.resync();
         }
-        // what cannot be opened may live
-        assert_eq!(watcher.believes(netns), !can_tell);
+        // a namespace that cannot be opened may live
+        assert_eq!(watcher.believes(netns), !can_check);
     });
 }
 
-fn from_another_mount_namespace_nothing_is_looked_at<A: Api>() {
+fn from_another_mount_namespace_nothing_is_probed<A: Api>() {
     sandbox();
     let actor = Actor::new();
     ip_netns(&["add", "blue"]);
@@ -155,7 +154,7 @@ fn from_another_mount_namespace_nothing_is_looked_at<A: Api>() {
         unshare(libc::CLONE_NEWNS).unwrap();
         assert_eq!(watcher.api.resync(), Err(libc::EXDEV));
         actor.act(|| ip_netns(&["add", "red"]));
-        // of a death the post knows all
+        // the post suffices to report a death
         actor.act(|| ip_netns(&["del", "blue"]));
         loop {
             match watcher.api.next() {

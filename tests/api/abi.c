@@ -1,5 +1,5 @@
 /*
- * Every function of the ABI with all that it must survive, and one whole life of a watcher.
+ * Every function of the ABI with every argument that it must survive, and the whole life of a watcher.
  * Run in a sandbox, also under valgrind and AddressSanitizer; ends with "N passed, N failed".
  */
 #include <errno.h>
@@ -20,7 +20,7 @@
 
 static int passed, failed;
 
-/* What no function may write to when it fails. */
+/* A failure of any function leaves this alone. */
 static const struct nsw_netns UNTOUCHED = { 1, 2, 3, 4 };
 
 #define CHECK(condition) check((condition) != 0, #condition, __LINE__)
@@ -155,12 +155,12 @@ static void options(void)
 	CHECK(nsw_options_set_queue(o, 1, 0) == -EINVAL);
 	CHECK(strstr(nsw_options_error(o), "the policy must be") != NULL);
 	CHECK(nsw_options_set_dir(o, "/") == 0);
-	/* what succeeds leaves it as it is */
+	/* success leaves it as it is */
 	CHECK(strstr(nsw_options_error(o), "the policy must be") != NULL);
 	nsw_options_free(o);
 }
 
-/* nsw_open() leaves its sentence in the options, a call on a watcher in the watcher. */
+/* nsw_open() leaves its message in the options, a call on a watcher in the watcher. */
 static void sentences(void)
 {
 	nsw_options *o = nsw_options_new();
@@ -186,7 +186,7 @@ static void sentences(void)
 	nsw_close(watcher);
 }
 
-/* Options, and flags, of another source are refused; the default value of one is none. */
+/* Options and flags of another source are refused; the default value is not. */
 static void options_of_others(void)
 {
 	nsw_options *o = nsw_options_new();
@@ -231,7 +231,7 @@ static void features(void)
 	CHECK(access(link, F_OK) == -1);
 }
 
-/* By whatever way: the same namespace. */
+/* Every way leads to the same namespace. */
 static void identity(void)
 {
 	struct nsw_netns netns, other = UNTOUCHED;
@@ -278,7 +278,7 @@ static void identity_by_pidfd(void)
 	int32_t nsid = 123, seen = 124;
 	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
 
-	/* valgrind of some years ago does not know it */
+	/* older versions of valgrind do not know it */
 	CHECK(pidfd >= 0 || errno == ENOSYS);
 	if (pidfd < 0)
 		return;
@@ -324,9 +324,9 @@ static const nsw_event *next(nsw_watcher *watcher)
 
 static int is(const nsw_event *event, uint32_t type, const char *name)
 {
-	const char *told = nsw_event_name(event);
+	const char *actual = nsw_event_name(event);
 
-	return nsw_event_type(event) == type && (name ? told && strcmp(told, name) == 0 : !told);
+	return nsw_event_type(event) == type && (name ? actual && strcmp(actual, name) == 0 : !actual);
 }
 
 static void waiting(void)
@@ -436,8 +436,8 @@ static const nsw_event *about(nsw_watcher *watcher, const struct nsw_netns *netn
 }
 
 /*
- * A process that goes into a network namespace of its own when a byte comes by the socket, answers with another one, and
- * ends with the socket.
+ * A process that unshares its network namespace when a byte arrives on the socket, answers with a byte, and ends with the
+ * socket.
  */
 static pid_t child_with_socket(int *end)
 {
@@ -463,11 +463,11 @@ static void life_without_a_name(void)
 	nsw_options *options;
 	nsw_watcher *watcher = NULL;
 	const nsw_event *event;
-	struct nsw_netns netns = UNTOUCHED, told;
+	struct nsw_netns netns = UNTOUCHED, reported;
 	struct stat namespace;
 	char path[64], byte;
 	int end = -1, fd, status = -1;
-	/* before there is anything that it could take with it */
+	/* before anything that it could inherit exists */
 	pid_t child = child_with_socket(&end);
 
 	options = nsw_options_new();
@@ -500,7 +500,7 @@ static void life_without_a_name(void)
 		CHECK(nsw_resync(watcher) == 0);
 	event = about(watcher, &netns);
 	CHECK(is(event, NSW_EVENT_NETNS_DEL, NULL));
-	CHECK(nsw_event_netns(event, &told) == 0 && told.ino == netns.ino && told.cookie == netns.cookie);
+	CHECK(nsw_event_netns(event, &reported) == 0 && reported.ino == netns.ino && reported.cookie == netns.cookie);
 	CHECK(nsw_event_pid(event) == 0 && nsw_event_path(event) == NULL);
 	CHECK(nsw_open_netns(watcher, event) == -EINVAL);
 	nsw_close(watcher);

@@ -1,5 +1,5 @@
-//! A watcher of all namespaces behind a queue, as a channel and as a stream, and what it takes. In a pid namespace of their
-//! own, in which nobody else is to be seen, these tests know all that there is.
+//! A watcher of all namespaces behind a queue, as a channel and as a stream, and the resources that it takes. These
+//! tests run in a pid namespace of their own, where they see no other process, so they know all namespaces.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -17,7 +17,7 @@ use nswatch::{Feature, Options, Policy, Watcher};
 
 const POLICIES: [u32; 3] = [NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST];
 
-/// Runs an ignored test of this file where it sees no processes but its own.
+/// Runs an ignored test of this file where it sees only its own processes.
 fn unseen(test: &str) {
     run_alone(&format!("all::{test}"), &["unshare", "--pid", "--fork", "--mount-proc"]);
 }
@@ -35,7 +35,7 @@ fn channels_and_streams() {
 }
 
 #[test]
-fn it_takes_nothing_while_nothing_happens() {
+fn it_sleeps_while_nothing_happens() {
     unseen("alone_idle");
 }
 
@@ -57,7 +57,7 @@ fn namespaces_run_out() {
 }
 
 #[test]
-fn what_it_keeps() {
+fn its_memory_is_bounded() {
     unseen("alone_memory");
 }
 
@@ -69,7 +69,7 @@ fn make(count: usize) -> Vec<File> {
     (0..count).map(|_| anonymous().into()).collect()
 }
 
-/// What there is before a test makes more.
+/// The namespaces that exist before a test makes more.
 fn before() -> BTreeSet<Id> {
     sandbox();
     Observer::<Rust>::open_synced(&How::all()).checker.netns
@@ -106,8 +106,8 @@ fn full_queue<A: Api>() {
         until("the births and deaths", || o.api.stat(NSW_STAT_KNOWN) == known && kernel::are_asleep("nswatch"));
         o.until(Overflow, "");
         o.until(Synced, "");
-        assert_eq!(o.checker.netns, truth, "not what there is when it was synced");
-        // whole again
+        assert_eq!(o.checker.netns, truth, "a wrong state at synced");
+        // the queue has recovered
         ip_netns(&["del", "blue"]);
         o.until_netns(NetnsDel, blue);
     }
@@ -130,7 +130,7 @@ fn each_queue() -> [Options; 4] {
     [Options::new(), queued(Policy::Block), queued(Policy::DropNewest), queued(Policy::DropOldest)]
 }
 
-/// A name comes and goes, by whatever way `next` takes events.
+/// Makes and removes a name; `next` takes the events.
 fn comes_and_goes(checker: &mut Checker, mut next: impl FnMut() -> Ev) {
     let mut until = |kind, netns: Option<Id>| {
         loop {
@@ -191,7 +191,7 @@ fn alone_streams() {
     }
 }
 
-/// It tells errors that are not its end, and goes on.
+/// The iterator returns errors that are not its end, and goes on.
 #[test]
 fn an_iterator_goes_on_after_an_error() {
     sandbox();
@@ -200,7 +200,7 @@ fn an_iterator_goes_on_after_an_error() {
     ip_netns(&["add", "blue"]);
     elsewhere(&Restriction::none().failing(libc::SYS_openat, libc::EMFILE), || {
         for _ in 0..3 {
-            // namespaces of others may have died
+            // namespaces of other tests may have died
             let error = watcher.by_ref().find_map(Result::err).unwrap();
             assert_eq!((error.errno(), error.is_final()), (libc::EMFILE, false));
         }
@@ -209,7 +209,7 @@ fn an_iterator_goes_on_after_an_error() {
     assert!(watcher.any(|event| from_rust(&event.unwrap()).netns() == blue));
 }
 
-/// How often the thread of the library has gone to sleep.
+/// How often the library's thread has gone to sleep.
 fn switches() -> u64 {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
     let thread = tasks.filter(|task| std::fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm == "nswatch\n"));
@@ -220,10 +220,10 @@ fn switches() -> u64 {
 }
 
 #[test]
-#[ignore = "run by it_takes_nothing_while_nothing_happens"]
+#[ignore = "run by it_sleeps_while_nothing_happens"]
 fn alone_idle() {
     const WHILE: Duration = Duration::from_millis(500);
-    // with perf events it wakes for what others do, which costs no more than docs/scaling.md says
+    // with perf events it wakes for other processes, at the cost that docs/scaling.md states
     for restriction in [Restriction::none(), Restriction::without_sys_admin()] {
         let restriction = restriction.failing(libc::SYS_perf_event_open, libc::EACCES);
         sandbox();
@@ -231,7 +231,7 @@ fn alone_idle() {
         elsewhere(&restriction, || {
             let mut o = Observer::<C>::open_synced(&How::all());
             o.drain();
-            // a namespace that comes and goes leaves nothing that wakes
+            // a namespace that comes and goes leaves nothing behind that wakes
             ip_netns(&["add", "blue"]);
             let blue = kernel::netns("/run/netns/blue").unwrap();
             o.until_netns(NetnsNew, blue);
@@ -239,7 +239,7 @@ fn alone_idle() {
             o.until_netns(NetnsDel, blue);
             let end = Instant::now() + DEADLINE;
             while readable(o.api.fd(), WHILE) {
-                assert!(Instant::now() < end, "it wakes again and again");
+                assert!(Instant::now() < end, "it does not stop waking");
                 o.drain();
             }
         });
@@ -258,13 +258,13 @@ fn alone_idle() {
 #[test]
 #[ignore = "run by watchers_leave_nothing_behind"]
 fn alone_open_and_close() {
-    // how many descriptors it may take: epoll, timer, waker, and two sockets for each post, and those of mounts
+    // the descriptors that it may take: epoll, timer, waker, two sockets for each post, and those of mounts
     let ways: [(Restriction, u32, usize); 5] = [
         (Restriction::none(), 0, DESCRIPTORS + of_perf()),
         (Restriction::without_sys_admin(), 0, DESCRIPTORS + 1 + of_perf()),
         (Restriction::powerless(), 0, DESCRIPTORS + 1),
         (Restriction::none(), NSW_PREPARE, DESCRIPTORS + 5 + of_perf()),
-        (Restriction::powerless().failing(libc::SYS_clone, libc::EPERM), 0, DESCRIPTORS - 1),
+        (Restriction::powerless().failing_user_namespace(libc::EPERM), 0, DESCRIPTORS - 1),
     ];
     sandbox();
     ip_netns(&["add", "blue"]);
@@ -292,10 +292,10 @@ fn alone_open_and_close() {
     }
 }
 
-/// What a watcher takes without perf events: its own, a timer, two sockets of the post, and those of mounts.
+/// The descriptors of a watcher without perf events: its own, a timer, two sockets of the post, and those of mounts.
 const DESCRIPTORS: usize = 6;
 
-/// What perf events take besides: one for each processor, an alarm, a timer, a socket, and seven initial namespaces.
+/// Perf events add one for each processor, an alarm, a timer, a socket, and seven initial namespaces.
 fn of_perf() -> usize {
     std::thread::available_parallelism().unwrap().get() + 11
 }
@@ -305,7 +305,7 @@ fn run_out<A: Api>() {
         sandbox();
         make_dir(RUN_NETNS);
         let (fds, mut opened) = (kernel::open_fds(), false);
-        // at open, at each step of it
+        // at each step of open
         for more in 0..36 + of_perf() as libc::rlim_t {
             let usual = limit_files(no_more_files() + more);
             let result = A::open(&How::all().flags(flags));
@@ -320,7 +320,7 @@ fn run_out<A: Api>() {
             assert_eq!(kernel::open_fds(), fds);
         }
         assert!(opened);
-        // while running
+        // after open
         let mut o = Observer::<A>::open_synced(&How::all().flags(flags));
         for more in 0..6 {
             placeholder("/run/netns/blue");
@@ -329,8 +329,8 @@ fn run_out<A: Api>() {
             let usual = limit_files(no_more_files() + more);
             let mut failed = false;
             for turn in 0..20 {
-                let told = if turn == 10 { o.api.resync().map(|()| None) } else { o.try_now() };
-                if let Err(errno) = told {
+                let result = if turn == 10 { o.api.resync().map(|()| None) } else { o.try_now() };
+                if let Err(errno) = result {
                     assert_eq!(errno, libc::EMFILE);
                     assert!(readable(o.api.fd(), DEADLINE));
                     failed = true;
@@ -371,16 +371,16 @@ fn alone_namespaces_run_out() {
     }
     let error = Watcher::all(&Options::new()).unwrap_err().to_string();
     assert!(error.contains("user.max_net_namespaces"), "{error}");
-    // where there may be none, the watcher does without
+    // where no namespace may be made, the watcher does without
     std::fs::write(LIMIT, "0").unwrap();
     assert!(!Feature::Deaths.is_available().unwrap());
     let own = kernel::netns("/proc/thread-self/ns/net").unwrap();
     assert!(Observer::<C>::open_synced(&How::all()).believes(own));
 }
 
-/// What docs/scaling.md says.
+/// The figures in docs/scaling.md.
 #[test]
-#[ignore = "run by what_it_keeps"]
+#[ignore = "run by its_memory_is_bounded"]
 fn alone_memory() {
     const MANY: usize = 700;
     // SAFETY: no pointers.
@@ -392,7 +392,7 @@ fn alone_memory() {
         while *watcher.next().unwrap().unwrap().kind() != nswatch::EventKind::Synced {}
         (heap() - before, watcher)
     };
-    // what is made once
+    // allocated once
     drop(open(&How::all()));
     let few = open(&How::all()).0;
     let kept = make(MANY);
@@ -404,7 +404,7 @@ fn alone_memory() {
     assert!(each(many) < 250, "{} bytes for each namespace", each(many));
     assert!(each(queued) < 700, "{} bytes for each namespace, with a queue", each(queued));
     drop(kept);
-    // those that come and go leave nothing
+    // namespaces that come and go leave nothing
     let (_, mut watcher) = open(&How::all());
     while watcher.stats().known > 50 {
         watcher.wait(Some(DEADLINE)).unwrap().expect("a death");

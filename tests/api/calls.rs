@@ -1,6 +1,6 @@
-//! The functions of the C ABI in any order, with any options, NULLs and garbage, in children of fork(2), in two threads at
-//! once and in a cancelled one. Nothing may crash, hang, leak, or answer what nswatch.h does not say. The fuzzer `calls`
-//! finds the bytes; `corpus.rs` replays those that were worth keeping.
+//! Calls the functions of the C ABI in any order, with any options, NULL and garbage, in children of fork(2), in two
+//! threads at once and in a cancelled one. Nothing may crash, hang, leak, or return what nswatch.h does not allow. The
+//! fuzzer `calls` finds the bytes; `corpus.rs` replays those worth keeping.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -11,21 +11,21 @@ use std::sync::LazyLock;
 
 use nswatch::capi::{about::*, event::*, netns::*, nsid::*, options::*, watcher::*};
 
-/// The directory that this process plays with.
+/// The directory that this process works in.
 static DIR: LazyLock<PathBuf> = LazyLock::new(|| {
     let dir = std::env::temp_dir().join(format!("nswatch-calls-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
     dir
 });
 
-/// What the program works on: one of each, so that use after close would show.
+/// The objects of a program: one of each kind, so that use after close shows.
 struct Machine<'a> {
     code: std::slice::Iter<'a, u8>,
     options: *mut nsw_options,
     watcher: *mut nsw_watcher,
     /// Borrowed from `watcher`.
     event: *const nsw_event,
-    /// What an event carried, or what was found last, or garbage.
+    /// The identity in an event, the one found last, or garbage.
     netns: nsw_netns,
 }
 
@@ -54,7 +54,7 @@ impl Machine<'_> {
         Some((0..length).map_while(|_| self.byte()).filter(|byte| *byte != 0).collect())
     }
 
-    /// A path that is short, watched, garbage, or nothing.
+    /// A short path, the watched one, garbage, or NULL.
     fn path(&mut self) -> Option<Option<CString>> {
         let path = match self.byte()? % 6 {
             0 => return Some(None),
@@ -73,7 +73,7 @@ impl Machine<'_> {
         let null_watcher = op & 0xe0 == 0xe0;
         let watcher = if null_watcher { null_mut() } else { self.watcher };
         let options = if null_watcher { null_mut() } else { self.options };
-        // SAFETY: as nswatch.h demands: every pointer is NULL or live, events are borrowed as long as it allows.
+        // SAFETY: as nswatch.h requires: every pointer is NULL or live, events are borrowed as long as it allows.
         unsafe {
             match op {
                 216 => return self.in_child(),
@@ -151,7 +151,7 @@ impl Machine<'_> {
                 12 => {
                     let number = self.number()?;
                     std::hint::black_box(nsw_stat(watcher, number));
-                    // text, whatever happened before
+                    // some text, whatever happened before
                     for sentence in [nsw_error(watcher), nsw_options_error(options)] {
                         assert!(CStr::from_ptr(sentence).to_str().is_ok());
                     }
@@ -173,10 +173,10 @@ impl Machine<'_> {
         Some(())
     }
 
-    /// A child of fork(2) uses and closes the watcher, which does no harm to it here. (A panic there would go on here.)
+    /// A child of fork(2) uses and closes the watcher, which must not harm it here. (A panic there would go on here.)
     fn in_child(&mut self) -> Option<()> {
         let refused = if self.watcher.is_null() { -libc::EINVAL } else { -libc::ECHILD };
-        // SAFETY: as nswatch.h demands; the child ends at once.
+        // SAFETY: as nswatch.h requires; the child ends at once.
         unsafe {
             let child = libc::fork();
             if child == 0 {
@@ -199,13 +199,13 @@ impl Machine<'_> {
         Some(())
     }
 
-    /// Two threads call at once. What they borrow is nobody's afterwards.
+    /// Two threads call at once. Afterwards nothing is borrowed.
     fn in_two_threads(&mut self) -> Option<()> {
         let (what, watcher) = (self.byte()?, self.watcher as usize);
         let call = move |what: u8| {
             let (watcher, mut event) = (watcher as *mut nsw_watcher, null());
             for _ in 0..4 {
-                // SAFETY: as nswatch.h demands.
+                // SAFETY: as nswatch.h requires.
                 let rc = unsafe {
                     std::hint::black_box((nsw_stat(watcher, NSW_STAT_QUEUED), nsw_fd(watcher)));
                     match what % 3 {
@@ -225,11 +225,11 @@ impl Machine<'_> {
         Some(())
     }
 
-    /// A thread that has been cancelled before calls: pthread_cancel(3) waits, and the calls do what they do.
+    /// A thread calls after it was cancelled: pthread_cancel(3) waits, and the calls work as usual.
     fn in_cancelled_thread(&mut self) -> Option<()> {
         extern "C" fn body(watcher: *mut c_void) -> *mut c_void {
             let mut event = null();
-            // SAFETY: as nswatch.h demands. After the calls nothing meets the cancellation.
+            // SAFETY: as nswatch.h requires. After the calls nothing meets the cancellation.
             unsafe {
                 pthread_cancel(libc::pthread_self());
                 let rc = [
@@ -254,14 +254,14 @@ impl Machine<'_> {
         Some(())
     }
 
-    /// The identity of anything: one is stored only if there is one.
+    /// Identifies anything; a failure stores nothing.
     fn identify(&mut self, nowhere: bool) -> Option<()> {
         let (which, number) = (self.byte()?, self.number()? as i32);
         let path = self.path()?;
         let path = path.as_ref().map_or(null::<c_char>(), |path| path.as_ptr());
         let mut found = GARBAGE;
         let out = if nowhere { null_mut() } else { &raw mut found };
-        // SAFETY: as nswatch.h demands: every pointer is NULL or live, and so is the event.
+        // SAFETY: as nswatch.h requires: every pointer is NULL or live, and so is the event.
         let rc = unsafe {
             match which % 6 {
                 0 => nsw_event_netns(self.event, out),
@@ -269,7 +269,7 @@ impl Machine<'_> {
                 2 => nsw_netns_for_pid(number, out),
                 3 => nsw_netns_for_pidfd(number, out),
                 4 => nsw_netns_for_name(path, out),
-                // goes through all processes: seldom
+                // scans all processes: seldom
                 _ if number < 16 => nsw_netns_for_nsid(number, out),
                 _ => match nsw_netns_wait(path, 0, out) {
                     0 => {
@@ -294,7 +294,7 @@ impl Machine<'_> {
         Some(())
     }
 
-    /// Opens what was identified, or what the bytes of the program make of it.
+    /// Opens the identity found last, or one made of the bytes of the program.
     fn open_identity(&mut self, nothing: bool) -> Option<()> {
         match self.byte()? % 8 {
             0 => self.netns = GARBAGE,
@@ -305,7 +305,7 @@ impl Machine<'_> {
         let path = self.path()?;
         let path = path.as_ref().map_or(null::<c_char>(), |path| path.as_ptr());
         let netns = if nothing { null() } else { &raw const self.netns };
-        // SAFETY: as nswatch.h demands: every pointer is NULL or live.
+        // SAFETY: as nswatch.h requires: every pointer is NULL or live.
         unsafe {
             match nsw_netns_open(netns, path) {
                 fd @ 0.. => drop(OwnedFd::from_raw_fd(fd)),
@@ -321,7 +321,7 @@ impl Machine<'_> {
         Some(())
     }
 
-    /// Nsids, of anything: an answer is stored only if there is one, and an error is one that is explained.
+    /// Asks for the nsids of anything; a failure stores nothing, and nsw_strerror() explains it.
     fn ask(&mut self, nowhere: bool) -> Option<()> {
         const UNTOUCHED: i32 = 0x5eed;
         let (which, number, other) = (self.byte()?, self.number()? as i32, self.number()? as i32);
@@ -330,7 +330,7 @@ impl Machine<'_> {
         let mut answer = UNTOUCHED;
         let out = if nowhere { null_mut() } else { &raw mut answer };
         let (mut list, mut count) = ([UNTOUCHED; 4], 0);
-        // SAFETY: as nswatch.h demands: every pointer is NULL or live, and the list has room for four.
+        // SAFETY: as nswatch.h requires: every pointer is NULL or live, and the list has room for four.
         unsafe {
             let rc = match which % 8 {
                 0 => nsid_get_for_pid(number, out),
@@ -361,12 +361,12 @@ impl Machine<'_> {
         match rc {
             1 => {
                 assert!(!nowhere && !self.watcher.is_null());
-                self.look_at_event();
+                self.read_event();
             }
             0 => self.event = null(),
             _ => {
                 expect(rc, &[-libc::EINVAL, -libc::ENOENT, -libc::E2BIG]);
-                // with a NULL nothing was done, and what was borrowed still is; else nothing is borrowed any more
+                // a call with NULL does nothing and ends no borrow; any other ends it
                 if !nowhere {
                     self.event = null();
                 }
@@ -374,7 +374,7 @@ impl Machine<'_> {
         }
     }
 
-    fn look_at_event(&self) {
+    fn read_event(&self) {
         let e = self.event;
         // SAFETY: the event has just been given out.
         unsafe {
@@ -389,11 +389,11 @@ impl Machine<'_> {
         }
     }
 
-    /// Something changes in the directory.
+    /// Changes something in the directory.
     fn happen(&mut self) -> Option<()> {
         let netns = DIR.join("netns");
         let name = netns.join(["a", "b", "\u{e9}"][self.byte()? as usize % 3]);
-        // whatever comes of it
+        // either result will do
         drop(match self.byte()? % 8 {
             0 => std::fs::create_dir(&netns),
             1 => std::fs::remove_dir_all(&netns),
@@ -419,7 +419,7 @@ fn expect(rc: c_int, allowed: &[c_int]) {
     assert!(allowed.contains(&rc), "{rc}");
 }
 
-/// An error, and one that nsw_strerror() has words for.
+/// An error, for which nsw_strerror() has a message.
 fn explained(rc: c_int) {
     // SAFETY: static text.
     let text = unsafe { std::ffi::CStr::from_ptr(nsw_strerror(rc)) };

@@ -1,4 +1,4 @@
-//! The channel: events beside those of other channels, and a thread that ends with it.
+//! The channel: events beside those of other channels, and a thread that ends with the channel.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -60,7 +60,7 @@ impl Observed {
         assert_eq!(self.checker.believed(), kernel::names(dir));
     }
 
-    /// Waits until the watcher has seen so many names, which it does without being asked if it has a queue.
+    /// Waits until the watcher knows so many names; with a queue it reads by itself.
     fn until_known(&self, known: u64) {
         let end = Instant::now() + DEADLINE;
         while self.channel.stats().known != known || !kernel::are_asleep("nswatch") {
@@ -83,7 +83,7 @@ fn path(i: usize) -> String {
     format!("{RUN_NETNS}/name-{i:05}")
 }
 
-/// Does something that must not hang.
+/// Runs something that must not hang.
 fn in_time(work: impl FnOnce() + Send + 'static) {
     let (done, wait) = bounded(1);
     let worker = std::thread::spawn(move || {
@@ -98,7 +98,7 @@ fn in_time(work: impl FnOnce() + Send + 'static) {
 fn events_come_in_order_beside_others() {
     sandbox();
     make_dir(RUN_NETNS);
-    // a mount on the directory would be noticed before what is queued about names
+    // the watcher would notice a mount on the directory before the queued notices about names
     let mut o = Observed::open(&Options::new().mount_events(false));
     o.expect(&[(Synced, "")]);
     let (send, numbers) = bounded(0);
@@ -110,14 +110,14 @@ fn events_come_in_order_beside_others() {
         }
         ip_netns(&["add", "blue"]);
     });
-    let (mut told, mut number) = (0, 0);
-    while (told, number) != (1000, 500) {
+    let (mut taken, mut number) = (0, 0);
+    while (taken, number) != (1000, 500) {
         select! {
             recv(o.events()) -> item => {
                 let event = o.take(item.unwrap());
-                let kind = if told % 2 == 0 { Created } else { Deleted };
-                assert_eq!(event.brief(), (kind, format!("name-{:05}", told / 2)));
-                told += 1;
+                let kind = if taken % 2 == 0 { Created } else { Deleted };
+                assert_eq!(event.brief(), (kind, format!("name-{:05}", taken / 2)));
+                taken += 1;
             }
             recv(numbers) -> i => {
                 if i.is_ok() {
@@ -125,7 +125,7 @@ fn events_come_in_order_beside_others() {
                     number += 1;
                 }
             }
-            default(DEADLINE) => panic!("{told} events, {number} numbers"),
+            default(DEADLINE) => panic!("{taken} events, {number} numbers"),
         }
     }
     maker.join().unwrap();
@@ -141,7 +141,7 @@ fn events_come_in_order_beside_others() {
 }
 
 #[test]
-fn a_resync_is_told_through_it() {
+fn a_resync_is_reported_through_it() {
     sandbox();
     ip_netns(&["add", "blue"]);
     let mut o = Observed::open(&Options::new());
@@ -149,7 +149,7 @@ fn a_resync_is_told_through_it() {
     unmount("/run/netns/blue");
     o.channel.resync().unwrap();
     o.expect(&[(Detached, "blue"), (Synced, "")]);
-    // asked for while the thread waits for room
+    // requested while the thread waits for room
     placeholder(path(0));
     o.until_full();
     placeholder(path(1));
@@ -158,7 +158,7 @@ fn a_resync_is_told_through_it() {
 }
 
 #[test]
-fn the_kernel_queues_for_who_is_slow() {
+fn the_kernel_queues_for_a_slow_consumer() {
     sandbox();
     make_dir(RUN_NETNS);
     let mut o = Observed::open(&Options::new());
@@ -178,7 +178,7 @@ fn a_queue_keeps_its_policy() {
         make_dir(RUN_NETNS);
         let mut o = Observed::open(&Options::new().queue(10, policy).unwrap());
         o.expect(&[(Synced, "")]);
-        // one is in the channel, which is the consumer's
+        // one is in the channel, and so belongs to the consumer
         placeholder(path(0));
         o.until_full();
         (1..200).for_each(|i| placeholder(path(i)));
@@ -200,7 +200,7 @@ fn a_queue_keeps_its_policy() {
 }
 
 #[test]
-fn the_end_of_the_watch_is_told() {
+fn the_end_of_the_watch_is_reported() {
     for options in [Options::new(), Options::new().queue(10, Policy::Block).unwrap()] {
         sandbox();
         make_dir(RUN_NETNS);
@@ -215,13 +215,13 @@ fn the_end_of_the_watch_is_told() {
     }
 }
 
-/// An error that stands is told once each time that the one before has been taken.
+/// The channel returns a lasting error once more each time the consumer has taken the previous one.
 #[test]
-fn an_error_waits_to_be_taken() {
+fn an_error_waits_for_the_consumer() {
     sandbox();
     make_dir(RUN_NETNS);
     let watcher = Watcher::named(&Options::new()).unwrap();
-    // the thread inherits what the one that starts it may not do
+    // the thread inherits the restrictions of the one that starts it
     let channel = elsewhere(&Restriction::none().failing(libc::SYS_openat, libc::EMFILE), || watcher.into_channel());
     let mut o = Observed { channel: channel.unwrap(), checker: Checker::default() };
     o.expect(&[(Synced, "")]);
@@ -259,7 +259,7 @@ fn it_ends_while_it_waits_for_room() {
         o.until_full();
         let clone = o.events().clone();
         in_time(|| drop(o));
-        assert!(clone.recv_timeout(Duration::ZERO).is_ok(), "what was in the channel is still there");
+        assert!(clone.recv_timeout(Duration::ZERO).is_ok(), "the channel lost its event");
         assert_eq!(clone.try_recv().unwrap_err(), TryRecvError::Disconnected);
     }
 }
@@ -288,7 +288,7 @@ fn clones_share_the_events() {
 
 #[test]
 #[cfg(feature = "panic-on-demand")]
-fn a_panic_of_its_thread_is_told() {
+fn a_panic_of_its_thread_is_reported() {
     for options in [Options::new(), Options::new().queue(10, Policy::Block).unwrap()] {
         sandbox();
         make_dir(RUN_NETNS);

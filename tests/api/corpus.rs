@@ -1,4 +1,4 @@
-//! What the fuzzers have found worth keeping, once more, without a fuzzer.
+//! Replays the inputs that the fuzzers found worth keeping, without a fuzzer.
 #![cfg(feature = "fuzzing")]
 
 use crate::calls;
@@ -32,16 +32,16 @@ fn alone_calls() {
 }
 
 #[test]
-fn what_rtnetlink_may_say() {
+fn any_rtnetlink_message() {
     replay("wire", fuzzing::nsid);
 }
 
 #[test]
-fn what_inotify_may_say() {
+fn any_inotify_notice() {
     replay("inotify", fuzzing::inotify);
 }
 
 #[test]
-fn what_a_watcher_of_names_may_be_made_to_believe() {
+fn any_life_of_names() {
     replay("named", fuzzing::named);
 }

@@ -1,5 +1,5 @@
 /*
- * nswatch.hpp: handles that move, errors with their sentences, loops, and events that outlive what gave them.
+ * nswatch.hpp: handles that move, errors with their messages, loops, and events that outlive their watcher.
  * Run in a sandbox, also under valgrind and AddressSanitizer; ends with "N passed, N failed".
  */
 #include <algorithm>
@@ -32,7 +32,7 @@ static void check(bool good, const char *what, int line)
 		std::fprintf(stderr, "tests/api/cpp.cpp:%d: %s\n", line, what);
 }
 
-/* What a call throws; nothing if it does not. */
+/* The message that a call throws; "" if it does not throw. */
 template <class Call> static std::string thrown(std::errc expected, const Call &call)
 {
 	try {
@@ -106,7 +106,7 @@ static void texts()
 	CHECK(nswatch::printable(std::string_view("\0", 1)) == "\\u{0}");
 }
 
-/* Each mistake has the sentence that it has in every language. */
+/* Each mistake has the same message in every language. */
 static void refusals()
 {
 	const auto open = [](nswatch::source from, const nswatch::options &how) {
@@ -144,7 +144,7 @@ static void handles()
 	nswatch::watcher first, second(std::move(first));
 	std::error_code ec;
 
-	/* what was moved from refuses, and does not crash */
+	/* a handle that was moved from refuses, and does not crash */
 	CHECK(!first && second);
 	CHECK(thrown(std::errc::invalid_argument, [&] { first.next(); }) ==
 		"cannot use a watcher that was closed or moved from");
@@ -159,7 +159,7 @@ static void handles()
 	CHECK(first.stats().known == 0 && first.last_error().empty());
 	first.close();
 
-	/* an assignment closes what was there */
+	/* an assignment closes the previous one */
 	const int old = second.fd();
 	CHECK(fcntl(old, F_GETFD) == FD_CLOEXEC);
 	first = nswatch::watcher();
@@ -205,7 +205,7 @@ static void life()
 	CHECK(watcher.stats().known == 1 && watcher.stats().delivered >= 3);
 	CHECK(has(thrown(std::errc::invalid_argument, [&] { watcher.open_netns(); }), "the event announces none"));
 
-	/* nothing now: an empty range */
+	/* no event is pending: an empty range */
 	for (const auto &event : watcher.pending())
 		CHECK(to_string(event) == "nothing");
 	CHECK(!watcher.next() && !watcher.wait(0ms) && !watcher.wait(-5s));
@@ -221,7 +221,7 @@ static void life()
 	CHECK(watcher.wait().type == event_type::synced);
 	watcher.close();
 
-	/* values outlive what gave them */
+	/* values outlive their watcher */
 	const auto is = [](event_type type) { return [=](const nswatch::event &event) { return event.type == type; }; };
 	const auto ready_event = std::find_if(events.begin(), events.end(), is(event_type::ready));
 	CHECK(ready_event != events.end());
@@ -235,7 +235,7 @@ static void life()
 	CHECK(has(thrown(std::errc::no_such_file_or_directory, [&] { kept.open_netns(); }), "/run/netns/blue"));
 }
 
-/* The loop ends where the watch does; a range of what is pending says so. */
+/* The loop ends with the watch; a range of pending events throws. */
 static void ends()
 {
 	run("mkdir -p /run/ending");

@@ -1,4 +1,4 @@
-//! What this kernel must have is told as there and is what watchers use; what is taken away is told as missing.
+//! Features: one that this kernel has is available and in use; one that is taken away is missing.
 
 use std::ffi::CStr;
 
@@ -11,18 +11,18 @@ use nswatch::capi::feature::{NSW_FEATURE_DEATHS, nsw_feature};
 use nswatch::capi::options::NSW_ALL_NSID;
 use nswatch::nsid;
 
-/// What is told, the same by the Rust API and by C: 1, 0 or a negative errno.
-fn told(feature: Feature) -> i32 {
-    let told = feature.is_available().map_or_else(|error| -error.errno(), i32::from);
-    assert_eq!(nsw_feature(feature as u32), told, "{feature}");
-    told
+/// The answer about a feature, the same through Rust and C: 1, 0 or a negative errno.
+fn reported(feature: Feature) -> i32 {
+    let reported = feature.is_available().map_or_else(|error| -error.errno(), i32::from);
+    assert_eq!(nsw_feature(feature as u32), reported, "{feature}");
+    reported
 }
 
 fn all() -> Vec<(Feature, i32)> {
-    Feature::ALL.into_iter().map(|feature| (feature, told(feature))).collect()
+    Feature::ALL.into_iter().map(|feature| (feature, reported(feature))).collect()
 }
 
-/// The version of the kernel that has it first.
+/// The first kernel version with the feature.
 fn since(feature: Feature) -> (u32, u32) {
     match feature {
         MountEvents => (6, 15),
@@ -49,22 +49,22 @@ fn running() -> (u32, u32) {
     (numbers.next().unwrap(), numbers.next().unwrap())
 }
 
-/// The library never asks for the version. This test does: with all privileges, which a sandbox gives, a kernel has
-/// what its version has, and to do without on it is a mistake.
+/// The library never checks the version. This test does: with all privileges, which a sandbox gives, a kernel has the
+/// features of its version, and a fallback on it is a mistake.
 #[test]
 fn no_fallback_is_taken_on_a_kernel_that_needs_none() {
     sandbox();
     for feature in Feature::ALL {
-        // who is root in a user namespace only may not look at the whole host
+        // root in a user namespace may not see the whole host
         let is_permitted = is_real_root() || !matches!(feature, ListNs | Births);
         if is_permitted && running() >= since(feature) {
-            assert_eq!(told(feature), 1, "{feature}: Linux has had it since {:?}", since(feature));
+            assert_eq!(reported(feature), 1, "{feature}: Linux has had it since {:?}", since(feature));
         }
     }
 }
 
-/// What the watcher of a thread with these rights listens to while a name waits for its namespace.
-fn means(rights: &Restriction) -> Vec<String> {
+/// The descriptors that a watcher listens to while a name is pending; a thread with these rights opens it.
+fn listened_to(rights: &Restriction) -> Vec<String> {
     make_dir(RUN_NETNS);
     placeholder("/run/netns/waits");
     let o = elsewhere(rights, || Observer::<Rust>::open_synced(&How::default()));
@@ -73,7 +73,7 @@ fn means(rights: &Restriction) -> Vec<String> {
 }
 
 #[test]
-fn mounts_are_noticed_as_told() {
+fn mounts_are_noticed_by_the_available_backend() {
     sandbox();
     let no_aio = || Restriction::none().failing(libc::SYS_io_setup, libc::EPERM);
     let rights = [
@@ -83,10 +83,10 @@ fn mounts_are_noticed_as_told() {
         no_aio().failing(libc::SYS_fanotify_init, libc::EPERM),
     ];
     for rights in rights {
-        let (events, poll) = elsewhere(&rights, || (told(MountEvents), told(MountPoll)));
-        let listens = means(&rights);
+        let (events, poll) = elsewhere(&rights, || (reported(MountEvents), reported(MountPoll)));
+        let listens = listened_to(&rights);
         let shows = |what: &str| listens.iter().filter(|fd| fd.ends_with(what)).count();
-        // one eventfd is the watcher's own
+        // the watcher owns one eventfd itself
         let expected = match (events, poll) {
             (1, _) => (1, 1, 0),
             (0, 1) => (0, 2, 0),
@@ -99,17 +99,17 @@ fn mounts_are_noticed_as_told() {
 }
 
 #[test]
-fn namespaces_have_ids_as_told() {
+fn namespaces_have_cookies_where_available() {
     sandbox();
     ip_netns(&["add", "blue"]);
     let ready = Observer::<Rust>::open(&How::default()).until(Ready, "blue");
-    assert_eq!(told(Cookie) == 1, kernel::has_cookie());
-    assert_eq!(told(Cookie) == 1, ready.cookie != 0);
+    assert_eq!(reported(Cookie) == 1, kernel::has_cookie());
+    assert_eq!(reported(Cookie) == 1, ready.cookie != 0);
 }
 
-/// On every kernel, of a name that is a mount and of one that leads to a mount.
+/// On every kernel, for a name that is a mount and for one that leads to a mount.
 #[test]
-fn successors_are_told_apart_as_told() {
+fn successors_are_distinguished() {
     sandbox();
     make_dir(RUN_NETNS);
     placeholder("/run/blue");
@@ -127,16 +127,16 @@ fn successors_are_told_apart_as_told() {
 }
 
 #[test]
-fn names_are_opened_or_not_as_told() {
+fn names_are_opened_unless_handles_are_available() {
     sandbox();
     make_dir(RUN_NETNS);
     let mut o = Observer::<Rust>::open_synced(&How::default());
     placeholder("/run/netns/blue");
     o.expect(&[(Created, "blue")]);
     mount_new_netns("/run/netns/blue");
-    // where names must be opened, nobody can say what one is that may not be opened
+    // where the watcher must open names, it cannot identify a name that it may not open
     let rights = Restriction::none().failing(libc::SYS_openat, libc::EACCES);
-    let (expected, found) = elsewhere(&rights, || (told(NsHandles), o.api.wait(Some(DEADLINE / 20))));
+    let (expected, found) = elsewhere(&rights, || (reported(NsHandles), o.api.wait(Some(DEADLINE / 20))));
     match found {
         Ok(event) => assert!(event.is_some() && expected == 1),
         Err(errno) => assert_eq!((errno, expected), (libc::EACCES, 0)),
@@ -144,7 +144,7 @@ fn names_are_opened_or_not_as_told() {
 }
 
 #[test]
-fn peers_are_asked_and_heard_as_told() {
+fn peers_are_queried_and_watched_where_available() {
     sandbox();
     let peer = anonymous();
     nsid::assign(&peer, Some(5)).unwrap();
@@ -152,12 +152,12 @@ fn peers_are_asked_and_heard_as_told() {
         elsewhere(rights, || {
             let translated = nsid::translate(0, 5).map_err(|error| error.errno());
             assert_ne!(translated, Ok(None));
-            (told(TargetNsid), translated == Err(libc::ENOENT))
+            (reported(TargetNsid), translated == Err(libc::ENOENT))
         })
     };
     for rights in [Restriction::none(), Restriction::powerless()] {
         let opens = elsewhere(&rights, || Rust::open(&How::nsid().flags(NSW_ALL_NSID)).is_ok());
-        assert_eq!(elsewhere(&rights, || told(AllNsid) == 1), opens, "{rights:?}");
+        assert_eq!(elsewhere(&rights, || reported(AllNsid) == 1), opens, "{rights:?}");
     }
     let (target, answers) = asks(&Restriction::none());
     assert_eq!(target == 1, answers);
@@ -168,9 +168,9 @@ fn peers_are_asked_and_heard_as_told() {
 /// The same number on every architecture.
 const LISTNS: libc::c_long = 470;
 
-/// Each with what takes it away, or makes it impossible to say.
+/// Each feature, with a restriction that takes it away or makes the answer an error.
 #[test]
-fn what_is_taken_away_is_told_as_missing() {
+fn a_feature_that_is_taken_away_is_missing() {
     sandbox();
     let fails = |call, errno| Restriction::none().failing(call, errno);
     let by_handle = || fails(libc::SYS_name_to_handle_at, libc::EPERM);
@@ -192,38 +192,38 @@ fn what_is_taken_away_is_told_as_missing() {
         (ListNs, fails(LISTNS, libc::ENOSYS), 0),
         (Births, fails(libc::SYS_perf_event_open, libc::EACCES), 0),
         (Births, Restriction::powerless(), 0),
-        (Deaths, fails(libc::SYS_unshare, libc::EPERM).failing(libc::SYS_clone, libc::EPERM), 0),
+        (Deaths, fails(libc::SYS_unshare, libc::EPERM).failing_user_namespace(libc::EPERM), 0),
         (Deaths, fails(libc::SYS_socket, libc::ENFILE), -libc::ENFILE),
     ];
     for (feature, rights, expected) in cases {
-        assert_eq!(elsewhere(&rights, || told(feature)), expected, "{feature} {rights:?}");
+        assert_eq!(elsewhere(&rights, || reported(feature)), expected, "{feature} {rights:?}");
     }
-    if told(MountEvents) == 1 {
+    if reported(MountEvents) == 1 {
         let full = fails(libc::SYS_fanotify_init, libc::EMFILE);
-        assert_eq!(elsewhere(&full, || told(MountEvents)), -libc::EMFILE);
+        assert_eq!(elsewhere(&full, || reported(MountEvents)), -libc::EMFILE);
     }
 }
 
 #[test]
-fn without_proc_nobody_can_say() {
+fn without_proc_the_answer_is_an_error() {
     sandbox();
     let before = all();
     mount("nothing", "/proc", Some("tmpfs"), 0);
     for (feature, with_proc) in before {
         let expected = match feature {
             TargetNsid | AllNsid => with_proc,
-            // older kernels do not come so far
+            // older kernels do not get this far
             MountEvents if with_proc == 0 => 0,
             _ => -libc::EOPNOTSUPP,
         };
-        assert_eq!(told(feature), expected, "{feature}");
+        assert_eq!(reported(feature), expected, "{feature}");
     }
 }
 
 #[test]
 fn nothing_is_left_behind() {
     sandbox();
-    // descriptors that are this thread's alone
+    // a descriptor table of this thread alone
     // SAFETY: no pointers.
     assert_eq!(unsafe { libc::unshare(libc::CLONE_FILES) }, 0);
     let fds = kernel::open_fds();
@@ -234,7 +234,7 @@ fn nothing_is_left_behind() {
 
 #[test]
 fn numbers_and_names() {
-    // 7 was a feature that every supported kernel has
+    // number 7 was a feature that every supported kernel has
     for (number, feature) in (1..).filter(|number| *number != 7).zip(Feature::ALL) {
         assert_eq!(feature as u32, number);
         assert_eq!(feature.to_string(), feature.name());

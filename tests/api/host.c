@@ -1,5 +1,5 @@
 /*
- * What the process around the library does to it: fork, threads, cancellation, longjmp, descriptors that are closed.
+ * The library in a process that uses fork, threads, cancellation and longjmp, and closes descriptors.
  * Run in a sandbox, also under valgrind and AddressSanitizer; ends with "N passed, N failed".
  */
 #include <dirent.h>
@@ -27,7 +27,7 @@ static int passed, failed;
 
 #define CHECK(condition) check((condition) != 0, #condition, __LINE__)
 
-/* What is being tested, and where messages go: a standard error that stays. */
+/* The variant under test, and the target of messages: a standard error that stays open. */
 static const char *variant = "";
 static int messages;
 
@@ -66,7 +66,7 @@ static int descriptors(void)
 	return count;
 }
 
-/* Sets or clears the effective CAP_SYS_ADMIN, without which mounts are noticed by other means. */
+/* Sets or clears the effective CAP_SYS_ADMIN, without which another backend notices mounts. */
 static void admin(int wanted)
 {
 	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
@@ -88,7 +88,7 @@ static const struct how {
 	{ "names by AIO", NSW_SOURCE_NAMED, NSW_MOUNT_EVENTS, 0, 1 },
 	{ "names, prepared", NSW_SOURCE_NAMED, NSW_PREPARE, 0, 0 },
 	{ "ids", NSW_SOURCE_NSID, 0, 0, 0 },
-	/* with every right: valgrind cannot follow the child that makes a post without */
+	/* with every right: without, valgrind cannot follow the child that makes a post */
 	{ "all", NSW_SOURCE_ALL, 0, 0, 0 },
 	{ "names, queue that blocks", NSW_SOURCE_NAMED, NSW_MOUNT_EVENTS, NSW_QUEUE_BLOCK, 0 },
 	{ "names by AIO, queue that drops", NSW_SOURCE_NAMED, NSW_MOUNT_EVENTS, NSW_QUEUE_DROP_NEWEST, 1 },
@@ -115,7 +115,7 @@ static nsw_watcher *open_as(const struct how *how)
 	return watcher;
 }
 
-/* Takes events until this one. */
+/* Takes events up to one of this type. */
 static const nsw_event *until(nsw_watcher *watcher, uint32_t type)
 {
 	const nsw_event *event = NULL;
@@ -132,14 +132,14 @@ static void touch(const char *path)
 	close(open(path, O_CREAT | O_RDONLY | O_CLOEXEC, 0));
 }
 
-/* It works, to the last of its descriptors. */
+/* The watcher works, to the last of its descriptors. */
 static void check_works(nsw_watcher *watcher, const struct how *how)
 {
 	if (how->source == NSW_SOURCE_NSID) {
 		int32_t nsid = -1;
 		int fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 
-		/* the own one can have an id as well */
+		/* the process's own namespace can have an nsid as well */
 		CHECK(nsid_assign(fd, -1, &nsid) == 0 || nsid_get_for_fd(fd, &nsid) == 0);
 		close(fd);
 		CHECK(nsw_resync(watcher) == 0);
@@ -159,7 +159,7 @@ static void check_works(nsw_watcher *watcher, const struct how *how)
 	until(watcher, NSW_EVENT_DELETED);
 }
 
-/* A watcher, and an event of it. */
+/* A watcher, and one of its events. */
 struct lent {
 	nsw_watcher *watcher;
 	const nsw_event *event;
@@ -195,7 +195,7 @@ static void use_and_close(void *argument)
 	CHECK(descriptors() == lent->before);
 }
 
-/* What is one's own one can use, but the next child cannot. */
+/* A child can use its own watcher, but the next child cannot. */
 static void open_own(void *argument)
 {
 	struct lent own = { .before = descriptors() };
@@ -217,12 +217,12 @@ static void forks(void)
 		const nsw_event *event;
 
 		lent.watcher = open_as(&HOWS[i]);
-		/* in the middle of what is replayed */
+		/* in the middle of the replay */
 		CHECK(nsw_wait_event(lent.watcher, 20000, &lent.event) == 1);
 		lent.known = nsw_stat(lent.watcher, NSW_STAT_KNOWN);
 		in_child(use_and_close, &lent);
 		check_works(lent.watcher, &HOWS[i]);
-		/* and where there is nothing to do */
+		/* and while there is nothing to do */
 		while (nsw_wait_event(lent.watcher, 50, &event) == 1)
 			lent.event = event;
 		lent.known = nsw_stat(lent.watcher, NSW_STAT_KNOWN);
@@ -267,7 +267,7 @@ static void first_processes(void)
 	for (size_t i = 0; i < MANY; i++) {
 		struct lent lent = { .before = (int)i };
 
-		/* that takes a /proc of its own */
+		/* it requires a /proc of its own */
 		if (HOWS[i].source == NSW_SOURCE_ALL)
 			continue;
 		in_child(into_pid_namespace, &lent);
@@ -287,7 +287,7 @@ static void *take_one(void *argument)
 	return NULL;
 }
 
-/* Until that thread is in the call, and waits for the descriptor. */
+/* Waits until that thread is in the call, and waits for the descriptor. */
 static void until_it_waits(struct lent *lent)
 {
 	const nsw_event *event = (const nsw_event *)&passed;
@@ -329,7 +329,7 @@ static void busy(void)
 		if (HOWS[i].source != NSW_SOURCE_NAMED)
 			continue;
 		lent.watcher = open_as(&HOWS[i]);
-		/* what a thread cannot be woken by is not left */
+		/* takes all events that would wake the thread */
 		drain(lent.watcher);
 		lent.known = nsw_stat(lent.watcher, NSW_STAT_KNOWN);
 		CHECK(pthread_create(&thread, NULL, take_one, &lent) == 0);
@@ -356,7 +356,7 @@ static void busy(void)
 
 static long taken;
 
-/* Takes events as fast as it can: each goes to one thread. */
+/* Takes events as fast as it can: one thread gets each. */
 static void *take_many(void *argument)
 {
 	nsw_watcher *watcher = argument;
@@ -406,7 +406,7 @@ static void two_threads(void)
 	}
 }
 
-/* Has been cancelled before it calls, which is the worst moment, and makes every call. */
+/* Is cancelled before it calls, at the worst moment, and makes every call. */
 static void *cancelled_early(void *argument)
 {
 	struct nsw_netns netns;
@@ -429,7 +429,7 @@ static void *cancelled_early(void *argument)
 		until(watcher, NSW_EVENT_SYNCED);
 		CHECK(nsw_wait_event(watcher, 10, &event) >= 0);
 		CHECK(nsw_next_event(watcher, &event) >= 0);
-		/* others may have made the namespace of the last event, which can be opened */
+		/* the last event may be about another process's namespace, which can be opened */
 		if (HOWS[i].source != NSW_SOURCE_ALL)
 			CHECK(nsw_open_netns(watcher, event) < 0);
 		nsw_close(watcher);
@@ -448,7 +448,7 @@ static void *cancelled_early(void *argument)
 	CHECK(nsid_get_for_name("/proc/self/ns/net", &nsid) == 0);
 	CHECK(nsid_get_as_seen_from(fd, fd, &nsid) == 0);
 	CHECK(nsid_list(list, 4, &count) == 0);
-	/* here it acts */
+	/* the cancellation acts here */
 	close(same);
 	close(fd);
 	pthread_testcancel();
@@ -513,7 +513,7 @@ static void longjmps(void)
 		nsw_watcher *volatile watcher;
 		const nsw_event *event;
 
-		/* others make namespaces all the time: the signal would come in the middle of a look */
+		/* other processes make namespaces all the time: the signal would interrupt a census */
 		if (HOWS[i].source == NSW_SOURCE_ALL)
 			continue;
 		watcher = open_as(&HOWS[i]);
@@ -578,12 +578,12 @@ static void without_standard(void *unused)
 	by_path = nsw_netns_open(&netns, "/run/netns/ready");
 	CHECK(by_path > 2 && fcntl(by_path, F_GETFD) == FD_CLOEXEC);
 	by_cookie = netns.cookie ? nsw_netns_open(&netns, NULL) : 3;
-	/* it may take a privilege */
+	/* it may require a privilege */
 	CHECK(by_cookie > 2 || by_cookie == -EPERM);
 	CHECK(unlink("/run/netns/ready") == 0);
 }
 
-/* Somebody closes all descriptors, those of the library too. */
+/* The process closes all descriptors, including those of the library. */
 static void closed(void *unused)
 {
 	(void)unused;
@@ -633,7 +633,7 @@ static const struct {
 	{ "closed_all", closed_all },
 };
 
-/* All of them, or the one that is named. */
+/* Runs all of them, or the named one. */
 int main(int argc, char **argv)
 {
 	messages = fcntl(2, F_DUPFD_CLOEXEC, 100);

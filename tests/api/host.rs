@@ -1,5 +1,5 @@
-//! The process around a watcher: a child of fork(2), and a reader thread that hangs. More of it is in `host.c`, for C; the
-//! rest is what the types of Rust see to. Each test is run by a process of its own.
+//! The process around a watcher: a child of fork(2), and a reader thread that hangs. `host.c` has more, for C; Rust's
+//! types rule out the rest. Each test runs in a process of its own.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
@@ -14,7 +14,7 @@ use nswatch::{Error, EventKind, Watcher};
 
 #[test]
 fn a_child_cannot_use_a_watcher_of_its_parent() {
-    // where nobody else makes namespaces
+    // where no other process makes namespaces
     run_alone("host::alone_child", &["unshare", "--pid", "--fork", "--mount-proc"]);
 }
 
@@ -23,9 +23,9 @@ fn a_reader_that_hangs_is_left_alone() {
     run_alone("host::alone_hanging_reader", &[]);
 }
 
-/// Runs it in a child of fork(2).
+/// Runs a closure in a child of fork(2).
 fn in_child(body: impl FnOnce()) {
-    // SAFETY: the other threads of this process wait, and what the child does is what is tested.
+    // SAFETY: the other threads of this process wait, and the test is about the child.
     match unsafe { libc::fork() } {
         0 => {
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
@@ -41,7 +41,7 @@ fn in_child(body: impl FnOnce()) {
     }
 }
 
-/// All namespaces not with a queue: its thread has those of others open for a moment, and a child inherits them.
+/// All namespaces only without a queue: its thread has those of others open for a moment, and a child inherits them.
 fn hows() -> [How; 5] {
     let queued = |policy, how| How { queue: Some((10, policy)), ..how };
     [
@@ -70,7 +70,7 @@ fn alone_child() {
         let watcher = opened.as_mut().unwrap();
         watcher.wait(Some(DEADLINE)).unwrap().expect("an event");
         let known = watcher.stats().known;
-        // what a reader thread has in hand at the fork, no child can close
+        // a child cannot close a namespace that a reader thread has open at the fork
         let end = std::time::Instant::now() + DEADLINE;
         while !kernel::are_asleep("nswatch") {
             assert!(std::time::Instant::now() < end, "the reader never rests");
@@ -121,12 +121,12 @@ impl FindReady for Watcher {
     }
 }
 
-/// As if on a filesystem that does not answer: the thread is stopped in a statx(2). Closing does not wait for ever, and
-/// when the thread goes on, it frees all that it had.
+/// As on a filesystem that does not answer: the thread is stopped in a statx(2). Closing does not wait for ever, and
+/// when the thread goes on, it frees everything.
 #[test]
 #[ignore = "run by a_reader_that_hangs_is_left_alone"]
 fn alone_hanging_reader() {
-    /// Closes what `open` opens while its thread hangs. How long it took.
+    /// Closes a watcher while its thread hangs; returns how long that took.
     fn close_while_it_hangs<T>(open: impl FnOnce() -> T) -> Duration {
         let armed = AtomicBool::new(false);
         let (hangs, until_it_hangs) = channel();
@@ -171,7 +171,7 @@ fn alone_hanging_reader() {
 }
 
 fn channel_of(how: &How) -> nswatch::EventChannel {
-    // its own thread, which waits for the names
+    // the thread of the channel, which waits for the names
     let without_queue = How { queue: None, ..how.clone() };
     let channel = Watcher::named(&options(&without_queue)).unwrap().into_channel().unwrap();
     while *channel.receiver().recv_timeout(DEADLINE).unwrap().unwrap().kind() != EventKind::Synced {}

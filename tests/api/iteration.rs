@@ -1,11 +1,11 @@
-//! A watcher as an iterator: it tells the error that is the end, and ends.
+//! A watcher as an iterator: it returns the error that is the end, and ends.
 
 use crate::support::thread::{Restriction, elsewhere};
 use crate::support::*;
 use nswatch::{EventKind, Options, Policy, Watcher};
 
 #[test]
-fn it_ends_after_the_error_that_says_so() {
+fn it_ends_after_the_final_error() {
     for options in [Options::new(), Options::new().queue(10, Policy::DropOldest).unwrap()] {
         sandbox();
         ip_netns(&["add", "blue"]);
@@ -19,7 +19,7 @@ fn it_ends_after_the_error_that_says_so() {
         assert_eq!((error.errno(), error.is_final()), (libc::ENOENT, true));
         assert!(watcher.next().is_none());
         assert!(watcher.next().is_none());
-        // who asks is answered
+        // direct calls still return an error
         assert!(watcher.next_event().unwrap_err().is_final());
         assert!(watcher.resync().unwrap_err().is_final());
     }

@@ -1,4 +1,4 @@
-//! What holds for every source: the ways to take events, features, limits, and what the fuzzers have found.
+//! Tests for every source: the ways to take events, features, limits, and the inputs that the fuzzers found.
 
 #![allow(missing_docs, unreachable_pub)]
 
@@ -17,6 +17,6 @@ mod resources;
 mod stream;
 #[path = "../support/mod.rs"]
 mod support;
-// its list has the system calls of 64-bit architectures that never had socketcall(2)
+// its list has the system calls of 64-bit architectures, which never had socketcall(2)
 #[cfg(all(target_pointer_width = "64", not(target_arch = "s390x")))]
 mod syscalls;

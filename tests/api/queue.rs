@@ -10,17 +10,17 @@ use nswatch::capi::watcher::{NSW_STAT_DROPPED, NSW_STAT_KNOWN, NSW_STAT_OVERFLOW
 
 both! {
     events_pass_in_order
-    the_newest_are_dropped_and_made_good
-    the_oldest_are_dropped_and_made_good
+    the_newest_are_dropped_and_recovered
+    the_oldest_are_dropped_and_recovered
     a_full_queue_that_blocks_loses_nothing
     a_resync_reaches_the_thread
     resyncs_before_each_event_are_few
-    the_end_of_the_watch_is_told
-    what_was_not_replayed_is_told_by_what_makes_good
-    the_end_of_the_watch_is_told_before_a_resync_fails
-    the_end_of_the_watch_is_told_if_it_was_dropped
-    what_was_not_replayed_is_told_when_a_queue_breaks
-    what_is_synced_is_the_whole_truth
+    the_end_of_the_watch_is_reported
+    the_recovery_reports_names_that_were_not_replayed
+    the_end_of_the_watch_is_reported_before_a_resync_fails
+    the_end_of_the_watch_is_reported_if_it_was_dropped
+    a_full_queue_reports_names_that_were_not_replayed
+    synced_follows_the_whole_replay
     it_ends_while_it_waits_for_room
 }
 
@@ -34,7 +34,7 @@ fn name(i: usize) -> String {
     format!("{RUN_NETNS}/name-{i:04}")
 }
 
-/// Waits until the thread has seen so many names, which it does without being asked, and has passed on all about them.
+/// Waits until the thread knows so many names, and has passed on all their events.
 fn until_known<A: Api>(o: &Observer<A>, known: u64) {
     let end = std::time::Instant::now() + DEADLINE;
     while o.api.stat(NSW_STAT_KNOWN) != known || !kernel::are_asleep("nswatch") {
@@ -43,7 +43,7 @@ fn until_known<A: Api>(o: &Observer<A>, known: u64) {
     }
 }
 
-/// Waits until the thread waits for room, whatever it has read by then.
+/// Waits until the thread waits for room, however much it has read by then.
 fn until_full<A: Api>(o: &Observer<A>, capacity: u64) {
     let end = std::time::Instant::now() + DEADLINE;
     while o.api.stat(NSW_STAT_QUEUED) != capacity || !kernel::are_asleep("nswatch") {
@@ -65,26 +65,26 @@ fn events_pass_in_order<A: Api>() {
     }
 }
 
-fn the_newest_are_dropped_and_made_good<A: Api>() {
+fn the_newest_are_dropped_and_recovered<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
     let mut o = Observer::<A>::open_synced(&how(10, NSW_QUEUE_DROP_NEWEST));
     (0..100).for_each(|i| placeholder(name(i)));
     until_known(&o, 100);
     assert_eq!(o.api.stat(NSW_STAT_QUEUED), 10);
-    let told = o.until(Overflow, "");
+    let reported = o.until(Overflow, "");
     assert_eq!(o.log.iter().filter(|event| event.kind == Created).count(), 10);
-    assert_eq!(told.dropped, 90);
+    assert_eq!(reported.dropped, 90);
     o.until(Synced, "");
     assert_eq!(o.checker.believed(), kernel::names(RUN_NETNS));
     assert_eq!((o.api.stat(NSW_STAT_DROPPED), o.api.stat(NSW_STAT_OVERFLOWS)), (90, 1));
-    // whole again
+    // the queue has recovered
     std::fs::remove_file(name(7)).unwrap();
     o.expect(&[(Deleted, "name-0007")]);
     o.expect_nothing();
 }
 
-fn the_oldest_are_dropped_and_made_good<A: Api>() {
+fn the_oldest_are_dropped_and_recovered<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
     let mut o = Observer::<A>::open_synced(&how(10, NSW_QUEUE_DROP_OLDEST));
@@ -125,7 +125,7 @@ fn a_resync_reaches_the_thread<A: Api>() {
     }
 }
 
-/// Requests for a resync that come faster than events leave neither hold the events back nor pile up `Synced`.
+/// Resyncs that are requested faster than events leave neither delay the events nor pile up `Synced`.
 fn resyncs_before_each_event_are_few<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
@@ -143,7 +143,7 @@ fn resyncs_before_each_event_are_few<A: Api>() {
     assert!(synced <= 3, "{synced} times, that at open included");
 }
 
-fn the_end_of_the_watch_is_told<A: Api>() {
+fn the_end_of_the_watch_is_reported<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
     let flags = nswatch::capi::options::NSW_NO_PARENT;
@@ -156,8 +156,8 @@ fn the_end_of_the_watch_is_told<A: Api>() {
     }
 }
 
-/// After `Synced` beliefs equal the truth, whoever asked for it.
-fn what_was_not_replayed_is_told_by_what_makes_good<A: Api>() {
+/// After `Synced` the events add up to the kernel's state, whatever caused it.
+fn the_recovery_reports_names_that_were_not_replayed<A: Api>() {
     for policy in [NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST] {
         sandbox();
         ip_netns(&["add", "blue"]);
@@ -174,7 +174,7 @@ fn what_was_not_replayed_is_told_by_what_makes_good<A: Api>() {
     }
 }
 
-fn the_end_of_the_watch_is_told_before_a_resync_fails<A: Api>() {
+fn the_end_of_the_watch_is_reported_before_a_resync_fails<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
     let flags = nswatch::capi::options::NSW_NO_PARENT;
@@ -185,11 +185,11 @@ fn the_end_of_the_watch_is_told_before_a_resync_fails<A: Api>() {
     until_full(&o, 1);
     o.api.resync().unwrap();
     o.until(DirDeleted, "");
-    let end = std::iter::repeat_with(|| o.api.wait(Some(DEADLINE))).find(|told| !matches!(told, Ok(Some(_))));
+    let end = std::iter::repeat_with(|| o.api.wait(Some(DEADLINE))).find(|result| !matches!(result, Ok(Some(_))));
     assert_eq!(end, Some(Err(libc::ENOENT)));
 }
 
-fn the_end_of_the_watch_is_told_if_it_was_dropped<A: Api>() {
+fn the_end_of_the_watch_is_reported_if_it_was_dropped<A: Api>() {
     for policy in [NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST] {
         sandbox();
         make_dir(RUN_NETNS);
@@ -200,12 +200,12 @@ fn the_end_of_the_watch_is_told_if_it_was_dropped<A: Api>() {
         std::fs::remove_dir(RUN_NETNS).unwrap();
         until_known(&o, 0);
         o.until(DirDeleted, "");
-        let end = std::iter::repeat_with(|| o.api.wait(Some(DEADLINE))).find(|told| !matches!(told, Ok(Some(_))));
+        let end = std::iter::repeat_with(|| o.api.wait(Some(DEADLINE))).find(|result| !matches!(result, Ok(Some(_))));
         assert_eq!(end, Some(Err(libc::ENOENT)));
     }
 }
 
-fn what_was_not_replayed_is_told_when_a_queue_breaks<A: Api>() {
+fn a_full_queue_reports_names_that_were_not_replayed<A: Api>() {
     for policy in [NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST] {
         sandbox();
         make_dir(RUN_NETNS);
@@ -215,19 +215,19 @@ fn what_was_not_replayed_is_told_when_a_queue_breaks<A: Api>() {
         (0..100).for_each(|i| placeholder(name(i)));
         until_known(&o, 101);
         o.until(Synced, "");
-        assert!(o.checker.believed().contains_key(&b"before"[..]), "synced, but not told what there is");
+        assert!(o.checker.believed().contains_key(&b"before"[..]), "synced, but a name is missing");
     }
 }
 
-fn what_is_synced_is_the_whole_truth<A: Api>() {
+fn synced_follows_the_whole_replay<A: Api>() {
     for policy in [NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST] {
         sandbox();
         make_dir(RUN_NETNS);
         (0..5000).for_each(|i| placeholder(name(i)));
-        // the queue breaks in the middle of the replay
+        // the queue overflows in the middle of the replay
         let mut o = Observer::<A>::open(&how(4, policy));
         o.until(Synced, "");
-        assert_eq!(o.checker.believed().len(), 5000, "half of a replay was called complete");
+        assert_eq!(o.checker.believed().len(), 5000, "synced after half of the replay");
     }
 }
 
@@ -237,7 +237,7 @@ fn it_ends_while_it_waits_for_room<A: Api>() {
         make_dir(RUN_NETNS);
         let o = Observer::<A>::open(&how(1, policy));
         (0..100).for_each(|i| placeholder(name(i)));
-        // until the one place is taken the thread has not come to wait
+        // the thread waits no sooner than the one place is taken
         let end = std::time::Instant::now() + DEADLINE;
         while o.api.stat(NSW_STAT_QUEUED) == 0 {
             assert!(std::time::Instant::now() < end);
@@ -254,14 +254,14 @@ fn a_race_on_purpose() {
     static LOCK: Mutex<bool> = Mutex::new(false);
     static SET: Condvar = Condvar::new();
     static COMING: AtomicBool = AtomicBool::new(false);
-    // eight bytes to itself: of so many ThreadSanitizer remembers four accesses
+    // eight bytes of its own: for so many ThreadSanitizer remembers four accesses
     static mut RACED: u64 = 0;
     let mut guarded = LOCK.lock().unwrap();
     let other = std::thread::Builder::new().name("contender".into()).spawn(|| {
         COMING.store(true, Ordering::Relaxed);
         *LOCK.lock().unwrap() = true;
         SET.notify_one();
-        // SAFETY: none, it is what is to be found.
+        // SAFETY: none; ThreadSanitizer must find this race.
         unsafe { RACED += 1 }
     });
     // until it waits for the lock
@@ -277,6 +277,6 @@ fn a_race_on_purpose() {
     // SAFETY: none, again.
     unsafe { RACED += 1 }
     other.unwrap().join().unwrap();
-    // SAFETY: the other thread is no more.
+    // SAFETY: the other thread has ended.
     assert!(unsafe { RACED } > 0);
 }

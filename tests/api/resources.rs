@@ -1,5 +1,5 @@
-//! Descriptors, threads, and the limits of both. What is counted or limited here belongs to a whole process, so each
-//! test is run by a process of its own: the ignored ones are what those run.
+//! Descriptors, threads, and the limits of both. These counts and limits belong to a whole process, so each test runs
+//! in a process of its own, as an ignored test.
 
 use std::process::Command;
 use std::time::Duration;
@@ -9,12 +9,13 @@ use crate::support::thread::{Restriction, elsewhere};
 use crate::support::*;
 use nswatch::capi::options::{NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST};
 
-/// Runs an ignored test of this file in a process of its own, by way of another command if it is to be prepared.
+/// Runs an ignored test of this file in a process of its own, through another command if it needs preparation.
 fn alone(test: &str, by: &[&str]) {
     run_alone(&format!("resources::{test}"), by);
 }
 
-/// Some 20 ms each, in which the kernel waits for all its processors to forget an inotify instance: side by side.
+/// In parallel: closing one takes some 20 ms, in which the kernel waits for all its processors to drop an inotify
+/// instance.
 #[test]
 fn a_thousand_watchers_leave_nothing_behind() {
     std::thread::scope(|scope| {
@@ -44,7 +45,7 @@ fn inotify_instances_run_out() {
     let limit = "echo 4 > /proc/sys/user/max_inotify_instances && exec \"$@\"";
     let userns = ["unshare", "--user", "--map-root-user", "--mount", "--net"];
     if !Command::new(userns[0]).args(&userns[1..]).arg("true").status().unwrap().success() {
-        return skipped("a limit of inotify instances of one's own takes a user namespace");
+        return skipped("a limit of inotify instances for this test alone requires a user namespace");
     }
     alone("alone_inotify_instances_run_out", &[&userns[..], &["sh", "-c", limit, "sh"]].concat());
 }
@@ -54,13 +55,13 @@ fn links_to_one_mount_leave_nothing_behind() {
     alone("alone_links", &[]);
 }
 
-/// Descriptors, threads, and AIO contexts, of which a process sees the rings.
+/// Descriptors, threads, and AIO contexts, of which the rings are visible.
 pub fn resources() -> (usize, usize, usize) {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     (kernel::open_fds(), kernel::threads(), maps.matches("/[aio]").count())
 }
 
-/// A directory with a namespace and a name that waits, so that each watcher listens to mounts too.
+/// Makes a namespace and a pending name, so that each watcher listens to mounts too.
 fn names() {
     let before = resources();
     sandbox();
@@ -71,7 +72,7 @@ fn names() {
     expect_resources(before, "after a thread of the test");
 }
 
-/// Asserts that all is as it was. A thread that was joined may still be about to leave the kernel.
+/// Asserts that all is as before. The descriptors of a joined thread may still be closing.
 pub fn expect_resources(before: (usize, usize, usize), when: &str) {
     let end = std::time::Instant::now() + DEADLINE;
     while resources() != before {
@@ -142,7 +143,7 @@ fn alone_channels() {
     for options in [Options::new(), Options::new().queue(2, Policy::DropOldest).unwrap()] {
         for n in 0..50 {
             let channel = Watcher::named(&options).unwrap().into_channel().unwrap();
-            // dropped in whatever it is doing, and while it waits
+            // dropped in any state, and while it waits
             for _ in 0..n % 7 {
                 channel.receiver().recv_timeout(Duration::from_millis(10)).ok();
             }
@@ -152,7 +153,8 @@ fn alone_channels() {
     }
 }
 
-/// With mount events it is kept which names were on a mount: for ever new names to one that stays, not all of them.
+/// With mount events the watcher keeps which names were on a mount. A lasting mount gets ever new names here: the
+/// watcher must not keep them all.
 #[test]
 #[ignore = "run by links_to_one_mount_leave_nothing_behind"]
 fn alone_links() {
@@ -200,7 +202,7 @@ fn alone_streams() {
             let mut stream = Watcher::named(&Options::new()).unwrap().into_stream().unwrap();
             assert_eq!(resources().1, before.1, "a thread");
             for _ in 0..n % 7 {
-                // after the fifth there is none
+                // after the fifth event there is none
                 tokio::select! {
                     biased;
                     event = stream.next() => drop(event.unwrap().unwrap()),
@@ -255,7 +257,7 @@ fn alone_queues() {
             Restriction::none().failing(libc::SYS_clone3, libc::EAGAIN).failing(libc::SYS_clone, libc::EAGAIN);
         assert_eq!(elsewhere(&no_thread, || Rust::open(&how).err()), Some(libc::EAGAIN));
         assert_eq!(elsewhere(&no_thread, || C::open(&how).err()), Some(libc::EAGAIN));
-        expect_resources(before, "after there was no thread to be had");
+        expect_resources(before, "after no thread could start");
 
         let mut o = Observer::<Rust>::open_synced(&how);
         make_dir("/run/new");
@@ -263,14 +265,14 @@ fn alone_queues() {
         let most = limit_files(no_more_files());
         exchange("/run/new", RUN_NETNS);
         for _ in 0..3 {
-            // each time that it is told the thread tries again
+            // the thread retries each time it has reported the failure
             while let Ok(event) = o.try_now().inspect_err(|errno| assert_eq!(*errno, libc::EMFILE)) {
-                assert!(event.is_some() || readable(o.api.fd(), DEADLINE), "the failure is not told");
+                assert!(event.is_some() || readable(o.api.fd(), DEADLINE), "the failure is not reported");
             }
         }
         limit_files(most);
         while o.checker.believed() != kernel::names(RUN_NETNS) || o.checker.open_overflows > 0 {
-            // once more it may have failed before
+            // it may have failed once more before
             if o.try_now().unwrap_or_else(|errno| (errno != libc::EMFILE).then(|| panic!("{errno}"))).is_none() {
                 assert!(readable(o.api.fd(), DEADLINE), "believed: {:?}", o.checker.believed());
             }
@@ -282,7 +284,7 @@ fn alone_queues() {
     }
 }
 
-/// Sets how many descriptors this process may have; how many it might before.
+/// Sets the descriptor limit of this process; returns the previous limit.
 pub fn limit_files(limit: libc::rlim_t) -> libc::rlim_t {
     let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the structure is ours and lives until the calls return.
@@ -295,7 +297,7 @@ pub fn limit_files(limit: libc::rlim_t) -> libc::rlim_t {
     }
 }
 
-/// The lowest number that a new descriptor would have: as a limit, it lets there be none.
+/// The lowest number that a new descriptor would get: as a limit, it allows no new one.
 pub fn no_more_files() -> libc::rlim_t {
     use std::os::fd::AsRawFd;
     let next = std::fs::File::open("/dev/null").unwrap();
@@ -307,7 +309,7 @@ pub fn no_more_files() -> libc::rlim_t {
 fn alone_files_run_out() {
     fn run_out<A: Api>() {
         names();
-        // at open, at each step of it
+        // at each step of open
         let fds = kernel::open_fds();
         let mut opened = false;
         for more in 0..20 {
@@ -324,7 +326,7 @@ fn alone_files_run_out() {
             assert_eq!(kernel::open_fds(), fds);
         }
         assert!(opened);
-        // while running
+        // after open
         std::fs::remove_file("/run/netns/half").unwrap();
         let mut o = Observer::<A>::open_synced(&How::default());
         for more in 0..8 {
@@ -360,7 +362,7 @@ fn alone_files_run_out() {
     run_out::<C>();
 }
 
-/// Makes a file where none can be opened.
+/// Makes a file while no descriptor can be opened.
 fn placeholder_without_files(path: &str) {
     let path = std::ffi::CString::new(path).unwrap();
     // SAFETY: the string is NUL-terminated and outlives the call.
@@ -377,7 +379,7 @@ fn alone_inotify_instances_run_out() {
                 Ok(watcher) => open.push(watcher),
                 Err(errno) => break errno,
             }
-            assert!(open.len() <= 4, "the limit is not one");
+            assert!(open.len() <= 4, "the limit has no effect");
         };
         assert_eq!((errno, open.len()), (libc::EMFILE, 4));
         open.pop();
@@ -418,7 +420,7 @@ fn alone_identities() {
     assert_eq!(all(), [Ok(()); 6]);
     let before = resources();
     for _ in 0..500 {
-        // also the thread that asks elsewhere: not even the kernel knows it any more
+        // also the thread that asks elsewhere: the kernel has cleaned it up too
         assert_eq!(all(), [Ok(()); 6]);
         assert_eq!(resources(), before);
     }

@@ -69,7 +69,7 @@ impl Observed {
         }
     }
 
-    /// There is nothing: the stream says so, also after the reactor was asked, and so does the descriptor.
+    /// Asserts that no event is pending: the stream says so, also after the reactor ran, and so does the descriptor.
     async fn expect_nothing(&mut self) {
         for _ in 0..3 {
             tokio::select! {
@@ -78,7 +78,7 @@ impl Observed {
                 () = tokio::task::yield_now() => {}
             }
         }
-        assert!(!readable(self.stream.get_ref().as_raw_fd(), Duration::ZERO), "readable, but there is nothing");
+        assert!(!readable(self.stream.get_ref().as_raw_fd(), Duration::ZERO), "readable, but no event follows");
     }
 
     fn expect_truth(&self, dir: impl AsRef<Path>) {
@@ -86,7 +86,7 @@ impl Observed {
     }
 }
 
-/// Work that waits for other processes and threads, where it does not stop the reactor.
+/// Runs work that waits for other processes and threads where it does not stop the reactor.
 async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.unwrap()
 }
@@ -117,30 +117,30 @@ fn events_come_in_order() {
     });
 }
 
-/// Somebody else makes names; the task that waits is woken for each, and only by the reactor.
+/// Another thread makes names; each wakes the waiting task, and only the reactor wakes it.
 #[test]
 fn a_waiting_task_is_woken() {
     in_each_runtime(|| async {
         make_dir(RUN_NETNS);
         let mut o = Observed::open(&Options::new());
         o.expect(&[(Synced, "")]).await;
-        let (told, tell) = std::sync::mpsc::channel::<()>();
+        let (sender, receiver) = std::sync::mpsc::channel::<()>();
         let maker = std::thread::spawn(move || {
             for i in 0..500 {
                 placeholder(path(i));
-                // one at a time: no event comes that would wake the task for the one before
-                tell.recv().unwrap();
+                // one at a time: no event comes that would wake the task for the previous one
+                receiver.recv().unwrap();
             }
         });
         for i in 0..500 {
             o.expect(&[(Created, &name(i))]).await;
-            told.send(()).unwrap();
+            sender.send(()).unwrap();
         }
         maker.join().unwrap();
     });
 }
 
-/// A branch of select! that loses takes no event with it.
+/// A losing branch of select! takes no event with it.
 #[test]
 fn a_cancelled_wait_loses_nothing() {
     in_each_runtime(|| async {
@@ -155,17 +155,17 @@ fn a_cancelled_wait_loses_nothing() {
                 }
             }
         };
-        // not before a wait was cancelled, lest all is there before the first one
+        // not before a wait was cancelled, or all could be there before the first one
         let mut maker = None;
-        let (mut told, mut cancelled) = (0, 0);
+        let (mut taken, mut cancelled) = (0, 0);
         let end = std::time::Instant::now() + DEADLINE;
-        while told < 2000 {
-            assert!(std::time::Instant::now() < end, "{told} told, {cancelled} cancelled");
+        while taken < 2000 {
+            assert!(std::time::Instant::now() < end, "{taken} taken, {cancelled} cancelled");
             tokio::select! {
                 biased;
                 event = o.stream.next() => {
-                    assert_eq!(from_rust(&event.unwrap().unwrap()).brief(), (Created, name(told)));
-                    told += 1;
+                    assert_eq!(from_rust(&event.unwrap().unwrap()).brief(), (Created, name(taken)));
+                    taken += 1;
                 }
                 () = tokio::task::yield_now() => {
                     cancelled += 1;
@@ -178,9 +178,9 @@ fn a_cancelled_wait_loses_nothing() {
     });
 }
 
-/// More than the kernel's queue holds, while nobody reads.
+/// More events than the kernel's queue holds, while nobody reads.
 #[test]
-fn a_storm_is_made_good() {
+fn a_storm_is_recovered() {
     in_each_runtime(|| async {
         make_dir(RUN_NETNS);
         let mut o = Observed::open(&Options::new());
@@ -195,7 +195,7 @@ fn a_storm_is_made_good() {
     });
 }
 
-/// A task that always has an event lets the others run.
+/// A task that always has an event lets other tasks run.
 #[test]
 fn a_storm_starves_nobody() {
     sandbox();
@@ -223,7 +223,7 @@ fn a_storm_starves_nobody() {
 }
 
 #[test]
-fn mounts_wake_it_by_each_means() {
+fn mounts_wake_it_by_each_backend() {
     let aio = Restriction::without_sys_admin();
     let bare =
         Restriction::none().failing(libc::SYS_io_setup, libc::EPERM).failing(libc::SYS_fanotify_init, libc::EPERM);
@@ -241,7 +241,7 @@ fn mounts_wake_it_by_each_means() {
             for i in 0..50 {
                 placeholder(path(i));
                 elsewhere(&rights, || runtime.block_on(o.expect(&[(Created, &name(i))])));
-                // the task waits before the mount is made, for what one poll takes away would be told at once
+                // the task waits before the mount is made: otherwise it takes the event at once, and needs no wake-up
                 let waits = async {
                     let (made, mount) = tokio::join!(o.next(), beside(move || mount_new_netns(path(i))));
                     let () = mount;
@@ -256,7 +256,7 @@ fn mounts_wake_it_by_each_means() {
 }
 
 #[test]
-fn an_error_is_told_and_loses_nothing() {
+fn an_error_is_returned_and_loses_nothing() {
     sandbox();
     make_dir(RUN_NETNS);
     placeholder("/run/netns/before");
@@ -298,7 +298,7 @@ fn it_ends_where_the_watcher_ends() {
 }
 
 #[test]
-fn a_resync_is_told_through_it() {
+fn a_resync_is_reported_through_it() {
     in_each_runtime(|| async {
         beside(|| ip_netns(&["add", "blue"])).await;
         let mut o = Observed::open(&Options::new());
@@ -360,7 +360,7 @@ fn a_queue_is_read_through_it() {
         beside(|| (0..1000).for_each(|i| placeholder(path(i)))).await;
         o.until(Overflow).await;
         o.until(Synced).await;
-        // what came after the queue was whole again
+        // events after the queue has recovered
         while o.checker.names.len() < 1000 {
             o.next().await;
         }
@@ -386,7 +386,7 @@ fn the_watcher_can_be_taken_back() {
     assert!(!readable(watcher.as_raw_fd(), Duration::ZERO));
     placeholder("/run/netns/green");
     assert_eq!(from_rust(&watcher.wait(Some(DEADLINE)).unwrap().unwrap()).brief(), (Created, "green".to_owned()));
-    // and given to another runtime
+    // and moved to another runtime
     let runtime = current_thread();
     let mut o = Observed { stream: runtime.block_on(async { watcher.into_stream() }).unwrap(), checker: o.checker };
     o.checker.names.insert(b"green".to_vec(), None);
@@ -395,7 +395,7 @@ fn the_watcher_can_be_taken_back() {
 }
 
 #[test]
-fn the_end_of_its_runtime_is_its_own() {
+fn it_ends_with_its_runtime() {
     sandbox();
     let first = current_thread();
     let mut o = first.block_on(async { Observed::open(&Options::new()) });
@@ -409,7 +409,7 @@ fn the_end_of_its_runtime_is_its_own() {
 }
 
 #[test]
-fn it_is_a_stream_that_goes_where_tasks_go() {
+fn it_is_a_stream_that_tasks_can_move() {
     fn check<S: futures_core::Stream<Item = nswatch::Result<nswatch::Event>> + Send + Unpin>() {}
     check::<EventStream>();
 }

@@ -1,4 +1,4 @@
-//! Who does what to the names, the directory and the way to it. Each act may fail: others are at work too.
+//! The actors that change the names, the directory and the path to it. Each act may fail: others are at work too.
 
 use std::fs::{File, remove_dir, remove_file};
 use std::os::unix::ffi::OsStrExt;
@@ -55,7 +55,7 @@ fn ip(stage: &Stage, dice: &mut Dice) {
     stage.note(format_args!("ip netns {verb} {name:?}"), status.is_ok_and(|status| status.success()));
 }
 
-/// A new file, which must not be there yet.
+/// A new file, which must not exist yet.
 fn create(path: &Path) -> bool {
     File::options().write(true).create_new(true).open(path).is_ok()
 }
@@ -132,7 +132,7 @@ fn linker(stage: &Stage, dice: &mut Dice) {
     let done = match dice.below(4) {
         0 => remove_file(&link).is_ok(),
         1 => {
-            // in place of what was there, in one step
+            // replaces the old one in one step
             let new = Path::new("/run/outside/link");
             drop(remove_file(new));
             symlink(&target, new).is_ok() && try_rename(new, &link, 0)
@@ -142,7 +142,7 @@ fn linker(stage: &Stage, dice: &mut Dice) {
     stage.note(format_args!("link {} -> {}", link.display(), target.display()), done);
 }
 
-/// Removes what is in the directory and the directory itself.
+/// Removes the contents of the directory, and the directory itself.
 fn raze(stage: &Stage) -> bool {
     let dir = &stage.dir;
     while unmount(dir) {

@@ -1,5 +1,5 @@
 //! Chaos for the watcher of all namespaces: they are born with and without a name, bound, entered, kept by descriptors,
-//! processes, mounts or sockets, and die, while one watches who stalls, resyncs, lacks rights and goes elsewhere.
+//! processes, mounts or sockets, and die, while a reader stalls, resyncs, lacks rights and goes elsewhere.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -25,20 +25,20 @@ use crate::support::thread::{Restriction, elsewhere};
 use crate::support::{DEADLINE, Sleeper, kernel, make_dir, mount};
 use crate::{Curtain, own_root};
 
-/// How many namespaces live at a time.
+/// The most namespaces that live at a time.
 const MOST: usize = 60;
 
 /// Where they are mounted.
 const MOUNTS: &str = "/run/all";
 
-/// What the dice say of one round.
+/// A round, as the dice fix it.
 #[derive(Debug, Clone)]
 pub struct Plan {
     how: How,
     by_c: bool,
     actors: usize,
     scenes: Scenes,
-    /// What the watcher is opened without.
+    /// The rights that the watcher is opened without.
     without: Restriction,
 }
 
@@ -65,7 +65,7 @@ impl Plan {
     }
 }
 
-/// What keeps a namespace alive, by being held.
+/// The object that keeps a namespace alive.
 #[allow(dead_code)]
 enum Kept {
     Descriptor(OwnedFd),
@@ -77,7 +77,7 @@ enum Kept {
 }
 
 impl Kept {
-    /// Whether a look at everything finds it; of a socket nothing is to be seen.
+    /// Whether a census finds it; a socket does not show.
     fn is_seen(&self) -> bool {
         !matches!(self, Self::Socket(_))
     }
@@ -99,7 +99,7 @@ impl Drop for Kept {
 #[derive(Default)]
 struct World {
     alive: Mutex<Vec<(Id, Kept)>>,
-    /// All that there ever were in this round.
+    /// All namespaces that were made in this round.
     made: Mutex<BTreeSet<Id>>,
     mounts: AtomicU64,
 }
@@ -135,14 +135,14 @@ impl World {
         Kept::Mount(path)
     }
 
-    /// What is to be believed, what may be, and what is, all of it about the namespaces of this round.
-    fn compare<A: Api>(&self, o: &Observer<A>, all_told: bool) -> Result<(), String> {
+    /// Compares the events about this round's namespaces with those that must be reported and those that may be.
+    fn compare<A: Api>(&self, o: &Observer<A>, is_complete: bool) -> Result<(), String> {
         let alive = lock(&self.alive);
         let made = lock(&self.made);
         let must: BTreeSet<Id> = alive.iter().filter(|(_, kept)| kept.is_seen()).map(|(netns, _)| *netns).collect();
         let may: BTreeSet<Id> = alive.iter().map(|(netns, _)| *netns).collect();
         let believed: BTreeSet<Id> = o.checker.netns.intersection(&made).copied().collect();
-        if o.checker.open_overflows == 0 && believed.is_subset(&may) && (!all_told || must.is_subset(&believed)) {
+        if o.checker.open_overflows == 0 && believed.is_subset(&may) && (!is_complete || must.is_subset(&believed)) {
             return Ok(());
         }
         let missing: Vec<_> = must.difference(&believed).collect();
@@ -170,7 +170,7 @@ pub fn round(plan: &Plan, dice: &mut Dice, tally: &mut Tally) {
             false => watch::<Rust>(plan, world, round, reading, tally),
         });
     });
-    // what is mounted goes before the directory does
+    // mounts go before the directory does
     lock(&world.alive).clear();
     tally.rounds += 1;
     tally.acts += round.count().0;
@@ -258,7 +258,7 @@ fn watch<A: Api>(plan: &Plan, world: &World, round: &Round, dice: Dice, tally: &
     plan.scenes.play(&mut o, true, round, dice, tally, |o, tally| quiet_point(o, plan, births, world, round, tally));
 }
 
-/// Nobody acts: when the last deaths have been reported, all that is believed is true, and a resync finds all that lives.
+/// No actor acts: after the last deaths the events are true, and a resync finds all living namespaces.
 fn quiet_point<A: Api>(
     o: &mut Observer<A>,
     plan: &Plan,
@@ -269,12 +269,12 @@ fn quiet_point<A: Api>(
 ) {
     let quiet = round.quiet();
     tally.quiet += 1;
-    let is_told =
+    let is_complete =
         births && plan.scenes.lacks.is_none() && (plan.how.flags & NSW_NO_REPLAY == 0 || o.checker.synced > 0);
-    until(o, "is promised without a resync", |o| world.compare(o, is_told));
+    until(o, "without a resync", |o| world.compare(o, is_complete));
     let before = o.checker.synced;
     assert_eq!(o.api.resync(), Ok(()));
-    until(o, "a resync tells", |o: &Observer<A>| match o.checker.synced == before {
+    until(o, "after a resync", |o: &Observer<A>| match o.checker.synced == before {
         true => Err("not synced".into()),
         false => world.compare(o, true),
     });
@@ -285,7 +285,7 @@ fn quiet_point<A: Api>(
     drop(quiet);
 }
 
-/// Reads on until this is so. Others on this host act all the time, so that the descriptor need not come to rest.
+/// Reads on until this holds. Others on this host act all the time, so the descriptor may stay readable.
 fn until<A: Api>(o: &mut Observer<A>, what: &str, right: impl Fn(&Observer<A>) -> Result<(), String>) {
     let end = Instant::now() + DEADLINE;
     loop {
@@ -293,7 +293,7 @@ fn until<A: Api>(o: &mut Observer<A>, what: &str, right: impl Fn(&Observer<A>) -
         match right(o) {
             Ok(()) => return,
             Err(why) => {
-                assert!(Instant::now() < end, "{what}, but not so: {why}");
+                assert!(Instant::now() < end, "{what}: {why}");
                 readable(o.api.fd(), Duration::from_millis(50));
             }
         }

@@ -1,5 +1,5 @@
-//! Chaos for the watcher of ids: namespaces come, are given ids, put links across, and die, here and in peers, while one
-//! watches who has little room, stalls, and resyncs.
+//! Chaos for the watcher of nsids: namespaces come, get nsids, links between them, and die, here and in peers, while a
+//! reader has little room, stalls, and resyncs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
@@ -20,17 +20,17 @@ use crate::support::thread::{Restriction, elsewhere};
 use crate::support::{DEADLINE, run};
 use crate::{Curtain, own_root};
 
-/// Above every id that is wished for.
+/// Above every nsid that is requested.
 const IDS: i32 = 700;
 
-/// The same in peers, and above the lowest free ones, since few have ids there: to ask each of them for all is what takes
-/// most of the time, under emulation minutes.
+/// The same in peers, and above the lowest free ones, since few have nsids there: querying each of them takes most of
+/// the time, minutes under emulation.
 const IDS_OF_PEERS: i32 = 200;
 
-/// How many namespaces live at a time.
+/// The most namespaces that live at a time.
 const MOST: usize = 60;
 
-/// What the dice say of one round.
+/// A round, as the dice fix it.
 #[derive(Debug, Clone)]
 pub struct Plan {
     how: How,
@@ -48,7 +48,7 @@ impl Plan {
             let policy = dice.pick(&[NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST]);
             how.queue = Some((dice.pick(&[1, 2, 10, 100]), policy));
         }
-        // the ids in peers take a right to be listed
+        // listing the nsids in peers requires a right
         let rights = if how.flags & NSW_ALL_NSID == 0 { Restriction::powerless() } else { Restriction::none() };
         let one_by_one = Restriction::none().failing(libc::SYS_recvmmsg, dice.pick(&[libc::EPERM, libc::ENOSYS]));
         let lacks = dice.one_in(3).then(|| dice.pick(&[rights, one_by_one]));
@@ -58,7 +58,7 @@ impl Plan {
     }
 }
 
-/// The namespaces there are, by nothing but these descriptors, and the one that all is about.
+/// The living namespaces, kept by these descriptors only, and the one under test.
 struct World {
     here: OwnedFd,
     alive: Mutex<Vec<OwnedFd>>,
@@ -69,12 +69,12 @@ impl World {
         self.alive.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The ids that there are here; and, of those of peers that have one here, the ids in them.
+    /// The nsids here; and the nsids in those peers that have one here.
     fn truth(&self, peers: bool) -> BTreeSet<(i32, i32)> {
         let alive = self.alive();
         let heard: BTreeMap<i32, &OwnedFd> =
             alive.iter().map(|peer| (id_of(peer), peer)).filter(|(nsid, _)| *nsid >= 0).collect();
-        // the lowest free id is a high one while a thousand namespaces are dying
+        // while a thousand namespaces die, the lowest free nsid is a high one
         let given = living(0..IDS).into_iter().chain(heard.keys().copied());
         let mut ids: BTreeSet<_> = given.map(|nsid| (-1, nsid)).collect();
         if peers {
@@ -87,7 +87,7 @@ impl World {
 }
 
 pub fn round(plan: &Plan, dice: &mut Dice, tally: &mut Tally) {
-    // what was given in the round before is not to be seen in this one
+    // the nsids of the previous round must not show in this one
     let here = anonymous();
     enter(&here);
     let world = &World { here, alive: Mutex::default() };
@@ -135,7 +135,7 @@ fn act(world: &World, round: &Round, raw: &Raw, dice: &mut Dice) {
             round.note(format_args!("{victims} die"), victims > 0);
         }
         6 => {
-            // a link across, here and there; with the namespace goes the link
+            // a link from here to there, which goes with the namespace
             let namespace = anonymous();
             let path = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&namespace));
             let link = format!("v{}", dice.below(1 << 30));
@@ -144,7 +144,7 @@ fn act(world: &World, round: &Round, raw: &Raw, dice: &mut Dice) {
             drop(fresh(world, namespace));
         }
         7 => {
-            // in a peer, of another one, or of itself
+            // in a peer, for another namespace or for itself
             let alive = world.alive();
             if alive.is_empty() {
                 return;
@@ -174,49 +174,49 @@ fn watch<A: Api>(plan: &Plan, world: &World, round: &Round, dice: Dice, tally: &
     plan.scenes.play(&mut o, false, round, dice, tally, |o, tally| quiet_point(o, plan, world, round, tally));
 }
 
-/// Nobody acts: when the last deaths have been told, all that is believed is true, and a resync finds nothing else.
+/// No actor acts: after the last deaths the events are true, and a resync finds nothing else.
 fn quiet_point<A: Api>(o: &mut Observer<A>, plan: &Plan, world: &World, round: &Round, tally: &mut Tally) {
     let quiet = round.quiet();
     tally.quiet += 1;
     let has = |flag| plan.how.flags & flag != 0;
-    let told_all = !has(NSW_NO_REPLAY) || o.checker.synced > 0;
+    let is_complete = !has(NSW_NO_REPLAY) || o.checker.synced > 0;
     let right = |o: &Observer<A>| {
         let truth = world.truth(has(NSW_ALL_NSID));
         let believed = &o.checker.nsids;
-        let right = if told_all { *believed == truth } else { believed.is_subset(&truth) };
+        let right = if is_complete { *believed == truth } else { believed.is_subset(&truth) };
         match right && o.checker.open_overflows == 0 {
             true => Ok(()),
-            false => Err(format!("believed {believed:?}\nwhere there is {truth:?}")),
+            false => Err(format!("the events give {believed:?}\nthe kernel {truth:?}")),
         }
     };
-    until(o, "is promised without a resync", right);
+    until(o, "without a resync", right);
     let before = o.checker.synced;
     assert_eq!(o.api.resync(), Ok(()));
     let peers = has(NSW_ALL_NSID);
-    until(o, "a resync tells", |o: &Observer<A>| match (&o.checker.nsids, world.truth(peers)) {
+    until(o, "after a resync", |o: &Observer<A>| match (&o.checker.nsids, world.truth(peers)) {
         _ if o.checker.synced == before => Err("not synced".into()),
         (believed, truth) if *believed == truth => Ok(()),
-        (believed, truth) => Err(format!("believed {believed:?}\nwhere there is {truth:?}")),
+        (believed, truth) => Err(format!("the events give {believed:?}\nthe kernel {truth:?}")),
     });
     assert_eq!(o.api.stat(NSW_STAT_DELIVERED), o.log.len() as u64, "counter of events");
     assert_eq!(o.api.stat(NSW_STAT_KNOWN), o.checker.nsids.len() as u64, "counter of ids");
     drop(quiet);
 }
 
-/// Reads on until this is so and there is nothing more.
+/// Reads on until this holds and no event is pending.
 fn until<A: Api>(o: &mut Observer<A>, what: &str, right: impl Fn(&Observer<A>) -> Result<(), String>) {
     let end = Instant::now() + DEADLINE;
     loop {
-        // to ask for the truth takes long: a thread that passes on two at a time is to be waited for first
+        // reading the truth takes long: first wait for a thread that passes on two events at a time
         while readable(o.api.fd(), Duration::from_millis(5)) {
             o.drain();
-            assert!(Instant::now() < end, "{what}, but the descriptor does not come to rest");
+            assert!(Instant::now() < end, "{what}: the descriptor does not come to rest");
         }
         match right(o) {
             Ok(()) if !readable(o.api.fd(), Duration::ZERO) => return,
-            Ok(()) => assert!(Instant::now() < end, "{what}, but the descriptor does not come to rest"),
+            Ok(()) => assert!(Instant::now() < end, "{what}: the descriptor does not come to rest"),
             Err(why) => {
-                assert!(Instant::now() < end, "{what}, but not so: {why}");
+                assert!(Instant::now() < end, "{what}: {why}");
                 readable(o.api.fd(), Duration::from_millis(50));
             }
         }

@@ -1,11 +1,11 @@
-//! Chaos: many actors do what they like to names, directory and mounts, while one watches, with options and rights
-//! that fall at random. Every event is checked against the grammar; whenever all actors hold still, what the watcher
-//! has told must add up to what the kernel has.
+//! Chaos: many actors change names, directory and mounts as they like, while one reader watches, with random options
+//! and rights. Every event is checked against the grammar; whenever all actors hold still, the events must add up to
+//! the kernel's state.
 //!
-//! `NSWATCH_SECONDS` says how long (default 5), `NSWATCH_SEED` which dice. With `NSWATCH_TINY=1` some
-//! watchers are opened while the queues of inotify and fanotify are set, for the whole machine, to next to nothing. A
-//! `NSWATCH_SOURCE` names the only source to watch. A
-//! seed fixes what each actor tries and how is watched, not how the scheduler interleaves them.
+//! `NSWATCH_SECONDS` sets how long (default 5), `NSWATCH_SEED` the dice. With `NSWATCH_TINY=1` some watchers are opened
+//! while the queues of inotify and fanotify are next to nothing, for the whole machine. `NSWATCH_SOURCE` names the only
+//! source to watch. A seed fixes what each actor tries and the options of the reader, not how the scheduler interleaves
+//! them.
 
 #![allow(missing_docs, unreachable_pub)]
 
@@ -32,30 +32,30 @@ use stage::{BY_LINK, Dice, Round, Stage, WITHIN};
 use support::api::{Api, C, How, Rust};
 use support::thread::{Restriction, elsewhere};
 
-/// By what means mounts are noticed.
+/// The backend that notices mounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Means {
+enum Backend {
     Fanotify,
     Aio,
     Bare,
 }
 
-/// What the dice say of one round.
+/// A round, as the dice fix it.
 #[derive(Debug, Clone)]
 pub struct Plan {
     how: How,
     by_c: bool,
-    means: Means,
-    /// File handles of namespaces, and statmount, are unknown.
+    backend: Backend,
+    /// The kernel has no file handles of namespaces, and no statmount.
     old_kernel: bool,
     cast: Vec<Role>,
     scenes: usize,
     opens_in_quiet: bool,
-    /// What the reader gives up, or is refused, from some moment on.
+    /// The rights that the reader loses at some moment.
     loses: Option<Restriction>,
     /// The reader now and then calls from another root directory, mount or network namespace.
     strays: bool,
-    /// How much the kernel queues, if not as much as it is set to.
+    /// The length of the kernel's queues, if changed.
     kernel_queue: Option<u32>,
     /// The directory by a path without links.
     dir: &'static str,
@@ -90,7 +90,7 @@ impl Plan {
         Self {
             how,
             by_c: dice.one_in(2),
-            means: dice.pick(&[Means::Fanotify, Means::Fanotify, Means::Aio, Means::Bare]),
+            backend: dice.pick(&[Backend::Fanotify, Backend::Fanotify, Backend::Aio, Backend::Bare]),
             old_kernel: dice.one_in(4),
             cast,
             scenes: 1 + dice.below(6),
@@ -106,9 +106,9 @@ impl Plan {
         self.how.flags & flag != 0
     }
 
-    /// What happens to mounts is reported as it happens.
+    /// The watcher reports mount changes as they happen.
     pub fn reports_mounts(&self) -> bool {
-        let cheap = || self.means != Means::Bare && !self.old_kernel && Feature::Statmount.is_available().unwrap();
+        let cheap = || self.backend != Backend::Bare && !self.old_kernel && Feature::Statmount.is_available().unwrap();
         self.has(NSW_MOUNT_EVENTS) || (!self.has(NSW_NO_MOUNT_EVENTS) && cheap())
     }
 
@@ -117,22 +117,22 @@ impl Plan {
         self.how.queue.is_none()
     }
 
-    /// What there is shows at once: nothing stands between at all, neither thread nor worker nor timer. (Looks at the
-    /// whole directory wait for their time if there are many.)
+    /// Events show at once: no thread, worker or timer stands between. (With many names, scans of the whole directory
+    /// may be delayed.)
     pub fn is_prompt(&self) -> bool {
         let provokes = |role: &Role| matches!(role, Role::Surgeon | Role::Coverer | Role::FileStorm | Role::MountStorm);
         self.is_direct()
             && self.how.settle_ms == 0
-            && self.means == Means::Fanotify
+            && self.backend == Backend::Fanotify
             && self.loses.is_none()
             && !self.cast.iter().any(provokes)
     }
 
     fn restriction(&self) -> Restriction {
-        let mut restriction = match self.means {
-            Means::Fanotify => Restriction::none(),
-            Means::Aio => Restriction::without_sys_admin(),
-            Means::Bare => Restriction::without_sys_admin().failing(libc::SYS_io_setup, libc::ENOSYS),
+        let mut restriction = match self.backend {
+            Backend::Fanotify => Restriction::none(),
+            Backend::Aio => Restriction::without_sys_admin(),
+            Backend::Bare => Restriction::without_sys_admin().failing(libc::SYS_io_setup, libc::ENOSYS),
         };
         if self.old_kernel {
             restriction =
@@ -144,8 +144,8 @@ impl Plan {
 
 const SYS_STATMOUNT: libc::c_long = 457;
 
-/// Privileges that are given up, or a filter: what a watcher can do without. The thread behind a queue keeps what it has:
-/// only where there is none may the reader become blind to the namespaces of processes.
+/// Privileges or system calls that a watcher can do without. The thread behind a queue keeps its rights: only without
+/// one may the reader become blind to the namespaces of processes.
 fn loss(dice: &mut Dice, is_direct: bool) -> Restriction {
     const CALLS: [&[libc::c_long]; 7] = [
         &[],
@@ -162,7 +162,7 @@ fn loss(dice: &mut Dice, is_direct: bool) -> Restriction {
     dice.pick(&CALLS).iter().fold(restriction, |restriction, call| restriction.failing(*call, errno))
 }
 
-/// Kernel queues are set for the whole machine: only where that was asked for.
+/// The kernel's queues are set for the whole machine: only on request.
 fn may_set_queues() -> bool {
     number("NSWATCH_TINY").is_some_and(|tiny| tiny != 0)
 }
@@ -194,7 +194,7 @@ fn round(plan: &Plan, dice: &mut Dice, tally: &mut Tally) {
     tally.acts += stage.count().0;
 }
 
-/// Gives this thread a root directory of its own: when it changes, the actors stay where they are.
+/// Gives this thread a root directory of its own: a change of it leaves the actors where they are.
 pub fn own_root() {
     // SAFETY: no pointers; it concerns this thread alone.
     assert_eq!(unsafe { libc::unshare(libc::CLONE_FS) }, 0);
@@ -205,7 +205,7 @@ fn watch<A: Api>(plan: &Plan, stage: &Stage, dice: Dice, tally: &mut Tally) {
     let Some(mut reader) = Reader::<A>::open(plan, stage, dice, tally) else { return };
     let result = catch_unwind(AssertUnwindSafe(|| reader.read()));
     if let Err(panic) = result {
-        eprintln!("what was done last (+: done, -: in vain):\n{}{}", stage.last_words(), reader.last_words());
+        eprintln!("the last actions (+: done, -: failed):\n{}{}", stage.last_words(), reader.last_words());
         resume_unwind(panic);
     }
 }
@@ -215,7 +215,7 @@ fn number(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {text}")))
 }
 
-/// Plays a round, and says which it was if it fails.
+/// Plays a round, and prints it if it fails.
 fn play(plan: String, round: impl FnOnce()) -> String {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(round)) {
         eprintln!("chaos: failed in a round of {plan}");
@@ -225,7 +225,7 @@ fn play(plan: String, round: impl FnOnce()) -> String {
 }
 
 #[test]
-fn beliefs_equal_the_truth() {
+fn the_events_add_up_to_the_kernels_state() {
     let seconds = number("NSWATCH_SECONDS").unwrap_or(5);
     let seed = number("NSWATCH_SEED").unwrap_or_else(|| {
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros() as u64 % 1_000_000_000
@@ -237,7 +237,7 @@ fn beliefs_equal_the_truth() {
     let fds = support::kernel::open_fds();
     let end = Instant::now() + Duration::from_secs(seconds);
     while Instant::now() < end {
-        // each round has dice of its own, so that it does not depend on how long the ones before went
+        // each round has dice of its own, so that it does not depend on the length of the previous ones
         let mut dice = dice.fork();
         let only = std::env::var("NSWATCH_SOURCE").unwrap_or_default();
         let what = if only == "all" || only.is_empty() && dice.one_in(5) {

@@ -1,4 +1,4 @@
-//! The one who watches: takes events as it pleases, and in quiet moments compares what it believes with what is.
+//! The reader: takes events as it pleases, and in quiet moments compares their sum with the kernel's state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::support::kernel;
 
 type Names = BTreeMap<Vec<u8>, Option<Id>>;
 
-/// What all rounds came to.
+/// The totals of all rounds.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Tally {
     pub rounds: u64,
@@ -33,7 +33,7 @@ pub struct Tally {
     pub strayed: u64,
 }
 
-/// The lengths of the kernel's queues, which an instance has from when it is made.
+/// The lengths of the kernel's queues, which an instance takes over when it is made.
 struct KernelQueues(Vec<(&'static str, String)>);
 
 impl KernelQueues {
@@ -58,7 +58,7 @@ impl Drop for KernelQueues {
     }
 }
 
-/// How many of the last events are kept for who asks what went wrong.
+/// How many of the last events a failure prints.
 const KEPT: usize = 60;
 
 pub struct Reader<'a, A> {
@@ -70,8 +70,8 @@ pub struct Reader<'a, A> {
     events: u64,
     overflows: u64,
     last: std::collections::VecDeque<Ev>,
-    /// Without a replay: what was there and has not been told of, or not yet.
-    untold: BTreeSet<Vec<u8>>,
+    /// Without a replay: existing names that were not reported yet.
+    unreported: BTreeSet<Vec<u8>>,
     /// The watch has ended with its directory.
     ended: bool,
     /// The plan's loss is still to come.
@@ -82,23 +82,23 @@ pub struct Reader<'a, A> {
 }
 
 impl<'a, A: Api> Reader<'a, A> {
-    /// `None`: there was no directory, and none was to be waited for.
+    /// `None`: the directory was missing, and the options do not wait for it.
     pub fn open(plan: &'a Plan, stage: &'a Stage, dice: Dice, tally: &'a mut Tally) -> Option<Self> {
-        // what is there when nothing is replayed can be known only while nothing changes
+        // without a replay the existing names can be known only while nothing changes
         let quiet = (plan.has(NSW_NO_REPLAY) || plan.opens_in_quiet).then(|| stage.quiet());
         let queues = plan.kernel_queue.map(KernelQueues::set);
         let opened = A::open(&plan.how);
         drop(queues);
         let api = match opened {
             Ok(api) => api,
-            // a part of the way may be missing, or be a file, just now
+            // a part of the path may be missing, or be a file, just now
             Err(errno @ (libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => {
                 assert!(errno != libc::ENOENT || plan.has(NSW_NO_PARENT), "open: errno {errno}");
                 return None;
             }
             Err(errno) => panic!("open: errno {errno}"),
         };
-        let untold = match plan.has(NSW_NO_REPLAY) {
+        let unreported = match plan.has(NSW_NO_REPLAY) {
             true => kernel::names(&plan.how.dir).into_keys().collect(),
             false => BTreeSet::new(),
         };
@@ -113,7 +113,7 @@ impl<'a, A: Api> Reader<'a, A> {
             events: 0,
             overflows: 0,
             last,
-            untold,
+            unreported,
             ended: false,
             loses: true,
             strayed: false,
@@ -143,11 +143,11 @@ impl<'a, A: Api> Reader<'a, A> {
     }
 
     pub fn last_words(&self) -> String {
-        let told = self.last.iter().map(|e| {
+        let events = self.last.iter().map(|e| {
             let replayed = if e.replayed { " (replayed)" } else { "" };
             format!("{} {:?} {:?}{replayed} {}\n", e.time_ns / 1000, e.kind, e.text(), e.cookie)
         });
-        format!("events, {} in all:\n{}", self.events, told.collect::<String>())
+        format!("events, {} in all:\n{}", self.events, events.collect::<String>())
     }
 
     fn turn(&mut self) {
@@ -173,7 +173,7 @@ impl<'a, A: Api> Reader<'a, A> {
             14 | 15 => drop(self.next()),
             16 => self.resync(),
             _ => {
-                // stalls
+                // does nothing for a while
                 let (done, failed) = self.stage.count();
                 self.stage.until(done + failed + self.dice.below(60) as u64, Duration::from_millis(50));
             }
@@ -208,7 +208,7 @@ impl<'a, A: Api> Reader<'a, A> {
             Ok(()) => {}
             Err(libc::EXDEV) if self.strayed => {}
             Err(libc::ENOENT) if self.plan.has(NSW_NO_PARENT) => {
-                // what led to the end may not have been told yet
+                // the events before the end may still be pending
             }
             Err(errno) => panic!("resync: errno {errno}"),
         }
@@ -224,13 +224,13 @@ impl<'a, A: Api> Reader<'a, A> {
             Ok(event) => event?,
             Err(libc::EXDEV) if self.strayed => return None,
             Err(libc::ENOENT) if self.plan.has(NSW_NO_PARENT) => {
-                assert_eq!(self.checker.directory, Some(false), "the end of the watch was not told");
+                assert_eq!(self.checker.directory, Some(false), "the end of the watch was not reported");
                 self.ended = true;
                 return None;
             }
             Err(errno) => panic!("next: errno {errno}"),
         };
-        assert!(!self.ended, "told after the end: {event:?}");
+        assert!(!self.ended, "an event after the end: {event:?}");
         if self.last.len() == KEPT {
             self.last.pop_front();
         }
@@ -250,7 +250,7 @@ impl<'a, A: Api> Reader<'a, A> {
         self.events != before
     }
 
-    /// What can be opened is what was announced.
+    /// Opens the namespace of an event, which must be the announced one.
     fn open_netns(&mut self, ready: &Ev) {
         match self.api.open_netns() {
             Ok(fd) => {
@@ -260,13 +260,13 @@ impl<'a, A: Api> Reader<'a, A> {
             }
             Err(libc::ENOENT | libc::ESTALE | libc::ENOTDIR | libc::ELOOP | libc::EACCES) => {}
             Err(libc::EXDEV) if self.strayed => {}
-            // what a name that is a link leads to may be gone in all the ways of /proc
+            // a name may be a link whose target is gone, in any of the ways of /proc
             Err(libc::ESRCH | libc::ENXIO) => {}
             Err(errno) => panic!("open_netns of {ready:?}: errno {errno}"),
         }
     }
 
-    /// Nobody acts: what is promised is so, then all that is believed is true.
+    /// No actor acts: the promised events come, and after a resync they add up to the kernel's state.
     fn quiet_point(&mut self) {
         let stage = self.stage;
         let quiet = stage.quiet();
@@ -275,7 +275,7 @@ impl<'a, A: Api> Reader<'a, A> {
         self.expect_level();
         let truth = kernel::names(&self.plan.how.dir);
         if !veiled && !self.ended {
-            self.settle("is promised without a resync", |this| this.promised(&truth));
+            self.settle("without a resync", |this| this.promised(&truth));
         }
         if (veiled || self.dice.one_in(2)) && !self.ended {
             let before = self.checker.synced;
@@ -284,7 +284,7 @@ impl<'a, A: Api> Reader<'a, A> {
                 self.drain();
                 assert!(self.ended || self.checker.synced > before, "a resync did not end");
             }
-            self.settle("a resync tells", |this| match this.checker.synced > before {
+            self.settle("after a resync", |this| match this.checker.synced > before {
                 true => this.exact(&truth),
                 false => Err("not synced".into()),
             });
@@ -294,7 +294,7 @@ impl<'a, A: Api> Reader<'a, A> {
         drop(quiet);
     }
 
-    /// Reads on until this is so and there is nothing more.
+    /// Reads on until this holds and no event is pending.
     fn settle(&mut self, what: &str, right: impl Fn(&Self) -> Result<(), String>) {
         let end = Instant::now() + DEADLINE;
         loop {
@@ -302,9 +302,9 @@ impl<'a, A: Api> Reader<'a, A> {
             self.expect_rest();
             match right(self) {
                 Err(why) if !self.ended => {
-                    // a thread that is behind may have been right by chance, on its way through what is past
+                    // a thread that lags may have been right by chance, on its way through past changes
                     assert!(!self.plan.is_direct(), "was right, and then: {why}");
-                    assert!(Instant::now() < end, "{what}, but not so: {why}");
+                    assert!(Instant::now() < end, "{what}: {why}");
                 }
                 _ => return,
             }
@@ -319,36 +319,36 @@ impl<'a, A: Api> Reader<'a, A> {
             if self.ended {
                 return;
             }
-            assert!(Instant::now() < end, "{what}, but not so: {why}");
+            assert!(Instant::now() < end, "{what}: {why}");
             let event = self.api.wait(Some(DEADLINE / 4));
             self.take(event);
         }
     }
 
-    /// Polled any number of times, the descriptor says the same, and what it says is so.
+    /// However often it is polled, the descriptor gives the same answer, and it is right.
     fn expect_level(&mut self) {
         let poll = |this: &Self| readable(this.api.fd(), Duration::ZERO);
         let first = poll(self);
         if self.plan.is_prompt() {
-            assert_eq!((first, first), (poll(self), poll(self)), "polling changes what it says");
+            assert_eq!((first, first), (poll(self), poll(self)), "polling changes the answer");
             let there = self.next().is_some();
             assert!(first || !there, "there was an event, but the descriptor was not readable");
         }
     }
 
-    /// There is nothing more, and the descriptor comes to say so.
+    /// No event is pending, and the descriptor comes to rest.
     fn expect_rest(&mut self) {
-        // what wakes for nothing, because it concerns no name, must end too
+        // wake-ups without an event, because they concern no name, must end too
         for _ in 0..100 {
             self.drain();
             if self.ended || !readable(self.api.fd(), Duration::ZERO) {
                 return;
             }
         }
-        panic!("readable for ever, but there is nothing");
+        panic!("readable for ever, but no event follows");
     }
 
-    /// Whether what must be told without being asked for has been told.
+    /// Whether all events that need no resync have been reported.
     fn promised(&self, truth: &Names) -> Result<(), String> {
         let believed = &self.checker.names;
         if let Some(name) = believed.keys().find(|name| !truth.contains_key(*name)) {
@@ -357,9 +357,9 @@ impl<'a, A: Api> Reader<'a, A> {
         for (name, state) in truth {
             let is_link = std::fs::read_link(self.plan.how.dir.join(os(name))).is_ok();
             match believed.get(name) {
-                None if self.untold.contains(name) && self.checker.synced == 0 => {}
+                None if self.unreported.contains(name) && self.checker.synced == 0 => {}
                 None => return Err(format!("{} is there", name.escape_ascii())),
-                // where a link leads is looked at when it is new
+                // the watcher checks where a link leads when the link is new
                 _ if is_link => {}
                 Some(belief) if belief == state => {}
                 Some(Some(_)) if !self.plan.reports_mounts() => {}
@@ -369,29 +369,29 @@ impl<'a, A: Api> Reader<'a, A> {
         self.rest()
     }
 
-    /// Whether all that is believed is so.
+    /// Whether the events add up to the kernel's state.
     fn exact(&self, truth: &Names) -> Result<(), String> {
         if &self.checker.names != truth {
-            return Err(format!("believed {:?}\nwhere there is {truth:?}", self.checker.names));
+            return Err(format!("the events give {:?}\nthe kernel {truth:?}", self.checker.names));
         }
         let waiting = truth.values().filter(|state| state.is_none()).count() as u64;
         match (self.api.stat(NSW_STAT_KNOWN), self.api.stat(NSW_STAT_PENDING)) {
             counted if counted == (truth.len() as u64, waiting) => self.rest(),
-            counted => Err(format!("counted {counted:?} where there is {truth:?}")),
+            counted => Err(format!("counted {counted:?}, the kernel has {truth:?}")),
         }
     }
 
-    /// Whether what is not about names is as it must be.
+    /// Whether everything else is as it must be.
     fn rest(&self) -> Result<(), String> {
-        // the standard library takes no other way where this thread may not statx(2)
+        // the standard library has no other way where this thread may not call statx(2)
         let is = std::fs::read_dir(&self.plan.how.dir).is_ok();
         if self.checker.open_overflows != 0 {
-            return Err("an overflow is not made good".into());
+            return Err("an overflow was not followed by synced".into());
         }
         match self.checker.directory {
             Some(believed) if self.plan.has(NSW_DIR_EVENTS) && believed != is => Err(format!("directory: {is}")),
             None if self.plan.has(NSW_DIR_EVENTS) && !self.plan.has(NSW_NO_REPLAY) && is => {
-                Err("the directory is there".into())
+                Err("the directory exists".into())
             }
             _ => Ok(()),
         }
@@ -403,9 +403,9 @@ impl<'a, A: Api> Reader<'a, A> {
         }
         let stat = |which| self.api.stat(which);
         assert_eq!(stat(NSW_STAT_DELIVERED), self.events, "counter of events");
-        // behind a queue the `Synced` that was seen may be that of an overflow, and the one asked for yet to come
-        assert!(!self.plan.is_direct() || stat(NSW_STAT_QUEUED) == 0, "queued, but there was nothing to be had");
-        assert!(stat(NSW_STAT_OVERFLOWS) >= self.overflows, "fewer overflows counted than told");
+        // behind a queue the last `Synced` may be that of an overflow, and the requested one is still to come
+        assert!(!self.plan.is_direct() || stat(NSW_STAT_QUEUED) == 0, "queued, but no event was pending");
+        assert!(stat(NSW_STAT_OVERFLOWS) >= self.overflows, "fewer overflows counted than reported");
     }
 }
 

@@ -1,4 +1,4 @@
-//! How a reader of ids, or of all namespaces, gets through a round: turns while others act, then a quiet point, and so on.
+//! A round for a reader of nsids, or of all namespaces: turns while others act, then a quiet point, and so on.
 
 use std::time::{Duration, Instant};
 
@@ -13,14 +13,14 @@ use crate::support::thread::{Restriction, elsewhere};
 #[derive(Debug, Clone)]
 pub struct Scenes {
     pub count: usize,
-    /// What every other call of the reader goes without.
+    /// The rights that every other call of the reader lacks.
     pub lacks: Option<Restriction>,
     /// The reader now and then calls from elsewhere.
     pub strays: bool,
 }
 
 impl Scenes {
-    /// `depends`: what the watcher reports depends on where it is called.
+    /// `depends`: the events depend on where the watcher is called.
     pub fn play<A: Api>(
         &self,
         o: &mut Observer<A>,
@@ -51,7 +51,7 @@ impl Scenes {
             let of = |event: &Ev| (event.kind, event.id(), event.netns(), event.replayed);
             let last: Vec<_> = o.log.iter().rev().take(60).map(of).collect();
             eprintln!(
-                "what was done last (+: done, -: in vain):\n{}the last events, last first: {last:?}",
+                "the last actions (+: done, -: failed):\n{}the last events, last first: {last:?}",
                 round.last_words()
             );
             std::panic::resume_unwind(panic);

@@ -1,4 +1,4 @@
-//! Where it all happens: the sandbox of one round, what actors share in it, and a journal of what they did.
+//! The stage: the sandbox of one round, the state that its actors share, and a journal of their actions.
 
 use std::collections::VecDeque;
 use std::ffi::{CString, OsStr};
@@ -43,13 +43,13 @@ impl Dice {
         from[self.below(from.len())].clone()
     }
 
-    /// Dice that fall independently of these.
+    /// Dice that are independent of these.
     pub fn fork(&mut self) -> Self {
         Self(self.next())
     }
 }
 
-/// The last things that were done, and how many.
+/// The last actions, and how many there were.
 #[derive(Debug, Default)]
 struct Journal {
     last: VecDeque<String>,
@@ -60,10 +60,10 @@ struct Journal {
 /// How many lines of the journal are kept.
 const LINES: usize = 120;
 
-/// What all who act in a round share, whatever they act on.
+/// The state that all actors in a round share.
 pub struct Round {
     pub over: AtomicBool,
-    /// Held for reading by each actor in action, for writing by who wants quiet.
+    /// Held for reading by each actor in action, for writing by the reader that wants quiet.
     gate: RwLock<()>,
     journal: Mutex<Journal>,
     moved: Condvar,
@@ -77,11 +77,11 @@ pub struct Stage {
     pub names: Vec<CString>,
     /// Network namespaces to mount.
     pub pool: Vec<File>,
-    /// Processes in network namespaces of their own, who die.
+    /// Processes in network namespaces of their own, which die.
     pub sleepers: Mutex<Vec<Sleeper>>,
-    /// Mounts that hide something, to be taken away again.
+    /// Mounts that hide something, and go again.
     pub covers: Mutex<Vec<PathBuf>>,
-    /// Something was hidden, or shown again, since this was last put down.
+    /// Whether something was hidden, or shown again, since this was last reset.
     pub veiled: AtomicBool,
 }
 
@@ -93,15 +93,15 @@ impl std::ops::Deref for Stage {
     }
 }
 
-/// A symbolic link that leads to the directory over another one, and one that leads to the directory from within it.
+/// A symbolic link that leads through another one to the directory, and one in the directory that leads to it.
 pub const BY_LINK: &str = "/run/way/netns";
 pub const WITHIN: &str = "within";
 
-/// Another root directory, in which the directory has a name that is not to be reported.
+/// Another root directory, where the directory has a name that the watcher must not report.
 pub const BAIT: &str = "/run/bait";
 
 impl Stage {
-    /// An empty `/run` with the directory in it; that of the round before is taken away.
+    /// Makes an empty `/run` with the directory in it; removes that of the previous round.
     pub fn set(dir: &str) -> Self {
         while unmount("/run") {}
         mount("nswatch-chaos", "/run", Some("tmpfs"), 0);
@@ -141,7 +141,7 @@ impl Round {
         }
     }
 
-    /// Acts time and again until the round is over.
+    /// Repeats an act until the round is over.
     pub fn perform(&self, mut act: impl FnMut()) {
         while !self.is_over() {
             let acting = self.act();
@@ -150,7 +150,7 @@ impl Round {
             }
             act();
             drop(acting);
-            // the reader may want to have quiet, or to have its turn
+            // the reader may want quiet, or its turn
             std::thread::yield_now();
         }
     }
@@ -159,12 +159,12 @@ impl Round {
         self.over.load(Ordering::Relaxed)
     }
 
-    /// To be held while something is done.
+    /// Held during an action.
     fn act(&self) -> RwLockReadGuard<'_, ()> {
         self.gate.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// While it is held, nothing is done.
+    /// While it is held, no actor acts.
     pub fn quiet(&self) -> RwLockWriteGuard<'_, ()> {
         self.gate.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -185,13 +185,13 @@ impl Round {
         self.moved.notify_all();
     }
 
-    /// How many things were done, and how many tried in vain.
+    /// How many actions succeeded, and how many failed.
     pub fn count(&self) -> (u64, u64) {
         let journal = self.journal();
         (journal.done, journal.failed)
     }
 
-    /// Waits until so many things in all were tried, or the time is over.
+    /// Waits until so many actions were tried, or the time is over.
     pub fn until(&self, tried: u64, timeout: Duration) {
         let journal = self.journal();
         let early = |journal: &mut Journal| journal.done + journal.failed < tried;
@@ -218,7 +218,7 @@ pub fn try_mount(source: impl AsRef<Path>, target: impl AsRef<Path>, kind: &str,
     unsafe { libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, std::ptr::null()) == 0 }
 }
 
-/// Tries to mount what a descriptor refers to over a name.
+/// Tries to mount the namespace of a descriptor over a name.
 pub fn bind_fd(file: &File, target: impl AsRef<Path>) -> bool {
     try_mount(format!("/proc/thread-self/fd/{}", file.as_raw_fd()), target, "", libc::MS_BIND)
 }

@@ -1,4 +1,4 @@
-//! A caller who goes elsewhere: a path, or the own network namespace, is another one there.
+//! A caller who goes elsewhere: there, a path or its own network namespace is another one.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -7,16 +7,16 @@ use std::time::Instant;
 use crate::stage::{BAIT, Dice};
 use crate::support::DEADLINE;
 
-/// A thread that is not where it was; it goes back when this is dropped.
+/// A thread that is not where it was; dropping this takes it back.
 pub enum Astray {
-    /// In another root directory: the one that it had.
+    /// In another root directory; this one was its own.
     Root(File),
-    /// In another namespace of this kind: the one that it had.
+    /// In another namespace of this kind; this one was its own.
     Namespace(File, i32),
 }
 
 impl Astray {
-    /// `None`: it may not, or an actor has covered the way.
+    /// `None`: not permitted, or an actor has covered the path.
     pub fn go(dice: &mut Dice) -> Option<Self> {
         let home = |path| File::open(path).unwrap();
         let unshare = |home, kind| {
@@ -28,7 +28,7 @@ impl Astray {
                 let root = home("/");
                 std::os::unix::fs::chroot(BAIT).ok().map(|()| Self::Root(root))
             }
-            // a copy, in which nothing changes from now on
+            // a copy, which does not change from now on
             1 => unshare(home("/proc/thread-self/ns/mnt"), libc::CLONE_NEWNS),
             _ => unshare(home("/proc/thread-self/ns/net"), libc::CLONE_NEWNET),
         }
@@ -52,7 +52,7 @@ impl Drop for Astray {
                 // SAFETY: no pointers; it concerns this thread alone.
                 while unsafe { libc::setns(home.as_raw_fd(), *kind) } != 0 {
                     let error = std::io::Error::last_os_error();
-                    // a thread that has been joined shares the root directory until the kernel has taken it apart
+                    // a joined thread shares the root directory until the kernel has cleaned it up
                     assert!(error.raw_os_error() == Some(libc::EINVAL) && Instant::now() < end, "no way back: {error}");
                     std::thread::yield_now();
                 }

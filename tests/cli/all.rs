@@ -1,5 +1,5 @@
-//! Every network namespace: `list --all`, and `watch` and `exec` with `--source all`. Other tests make namespaces beside
-//! these, which are printed too: each test looks for its own.
+//! Every network namespace: `list --all`, and `watch` and `exec` with `--source all`. Other tests make namespaces too,
+//! and the command prints those: each test looks for its own.
 
 use std::ffi::OsStr;
 use std::os::fd::AsRawFd;
@@ -19,7 +19,7 @@ fn ino(path: impl AsRef<Path>) -> u64 {
     kernel::netns(path).unwrap().1
 }
 
-/// What is printed to the end, which must be all that happens.
+/// The lines of a run that succeeded.
 fn lines((code, out, err): End) -> Vec<String> {
     assert_eq!((code, err), (Some(0), vec![]));
     out
@@ -29,7 +29,7 @@ fn objects(lines: &[String]) -> Vec<Value> {
     lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The one object that is about this namespace.
+/// The one object about this namespace.
 fn of(objects: &[Value], ino: u64) -> &Value {
     let found: Vec<_> = objects.iter().filter(|object| object["ino"] == ino).collect();
     assert_eq!(found.len(), 1, "{ino}: {found:?}");
@@ -37,7 +37,7 @@ fn of(objects: &[Value], ino: u64) -> &Value {
 }
 
 #[test]
-fn all_namespaces_are_listed_once_with_what_is_known() {
+fn all_namespaces_are_listed_once_with_their_facts() {
     sandbox();
     ip_netns(&["add", "blue"]);
     ip_netns(&["set", "blue", "5"]);
@@ -57,7 +57,7 @@ fn all_namespaces_are_listed_once_with_what_is_known() {
     let expected = (&json!(1), &json!(process.pid()), &json!("cat"));
     assert_eq!((&nameless["processes"], &nameless["pid"], &nameless["command"]), expected);
     assert_eq!(nameless.get("descriptor"), None);
-    // where listns(2) lists it, nobody looks for a descriptor
+    // where listns(2) lists it, the command searches for no descriptor
     let descriptor = of(&listed, kept_ino).get("descriptor").map(|path| path.as_str().unwrap());
     let end = format!("/fd/{}", kept.as_raw_fd());
     assert!(descriptor.map_or(kernel::lists_all(), |path| path.ends_with(&end)), "{descriptor:?}");
@@ -66,7 +66,7 @@ fn all_namespaces_are_listed_once_with_what_is_known() {
     let order: Vec<_> = listed.iter().map(|object| (object["cookie"].as_u64(), object["ino"].as_u64())).collect();
     assert!(order.is_sorted(), "{order:?}");
 
-    // the same object, so that programs need to know one only
+    // the same object, so that programs need only one parser
     let shown = lines(ends(["show", "blue", "--json"]));
     assert_eq!(&objects(&shown)[0], blue);
     let shown = lines(ends(["show", &format!("ino:{kept_ino}")]));
@@ -98,7 +98,7 @@ fn all_namespaces_in_columns() {
 }
 
 #[test]
-fn a_command_that_calls_itself_something_hostile() {
+fn a_command_with_a_hostile_name_in_the_list() {
     sandbox();
     let mut command = Command::new("unshare");
     let script = "printf '\\033[2J x' > /proc/$$/comm; echo; read line";
@@ -116,9 +116,9 @@ fn a_command_that_calls_itself_something_hostile() {
 }
 
 #[test]
-fn without_privileges_only_what_can_be_seen_is_listed() {
+fn without_privileges_only_visible_namespaces_are_listed() {
     if !is_real_root() {
-        return skipped("needs to become another user");
+        return skipped("requires root, to become another user");
     }
     sandbox();
     ip_netns(&["add", "blue"]);
@@ -132,7 +132,7 @@ fn without_privileges_only_what_can_be_seen_is_listed() {
     }
 }
 
-/// Reads lines until one is as wanted.
+/// Reads lines until one is wanted.
 fn until(running: &Running, wanted: impl Fn(&str) -> bool) -> String {
     loop {
         let line = running.out.next();
@@ -142,7 +142,7 @@ fn until(running: &Running, wanted: impl Fn(&str) -> bool) -> String {
     }
 }
 
-/// Reads objects until one is of this type, and about this namespace.
+/// Reads objects until one has this type and namespace.
 fn until_netns(watch: &mut Running, kind: &str, (dev, ino, cookie): (u64, u64, u64)) -> Value {
     let cookie = (cookie != 0).then_some(cookie);
     loop {
@@ -156,7 +156,8 @@ fn until_netns(watch: &mut Running, kind: &str, (dev, ino, cookie): (u64, u64, u
 
 /// The keys without those that depend on the kernel.
 fn keys_everywhere(object: &Value) -> Vec<&str> {
-    keys(object).into_iter().filter(|key| *key != "cookie").collect()
+    // what distinguishes a namespace from a later one: a cookie, or before Linux 6.18 a stamp
+    keys(object).into_iter().filter(|key| !["cookie", "stamp"].contains(key)).collect()
 }
 
 #[test]
@@ -201,7 +202,7 @@ fn lines_about_all_namespaces() {
         let pid = pid.map(|pid| format!("  pid {pid} (cat)")).unwrap_or_default();
         expected.push((netns.clone(), format!("  netns_new    {netns}{cookie}  {path}{pid}  replayed")));
     }
-    // in whatever order
+    // in any order
     while !expected.is_empty() {
         let line = watch.out.next();
         if let Some(at) = expected.iter().position(|(netns, _)| line.contains(netns)) {
@@ -215,7 +216,7 @@ fn lines_about_all_namespaces() {
 }
 
 #[test]
-fn without_replay_all_is_silent_about_what_exists() {
+fn without_replay_existing_namespaces_are_not_printed() {
     sandbox();
     let process = Sleeper::new();
     let mut watch = Running::start(nswatch(["watch", "--source", "all", "--json", "--no-replay"]));
@@ -245,11 +246,11 @@ fn more_namespaces_than_the_limit() {
 fn a_command_for_each_namespace() {
     sandbox();
     let process = Sleeper::new();
-    // what others make is passed over in the command, which is the same for all
-    let tell = r#"echo "$NSWATCH_EVENT $NSWATCH_INO ${NSWATCH_FD-none} ${NSWATCH_PID-none} ${NSWATCH_PATH-none} $1 $2
+    // the same command runs for the namespaces of others, and ignores them
+    let script = r#"echo "$NSWATCH_EVENT $NSWATCH_INO ${NSWATCH_FD-none} ${NSWATCH_PID-none} ${NSWATCH_PATH-none} $1 $2
         $(stat -Lc %i "$3" 2>&1) ${NSWATCH_COOKIE-none} ${NSWATCH_NAME-none}" | tr '\n' ' '; echo"#;
     let exec = |options: &[&str]| {
-        let command = ["--", "sh", "-c", tell, "sh", "<{pid}>", "<{path}>", "{fd}", "{name}"];
+        let command = ["--", "sh", "-c", script, "sh", "<{pid}>", "<{path}>", "{fd}", "{name}"];
         let mut command = nswatch([&["exec", "--source", "all"], options, &command].concat());
         command.envs([("NSWATCH_PID", "1"), ("NSWATCH_PATH", "/outer"), ("NSWATCH_NAME", "outer")]);
         Running::start(command)
@@ -264,18 +265,18 @@ fn a_command_for_each_namespace() {
         line.split_whitespace().skip(2).map(str::to_owned).collect::<Vec<_>>()
     };
 
-    // news by default, replayed included
+    // new events by default, including replayed ones
     let path = path.to_str().unwrap();
-    let told = words(&exec(&[]), "netns_new");
-    assert!(told[0].parse::<u8>().unwrap() > 2, "{told:?}");
+    let printed = words(&exec(&[]), "netns_new");
+    assert!(printed[0].parse::<u8>().unwrap() > 2, "{printed:?}");
     let (pid_in, path_in) = (format!("<{pid}>"), format!("<{path}>"));
-    assert_eq!(told[1..], [&pid, path, &pid_in, &path_in, &nameless.to_string(), &cookie, "none"]);
+    assert_eq!(printed[1..], [&pid, path, &pid_in, &path_in, &nameless.to_string(), &cookie, "none"]);
 
-    // and what has died cannot be opened
+    // a dead namespace cannot be opened
     let deaths = exec(&["--on", "netns_new,netns_del"]);
     words(&deaths, "netns_new");
     drop(process);
-    let told = words(&deaths, "netns_del");
-    assert_eq!(told[..5], ["none", "none", "none", "<>", "<>"]);
+    let printed = words(&deaths, "netns_del");
+    assert_eq!(printed[..5], ["none", "none", "none", "<>", "<>"]);
     assert_eq!(deaths.end_by(libc::SIGTERM).0, Some(0));
 }

@@ -1,4 +1,4 @@
-//! The scripts of `nswatch completions`, run by the shells that they are for.
+//! Runs the scripts of `nswatch completions` in their shells.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -12,7 +12,7 @@ use crate::terminal;
 
 const SCRIPT: &str = "/run/completions";
 
-/// Names, in two directories, and a script for the shell.
+/// Makes names in two directories, and a script for the shell.
 fn set_up(shell: &str) {
     sandbox();
     for path in ["/run/netns/blue", "/run/netns/black", "/run/netns/red", "/run/d/brown", "/run/a.file"] {
@@ -24,7 +24,7 @@ fn set_up(shell: &str) {
     std::fs::write(SCRIPT, script.join("\n") + "\n").unwrap();
 }
 
-/// What is offered for the last word, sorted.
+/// The completions of the last word, sorted.
 fn offered(shell: &str, script: &str, words: &[&str]) -> Vec<String> {
     let mut command = Command::new(shell);
     command.args(["-c", script, shell]).args(words).env("HOME", "/run").current_dir("/run");
@@ -36,7 +36,7 @@ fn offered(shell: &str, script: &str, words: &[&str]) -> Vec<String> {
     lines
 }
 
-/// As readline calls what `complete` has registered; a `=` is a word to it.
+/// Calls the registered function as readline does; a `=` is a word to it.
 const BASH: &str = r#"
     compopt() { :; }
     . /run/completions
@@ -51,7 +51,7 @@ fn bash(line: &str) -> Vec<String> {
     offered("bash", BASH, &[&["nswatch"], &words[..]].concat())
 }
 
-/// What a user of any of the shells sees.
+/// What users of every shell see.
 fn names_and_types(offered: impl Fn(&str) -> Vec<String>) {
     for line in ["wait b", "show b", "id --name b", "id --assign b", "watch --name b", "wait --deleted b"] {
         assert_eq!(offered(line), ["black", "blue"], "{line}");
@@ -67,7 +67,7 @@ fn names_and_types(offered: impl Fn(&str) -> Vec<String>) {
     assert_eq!(offered("watch --color al"), ["always"]);
     assert_eq!(offered("watch --sou"), ["--source"]);
     assert_eq!(offered("wait --del"), ["--deleted"]);
-    // commands, then what they take
+    // commands, then their arguments
     assert!(offered("exec --on ready -- nsent").contains(&"nsenter".to_owned()));
     assert_eq!(offered("exec -- cat /run/a.f"), ["/run/a.file"]);
 }
@@ -95,7 +95,7 @@ fn in_bash() {
     assert_eq!(bash("watch --dir = /run/d --name = b"), ["brown"]);
     assert_eq!(bash("watch --on = ready,det"), ["ready,detached"]);
     assert_eq!(bash("watch --color = al"), ["always"]);
-    // not a name, and so what bash offers itself
+    // not a name: bash completes it by itself
     assert_eq!(bash("wait /run/net"), [""; 0]);
     assert!(bash("").contains(&"watch".to_owned()));
 }
@@ -115,7 +115,7 @@ fn no_name_is_expanded_by_bash() {
     let reply = bash("wait b");
     assert_eq!(reply.len(), 1, "{reply:#?}");
     assert!(!reply[0].chars().any(char::is_control), "{reply:#?}");
-    // as the shell reads what is put into the line
+    // the shell reads the completed line
     let read = Command::new("bash").args(["-c", &format!("printf %s {}", reply[0])]).output().unwrap();
     assert_eq!(read.stdout, name);
     assert!(!std::path::Path::new("/run/pwned").exists());
@@ -124,7 +124,7 @@ fn no_name_is_expanded_by_bash() {
 fn is_missing(shell: &str) -> bool {
     let missing = Command::new(shell).args(["-c", "true"]).status().is_err();
     if missing {
-        skipped(&format!("needs {shell}: ci/install-deps"));
+        skipped(&format!("requires {shell}: ci/install-deps"));
     }
     missing
 }
@@ -148,7 +148,7 @@ fn in_zsh() {
         return;
     }
     set_up("zsh");
-    // what Tab leaves in the line is what the command is called with
+    // Tab completes the line, and the command prints its arguments
     let (master, slave) = terminal();
     let mut command = Command::new("setsid");
     command.args(["--ctty", "zsh", "-f", "-i"]).env("TERM", "dumb").env("HOME", "/run").current_dir("/run");

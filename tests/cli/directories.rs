@@ -25,7 +25,7 @@ fn event(kind: &str, dir: &str, name: Option<&str>) -> [Option<String>; 3] {
     [Some(kind.into()), Some(dir.into()), name.map(Into::into)]
 }
 
-/// The next line, which the grammar of one directory does not apply to.
+/// The next line, without a check: the grammar is that of one directory.
 fn next(running: &Running) -> [Option<String>; 3] {
     brief(&serde_json::from_str(&running.out.next()).unwrap())
 }
@@ -63,7 +63,7 @@ fn one_directory_is_not_named() {
 }
 
 #[test]
-fn people_see_the_path() {
+fn lines_show_the_path() {
     sandbox();
     placeholder(make_dir("/run/a").join("x y"));
     let watch = Running::start(with_dirs(&["watch"]));
@@ -73,9 +73,9 @@ fn people_see_the_path() {
     assert_eq!(rest(watch.out.next()), "synced       /run/b");
 }
 
-/// Each name in the directory that has its turn.
+/// Each name is in the directory whose turn it is.
 #[test]
-fn events_come_in_the_order_in_which_they_happened() {
+fn events_come_in_the_order_of_their_time() {
     sandbox();
     let dirs = ["/run/a", "/run/b"].map(make_dir);
     let watch = Running::start(with_dirs(&["watch", "--json", "--no-replay"]));
@@ -86,7 +86,7 @@ fn events_come_in_the_order_in_which_they_happened() {
         let dir = dirs[n % 2].to_str().unwrap();
         assert_eq!(next(&watch), event("created", dir, Some(&n.to_string())));
     }
-    // what waited for the command comes in the order of each directory
+    // events that waited for the command keep the order of their directory
     watch.signal(libc::SIGSTOP);
     for n in 0..200 {
         std::fs::remove_file(dirs[n % 2].join(n.to_string())).unwrap();
@@ -103,7 +103,7 @@ fn events_come_in_the_order_in_which_they_happened() {
 }
 
 #[test]
-fn nothing_happens_while_nothing_happens() {
+fn it_sleeps_while_nothing_happens() {
     sandbox();
     make_dir("/run/a");
     let watch = Running::start(with_dirs(&["watch", "--json"]));
@@ -171,11 +171,11 @@ fn an_error_names_the_directory() {
         let on = |dir: &str| -> End { ends([&[subcommand, "--dir", "/run/a", "--dir", dir], command].concat()) };
         assert_fails(on("relative"), &["must be absolute", "relative"]);
         assert_fails(on("/dev/null"), &["/dev/null", "not a directory"]);
-        // found by a part of the path
+        // the error is about a part of the path
         assert_fails(on("/run/file/below"), &["/run/file/below", "not a directory"]);
     }
     assert_fails(Running::start(with_dirs(&["list"])).end(), &["/run/b", "not there"]);
-    // which of them a limit has struck
+    // the directory that a limit has struck
     let mut command = Command::new("unshare");
     let script = "echo 1 > /proc/sys/user/max_inotify_instances && exec \"$@\"";
     command.args(["--user", "--map-root-user", "sh", "-c", script, "sh", env!("CARGO_BIN_EXE_nswatch"), "watch"]);

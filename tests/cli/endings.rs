@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use crate::running::{End, Running, ends, nswatch};
 use crate::support::*;
 
-/// Failed with one line on standard error and none on standard output, and the line has these parts.
+/// Asserts a failure with one line on standard error, with these parts, and none on standard output.
 pub fn assert_fails((code, out, err): End, parts: &[&str]) {
     assert_eq!((code, out.len(), err.len()), (Some(1), 0, 1), "{err:#?}");
     assert!(err[0].starts_with("nswatch: cannot "), "{err:?}");
@@ -20,7 +20,7 @@ pub fn assert_fails((code, out, err): End, parts: &[&str]) {
 }
 
 #[test]
-fn errors_are_told_in_one_line_that_helps() {
+fn each_error_is_one_line_that_helps() {
     sandbox();
     std::fs::write("/run/file", "").unwrap();
     make_dir("/run/loop");
@@ -43,7 +43,7 @@ fn errors_are_told_in_one_line_that_helps() {
 #[test]
 fn a_directory_that_may_not_be_read() {
     if !is_real_root() {
-        return skipped("needs to become another user");
+        return skipped("requires root, to become another user");
     }
     sandbox();
     make_dir("/run/secret");
@@ -82,7 +82,7 @@ fn wrong_usage() {
         &["list", "--all", "--max-names", "9"],
         &["exec", "--on", "ready,never", "--", "true"],
         &["completions", "cmd.exe"],
-        // an option that the source cannot heed
+        // an option that the source does not have
         &["watch", "--source", "nsid", "--dir", "/run/netns"],
         &["watch", "--source", "nsid", "--dir-events"],
         &["watch", "--source", "nsid", "--mount-events"],
@@ -163,7 +163,7 @@ fn wrong_usage() {
 }
 
 #[test]
-fn a_wrong_number_is_answered_by_what_is_right() {
+fn a_wrong_number_gets_the_right_range() {
     const MS: &str = "MS is a number of milliseconds without a unit, from 0 to 4294967295";
     const EVENTS: &str = "N is a number of events, from 1 to 18446744073709551615";
     const NAMES: &str = "N is a number of names, from 1 to 4294967295";
@@ -197,7 +197,7 @@ fn a_wrong_number_is_answered_by_what_is_right() {
 }
 
 #[test]
-fn what_is_not_there_is_named() {
+fn a_missing_name_is_in_the_error() {
     sandbox();
     for arguments in [&["show", "red"][..], &["id", "--name", "red"], &["id", "--assign", "red"]] {
         assert_fails(ends(arguments.iter().copied()), &[" /run/netns/red: no such file"]);
@@ -212,7 +212,7 @@ fn what_is_not_there_is_named() {
 }
 
 #[test]
-fn signals_end_it_well() {
+fn signals_end_it_cleanly() {
     sandbox();
     for signal in [libc::SIGTERM, libc::SIGINT] {
         for arguments in [&["watch"][..], &["exec", "--on", "ready", "--", "true"]] {
@@ -240,7 +240,7 @@ fn counters_at_exit_and_when_asked() {
 }
 
 #[test]
-fn what_came_before_the_signal_is_told() {
+fn events_before_the_signal_are_printed() {
     sandbox();
     make_dir("/run/d");
     let mut watch = Running::start(nswatch(["watch", "--json", "--dir", "/run/d"]));
@@ -253,7 +253,7 @@ fn what_came_before_the_signal_is_told() {
     assert_eq!(watch.end(), (Some(0), vec![], vec![]));
 }
 
-/// A watch of 2000 names, started, with a pipe that holds a page and that nobody reads.
+/// Starts a watch of 2000 names, with a pipe that holds a page and that nobody reads.
 fn unread() -> (Running, File) {
     make_dir("/run/d");
     for n in 0..2000 {
@@ -262,7 +262,7 @@ fn unread() -> (Running, File) {
     stalled(nswatch(["watch", "--json", "--dir", "/run/d"]))
 }
 
-/// Starts it with a pipe that holds a page and that nobody reads; waits until there is something in it.
+/// Starts a command with a pipe that holds a page and that nobody reads; waits until there is something in it.
 pub fn stalled(mut command: Command) -> (Running, File) {
     let (reader, writer) = pipe();
     // SAFETY: no pointers.
@@ -277,10 +277,10 @@ fn prints(reader: &File) {
     assert!(api::readable(reader.as_raw_fd(), DEADLINE), "it prints nothing");
 }
 
-/// The command, not yet started, of a user without any privilege.
+/// The command for a user without any privilege, not yet started.
 pub fn nswatch_of_nobody(arguments: &[&str]) -> Command {
-    // the build may be where others cannot look; copied by another process, lest a command that another test starts
-    // at this moment inherit the copy open for writing
+    // other users may not see the build directory; another process copies the command, so that no command that another
+    // test starts at this moment inherits the copy open for writing
     run("cp", &[env!("CARGO_BIN_EXE_nswatch"), "/run/nswatch"]);
     let mut command = Command::new("/run/nswatch");
     command.args(arguments).uid(65534).gid(65534);
@@ -288,7 +288,7 @@ pub fn nswatch_of_nobody(arguments: &[&str]) -> Command {
     command
 }
 
-/// A pipe: what is written to the second comes out of the first.
+/// A pipe: the first end reads what is written to the second.
 fn pipe() -> (File, OwnedFd) {
     let mut fds = [0; 2];
     // SAFETY: the kernel writes two numbers to an array of two.
@@ -302,13 +302,13 @@ fn pipe() -> (File, OwnedFd) {
 fn a_reader_that_stalls_does_not_keep_a_signal_waiting() {
     sandbox();
     let (watch, mut reader) = unread();
-    // two equal answers: it has stopped
+    // two equal answers: the command has stopped
     let before = std::cell::Cell::new(0);
     watch.counter_becomes("delivered", |now| before.replace(now) == now);
     assert_eq!(watch.end_by(libc::SIGTERM), (Some(0), vec![], vec![]));
-    let mut told = String::new();
-    reader.read_to_string(&mut told).unwrap();
-    assert!(told.lines().count() < 2000 && told.ends_with("}\n"), "{told}");
+    let mut printed = String::new();
+    reader.read_to_string(&mut printed).unwrap();
+    assert!(printed.lines().count() < 2000 && printed.ends_with("}\n"), "{printed}");
 }
 
 #[test]

@@ -14,13 +14,13 @@ fn exec(on: &str, command: &[&str]) -> Running {
     Running::start(nswatch([&["exec", "--on", on, "--dir", "/run/netns", "--"], command].concat()))
 }
 
-const TELL: &str = r#"echo "$NSWATCH_EVENT $NSWATCH_DIR $NSWATCH_NAME $NSWATCH_INO $NSWATCH_REPLAYED $1""#;
+const REPORT: &str = r#"echo "$NSWATCH_EVENT $NSWATCH_DIR $NSWATCH_NAME $NSWATCH_INO $NSWATCH_REPLAYED $1""#;
 
 #[test]
 fn a_command_for_each_event_in_order() {
     sandbox();
     ip_netns(&["add", "old"]);
-    let running = exec("ready,deleted", &["sh", "-c", TELL, "sh", "<{name}>"]);
+    let running = exec("ready,deleted", &["sh", "-c", REPORT, "sh", "<{name}>"]);
     let ino = |name: &str| kernel::netns(format!("/run/netns/{name}")).unwrap().1;
     assert_eq!(running.out.next(), format!("ready /run/netns old {} 1 <old>", ino("old")));
     ip_netns(&["add", "blue"]);
@@ -31,13 +31,13 @@ fn a_command_for_each_event_in_order() {
 }
 
 #[test]
-fn what_is_announced_is_the_default() {
+fn the_announcing_event_is_the_default() {
     sandbox();
     ip_netns(&["add", "blue"]);
     ip_netns(&["set", "blue", "5"]);
-    let tell = r#"echo "$NSWATCH_EVENT <$1> <$2>""#;
+    let script = r#"echo "$NSWATCH_EVENT <$1> <$2>""#;
     let exec = |source: &str| {
-        let words = ["exec", "--source", source, "--", "sh", "-c", tell, "sh", "{path}", "{pid}"];
+        let words = ["exec", "--source", source, "--", "sh", "-c", script, "sh", "{path}", "{pid}"];
         Running::start(nswatch(words)).out.next()
     };
     assert_eq!([exec("named"), exec("nsid")], ["ready </run/netns/blue> <>", "nsid_new <> <>"]);
@@ -67,7 +67,7 @@ fn names_are_bytes_and_no_shell_sees_them() {
 }
 
 #[test]
-fn commands_do_not_read_what_is_not_theirs() {
+fn commands_do_not_read_standard_input() {
     sandbox();
     let mut command = nswatch(["exec", "--on", "synced", "--", "sh", "-c", "cat; echo end"]);
     // a pipe that never ends
@@ -82,7 +82,7 @@ fn events_without_a_name() {
     command
         .arg(r#"echo "$NSWATCH_EVENT ${NSWATCH_NAME-none} ${NSWATCH_INO-none} ${NSWATCH_OWN-none} <$0>""#)
         .arg("{name}");
-    // as in a command of another exec
+    // set, as in a command of another exec
     command.envs([("NSWATCH_NAME", "outer"), ("NSWATCH_INO", "1"), ("NSWATCH_OWN", "kept")]);
     let running = Running::start(command);
     assert_eq!(running.out.next(), "synced none none kept <>");
@@ -122,7 +122,7 @@ fn a_signal_waits_for_the_command_and_begins_no_other() {
     for signal in [libc::SIGTERM, libc::SIGINT] {
         let mut running = exec("created", &["sh", "-c", "echo begun; read go < /run/go; echo ended; exit 5"]);
         assert_eq!(running.out.next(), "begun");
-        // hot: one after the other, while the command runs
+        // one after the other, while the command runs
         for _ in 0..1000 {
             running.signal(libc::SIGUSR1);
         }
@@ -136,7 +136,7 @@ fn a_signal_waits_for_the_command_and_begins_no_other() {
     }
 }
 
-/// Started with signals ignored or blocked.
+/// Starts the command with signals ignored or blocked.
 fn exec_with(ignored: &'static [i32], blocked: &'static [i32], mut command: std::process::Command) -> Running {
     let set_up = move || {
         // SAFETY: both structures are ours; signal dispositions and masks may be changed between fork and exec.
@@ -153,17 +153,17 @@ fn exec_with(ignored: &'static [i32], blocked: &'static [i32], mut command: std:
         }
         Ok(())
     };
-    // SAFETY: the closure makes nothing but these system calls.
+    // SAFETY: the closure makes only these system calls.
     unsafe {
         command.pre_exec(set_up);
     }
     Running::start(command)
 }
 
-/// Prints which signals are blocked and ignored in it. Not by a shell: some unblock all.
+/// Prints the signals that are blocked and ignored in it. Not by a shell: some unblock all.
 const SIGNALS: [&str; 4] = ["--", "grep", "^Sig[BI]", "/proc/self/status"];
 
-/// What that prints, of the signals up to 31.
+/// The printed signals, up to 31.
 fn blocked_and_ignored(running: &Running) -> [u64; 2] {
     let set = |label: &str| u64::from_str_radix(running.out.next().strip_prefix(label).unwrap(), 16).unwrap();
     ["SigBlk:\t", "SigIgn:\t"].map(|label| set(label) & 0x7fff_ffff)
@@ -180,7 +180,7 @@ fn exit_statuses_under_an_ignored_sigchld() {
     assert_eq!(running.end_by(libc::SIGTERM), (Some(0), vec![], vec![]));
     let succeeds = nswatch([&["exec", "--on", "ready"], &SIGNALS[..]].concat());
     let running = exec_with(&[libc::SIGCHLD], &[], succeeds);
-    // the command, too, can learn how its children end
+    // the command, too, can wait for its children
     assert_eq!(blocked_and_ignored(&running), [0, 0]);
     assert_eq!(running.end_by(libc::SIGTERM), (Some(0), vec![], vec![]));
 }
@@ -244,7 +244,7 @@ fn a_command_that_cannot_be_waited_for_was_run() {
 }
 
 #[test]
-fn the_descriptor_is_of_the_announced_namespace_whatever_becomes_of_the_name() {
+fn the_descriptor_is_of_the_announced_namespace_even_if_the_name_changes() {
     sandbox();
     let deceive = "
         umount -l /run/netns/$NSWATCH_NAME && rm /run/netns/$NSWATCH_NAME && mkfifo /run/netns/$NSWATCH_NAME
@@ -255,7 +255,7 @@ fn the_descriptor_is_of_the_announced_namespace_whatever_becomes_of_the_name() {
     let running = exec("ready", &["sh", "-c", deceive, "sh", "{fd}"]);
     for name in ["blue", "red"] {
         placeholder(make_dir(RUN_NETNS).join(name));
-        // the namespace has this name and nothing else
+        // nothing but this name keeps the namespace
         mount_new_netns(format!("/run/netns/{name}"));
         let path = running.out.next();
         assert!(path.strip_prefix("/proc/self/fd/").is_some_and(|fd| fd.parse::<u8>().unwrap() > 2), "{path}");
@@ -272,7 +272,7 @@ fn no_command_for_a_namespace_that_is_gone_or_replaced() {
     sandbox();
     ip_netns(&["add", "blue"]);
     ip_netns(&["add", "red"]);
-    // whichever is first takes both names away, or changes both
+    // the first command takes both names away, or changes both
     let running = exec("ready", &["sh", "-c", "echo $NSWATCH_NAME; ip netns del blue; ip netns del red", "{name}"]);
     let first = running.out.next();
     let other = if first == "blue" { "red" } else { "blue" };
@@ -315,7 +315,7 @@ fn no_other_command_has_the_descriptor() {
     }
 }
 
-/// The first line, and those that follow up to a line `end`.
+/// The first line, and the following ones up to a line `end`.
 fn lines_to_end(running: &Running) -> (String, Vec<String>) {
     let first = running.out.next();
     let mut rest = vec![];
@@ -349,7 +349,7 @@ fn a_command_that_takes_too_long_is_ended() {
     // time enough for a slow shell to set its trap
     let willing = exec("3", "trap 'exit 0' TERM; sleep 1000 & wait");
     let unwilling = exec("3", "trap '' TERM; sleep 1000");
-    // what ends well at last was still too late
+    // a late success is still too late
     assert_eq!(willing.err.next(), "nswatch: sh for created x: timed out: exit status: 0");
     assert_eq!(willing.end_by(libc::SIGTERM), (Some(0), vec![], vec![]));
     assert_eq!(unwilling.err.next(), "nswatch: sh for created x: timed out: signal: 9 (SIGKILL)");

@@ -10,12 +10,12 @@ use crate::running::{Running, ends, keys, nswatch};
 use crate::support::*;
 
 fn available(lines: &[String]) -> Vec<(String, bool)> {
-    let told = lines.iter().map(|line| {
+    let printed = lines.iter().map(|line| {
         let json: Value = serde_json::from_str(line).unwrap();
         assert_eq!(keys(&json), ["available", "feature"]);
         (json["feature"].as_str().unwrap().to_owned(), json["available"].as_bool().unwrap())
     });
-    told.collect()
+    printed.collect()
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn the_features_are_those_of_the_library() {
 }
 
 #[test]
-fn what_can_be_found_out_is_told_even_if_the_rest_cannot() {
+fn known_features_are_printed_even_if_others_are_not() {
     sandbox();
     let mut command = Command::new("sh");
     let script = "mount -t tmpfs nothing /proc && exec \"$@\"";
@@ -49,9 +49,9 @@ fn what_can_be_found_out_is_told_even_if_the_rest_cannot() {
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let (code, lines, errors) = Running::start(command).end();
     assert_eq!(code, Some(1));
-    let told: Vec<_> = available(&lines).into_iter().map(|(name, _)| name).collect();
-    assert!(told.contains(&"all_nsid".into()), "{told:?}");
-    assert!(!told.contains(&"mount_poll".into()), "{told:?}");
+    let printed: Vec<_> = available(&lines).into_iter().map(|(name, _)| name).collect();
+    assert!(printed.contains(&"all_nsid".into()), "{printed:?}");
+    assert!(!printed.contains(&"mount_poll".into()), "{printed:?}");
     assert_eq!(errors.len(), 1);
     assert!(errors[0].starts_with("nswatch: cannot try the feature ") && errors[0].contains("/proc"), "{errors:?}");
 }

@@ -1,4 +1,4 @@
-//! What `watch` is asked to leave out, and when it is to end by itself.
+//! The options of `watch` that leave events out, and those that end it.
 
 #[path = "../../src/bin/nswatch/glob.rs"]
 mod glob;
@@ -34,7 +34,7 @@ fn patterns_of_names_that_are_no_text() {
 }
 
 /// The types and names of the lines, and the exit status.
-fn told(arguments: &[&str]) -> (Option<i32>, Vec<(String, String)>) {
+fn printed(arguments: &[&str]) -> (Option<i32>, Vec<(String, String)>) {
     let (code, lines, errors) = ends([&["watch", "--json"], arguments].concat());
     assert_eq!(errors, NOTHING);
     (code, lines.iter().map(|line| brief(&serde_json::from_str(line).unwrap())).collect())
@@ -62,21 +62,21 @@ fn some_types_and_some_names() {
     sandbox();
     make_names();
     let ready = pairs([("ready", "b1")]);
-    assert_eq!(told(&["--on", "ready", "--timeout", "0"]), (Some(3), ready.clone()));
-    assert_eq!(told(&["--on", "ready", "--count", "1"]), (Some(0), ready));
-    let (code, mut names) = told(&["--name", "b?", "--timeout", "0"]);
+    assert_eq!(printed(&["--on", "ready", "--timeout", "0"]), (Some(3), ready.clone()));
+    assert_eq!(printed(&["--on", "ready", "--count", "1"]), (Some(0), ready));
+    let (code, mut names) = printed(&["--name", "b?", "--timeout", "0"]);
     names.sort();
     assert_eq!((code, names), (Some(3), pairs([("created", "b1"), ("created", "b2"), ("ready", "b1")])));
-    // what is about no name is left out, unless it is asked for
+    // events without a name are left out, unless requested
     let expected = pairs([("ready", "b1"), ("synced", "")]);
-    assert_eq!(told(&["--name", "b*", "--on", "ready,synced", "--count", "2"]), (Some(0), expected));
-    assert_eq!(told(&["--name", "x", "--count", "1", "--timeout", "0.1"]), (Some(3), vec![]));
+    assert_eq!(printed(&["--name", "b*", "--on", "ready,synced", "--count", "2"]), (Some(0), expected));
+    assert_eq!(printed(&["--name", "x", "--count", "1", "--timeout", "0.1"]), (Some(3), vec![]));
     let (_, _, errors) = ends(["watch", "--name", "x", "--timeout", "0", "--stats"]);
     assert_eq!(errors.len(), 1, "{errors:?}");
 }
 
 #[test]
-fn it_ends_when_enough_was_printed() {
+fn it_ends_after_the_requested_count() {
     sandbox();
     make_dir(RUN_NETNS);
     let mut watch = Running::start(nswatch(["watch", "--json", "--no-replay", "--on", "created", "--count", "2"]));
@@ -91,7 +91,7 @@ fn it_ends_when_enough_was_printed() {
 }
 
 #[test]
-fn the_directory_is_reported_if_it_is_asked_for() {
+fn the_directory_is_printed_on_request() {
     sandbox();
     let watch = Running::start(nswatch(["watch", "--json", "--dir", "/run/d", "--on", "dir_created", "--count", "1"]));
     watch.until_signals_are_caught();
@@ -109,10 +109,10 @@ fn other_sources() {
         ip_netns(&["set", name, "auto"]);
     }
     let arguments = ["--source", "nsid", "--name", "[!r]*", "--timeout", "0"];
-    assert_eq!(told(&arguments), (Some(3), pairs([("nsid_new", "blue")])));
-    let (code, lines) = told(&["--source", "all", "--on", "netns_new", "--count", "2"]);
+    assert_eq!(printed(&arguments), (Some(3), pairs([("nsid_new", "blue")])));
+    let (code, lines) = printed(&["--source", "all", "--on", "netns_new", "--count", "2"]);
     assert_eq!((code, lines), (Some(0), pairs([("netns_new", ""); 2])));
-    let (code, lines) = told(&["--source", "all", "--on", "netns_del", "--timeout", "0.1"]);
-    // others on this machine may have namespaces that die
+    let (code, lines) = printed(&["--source", "all", "--on", "netns_del", "--timeout", "0.1"]);
+    // namespaces of others on this machine may die
     assert!(code == Some(3) && lines.iter().all(|(kind, _)| kind == "netns_del"), "{lines:?}");
 }

@@ -1,4 +1,4 @@
-//! Namespace ids, asked, assigned and watched.
+//! Nsids: queried, assigned and watched.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -25,7 +25,7 @@ fn open(name: impl AsRef<Path>) -> OwnedFd {
     File::open(Path::new(RUN_NETNS).join(name)).unwrap().into()
 }
 
-/// A veth pair with one end here: the kernel assigns an id to the namespace of the other.
+/// A veth pair with one end here: the kernel assigns an nsid to the namespace of the other.
 fn connect(name: &str) {
     run("ip", &["link", "add", "v0", "type", "veth", "peer", "name", "v1", "netns", name]);
 }
@@ -34,7 +34,7 @@ fn watch(more: &[&str]) -> Running {
     Running::start(nswatch([&["watch", "--source", "nsid"], more].concat()))
 }
 
-/// What is printed, which must be all that happens.
+/// The lines of a run that succeeded.
 fn prints<const N: usize>(arguments: [&str; N]) -> Vec<String> {
     let (code, out, err) = ends(arguments);
     assert_eq!((code, err), (Some(0), vec![]), "{arguments:?}");
@@ -46,7 +46,7 @@ fn objects(lines: Vec<String>) -> Vec<Value> {
 }
 
 #[test]
-fn ids_are_told_with_their_names() {
+fn ids_are_printed_with_their_names() {
     sandbox();
     name_with_id("blue", "5");
     let mut watch = watch(&["--json"]);
@@ -55,14 +55,14 @@ fn ids_are_told_with_their_names() {
     assert_eq!(keys(&blue), ["name", "nsid", "replayed", "time", "time_ns", "type"]);
     watch.expect("synced", None);
 
-    // by the kernel
+    // assigned by the kernel
     ip_netns(&["add", "red"]);
     connect("red");
     let red = watch.expect("nsid_new", Some("red"));
     assert_eq!((&red["nsid"], &red["replayed"]), (&json!(0), &json!(false)));
     assert_eq!(keys(&red), ["name", "nsid", "replayed", "time", "time_ns", "type"]);
 
-    // by somebody
+    // assigned by a process
     ip_netns(&["add", "green"]);
     let raw = Raw::new();
     assert_eq!(raw.assign(&open("green"), i32::MAX), 0);
@@ -70,7 +70,7 @@ fn ids_are_told_with_their_names() {
     assert_eq!((&green["nsid"], &green["portid"]), (&json!(i32::MAX), &json!(raw.portid)));
     assert_eq!(keys(&green), ["name", "nsid", "portid", "replayed", "time", "time_ns", "type"]);
 
-    // what has no name
+    // without a name
     let nameless = anonymous();
     assert_eq!(raw.assign(&nameless, 9), 0);
     assert_eq!(watch.expect("nsid_new", None)["nsid"], 9);
@@ -78,7 +78,7 @@ fn ids_are_told_with_their_names() {
     let gone = watch.expect("nsid_del", None);
     assert_eq!((&gone["nsid"], keys(&gone)), (&json!(9), vec!["nsid", "replayed", "time", "time_ns", "type"]));
 
-    // of a namespace that is gone the name cannot be asked any more
+    // nothing shows the name of a namespace that is gone
     ip_netns(&["del", "blue"]);
     assert_eq!(watch.expect("nsid_del", Some("blue"))["nsid"], 5);
     let next = anonymous();
@@ -93,10 +93,10 @@ fn ids_are_told_with_their_names() {
 fn one_namespace_with_two_names() {
     sandbox();
     name_with_id("m", "5");
-    for (alias, told) in [("z", "m"), ("a", "a")] {
+    for (alias, name) in [("z", "m"), ("a", "a")] {
         placeholder(format!("{RUN_NETNS}/{alias}"));
         bind(format!("{RUN_NETNS}/m"), format!("{RUN_NETNS}/{alias}"));
-        watch(&["--json"]).expect("nsid_new", Some(told));
+        watch(&["--json"]).expect("nsid_new", Some(name));
     }
 }
 
@@ -116,7 +116,7 @@ fn no_replay_of_ids() {
 fn ids_of_peers_with_their_origin_and_without_a_name() {
     sandbox();
     name_with_id("peer", "3");
-    // 8 is one namespace here, another in the peer
+    // 8 is one namespace here, and another in the peer
     name_with_id("eight", "8");
     ip_netns(&["add", "other"]);
     let other = open("other");
@@ -127,14 +127,14 @@ fn ids_of_peers_with_their_origin_and_without_a_name() {
         assert_eq!(raw.assign(&other, 8), 0);
         raw.portid
     });
-    let told = watch.expect("nsid_new", None);
-    assert_eq!((&told["nsid"], &told["origin"], &told["portid"]), (&json!(8), &json!(3), &json!(portid)));
-    assert_eq!(keys(&told), ["nsid", "origin", "portid", "replayed", "time", "time_ns", "type"]);
+    let printed = watch.expect("nsid_new", None);
+    assert_eq!((&printed["nsid"], &printed["origin"], &printed["portid"]), (&json!(8), &json!(3), &json!(portid)));
+    assert_eq!(keys(&printed), ["nsid", "origin", "portid", "replayed", "time", "time_ns", "type"]);
     drop(other);
     ip_netns(&["del", "other"]);
-    let told = watch.expect("nsid_del", None);
-    assert_eq!((&told["nsid"], &told["origin"]), (&json!(8), &json!(3)));
-    assert_eq!(keys(&told), ["nsid", "origin", "replayed", "time", "time_ns", "type"]);
+    let printed = watch.expect("nsid_del", None);
+    assert_eq!((&printed["nsid"], &printed["origin"]), (&json!(8), &json!(3)));
+    assert_eq!(keys(&printed), ["nsid", "origin", "replayed", "time", "time_ns", "type"]);
     ip_netns(&["del", "eight"]);
     assert_eq!(watch.expect("nsid_del", Some("eight"))["nsid"], 8);
 }
@@ -171,12 +171,12 @@ fn lines_of_ids_for_people() {
 fn commands_for_ids() {
     sandbox();
     name_with_id("blue", "5");
-    let tell = "echo $NSWATCH_EVENT $NSWATCH_NSID ${NSWATCH_ORIGIN-none} ${NSWATCH_PORTID-none} \
+    let script = "echo $NSWATCH_EVENT $NSWATCH_NSID ${NSWATCH_ORIGIN-none} ${NSWATCH_PORTID-none} \
                 ${NSWATCH_NAME-none} ${NSWATCH_DIR-none} $NSWATCH_REPLAYED \"<$0>\"";
     let exec = |arguments: &[&str]| {
         let mut command =
-            nswatch([&["exec", "--source", "nsid"], arguments, &["--", "sh", "-c", tell, "{name}"]].concat());
-        // as in a command of another exec
+            nswatch([&["exec", "--source", "nsid"], arguments, &["--", "sh", "-c", script, "{name}"]].concat());
+        // set, as in a command of another exec
         command.envs([("NSWATCH_ORIGIN", "1"), ("NSWATCH_PORTID", "1"), ("NSWATCH_DIR", "/outer")]);
         Running::start(command)
     };
@@ -192,7 +192,7 @@ fn commands_for_ids() {
         raw
     });
     assert_eq!(all.out.next(), format!("nsid_new 6 5 {} none none 0 <>", raw.portid));
-    // a socket is a reference to its namespace
+    // a socket keeps its namespace alive
     drop(raw);
     drop(nameless);
     assert_eq!(all.out.next(), "nsid_del 6 5 none none none 0 <>");
@@ -257,7 +257,7 @@ fn an_id_is_assigned() {
     let [c] = &objects(prints(["id", "--assign", "c", "--json"]))[..] else { panic!("one line") };
     assert_eq!(c, &json!({"name": "c", "nsid": 1}));
     assert_eq!(list_id(), [0, 1, 7]);
-    // what there is already
+    // an nsid that is assigned already
     assert_fails(ends(["id", "--assign", "a"]), &["already there", "the namespace has an nsid"]);
     assert_fails(ends(["id", "--assign", "d", "--want", "7"]), &["already there", "another namespace"]);
     assert_eq!(list_id(), [0, 1, 7]);
@@ -265,7 +265,7 @@ fn an_id_is_assigned() {
 }
 
 #[test]
-fn errors_of_ids_help() {
+fn errors_of_ids_are_helpful() {
     sandbox();
     name_with_id("blue", "5");
     run("mkfifo", &["/run/netns/fifo"]);
@@ -276,12 +276,12 @@ fn errors_of_ids_help() {
         assert_fails(ends(["id", question, "../netns/blue"]), &["../netns/blue", ".. as a component"]);
         assert_fails(ends(["id", question, "/proc/self/ns/user"]), &["/proc/self/ns/user", "not a network namespace"]);
         assert_fails(ends(["id", question, "file"]), &["file", "not a network namespace"]);
-        // is not waited for
+        // without waiting for it
         assert_fails(ends(["id", question, "fifo"]), &["fifo", "not a network namespace"]);
         assert_fails(ends(["id", question, "a\nb"]), &["a\\nb", "no such"]);
     }
     assert_fails(ends(["id", "--pid", "2147483647"]), &["no such process"]);
-    // and they do not keep others from being found
+    // and they do not hide others
     assert_eq!(prints(["id", "--list"]), ["5 blue"]);
 }
 
@@ -301,9 +301,9 @@ fn without_the_capability_for_all_ids() {
 }
 
 #[test]
-fn what_nobody_may_do() {
+fn an_ordinary_user_may_watch_and_query() {
     if !is_real_root() {
-        return skipped("needs to become another user");
+        return skipped("requires root, to become another user");
     }
     sandbox();
     name_with_id("blue", "5");
@@ -330,8 +330,8 @@ fn hostile_names_beside_ids() {
     }
     let listed = objects(prints(["id", "--list", "--json"]));
     let mut watch_json = watch(&["--json"]);
-    let told = watch_json.until("synced");
-    for objects in [&listed[..], &told[..HOSTILE.len()]] {
+    let printed = watch_json.until("synced");
+    for objects in [&listed[..], &printed[..HOSTILE.len()]] {
         let mut names: Vec<_> =
             objects.iter().map(|json| (json["nsid"].as_u64().unwrap(), name(json).unwrap())).collect();
         names.sort();
@@ -342,11 +342,11 @@ fn hostile_names_beside_ids() {
     assert_eq!(lines.len(), HOSTILE.len());
     let watch = watch(&[]);
     for line in &lines {
-        let told = watch.out.next();
-        for line in [line, &told] {
+        let printed = watch.out.next();
+        for line in [line, &printed] {
             assert!(!line.chars().any(|c| c.is_control() || "\u{202e}\u{2028}".contains(c)), "{line:?}");
         }
         // no name adds a column: id, name; time, type, name, "nsid" and the id, "replayed"
-        assert_eq!((line.split(' ').count(), told.split_whitespace().count()), (2, 6), "{line:?} {told:?}");
+        assert_eq!((line.split(' ').count(), printed.split_whitespace().count()), (2, 6), "{line:?} {printed:?}");
     }
 }

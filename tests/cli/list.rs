@@ -11,7 +11,7 @@ use crate::endings::nswatch_of_nobody;
 use crate::running::{End, Running, ends};
 use crate::support::*;
 
-/// Names that are not usable, each for another reason.
+/// Makes names that are not usable, each for another reason.
 fn make_unusable(dir: &str) {
     let dir = make_dir(dir);
     placeholder(dir.join("file"));
@@ -55,7 +55,7 @@ fn the_reason_for_programs() {
     let expected = WORDS.map(|(name, word)| (name.to_owned(), Some(word.to_owned())));
     make_unusable(RUN_NETNS);
     assert_eq!(reasons(ends(["list", "--json"])), expected);
-    // a name is looked for in its own directory
+    // each name is looked up in its own directory
     make_unusable("/run/d");
     unmount("/run/netns/other");
     std::fs::remove_dir_all(RUN_NETNS).unwrap();
@@ -102,9 +102,9 @@ fn every_name_of_a_namespace_has_its_nsid() {
 }
 
 #[test]
-fn what_others_may_not_see_is_no_permission() {
+fn a_hidden_namespace_has_the_reason_no_permission() {
     if !is_real_root() {
-        return skipped("needs to become another user");
+        return skipped("requires root, to become another user");
     }
     sandbox();
     make_dir("/run/secret");
@@ -115,17 +115,17 @@ fn what_others_may_not_see_is_no_permission() {
     make_dir(RUN_NETNS);
     symlink("/run/secret/x", Path::new(RUN_NETNS).join("hidden"));
     symlink(process.namespace("net"), Path::new(RUN_NETNS).join("process"));
-    let told = reasons(Running::start(nswatch_of_nobody(&["list", "--json"])).end());
-    // Linux 5.10 says nothing, and leads to the directory that the link is in, which is no namespace
+    let printed = reasons(Running::start(nswatch_of_nobody(&["list", "--json"])).end());
+    // Linux 5.10 returns no error: the link leads to the directory that it is in, which is no namespace
     let misled = Command::new("readlink").arg(process.namespace("net")).uid(65534).status().unwrap().success();
     let (word, phrase) =
         if misled { ("not_mounted", "nothing mounted (yet)") } else { ("no_permission", "no permission") };
     let refused = |name: &str, word: &str| (name.to_owned(), Some(word.to_owned()));
-    assert_eq!(told, [refused("hidden", "no_permission"), refused("process", word)]);
+    assert_eq!(printed, [refused("hidden", "no_permission"), refused("process", word)]);
     let (_, lines, _) = Running::start(nswatch_of_nobody(&["list"])).end();
     let width = phrase.len().max("no permission".len());
     let expected = [("hidden", "no permission"), ("process", phrase)];
     assert_eq!(lines[1..], expected.map(|(name, phrase)| format!("{name:<7}  {phrase:<width$}  -       -")));
-    // root may
+    // root may see them
     assert_eq!(reasons(ends(["list", "--json"])), [("hidden".to_owned(), None), ("process".to_owned(), None)]);
 }

@@ -1,4 +1,4 @@
-//! The command, with real namespaces: what it prints, how it ends, what it says when it cannot.
+//! The command, with real namespaces: its output, its exit, its errors.
 
 #![allow(missing_docs, unreachable_pub)]
 
@@ -34,7 +34,7 @@ const NOTHING: [String; 0] = [];
 #[test]
 fn events_come_as_they_happen() {
     sandbox();
-    // with mount events `ip netns del` may be seen halfway: detached, then deleted
+    // with mount events the watcher may see `ip netns del` halfway: detached, then deleted
     let mut watch = Running::start(nswatch(["watch", "--json", "--no-mount-events"]));
     watch.expect("synced", None);
     ip_netns(&["add", "blue"]);
@@ -51,7 +51,7 @@ fn events_come_as_they_happen() {
 }
 
 #[test]
-fn what_exists_is_replayed_unless_not_wanted() {
+fn existing_names_are_replayed_unless_disabled() {
     sandbox();
     ip_netns(&["add", "blue"]);
     let mut watch = Running::start(nswatch(["watch", "--json", "--source", "named"]));
@@ -59,7 +59,7 @@ fn what_exists_is_replayed_unless_not_wanted() {
     assert_eq!(watch.expect("ready", Some("blue"))["replayed"], true);
     watch.expect("synced", None);
     let mut watch = Running::start(nswatch(["watch", "--json", "--no-replay"]));
-    // an answer means that it watches
+    // an answer shows that it watches
     watch.until_signals_are_caught();
     watch.counter_becomes("delivered", |n| n == 0);
     placeholder("/run/netns/red");
@@ -110,7 +110,7 @@ fn the_time_is_that_of_the_time_zone() {
     assert!([5, 6].contains(&((24 + east - utc) % 24)), "{utc} {east}");
 }
 
-/// A terminal of our own: what is written to the second comes out of the first.
+/// A terminal of our own: the first end reads what is written to the second.
 pub fn terminal() -> (OwnedFd, OwnedFd) {
     let (mut master, mut slave) = (-1, -1);
     // SAFETY: both numbers are ours to write; name, settings and size may be NULL.
@@ -121,7 +121,7 @@ pub fn terminal() -> (OwnedFd, OwnedFd) {
 }
 
 #[test]
-fn colour_on_a_terminal_only_and_only_if_wanted() {
+fn colour_on_a_terminal_only_and_only_if_enabled() {
     sandbox();
     let first = |arguments: &[&str], term: &str, no_color: &str| {
         let (master, slave) = terminal();
@@ -148,7 +148,7 @@ fn colour_on_a_terminal_only_and_only_if_wanted() {
 }
 
 #[test]
-fn what_is_in_colour() {
+fn colours_of_types_and_states() {
     sandbox();
     let watch = Running::start(nswatch(["watch", "--color", "always", "--no-mount-events", "--dir-events"]));
     let word = || watch.out.next().split_once("  ").unwrap().1.trim_end().to_owned();
@@ -179,7 +179,7 @@ fn what_is_in_colour() {
 fn the_time_of_the_wall_clock() {
     sandbox();
     make_dir(RUN_NETNS);
-    // as text they are in the order of time
+    // the texts sort by time
     let now = || run("date", &["-u", "+%Y-%m-%dT%H:%M:%S"]).trim().to_owned();
     let time = |json: &serde_json::Value| {
         let time = json["time"].as_str().unwrap().to_owned();
@@ -191,15 +191,15 @@ fn the_time_of_the_wall_clock() {
     watch.expect("synced", None);
     let before = now();
     placeholder("/run/netns/x");
-    let told = time(&watch.expect("created", Some("x")));
+    let printed = time(&watch.expect("created", Some("x")));
     let after = now();
-    assert!(before <= told && told[..19] <= after[..], "{before} {told} {after}");
+    assert!(before <= printed && printed[..19] <= after[..], "{before} {printed} {after}");
     let (_, lines, _) = ends(["list", "--json"]);
-    let told = time(&serde_json::from_str(&lines[0]).unwrap());
-    assert!(after <= told && told[..19] <= now()[..], "{after} {told}");
+    let printed = time(&serde_json::from_str(&lines[0]).unwrap());
+    assert!(after <= printed && printed[..19] <= now()[..], "{after} {printed}");
 }
 
-/// Names that try to be something else: other lines, other columns, orders to a terminal, other names.
+/// Names that imitate something else: other lines, other columns, orders to a terminal, other names.
 pub const HOSTILE: [&[u8]; 8] = [
     b"a\n{\"type\":\"ready\"}",
     b"b\r12:00:00.000  ready  root",
@@ -223,12 +223,12 @@ fn hostile_names_in_json() {
     sandbox();
     make_hostile();
     let mut watch = Running::start(nswatch(["watch", "--json"]));
-    let mut told: Vec<_> =
+    let mut printed: Vec<_> =
         watch.until("synced").iter().filter(|json| json["type"] == "ready").filter_map(name).collect();
-    told.sort();
+    printed.sort();
     let mut made: Vec<_> = HOSTILE.iter().map(|name| name.to_vec()).chain([b"good".to_vec()]).collect();
     made.sort();
-    assert_eq!(told, made);
+    assert_eq!(printed, made);
     let (_, lines, _) = ends(["list", "--json"]);
     assert_eq!(lines.len(), made.len());
     assert!(lines.iter().all(|line| !line.chars().any(char::is_control)));
@@ -260,7 +260,7 @@ fn hostile_names_for_people() {
 }
 
 #[test]
-fn list_tells_names_and_namespaces_in_order() {
+fn list_prints_names_and_namespaces_in_order() {
     sandbox();
     assert_eq!(ends(["list"]), (Some(0), NOTHING.into(), NOTHING.into()));
     for name in ["red", "blue"] {
@@ -319,7 +319,7 @@ fn help_fits_a_terminal() {
 }
 
 #[test]
-fn the_manual_page_knows_every_option_and_event() {
+fn the_manual_page_lists_every_option_and_event() {
     let page = include_str!("../../docs/man/nswatch.1");
     let items: Vec<_> =
         page.lines().filter(|line| line.starts_with(".It ")).flat_map(|line| line.split([' ', ','])).collect();

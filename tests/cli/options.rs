@@ -1,4 +1,4 @@
-//! Options of `watch` that change what is told, and when.
+//! The options of `watch` that change which events it prints, and when.
 
 use crate::endings::stalled;
 use crate::running::{Running, ends, nswatch};
@@ -11,7 +11,7 @@ fn watch(options: &[&str]) -> Running {
 }
 
 #[test]
-fn mounts_are_reported_as_they_happen_unless_asked_not_to() {
+fn mounts_are_reported_as_they_happen_unless_disabled() {
     sandbox();
     ip_netns(&["add", "blue"]);
     let (mut plain, mut mounts) = (watch(&["--no-mount-events"]), watch(&["--mount-events"]));
@@ -26,32 +26,32 @@ fn mounts_are_reported_as_they_happen_unless_asked_not_to() {
 }
 
 #[test]
-fn names_settle_before_they_are_told() {
+fn names_settle_before_they_are_printed() {
     sandbox();
     make_dir(RUN_NETNS);
     let mut watch = watch(&["--settle", "300"]);
     let before = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     placeholder("/run/netns/x");
-    let told = watch.expect("created", Some("x"))["time_ns"].as_i64().unwrap();
-    assert!(told >= before.tv_sec * 1_000_000_000 + before.tv_nsec + 300_000_000, "{before:?} {told}");
+    let printed = watch.expect("created", Some("x"))["time_ns"].as_i64().unwrap();
+    assert!(printed >= before.tv_sec * 1_000_000_000 + before.tv_nsec + 300_000_000, "{before:?} {printed}");
 }
 
 #[test]
-fn a_name_that_comes_and_goes_while_it_settles_is_never_told() {
+fn a_name_that_comes_and_goes_while_it_settles_is_never_printed() {
     sandbox();
     make_dir(RUN_NETNS);
     let hour = watch(&["--settle", "3600000"]);
     let mut plain = watch(&["--settle", "0"]);
     placeholder("/run/netns/brief");
     std::fs::remove_file("/run/netns/brief").unwrap();
-    // what happened before the signal is told, if it is told at all
+    // the command prints events from before the signal, if at all
     assert_eq!(hour.end_by(libc::SIGTERM), (Some(0), vec![], vec![]));
     plain.expect("created", Some("brief"));
     plain.expect("deleted", Some("brief"));
 }
 
 #[test]
-fn more_names_than_the_limit_are_complained_of() {
+fn more_names_than_the_limit_are_an_error() {
     sandbox();
     make_dir(RUN_NETNS);
     placeholder("/run/netns/a");
@@ -116,12 +116,12 @@ fn links_are_not_followed_unless_root_owns_them_and_they_are_on_the_way() {
     exec.end_by(libc::SIGTERM);
 
     if std::os::unix::fs::lchown("/run/netns", Some(1234), None).is_err() {
-        return skipped("takes root, to make links of others");
+        return skipped("requires root, to make links of other users");
     }
     let (code, _, errors) = list("/run/netns");
     assert_eq!((code, errors.len()), (Some(1), 1));
     assert!(errors[0].contains("symbolic link"), "{errors:?}");
-    // who owns it here has no number there, and who has none here is root there
+    // the owner here has no number there, and a user without a number here is root there
     let there = |user: &str, dir: &str| {
         let arguments = ["--reuid", user, "--clear-groups", "--regid", "0", "unshare", "--user", "--map-root-user"];
         let command = [env!("CARGO_BIN_EXE_nswatch"), "list", "--no-symlinks", "--dir", dir];
@@ -138,14 +138,14 @@ fn links_are_not_followed_unless_root_owns_them_and_they_are_on_the_way() {
 
 const NAMES: u64 = 500;
 
-/// Makes names while nobody reads what is printed of them, and it waits for somebody who does, one name in hand.
+/// Makes names while nobody reads the output, until the command waits for a reader, with one name in hand.
 fn unread(queue: &str) -> (Running, std::fs::File) {
     sandbox();
     make_dir(RUN_NETNS);
     let (watch, reader) = stalled(nswatch(["watch", "--json", "--queue", queue]));
     watch.until_signals_are_caught();
     placeholder("/run/netns/first");
-    // with the first line the pipe is as full as poll(2) lets it be
+    // with the first line the pipe is as full as poll(2) allows
     watch.counter_becomes("delivered", |n| n == 2);
     for n in 0..NAMES {
         placeholder(format!("{RUN_NETNS}/{n}"));
@@ -154,19 +154,19 @@ fn unread(queue: &str) -> (Running, std::fs::File) {
 }
 
 #[test]
-fn a_full_queue_drops_what_it_was_told_to_drop() {
+fn a_full_queue_drops_by_its_policy() {
     for (policy, kept) in [("drop-newest", 10), ("drop-oldest", 0)] {
         let (watch, reader) = unread(&format!("10,{policy}"));
-        // it reads ahead though nobody reads it; when it knows of one more, it has dealt with all before that
+        // it reads ahead of its output; when it knows one name more, it has handled all before that
         watch.counter_becomes("known", |n| n == 1 + NAMES);
         placeholder("/run/netns/last");
         watch.counter_becomes("known", |n| n == 2 + NAMES);
         let mut watch = watch.reading(reader);
         watch.expect("synced", None);
         watch.expect("created", Some("first"));
-        let told = watch.until("overflow");
-        assert_eq!(told.len() - 1, kept, "{policy}");
-        let dropped = told[kept]["dropped"].as_u64().unwrap();
+        let printed = watch.until("overflow");
+        assert_eq!(printed.len() - 1, kept, "{policy}");
+        let dropped = printed[kept]["dropped"].as_u64().unwrap();
         assert!((0..=1).contains(&(kept as u64 + dropped - NAMES)), "{policy}: {dropped}");
         let rest = watch.until("synced");
         assert_eq!(rest.len() as u64 - 1, dropped, "{policy}");

@@ -1,4 +1,4 @@
-//! The command as a process whose lines are read as they come, each within a deadline.
+//! The command as a process; tests read its lines as they come, each within a deadline.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
@@ -26,7 +26,7 @@ pub struct Running {
     checker: Checker,
 }
 
-/// Lines that a thread reads.
+/// Lines read by a thread.
 pub struct Lines(Receiver<Vec<u8>>);
 
 impl Lines {
@@ -46,7 +46,7 @@ impl Lines {
         Self(channel().1)
     }
 
-    /// The next line, which must come, without its end.
+    /// The next line, without its end; it must come.
     pub fn bytes(&self) -> Vec<u8> {
         self.0.recv_timeout(DEADLINE).expect("a line")
     }
@@ -69,7 +69,7 @@ impl Lines {
     }
 }
 
-/// How it ended: exit status, remaining lines of standard output and of standard error.
+/// The end of the command: exit status, remaining lines of standard output and of standard error.
 pub type End = (Option<i32>, Vec<String>, Vec<String>);
 
 impl Running {
@@ -86,7 +86,7 @@ impl Running {
         assert_eq!(unsafe { libc::kill(self.child.id() as i32, signal) }, 0);
     }
 
-    /// Waits until the process catches SIGUSR1, the last that it learns to catch.
+    /// Waits until the process catches SIGUSR1, the last signal for which it sets a handler.
     pub fn until_signals_are_caught(&self) {
         self.until_caught(libc::SIGUSR1);
     }
@@ -104,7 +104,7 @@ impl Running {
         }
     }
 
-    /// The next line as JSON, which must obey the grammar of events.
+    /// The next line as JSON, which must keep the grammar of events.
     pub fn json(&mut self) -> Value {
         let line = self.out.next();
         let json: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
@@ -112,7 +112,7 @@ impl Running {
         json
     }
 
-    /// How many names there are by what was told.
+    /// The number of names according to the events.
     pub fn names(&self) -> usize {
         self.checker.names.len()
     }
@@ -133,7 +133,7 @@ impl Running {
         all
     }
 
-    /// Asks for the counters until one has a value that pleases.
+    /// Requests the counters until `pleases` accepts the value of one.
     pub fn counter_becomes(&self, counter: &str, pleases: impl Fn(u64) -> bool) -> u64 {
         let end = Instant::now() + DEADLINE;
         loop {
@@ -154,7 +154,7 @@ impl Running {
         (self.child.wait().unwrap().code(), out, err)
     }
 
-    /// Reads from another stream than the one that it was started with.
+    /// Reads from another stream than the one that the command started with.
     pub fn reading(self, stream: impl Read + Send + 'static) -> Self {
         let mut this = self;
         this.out = Lines::of(stream);
@@ -175,7 +175,7 @@ impl Drop for Running {
     }
 }
 
-/// Runs it to its end.
+/// Runs the command to its end.
 pub fn ends(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> End {
     Running::start(nswatch(arguments.into_iter().map(Into::into))).end()
 }
@@ -215,7 +215,7 @@ fn event(json: &Value) -> Ev {
     }
 }
 
-/// The bytes of the name, as a program finds them out.
+/// The bytes of the name, as a program decodes them.
 pub fn name(json: &Value) -> Option<Vec<u8>> {
     let Some(hex) = json.get("name_hex") else { return Some(json.get("name")?.as_str()?.as_bytes().to_vec()) };
     let hex = hex.as_str().expect("hex");

@@ -1,4 +1,4 @@
-//! `nswatch serve`: the messages that bindings/go writes and reads without cgo, and those that nobody should write.
+//! `nswatch serve`: the messages that bindings/go writes and reads without cgo, and invalid ones.
 
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
@@ -91,7 +91,7 @@ impl Served {
         fds.remove(0)
     }
 
-    /// Whether an answer is an error with this number; it has two sentences.
+    /// Asserts that the answer is an error with this number and its two sentences.
     fn refuses(&self, text: &[u8], fds: &[BorrowedFd<'_>], errno: &str) {
         self.send(text, fds);
         let (words, fds) = self.receive();
@@ -144,7 +144,7 @@ fn a_watcher_and_its_descriptor() {
 }
 
 #[test]
-fn descriptors_are_asked_about() {
+fn descriptors_are_queried() {
     sandbox();
     ip_netns(&["add", "blue"]);
     ip_netns(&["set", "blue", "7"]);
@@ -225,7 +225,7 @@ fn garbage_is_refused_and_does_no_harm() {
     for text in noise.iter().map(Vec::as_slice).chain(words) {
         served.refuses(text, &[], EBADMSG);
     }
-    // whose beginning would do
+    // only the beginning is valid
     served.refuses(&[&b"explain\0"[..], &[b'0'; 1 << 16]].concat(), &[], EBADMSG);
     assert_eq!(served.ask(&["explain", "000"]), ["ok", "success"]);
     let here = File::open("/proc/thread-self/ns/net").unwrap();
@@ -233,7 +233,7 @@ fn garbage_is_refused_and_does_no_harm() {
     served.refuses(b"nsid-seen-from", &[here.as_fd()], EBADMSG);
     served.ask_with_fd(&["open"]);
     served.refuses(b"open", &[], EBADMSG);
-    // and leaves no descriptor behind: those that came are closed
+    // and no descriptor stays open: the command closes those it received
     let fds = || std::fs::read_dir(format!("/proc/{}/fd", served.child.id())).unwrap().count();
     let before = fds();
     for _ in 0..100 {
@@ -266,7 +266,7 @@ fn only_the_end_of_the_socket_ends_it() {
 }
 
 #[test]
-fn it_is_offered_to_nobody_who_types() {
+fn it_is_in_no_help_and_no_completion() {
     sandbox();
     for words in [&["--help"][..], &["completions", "bash"], &["completions", "zsh"], &["completions", "fish"]] {
         let (code, lines, _) = ends(words);
@@ -275,7 +275,7 @@ fn it_is_offered_to_nobody_who_types() {
 }
 
 #[test]
-fn what_is_no_socket_is_refused() {
+fn only_a_socket_is_served() {
     sandbox();
     let stream: OwnedFd = UnixStream::pair().unwrap().0.into();
     for input in [Stdio::null(), Stdio::from(stream)] {

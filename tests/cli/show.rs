@@ -1,4 +1,4 @@
-//! `nswatch show`: one namespace, by every way to it.
+//! `nswatch show`: one namespace, found in every way.
 
 use std::ffi::OsStr;
 use std::os::fd::AsRawFd;
@@ -20,7 +20,7 @@ fn lines((code, out, err): End) -> Vec<String> {
     out
 }
 
-/// The one object that it prints.
+/// The one object that the command prints.
 fn object(end: End) -> Value {
     let lines = lines(end);
     assert_eq!(lines.len(), 1, "{lines:#?}");
@@ -65,10 +65,10 @@ impl Blue {
 }
 
 #[test]
-fn every_way_leads_to_all_that_is_known() {
+fn every_way_shows_the_same_facts() {
     sandbox();
     let blue = Blue::new();
-    // another one, which must not be taken for it
+    // another one, which must not be mistaken for it
     ip_netns(&["add", "red"]);
     let (pid, ino) = (blue.process.pid(), blue.ino);
     let ways = ["blue", "alias", "/run/netns/blue", "/run/elsewhere"].map(String::from);
@@ -76,7 +76,7 @@ fn every_way_leads_to_all_that_is_known() {
     for what in ways.chain([format!("/proc/{pid}/ns/net")]) {
         let mut shown = show(&what);
         let stamp = shown.as_object_mut().unwrap().remove("stamp");
-        // what a process shows is pinned by no mount
+        // no mount pins a namespace that was found by a process
         assert_eq!(
             stamp.is_some(),
             blue.cookie == 0 && !what.starts_with("pid:") && !what.starts_with("/proc/"),
@@ -92,7 +92,7 @@ fn every_way_leads_to_all_that_is_known() {
 }
 
 #[test]
-fn what_does_not_apply_is_left_out() {
+fn facts_that_do_not_apply_are_left_out() {
     sandbox();
     ip_netns(&["add", "red"]);
     let (dev, ino, cookie) = kernel::netns("/run/netns/red").unwrap();
@@ -155,7 +155,7 @@ fn several_processes_are_counted_and_the_first_is_named() {
 }
 
 #[test]
-fn errors_say_what_was_searched() {
+fn errors_name_the_search() {
     sandbox();
     std::fs::write("/run/file", "").unwrap();
     assert_fails(ends(["show", "blue"]), &["/run/netns/blue", "not there"]);
@@ -181,7 +181,7 @@ fn the_cookie_of_a_dead_one() {
         return assert_fails(ends(["show", &what]), &["cookies require Linux 6.18"]);
     }
     match ends(["show", &what, "--json"]) {
-        // Linux 6.19 opens by cookie alone, and so is certain
+        // Linux 6.19 opens by cookie alone, so the answer is certain
         (Some(0), out, _) => {
             assert_eq!(out, [format!("{{\"cookie\":{cookie},\"alive\":false}}")]);
             let expected = [format!("cookie     {cookie}"), "alive      no".into()];
@@ -192,7 +192,7 @@ fn the_cookie_of_a_dead_one() {
 }
 
 #[test]
-fn what_only_a_descriptor_keeps_is_not_called_dead() {
+fn a_namespace_kept_by_a_descriptor_is_not_called_dead() {
     sandbox();
     let namespace = anonymous();
     let what = match kernel::netns(format!("/proc/self/fd/{}", namespace.as_raw_fd())).unwrap() {
@@ -218,9 +218,9 @@ fn a_name_that_looks_like_something_else_is_given_as_a_path() {
         assert_eq!(shown["ino"].as_u64(), kernel::netns(&path).map(|(_, ino, _)| ino));
         assert_eq!(shown["names"], json!([name]));
     }
-    // no such form: a name
+    // an unknown prefix: a name
     assert_eq!(show("what:1")["names"], json!(["what:1"]));
-    // a path, for there is a / in it
+    // a path, because of its /
     placeholder(make_dir("/run/ino:1").join("x"));
     mount_new_netns("/run/ino:1/x");
     let mut command = nswatch(["show", "--json", "ino:1/x"]);
@@ -251,14 +251,14 @@ fn where_proc_numbers_processes_differently_nothing_is_guessed() {
 }
 
 #[test]
-fn others_see_what_they_may() {
+fn other_users_see_less() {
     if !is_real_root() {
-        return skipped("needs to become another user");
+        return skipped("requires root, to become another user");
     }
     sandbox();
     let blue = Blue::new();
     let nobody = |what: &str| Running::start(nswatch_of_nobody(&["show", "--json", what])).end();
-    // a name shows what it is; the processes of others are hidden
+    // a name shows its namespace; the processes of other users are hidden
     let mut shown = object(nobody("blue"));
     shown.as_object_mut().unwrap().remove("stamp");
     let mut expected = blue.known();
@@ -281,7 +281,7 @@ fn is_harmless(line: &str) -> bool {
     !line.chars().any(|c| c.is_control() || "\u{202e}\u{2028}".contains(c))
 }
 
-/// The bytes of a list in JSON, as a program finds them out.
+/// The bytes of a list in JSON, as a program decodes them.
 fn bytes(json: &Value, key: &str) -> Vec<Vec<u8>> {
     let list = |key: &str| json.get(key).map(|list| list.as_array().unwrap().clone());
     let hex = list(&format!("{key}_hex"));
@@ -314,7 +314,7 @@ fn hostile_names_and_mounts() {
         let parsed: Value = serde_json::from_str(&json[0]).unwrap();
         assert_eq!(bytes(&parsed, "names"), [name]);
         assert_eq!(bytes(&parsed, "mounts"), [b"/run/d/", b"/run/e/"].map(|dir| [dir, name].concat()));
-        // a label and a value, and no line more than there are facts
+        // a label and a value in each line, and one line for each fact
         assert!(
             people.iter().all(|line| line.replace("first pid", "pid").split_whitespace().count() == 2
                 || line.ends_with("not assigned"))
@@ -328,7 +328,7 @@ fn a_hostile_command() {
     sandbox();
     let name = b"\xff a\n\x1b[2J";
     let path = PathBuf::from("/run").join(OsStr::from_bytes(name));
-    // a program that runs by whatever name
+    // a program that runs under any name
     let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_nswatch")).arg(&path).status().unwrap();
     assert!(copied.success());
     let mut command = Command::new(&path);

@@ -6,7 +6,7 @@ use crate::endings::assert_fails;
 use crate::running::{End, Running, ends, nswatch};
 use crate::support::*;
 
-/// It has waited long enough.
+/// The end of a wait that succeeded.
 fn satisfied() -> End {
     (Some(0), vec![], vec![])
 }
@@ -15,7 +15,7 @@ fn too_late() -> End {
     (Some(3), vec![], vec![])
 }
 
-/// Started, and it can be signalled.
+/// Starts a wait; returns when a signal can reach it.
 fn wait(arguments: &[&str]) -> Running {
     let wait = Running::start(nswatch([&["wait"], arguments].concat()));
     wait.until_caught(libc::SIGTERM);
@@ -23,7 +23,7 @@ fn wait(arguments: &[&str]) -> Running {
 }
 
 #[test]
-fn what_is_so_already_takes_no_waiting() {
+fn a_wait_that_is_over_returns_at_once() {
     sandbox();
     assert_eq!(ends(["wait", "--deleted", "blue"]), satisfied());
     ip_netns(&["add", "blue"]);
@@ -37,7 +37,7 @@ fn what_is_so_already_takes_no_waiting() {
 #[test]
 fn until_a_name_can_be_opened() {
     sandbox();
-    // neither the directory nor the name is there
+    // neither the directory nor the name exists
     let waiting = [&["blue"][..], &["/run/netns/blue"], &["--dir", "/run/netns", "blue"]].map(wait);
     ip_netns(&["add", "red"]);
     ip_netns(&["add", "blue"]);
@@ -87,7 +87,7 @@ fn until_a_name_is_gone() {
 }
 
 #[test]
-fn the_time_is_over_whatever_happens_to_others() {
+fn the_timeout_ends_it_whatever_happens_to_others() {
     sandbox();
     assert_eq!(ends(["wait", "--timeout", "0", "blue"]), too_late());
     ip_netns(&["add", "red"]);

@@ -16,7 +16,7 @@ static nsw_watcher *watcher;
 static const nsw_event *event;
 static struct nsw_netns kept;
 
-/* The number of a word in a table; 0 if it is not there. */
+/* The number of a word in a table; 0 if it is missing. */
 static uint32_t number(const char *const *words, const char *word)
 {
 	for (uint32_t i = 1; words[i]; i++)
@@ -135,7 +135,7 @@ static int feature(const char *word)
 	return 1;
 }
 
-/* Which namespace an open one is; or why it could not be opened. */
+/* Prints the identity of an open namespace, or returns the error of opening it. */
 static int opened(int fd)
 {
 	struct stat status;

@@ -165,7 +165,7 @@ std::string described(std::uint64_t dev, std::uint64_t ino)
 	return "netns " + std::to_string(dev) + " " + std::to_string(ino);
 }
 
-/* Which namespace an open one is. */
+/* The identity of an open namespace. */
 std::string opened(const nswatch::fd &fd)
 {
 	struct stat status = {};

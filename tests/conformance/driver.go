@@ -97,7 +97,7 @@ func line(e nswatch.Event) string {
 		e.Origin, e.PortID, e.Dropped, e.Monotonic.Nanoseconds(), e.PID, hexadecimal(e.Path))
 }
 
-// until tells events until one of this type, or the first one if there is none to look for.
+// until prints events until one of this type, which it returns; "" stands for any type.
 func until(kind string) (string, error) {
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -138,7 +138,7 @@ func feature(name string) (string, error) {
 	return "feature 0\n", err
 }
 
-// described says which namespace an open one is; or why it could not be opened.
+// described returns the identity of an open namespace, or the error of opening it.
 func described(file *os.File, err error) (string, error) {
 	if err != nil {
 		return "", err
@@ -192,7 +192,7 @@ func same(words []string) (string, error) {
 
 func nsid(nsid int, err error) (string, error) { return fmt.Sprintln("nsid", nsid), err }
 
-// opened asks about an open namespace.
+// opened calls a function with an open namespace.
 func opened(path string, question func(fd int) (int, error)) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {

@@ -59,9 +59,9 @@ class Driver:
         return line(event)
 
     def until(self, kind: str) -> str:
-        while (told := self.wait()) != "nothing" and str(self.event.type) != kind:
-            print(told)
-        return told
+        while (answer := self.wait()) != "nothing" and str(self.event.type) != kind:
+            print(answer)
+        return answer
 
     def resync(self) -> None:
         self.watcher.resync()
@@ -136,7 +136,7 @@ def main() -> None:
             answer = getattr(driver, word)(*arguments) or "ok"
         except OSError as error:
             answer = f"error {error.errno}"
-        except ValueError:  # what cannot be right, in the words of Python
+        except ValueError:  # an invalid argument, as Python reports it
             answer = f"error {errno.EINVAL}"
         print(answer, flush=True)
 

@@ -49,7 +49,7 @@ fn options(words: &[&str]) -> Result<Options, Box<dyn Error>> {
     Ok(options)
 }
 
-/// Which namespace an open one is.
+/// The identity of an open namespace.
 fn described(namespace: OwnedFd) -> Answer {
     let namespace = File::from(namespace).metadata()?;
     Ok(format!("netns {} {}", namespace.dev(), namespace.ino()))
@@ -92,7 +92,7 @@ impl Driver {
     }
 
     fn event(&self) -> Result<&Event, &'static str> {
-        self.event.as_ref().ok_or("no event was told")
+        self.event.as_ref().ok_or("no event yet")
     }
 
     fn wait(&mut self) -> Answer {
@@ -104,11 +104,11 @@ impl Driver {
 
     fn until(&mut self, kind: &str) -> Answer {
         loop {
-            let told = self.wait()?;
-            if told == "nothing" || told.split(' ').nth(1) == Some(kind) {
-                return Ok(told);
+            let answer = self.wait()?;
+            if answer == "nothing" || answer.split(' ').nth(1) == Some(kind) {
+                return Ok(answer);
             }
-            println!("{told}");
+            println!("{answer}");
         }
     }
 
@@ -139,7 +139,7 @@ impl Driver {
             ["nsid", nsid] => Netns::for_nsid(nsid.parse()?)?,
             ["fd", path] => Netns::for_fd(File::open(path)?)?,
             ["name", name] => Netns::for_name(name)?,
-            ["ready", name] => wait_ready(name, Some(PATIENCE))?.ok_or("it is not ready in time")?,
+            ["ready", name] => wait_ready(name, Some(PATIENCE))?.ok_or("not ready in time")?,
             _ => return Err(format!("no such way: {words:?}").into()),
         })
     }

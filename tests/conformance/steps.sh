@@ -1,6 +1,6 @@
-# What the steps of the scenarios do that sh and ip cannot.
+# Steps of the scenarios that sh and ip cannot do.
 
-# exchange ONE OTHER: lets two names change places
+# exchange ONE OTHER: exchanges two names
 exchange() {
     python3 -c '
 import ctypes, os, sys
@@ -11,7 +11,7 @@ if ctypes.CDLL(None, use_errno=True).renameat2(AT_FDCWD, one, AT_FDCWD, other, R
 ' "$1" "$2"
 }
 
-# storm DIR: more events than a queue of inotify holds, of names that are gone at the end
+# storm DIR: more events than a queue of inotify holds, about names that are gone at the end
 storm() {
     python3 -c '
 import os, sys
@@ -22,7 +22,7 @@ for n in range(int(open("/proc/sys/fs/inotify/max_queued_events").read()) // 2 +
 ' "$1"
 }
 
-# process FILE: leaves a process behind in a network namespace that has no name, and its pid in the file
+# process FILE: leaves a process in a network namespace without a name, and writes its pid to the file
 process() {
     ip netns add "$(basename "$1")"
     # shellcheck disable=SC2016 # for the inner shell
@@ -30,7 +30,7 @@ process() {
     ip netns del "$(basename "$1")"
 }
 
-# die FILE: ends it, and waits until it has ended
+# die FILE: ends that process, and waits for its end
 die() {
     python3 -c '
 import os, select, signal, sys
@@ -41,8 +41,8 @@ if not select.select([process], [], [], 20)[0]:
 ' "$1"
 }
 
-# birth FILE: a process in a network namespace that it has made for itself, and its pid in the file
-# birth_in_thread FILE: the same in its second thread, whose number is in FILE-thread
+# birth FILE: a process makes a network namespace for itself; its pid is in the file
+# birth_in_thread FILE: the second thread of a process makes one; the number of the thread is in FILE-thread
 birth() {
     python3 -c '
 import ctypes, os, sys, threading
@@ -75,9 +75,9 @@ if child == 0:
 os.close(ready)
 with open(file, "w") as noted:
     print(child, file=noted)
-told = os.read(born, 100)
-if told != b".":
-    sys.exit(told.decode())
+status = os.read(born, 100)
+if status != b".":
+    sys.exit(status.decode())
 ' "$@"
 }
 

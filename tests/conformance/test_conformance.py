@@ -48,7 +48,7 @@ Identity = tuple[int, int, int]
 
 @dataclass
 class Block:
-    """A step, a command or something for the player, and what is expected after it."""
+    """A step, a command or an instruction for the player, and the lines expected after it."""
 
     action: str
     expected: list[str] = field(default_factory=list)
@@ -77,11 +77,11 @@ def scenarios() -> list[Scenario]:
 
 
 def tidy(lines: list[str]) -> list[str]:
-    """With the names that are replayed together in an order of their own."""
+    """Sorts the names that are replayed together."""
     result: list[str] = []
     for replayed, run in itertools.groupby(lines, key=lambda line: line.endswith(EXISTING)):
-        told = list(run)
-        result += sorted(told, key=lambda line: line.split()[1]) if replayed else told
+        group = list(run)
+        result += sorted(group, key=lambda line: line.split()[1]) if replayed else group
     return result
 
 
@@ -108,7 +108,7 @@ class Stage:
 
 
 def identity(path: bytes) -> tuple[Identity, int] | None:
-    """Which network namespace a path leads to, asked of the kernel directly; and when its inode was made."""
+    """The network namespace that a path leads to, read from the kernel directly; and when its inode was made."""
     try:
         if os.stat(path).st_dev != os.stat("/proc/self/ns/net").st_dev:
             return None
@@ -132,21 +132,21 @@ def identity(path: bytes) -> tuple[Identity, int] | None:
 
 
 def processes() -> dict[int, str]:
-    """The processes and threads that steps have left behind, by the file that each is noted in."""
+    """The processes and threads that steps have left behind, each with the file that holds its number."""
     return {int(file.read_text()): file.name for file in sorted(Path("/run").glob("pid*"))}
 
 
 class Truth:
-    """The names in a directory, and a letter for each network namespace that one was seen to refer to."""
+    """The names in a directory, and a letter for each network namespace that a name has referred to."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[Identity, int]] = []
 
-    def has_seen(self, told: Identity) -> bool:
-        return any(known == told for known, _ in self.seen)
+    def has_seen(self, netns: Identity) -> bool:
+        return any(known == netns for known, _ in self.seen)
 
     def look_at_processes(self) -> set[Identity]:
-        """Those of processes get letters too, which the kernel makes an inode for whenever somebody looks."""
+        """Gives letters to the namespaces of processes too; the kernel makes their inodes when somebody reads them."""
         there = set()
         for pid in processes():
             found = identity(f"/proc/{pid}/ns/net".encode())
@@ -156,12 +156,12 @@ class Truth:
                     self.seen.append(found)
         return there
 
-    def letter(self, told: Identity) -> str:
-        """Of the one that was seen last, where the kernel has nothing but recycled numbers."""
+    def letter(self, netns: Identity) -> str:
+        """The letter of the latest one with this identity, where the kernel has only recycled numbers."""
         for index, (known, _) in reversed(list(enumerate(self.seen))):
-            if known == told:
+            if known == netns:
                 return string.ascii_uppercase[index]
-        return f"{told}, which was never seen"
+        return f"{netns}, which was never seen"
 
     def look(self, directory: str) -> dict[str, str | None]:
         names: dict[str, str | None] = {}
@@ -179,8 +179,8 @@ def readable(name: bytes) -> str:
     return name.decode(errors="backslashreplace")
 
 
-class Believer:
-    """Adds up what is told, by the grammar."""
+class State:
+    """Adds up the events, by the grammar."""
 
     def __init__(self) -> None:
         self.names: dict[str, str | None] = {}
@@ -189,20 +189,20 @@ class Believer:
         self.dead: set[Identity] = set()
         self.time = 0
 
-    def hear(self, kind: str, subject: str, letter: str, netns: Identity, time_ns: int) -> None:
+    def apply(self, kind: str, subject: str, letter: str, netns: Identity, time_ns: int) -> None:
         require(self.time <= time_ns <= time.monotonic_ns(), f"{kind} {subject}: its time is wrong: {time_ns}")
         self.time = time_ns
         if kind == "created":
             require(subject not in self.names, f"{subject} is created twice")
             self.names[subject] = None
         elif kind == "ready":
-            require(self.names.get(subject, letter) != letter, f"{subject} is not there, or is {letter} already")
+            require(self.names.get(subject, letter) != letter, f"{subject} does not exist, or is {letter} already")
             self.names[subject] = letter
         elif kind == "detached":
             require(self.names.get(subject) is not None, f"{subject} is detached from nothing")
             self.names[subject] = None
         elif kind == "deleted":
-            require(subject in self.names, f"{subject} is deleted and was not there")
+            require(subject in self.names, f"{subject} is deleted and did not exist")
             del self.names[subject]
         elif kind == "dir_deleted":
             require(not self.names, f"the directory is gone and {self.names} are not")
@@ -210,14 +210,14 @@ class Believer:
             require(subject not in self.ids, f"id {subject} is new twice")
             self.ids.add(subject)
         elif kind == "nsid_del":
-            require(subject in self.ids, f"id {subject} is gone and was not there")
+            require(subject in self.ids, f"id {subject} is gone and did not exist")
             self.ids.remove(subject)
         elif kind == "netns_new":
             require(netns not in self.netns, f"{netns} is new twice")
             require(netns not in self.dead, f"{netns} is new and was dead")
             self.netns.add(netns)
         elif kind == "netns_del":
-            require(netns in self.netns, f"{netns} is gone and was not there")
+            require(netns in self.netns, f"{netns} is gone and did not exist")
             self.netns.remove(netns)
             if netns[2]:
                 self.dead.add(netns)
@@ -229,7 +229,7 @@ def require(truth: bool, otherwise: str) -> None:
 
 
 class BusyHostError(Exception):
-    """The rest of the host was so busy that events were lost, and a scenario cannot say which."""
+    """The rest of the host was so busy that events were lost, of which a scenario knows nothing."""
 
 
 class Play:
@@ -239,7 +239,7 @@ class Play:
         self.command = driver
         self.driver: Program | None = None
         self.truth = Truth()
-        self.believer = Believer()
+        self.state = State()
         self.directory = "/run/netns"
         self.opened = False
         self.watching = ""  # the source, while there may be events
@@ -253,10 +253,10 @@ class Play:
                         print(f"SKIPPED: {scenario.title}: it {block.action[2:]}", file=sys.stderr)
                         return scenario.written()
                     self.log.append(block.action)
-                    told = list(self.perform(block))
-                    self.log += tidy(told)
-                    if tidy(told) != tidy(block.expected):
-                        return [*self.log, "… and here it was stopped"]
+                    lines = list(self.perform(block))
+                    self.log += tidy(lines)
+                    if tidy(lines) != tidy(block.expected):
+                        return [*self.log, "… and here the play stopped"]
                 self.finish()
                 return self.log
             except AssertionError as failure:
@@ -278,9 +278,9 @@ class Play:
             self.command = [*WITHOUT_CAPABILITIES, *self.command]
         elif words == "recovers":
             self.until("overflow")
-            told = self.until("synced")
-            # which ones depends on how much there was room for, if the scenario does not say
-            yield from told if block.expected else []
+            events = self.until("synced")
+            # these depend on the room in the queue, unless the scenario lists them
+            yield from events if block.expected else []
             return
         else:
             self.until_known(words.split()[1])
@@ -289,21 +289,21 @@ class Play:
             yield self.next()
 
     def look(self) -> None:
-        """Gives a letter to what is new."""
+        """Gives letters to new namespaces."""
         if os.path.isdir(self.directory):
             self.truth.look(self.directory)
         if self.watching == "all":
             self.truth.look_at_processes()
 
     def next(self) -> str:
-        """The next event of what the scenario has made: those of the rest of the host may come before."""
+        """The next event about the scenario's namespaces; those of the rest of the host may come before."""
         end = time.monotonic() + DEADLINE
-        while (told := self.event(self.ask("wait"))) is None:
-            require(time.monotonic() < end, "only namespaces of others are told")
-        return told
+        while (line := self.event(self.ask("wait"))) is None:
+            require(time.monotonic() < end, "only namespaces of others are reported")
+        return line
 
     def answered(self, command: str) -> Iterator[str]:
-        """What is answered to a command, if it is worth a line."""
+        """The answer to a command, if it is worth a line."""
         word, *options = command.split()
         if word == "open":
             self.directory = next((each[4:] for each in options if each.startswith("dir=")), self.directory)
@@ -324,7 +324,7 @@ class Play:
             self.watching = ""  # a scenario has this command only where the watch is over
 
     def event(self, answer: str) -> str | None:
-        """The line that the driver tells as it stands in a scenario; None: of a namespace that no step has made."""
+        """The driver's event as it stands in a scenario; None: of a namespace that no step has made."""
         word, *values = answer.split()
         if word != "event":
             return answer
@@ -357,13 +357,13 @@ class Play:
             raise BusyHostError
         nothing = (dev, ino, cookie, nsid, origin, portid, dropped, pid, path) == (0, 0, 0, -1, -1, 0, 0, 0, None)
         require(nothing, f"{answer}: it has what a {kind} does not have")
-        self.believer.hear(kind, subject, letter, netns, time_ns)
+        self.state.apply(kind, subject, letter, netns, time_ns)
         if self.watching == "all" and kind.startswith("netns") and not self.truth.has_seen(netns):
             return None
         return text + (EXISTING if replayed == "1" else "")
 
     def whereabouts(self, pid: int, path: str | None) -> str:
-        """Where a namespace was found, with the name of the file in place of the number that is in it."""
+        """The place of a namespace, with the name of the file in place of the number in it."""
         known = processes()
         words = [known.get(pid, "a stranger")] if pid else []
         if path:
@@ -371,16 +371,16 @@ class Play:
         return "".join(f" {word}" for word in words)
 
     def until(self, kind: str) -> list[str]:
-        told: list[str] = []
+        events: list[str] = []
         event = self.event(self.ask(f"until {kind}"))
         while event is None or event.split()[0] != kind:
-            require(event != "nothing", f"no {kind} is told, the last that came is {told[-1:]}")
-            told += filter(None, [event])
+            require(event != "nothing", f"no {kind} is reported, the last event is {events[-1:]}")
+            events += filter(None, [event])
             event = self.event(self.driver.line())
-        return [*told, event]
+        return [*events, event]
 
     def until_known(self, number: str) -> None:
-        """The reader thread works though nobody asks for events; what it has done shows in nothing but a counter."""
+        """The reader thread works without requests for events; only a counter shows its progress."""
         end = time.monotonic() + DEADLINE
         while self.ask("stat known") != f"stat {number}" or not self.is_asleep():
             require(time.monotonic() < end, f"the thread does not know {number} names in time")
@@ -398,29 +398,29 @@ class Play:
         return all(stat.rpartition(") ")[2].startswith("S") for stat in threads)
 
     def finish(self) -> None:
-        """In the end there is no more to be told, and what was told is what the kernel has."""
+        """Asserts that no event remains, and that the events add up to the kernel's state."""
         if self.watching:
             require(self.ask("resync") == "ok", "it cannot resync")
-            told = self.next()
-            require(told == "synced", f"it had more to tell, or a resync had: {told}")
+            event = self.next()
+            require(event == "synced", f"an event was left, or a resync found a difference: {event}")
         if self.watching == "named":
             names = self.truth.look(self.directory) if os.path.isdir(self.directory) else {}
-            require(names == self.believer.names, f"{self.believer.names} is believed, {names} is true")
+            require(names == self.state.names, f"the events give {self.state.names}, the kernel {names}")
         if self.watching == "nsid":
             listed = subprocess.run(["ip", "netns", "list-id"], check=True, capture_output=True, text=True).stdout
             ids = set(re.findall(r"^nsid (\d+)", listed, flags=re.MULTILINE))
-            believed = {each for each in self.believer.ids if " in " not in each}
-            require(ids == believed, f"{believed} are believed, {ids} are true")
+            believed = {each for each in self.state.ids if " in " not in each}
+            require(ids == believed, f"the events give {believed}, the kernel {ids}")
         if self.watching == "all":
             there = self.truth.look_at_processes()
             names = os.listdir(os.fsencode(self.directory)) if os.path.isdir(self.directory) else []
             found = (identity(os.path.join(os.fsencode(self.directory), name)) for name in names)
             there |= {each[0] for each in found if each}
-            # the one of the player too, if it got a letter
+            # also the player's own, if it got a letter
             own = identity(b"/proc/self/ns/net")
             there |= {own[0]} if own and self.truth.has_seen(own[0]) else set()
-            believed = {known for known, _ in self.truth.seen if known in self.believer.netns}
-            require(there == believed, f"{believed} are believed, {there} are true")
+            believed = {known for known, _ in self.truth.seen if known in self.state.netns}
+            require(there == believed, f"the events give {believed}, the kernel {there}")
         if self.opened:
             require(self.ask("close") == "ok", "it cannot close")
         ended = self.driver.end()
@@ -453,7 +453,7 @@ class Conformance(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        # a play takes its process to a sandbox and back; most of its time it waits for the kernel
+        # a play moves its process to a sandbox and back; most of its time it waits for the kernel
         cls.processes = multiprocessing.get_context("fork").Pool(len(LANGUAGES))
         cls.addClassCleanup(cls.processes.terminate)
 

@@ -1,31 +1,28 @@
-//! What README.md shows in Rust, word for word: tests/examples/test_examples.py compares.
-#![cfg(feature = "tokio")]
+//! The Rust code of README.md, word for word: tests/examples/test_examples.py compares the two.
 
-use std::error::Error;
+/// Never ends, so it is only compiled.
+mod program {
+    use std::process::Command;
 
-use crate::support::*;
+    use nswatch::{EventKind, Options, Watcher, netns};
 
-/// It has no end, and so is only compiled.
-fn in_a_loop() -> Result<(), Box<dyn Error>> {
-    for event in nswatch::Watcher::named(&nswatch::Options::new())? {
-        println!("{}", event?);
+    fn main() -> nswatch::Result<()> {
+        let mut watcher = Watcher::named(&Options::new())?;
+        while let Some(event) = watcher.wait(None)? {
+            let EventKind::Ready(name, _) = event.kind() else { continue };
+            let lo_up = || Command::new("ip").args(["link", "set", "lo", "up"]).status();
+            match watcher.open_netns(&event).and_then(|namespace| netns::enter(namespace, lo_up)) {
+                Ok(done) => println!("{name}: {done:?}"),
+                Err(error) => eprintln!("{name}: {error}"), // ENOENT, ESTALE: it is gone or replaced already
+            }
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-async fn beside_other_things() -> Result<(), Box<dyn Error>> {
-    let mut events = nswatch::Watcher::named(&nswatch::Options::new())?.into_stream()?;
-    tokio::select! {
-        event = events.next() => println!("{}", event.transpose()?.expect("it has not ended")),
-        _ = tokio::signal::ctrl_c() => {}
-    }
-    Ok(())
+    pub(super) const MAIN: fn() -> nswatch::Result<()> = main;
 }
 
 #[test]
-fn what_the_readme_shows_runs() {
-    sandbox();
-    let _compiles: fn() -> Result<(), Box<dyn Error>> = in_a_loop;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(beside_other_things()).unwrap();
+fn the_program_of_the_readme_compiles() {
+    let _main = program::MAIN;
 }

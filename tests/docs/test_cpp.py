@@ -17,7 +17,7 @@ TEXT = (HEADER.parent / "nswatch.hpp").read_text()
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wold-style-cast", "-Werror"]
 COMPILERS = [name for name in ("c++", "clang++") if shutil.which(name)]
 
-# what C++ does without, and why
+# not in C++, and why
 ELSEWHERE = {
     "nsw_event_dev": "nsw_event_netns() has it",
     "nsw_event_ino": "nsw_event_netns() has it",
@@ -31,17 +31,17 @@ def code(text: str) -> str:
 
 
 def used(text: str) -> set[str]:
-    """The functions of C that it calls."""
+    """The functions of C that the text calls."""
     return set(re.findall(r"(?<![\w:])::(ns\w+)\(", code(text)))
 
 
 def named(text: str) -> set[str]:
-    """The constants of C that it has."""
+    """The constants of C that the text has."""
     return set(re.findall(r"\b(?:NSW|NSID)_\w+", code(text)))
 
 
 def compile_as(compiler: str, source: str, *arguments: str) -> str:
-    """What the compiler has to say; "" if it is content."""
+    """The compiler's messages; "" if there are none."""
     language = "c" if compiler.endswith("c") else "c++"
     command = [compiler, f"-I{HEADER.parent}", *arguments, "-x", language, "-"]
     done = subprocess.run(command, check=False, input=source, capture_output=True, text=True)
@@ -93,7 +93,7 @@ class Wrapper(unittest.TestCase):
             for name in types if compiler == "c++" else types[:3]:
                 self.assertIn(name.removeprefix("NSW_EVENT_").lower(), said)
 
-    def test_this_test_sees_what_is_missing(self) -> None:
+    def test_this_test_sees_a_missing_function(self) -> None:
         self.assertNotIn("nsw_resync", used(TEXT.replace("::nsw_resync(", "::nsw_sync(")))
         self.assertNotIn("NSW_NO_REPLAY", named(TEXT.replace("flag(NSW_NO_REPLAY", "flag(1")))
         self.assertNotEqual(compile_as("c++", "#include <nswatch.hpp>\nint use = 1.5;\n", *STRICT, "-fsyntax-only"), "")

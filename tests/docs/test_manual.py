@@ -22,12 +22,12 @@ def section(page: str, name: str) -> str:
 
 
 def names(page: str) -> list[str]:
-    """What the page is about: what `make install` makes links for."""
+    """The subjects of the page, for which `make install` makes links."""
     return re.findall(r"^\.Nm (\w+)", section(page, "NAME"), flags=re.MULTILINE)
 
 
 def prototypes(page: str) -> dict[str, str]:
-    """Those of the synopsis, as the header writes them."""
+    """The prototypes in the synopsis, as the header writes them."""
     found = {}
     pattern = r"^\.Ft (.+)\n\.Fn (\w+) (.+)$"
     for result, name, arguments in re.findall(pattern, section(page, "SYNOPSIS"), flags=re.MULTILINE):
@@ -38,7 +38,7 @@ def prototypes(page: str) -> dict[str, str]:
 
 
 def errors(page: str) -> dict[str, set[str]]:
-    """By function, what the page says that it fails with."""
+    """By function, the errors that the page lists."""
     found: dict[str, set[str]] = {}
     for paragraph in filter(None, re.split(r"^\.Pp\n", section(page, "ERRORS"), flags=re.MULTILINE)):
         opening, _, items = paragraph.partition("\n.Bl")
@@ -55,7 +55,7 @@ def errors(page: str) -> dict[str, set[str]]:
 
 
 def errors_of_header(comment: str) -> set[str]:
-    """What a comment names behind "Returns"; what it names before is about other functions."""
+    """The errors that a comment names behind "Returns"; those before belong to other functions."""
     return set(re.findall(r"-(E[A-Z0-9]+)\b", comment.partition("Returns")[2]))
 
 
@@ -65,7 +65,7 @@ def examples(page: str) -> list[str]:
 
 
 def literals(page: str) -> list[str]:
-    """The lines that are shown as they are, without what is around them."""
+    """The lines that are shown as they are, without the text around them."""
     lines = [
         line for text in re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed$", page, re.M | re.S) for line in text.split("\n")
     ]
@@ -80,7 +80,7 @@ def rendered(page: str, width: int) -> str:
 
 
 def broken(page: str, width: int) -> list[str]:
-    """What is one in the page and two lines in a terminal of this width: examples, and what is in quotes."""
+    """Texts that are one in the page and two lines in a terminal of this width: examples, and quotations."""
     text = re.sub(".\b", "", rendered(page, width))
     lines = text.split("\n")
     wide = [line.strip() for line in lines if len(line) > width]
@@ -96,7 +96,7 @@ class Lines(unittest.TestCase):
             with self.subTest(width=width):
                 self.assertEqual(broken((MANUAL / "nswatch.1").read_text(), width), [])
 
-    def test_this_test_sees_what_is_broken(self) -> None:
+    def test_this_test_sees_a_broken_line(self) -> None:
         page = (MANUAL / "nswatch.1").read_text()
         long = "$ nswatch watch " + "--json " * 10
         self.assertEqual(broken(f"{page}\n.Dl {long}", 80), [long.strip()])
@@ -112,8 +112,8 @@ class Manual(unittest.TestCase):
         self.functions = functions(self.header)
 
     def test_every_function_has_one_page(self) -> None:
-        told = [name for page in PAGES.values() for name in names(page)]
-        self.assertEqual(sorted(told), sorted(["nswatch", *self.functions]))
+        documented = [name for page in PAGES.values() for name in names(page)]
+        self.assertEqual(sorted(documented), sorted(["nswatch", *self.functions]))
 
     def test_the_prototypes_are_those_of_the_header(self) -> None:
         for file, page in PAGES.items():
@@ -122,21 +122,21 @@ class Manual(unittest.TestCase):
                 self.assertEqual(prototypes(page), {name: self.functions[name].prototype for name in about})
 
     def test_the_errors_are_those_of_the_header(self) -> None:
-        told = {name: each for page in PAGES.values() for name, each in errors(page).items()}
+        documented = {name: each for page in PAGES.values() for name, each in errors(page).items()}
         declared = {name: errors_of_header(function.comment) for name, function in self.functions.items()}
-        self.assertEqual({name: told.get(name, set()) for name in declared}, declared)
-        self.assertLessEqual(set(told), set(declared))
+        self.assertEqual({name: documented.get(name, set()) for name in declared}, declared)
+        self.assertLessEqual(set(documented), set(declared))
 
-    def test_every_constant_is_told(self) -> None:
-        told = {
+    def test_every_constant_is_documented(self) -> None:
+        documented = {
             name
             for page in PAGES.values()
             for line in re.findall(r"^\.(?:It )?Dv (.+)$", page, flags=re.MULTILINE)
             for name in line.split()
         }
-        self.assertEqual(set(constants(self.header)) - told, set())
+        self.assertEqual(set(constants(self.header)) - documented, set())
         self.assertEqual(
-            {name for name in told if name.startswith(("NSW_", "NSID_"))} - set(constants(self.header)), set()
+            {name for name in documented if name.startswith(("NSW_", "NSID_"))} - set(constants(self.header)), set()
         )
 
     def test_the_examples_are_c(self) -> None:

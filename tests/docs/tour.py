@@ -96,8 +96,8 @@ def names() -> None:
             ("rm /run/netns/green", "deleted      green"),
         )
     say(
-        "`created` is a file; `ready` is a namespace that can be opened, and which; a second `ready`: another one has\n"
-        "taken its place; `detached`: the name is there, the namespace is not. The same for programs:"
+        "`created`: the name exists. `ready`: its namespace can be opened. A second `ready`: another namespace\n"
+        "replaced it. `detached`: the name exists, but leads to no namespace. The same for programs:"
     )
     with Terminal() as terminal:
         terminal.watch(
@@ -106,18 +106,18 @@ def names() -> None:
             ("ip netns add red", '"ready","name":"red"'),
             ("ip netns del red", '"deleted","name":"red"'),
         )
-    say("Once, and why a name is not usable:")
+    say("List the names, with the reason why one is not usable:")
     with Terminal() as terminal:
         terminal.run("touch /run/netns/stale")
         terminal.run("ln -s /proc/0/ns/net /run/netns/link; ln -s /proc/self/ns/uts /run/netns/uts")
         terminal.run("nswatch list")
         terminal.run("nswatch list --json | jq -r 'select(.reason).name'")
         terminal.run("rm /run/netns/stale /run/netns/link /run/netns/uts")
-    say("Only some events, of some names, and no more than so many, or for no longer than so many seconds:")
+    say("Select types of events and names, and end after a number of events or after a time:")
     with Terminal() as terminal:
         terminal.run("nswatch watch --json --on ready --name 'o*' --count 1")
         terminal.run("nswatch watch --json --on deleted --timeout 0; echo $?")
-    say("For a script, until a name can be opened, and until it is gone:")
+    say("Wait in a script until a name can be opened, or until it is gone:")
     with Terminal() as terminal:
         terminal.run("(sleep 0.1; ip netns add red) & nswatch wait red --timeout 5 && ip -n red -brief link show lo")
         terminal.run("(sleep 0.1; ip netns del red) & nswatch wait red --deleted; echo $?")
@@ -125,8 +125,8 @@ def names() -> None:
 
 def one() -> None:
     say(
-        "## All that is known of one namespace\n\n"
-        "By its name, a path, a process, its nsid, its cookie or its inode number:"
+        "## Everything about one namespace\n\n"
+        "Select it by a name, a path, a process, an nsid, a cookie or an inode number:"
     )
     with Terminal() as terminal:
         terminal.run("ip netns set old 5")
@@ -149,7 +149,7 @@ def wait_for_command(pid: int, command: str) -> None:
 
 
 def features() -> None:
-    say("## What this kernel has, and what is left without privilege")
+    say("## Features, with and without privilege")
     with Terminal() as terminal:
         terminal.run("nswatch features")
         terminal.run(
@@ -159,9 +159,9 @@ def features() -> None:
 
 def overflow() -> None:
     say(
-        "## More than there is room for\n\n"
-        "A queue for three events, and a reader that comes back when nine namespaces have been made. What was dropped\n"
-        "is counted and made good; at `SYNCED` both know all nine."
+        "## When a queue overflows\n\n"
+        "This reader has a queue for three events, and sleeps while nine namespaces are made. `OVERFLOW` has the\n"
+        "number of dropped events; at `SYNCED` the reader knows all nine namespaces."
     )
     with open("/run/slow.py", "w") as file:
         file.write(SLOW)
@@ -177,7 +177,8 @@ def overflow() -> None:
 def ids() -> None:
     say(
         "## Nsids\n\n"
-        "The kernel's number for a namespace in this one. When a namespace with an nsid dies, the watcher reports it:"
+        "An nsid is the number of another namespace in this one. When a namespace with an nsid dies, the watcher\n"
+        "reports it:"
     )
     with Terminal() as terminal:
         terminal.run("ip netns add lab")
@@ -224,7 +225,7 @@ def languages() -> None:
 
 def main() -> None:
     release = os.uname().release.split("-")[0]
-    say(f"# A tour\n\nWhat one sees, on Linux {release}. It was run by [tests/docs/tour.py](../tests/docs/tour.py).")
+    say(f"# A tour\n\nReal output on Linux {release}, recorded by [tests/docs/tour.py](../tests/docs/tour.py).")
     names()
     one()
     features()
@@ -233,10 +234,10 @@ def main() -> None:
     commands()
     languages()
     say(
-        "## And around it\n\n"
-        "Programs in event loops, a daemon with a socket in each namespace: [examples](../examples). Metrics, a\n"
-        "service, a fleet of hosts: [exporter](../examples/python/exporter.py), [systemd](../examples/systemd),\n"
-        "[fleet](../examples/fleet). What can go wrong and what is told then: [events.md](events.md)."
+        "## More\n\n"
+        "Event loops, a daemon with a socket in each namespace: [examples](../examples). Metrics:\n"
+        "[exporter](../examples/python/exporter.py). A service: [systemd](../examples/systemd). Many hosts:\n"
+        "[fleet](../examples/fleet). Every case and its events: [events.md](events.md)."
     )
 
 

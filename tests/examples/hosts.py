@@ -45,7 +45,7 @@ class Host:
         self.pid = holder.process.pid
         self.cable = f"cable-{name}"
         run("ip", "link", "add", self.cable, "type", "veth", "peer", "name", "eth0", "netns", str(self.pid))
-        # the namespace at its other end dies when the kernel comes to it
+        # the namespace at its other end dies when the kernel has cleaned it up
         test.addCleanup(run, "ip", "link", "del", self.cable)
         run("ip", "link", "set", self.cable, "master", "bridge", "up")
         self.inside("ip", "address", "add", f"10.99.0.{number}/24", "dev", "eth0")
@@ -63,7 +63,7 @@ class Host:
         self.inside("ip", "netns", *arguments)
 
     def start(self, *options: str) -> Program:
-        """Starts the agent, as the user whom the server knows by the name of the host."""
+        """Starts the agent, as the user that the server knows by the name of the host."""
         program = [sys.executable, str(FLEET / "agent.py"), "--server", SERVER, "--ca", str(self.certificate)]
         program += ["--host", self.name, "--user", self.name, "--every", EVERY]
         self.agent = start(
@@ -119,7 +119,7 @@ class TestCase(unittest.TestCase):
         return [sys.executable, str(FLEET / "collector.py"), "--database", str(self.database), *command]
 
     def start_collector(self, *options: str, program: list[str] | None = None) -> Program:
-        """Starts it, and waits until it is connected; `program`: what to run in place of the script."""
+        """Starts it, and waits until it is connected; `program` runs in place of the script."""
         connection = ["--server", SERVER, "--ca", str(self.certificate), "--password-file", str(self.password)]
         command = self.collector("run", *connection, "--every", EVERY, *options)
         if program is not None:
@@ -129,12 +129,12 @@ class TestCase(unittest.TestCase):
         return collector
 
     def feeds(self) -> list[dict[str, Any]]:
-        """What `show` shows."""
+        """The output of `show`."""
         with contextlib.closing(Picture(self.database)) as picture:
             return picture.feeds()
 
     def believed(self) -> dict[str, Names]:
-        """What is shown of the names of each host, if that is said to be so now."""
+        """The names of each host in `show`, if they are current."""
         found = {}
         for feed in self.feeds():
             if (feed["source"], feed["state"], feed["silent"]) == ("named", "current", False):
@@ -149,7 +149,7 @@ class TestCase(unittest.TestCase):
         return found
 
     def converge(self, collector: Program) -> None:
-        """Waits until the picture is the truth; each line of the collector is a reason to look again."""
+        """Waits until the picture is the truth; checks again at each line of the collector."""
         self.wait_for(collector, lambda: self.believed() == {each.name: each.truth() for each in self.hosts})
 
     def wait_for(self, collector: Program, come: Callable[[], bool]) -> None:

@@ -31,11 +31,11 @@ HOSTILE = b"\x1b]0;owned\x07\x1b[2J two\t\n\r\x7f\xc2\x9b\xe2\x80\xae\\'\"\xff\x
 SHOWN = r"\u{1b}]0;owned\u{7}\u{1b}[2J\x20two\t\n\r\u{7f}\u{9b}\u{202e}\\\'\"\xff\xed\xa0\x80\u{e0041}café☃"
 
 VALGRIND = ["valgrind", "-q", "--leak-check=full", "--show-leak-kinds=all", "--error-exitcode=9"]
-# it does not know the requests of namespaces, and what a child does until it is another program is not of interest
+# it does not know the ioctls of namespaces, and a child's errors before it runs another program do not matter
 VALGRIND += ["--sim-hints=lax-ioctls", "--child-silent-after-fork=yes"]
-# categories of characters that a terminal obeys, or that are not seen
+# categories of characters that a terminal obeys, or that are invisible
 HIDING = {"Cc", "Cf", "Zs", "Zl", "Zp"}
-# but for these, which are drawn over or around digits and words
+# except these, which are drawn over or around digits and words
 SEEN = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
 # how an example is run
 LANGUAGES = {
@@ -79,7 +79,7 @@ class ExampleTest(unittest.TestCase):
         for line in lines:
             said = program.line()
             if said.startswith("detached ") and not line.startswith("detached "):
-                # who reads between the unmount and the removal of a name sees both
+                # a reader between the unmount and the removal of a name sees both
                 said = program.line()
             self.assertEqual(said, line)
 
@@ -87,10 +87,10 @@ class ExampleTest(unittest.TestCase):
         self.assertEqual(self.ended(program, 0, number), "")
 
     def ended(self, program: Program, expected: int, number: int | None = None) -> str:
-        """What it said."""
+        """Its errors."""
         status, errors = program.end(number)
         self.assertEqual(status, expected, errors)
-        # of system calls that are newer than valgrind, which then answers ENOSYS
+        # about system calls newer than valgrind, which then answers ENOSYS
         return re.sub(r"^--\d+-- .*\n", "", errors, flags=re.MULTILINE)
 
     def refusal(self, status: int, text: str, *command: str) -> None:
@@ -113,7 +113,7 @@ class ExampleTest(unittest.TestCase):
 
 
 class Examples(ExampleTest):
-    """What the examples do in every language."""
+    """The same behaviour of the examples in every language."""
 
     def asynchronous(self, command: list[str]) -> None:
         program = self.start(*command)
@@ -152,7 +152,7 @@ class Examples(ExampleTest):
         self.refusal(1, r"^list: .*not a directory.*\n$", *command, "/dev/null")
 
     def nsid(self, command: list[str]) -> None:
-        # a namespace that has no name: it lives as long as the process
+        # a namespace without a name: it lives as long as the process
         other = self.start("unshare", "--net", "sh", "-c", "echo; read line")
         other.line()
         pid = other.process.pid
@@ -171,7 +171,7 @@ class Examples(ExampleTest):
 
     def all(self, command: list[str]) -> None:
         ip_netns("add", "blue")
-        # it chooses its command itself, of 15 bytes at most
+        # the process chooses its command itself, of 15 bytes at most
         other = self.start("unshare", "--net", "sh", "-c", r"printf '\033[2J a\303' > /proc/$$/comm; echo; read line")
         other.line()
         pid = other.process.pid
@@ -179,11 +179,11 @@ class Examples(ExampleTest):
         program = self.start(*command)
         # other namespaces of this host come and go meanwhile
         born = rf"net:[{ino}] {pid} \u{{1b}}[2J\x20a\xc3"
-        told = {program.line()}
-        while "synced" not in told:
-            told.add(program.line())
+        lines = {program.line()}
+        while "synced" not in lines:
+            lines.add(program.line())
         for line in (f"netns_new {born} (existing)", f"netns_new net:[{inode('blue')}] /run/netns/blue (existing)"):
-            self.assertIn(line, told)
+            self.assertIn(line, lines)
         ip_netns("add", "red")
         program.until(f"netns_new net:[{inode('red')}] ")
         other.end()
@@ -370,7 +370,7 @@ class Router(ExampleTest):
         ip_netns("set", "blue", "5")
         router = self.start(f"{BUILD}/router")
         self.expect(router, "blue: opened", "blue: link lo down")
-        # as long as the router does not look, its socket keeps the namespace alive
+        # until the router reads, its socket keeps the namespace alive
         router.process.send_signal(signal.SIGSTOP)
         ip_netns("del", "blue")
         (socket,) = self.sockets(router)
@@ -395,10 +395,10 @@ class Router(ExampleTest):
             counts.append(len(os.listdir(f"/proc/{router.process.pid}/fd")))
         self.assertEqual(counts, counts[:1] * 20)
         namespaces = [link for link in links_of(router.process.pid) if link.startswith("net:")]
-        self.assertEqual(namespaces, [os.readlink("/proc/self/ns/net")], "but for the one to come back to")
+        self.assertEqual(namespaces, [os.readlink("/proc/self/ns/net")], "except the one to come back to")
         self.ends(router, signal.SIGTERM)
 
-    def test_an_overflow_of_the_watcher_is_nothing_to_care_for(self) -> None:
+    def test_an_overflow_of_the_watcher_needs_no_handling(self) -> None:
         ip_netns("add", "goes")
         router = self.start(f"{BUILD}/router")
         self.expect(router, "goes: opened", "goes: link lo down")
@@ -410,18 +410,18 @@ class Router(ExampleTest):
         ip_netns("del", "goes")
         ip_netns("add", "comes")
         router.process.send_signal(signal.SIGCONT)
-        told = sorted(router.line() for _ in range(3))
-        self.assertEqual(told, ["comes: link lo down", "comes: opened", "goes: closed"])
+        lines = sorted(router.line() for _ in range(3))
+        self.assertEqual(lines, ["comes: link lo down", "comes: opened", "goes: closed"])
         self.assertEqual(len(self.sockets(router)), 1)
         self.ends(router, signal.SIGTERM)
 
-    def test_lost_notifications_are_made_good(self) -> None:
+    def test_lost_notifications_are_recovered(self) -> None:
         ip_netns("add", "blue")
         ip("-n", "blue", "link", "add", "first", "type", "veth", "peer", "name", "firstpeer")
         router = self.start(f"{BUILD}/router")
         self.assertEqual(router.line(), "blue: opened")
-        told = sorted(router.line() for _ in range(3))
-        self.assertEqual(told, [f"blue: link {name} down" for name in ("first", "firstpeer", "lo")])
+        lines = sorted(router.line() for _ in range(3))
+        self.assertEqual(lines, [f"blue: link {name} down" for name in ("first", "firstpeer", "lo")])
         router.process.send_signal(signal.SIGSTOP)
         storm = "".join(f"link add s{n} type veth peer name p{n}\nlink del s{n}\n" for n in range(100))
         batch = f"{storm}link del first\nlink add last type veth peer name lastpeer\n"
@@ -454,11 +454,11 @@ def inode_of_socket(pid: int, fd: int) -> int:
 
 
 class Readme(ExampleTest):
-    """What README.md shows is what runs."""
+    """The code in README.md and docs/cpp.md runs."""
 
-    def blocks(self, language: str) -> list[str]:
-        blocks = re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-        self.assertNotEqual(blocks, [], f"README.md shows nothing in {language}")
+    def blocks(self, language: str, page: str = "README.md") -> list[str]:
+        blocks = re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+        self.assertNotEqual(blocks, [], f"{page} shows nothing in {language}")
         return blocks
 
     def code(self, language: str) -> str:
@@ -476,12 +476,12 @@ class Readme(ExampleTest):
         source = self.file("prog.c", self.code("c"))
         build = f"cc -Wall -Wextra -Werror {source} -o {source}.out $(pkg-config --cflags --libs nswatch)"
         subprocess.run(build, shell=True, check=True, env=ENVIRONMENT)
-        program = self.start("stdbuf", "-oL", f"{source}.out")
+        program = self.start(f"{source}.out")
         ip_netns("add", "blue")
         self.expect(program, f"blue can be opened: net:[{inode('blue')}]")
 
     def test_cpp(self) -> None:
-        source = self.file("prog.cpp", self.code("cpp"))
+        source = self.file("prog.cpp", self.blocks("cpp", "docs/cpp.md")[0])
         build = f"c++ -std=c++17 -Wall -Wextra -Werror {source} -o {source}.out $(pkg-config --cflags --libs nswatch)"
         subprocess.run(build, shell=True, check=True, env=ENVIRONMENT)
         program = self.start(f"{source}.out")
@@ -490,13 +490,13 @@ class Readme(ExampleTest):
         self.expect(program, "created blue", f"ready blue net:[{inode('blue')}]")
 
     def test_python(self) -> None:
-        program = self.start(sys.executable, "-u", self.file("prog.py", self.code("python")))
-        self.expect(program, "synced None")
+        program = self.start(sys.executable, self.file("prog.py", self.code("python")))
+        self.expect(program, "synced")
         ip_netns("add", "blue")
-        self.expect(program, "created b'blue'", "ready b'blue'")
+        self.expect(program, "created blue", f"ready blue net:[{inode('blue')}]")
 
     def test_python_binding(self) -> None:
-        """Its first program outlives a namespace that was replaced before it came to it."""
+        """The first program survives the replacement of a namespace that it has not reached yet."""
         readme = (ROOT / "bindings/python/README.md").read_text()
         first, *_ = re.findall(r"^```python\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
         queued = first.replace("Watcher()", "Watcher(queue=64)")
@@ -519,7 +519,7 @@ class Readme(ExampleTest):
         program.write("")
 
     def test_go_static(self) -> None:
-        """The command of the binding's README makes a program that needs nothing."""
+        """The command in the binding's README makes a program without dependencies."""
         readme = (ROOT / "bindings/go/README.md").read_text()
         (command,) = re.findall(r"^cd .*-extldflags -static.*$", readme, re.MULTILINE)
         built = self.file("monitor", "")
@@ -530,7 +530,7 @@ class Readme(ExampleTest):
         self.monitor(["env", "-u", "LD_LIBRARY_PATH", built])
 
     def test_rust_and_go(self) -> None:
-        """Pieces of programs, which are compiled and run as parts of tests."""
+        """Parts of programs, which run as parts of tests."""
         for language, indent, test in (
             ("rust", "    ", "tests/docs/readme.rs"),
             ("go", "\t", "bindings/go/readme_test.go"),

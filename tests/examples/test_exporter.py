@@ -43,7 +43,7 @@ class Exporter(unittest.TestCase):
         return body.decode()
 
     def metrics(self) -> dict[str, float]:
-        """The samples; all that is said of them is in the format."""
+        """The samples; every line about them is in the format."""
         found: dict[str, float] = {}
         family = ""
         for line in self.get().splitlines():
@@ -62,7 +62,7 @@ class Exporter(unittest.TestCase):
         return found
 
     def until(self, come: Callable[[dict[str, float]], bool]) -> dict[str, float]:
-        """Asks until it is so: an answer is of the events before it."""
+        """Requests the metrics until `come` holds: an answer covers the events before it."""
         end = time.monotonic() + DEADLINE
         while not come(metrics := self.metrics()):
             self.assertLess(time.monotonic(), end, metrics)
@@ -115,7 +115,7 @@ class Exporter(unittest.TestCase):
         run("ip", "netns", "add", "before")
         self.start()
         metrics = self.metrics()
-        # the own one too
+        # including its own
         self.assertGreaterEqual(metrics["nswatch_netns"], 2)
         self.assertEqual(metrics['nswatch_events_total{source="all",type="overflow"}'], 0)
         # others of this host come and go meanwhile
@@ -144,7 +144,7 @@ class Exporter(unittest.TestCase):
         self.assertEqual(metrics["nswatch_namespaces"], 2)
 
     def test_each_name(self) -> None:
-        # the third looks like the second, as it is shown
+        # the third is shown like the second
         for name in (b"blue", b"caf\xe9", rb"caf\xe9", "snow\u2603".encode(), b'a "b"', b"new\nline", b"\x1b[2J"):
             run(b"ip", b"netns", b"add", name)
         with open("/run/netns/placeholder", "x"):
@@ -167,7 +167,7 @@ class Exporter(unittest.TestCase):
         try:
             from prometheus_client.parser import text_string_to_metric_families
         except ImportError:
-            self.skipTest("SKIPPED: the text of the exporter is not read by others: there is no prometheus-client")
+            self.skipTest("SKIPPED: no other program reads the exporter's text: there is no prometheus-client")
         families = {each.name: each for each in text_string_to_metric_families(text)}
         self.assertEqual(families["nswatch_events"].type, "counter")
         states = {each.labels["state"]: each.value for each in families["nswatch_names"].samples}
@@ -197,7 +197,7 @@ class Exporter(unittest.TestCase):
             self.assertEqual(caught.exception.code, code)
             caught.exception.close()
         address = ("127.0.0.1", int(re.findall(r":(\d+)/", self.url)[0]))
-        # one who says nothing keeps nobody waiting; one who talks nonsense, or without end, is hung up on
+        # a silent client delays nobody; one that sends nonsense, or without end, is disconnected
         with socket.create_connection(address, DEADLINE):
             for nonsense in (b"\r\n\r\n", b"x" * (1 << 17)):
                 with socket.create_connection(address, DEADLINE) as other:
@@ -223,7 +223,7 @@ class Exporter(unittest.TestCase):
         self.start()
         before = self.descriptors()
         with contextlib.ExitStack() as held:
-            # they say nothing, or half of what they have to say, and never hang up
+            # they send nothing, or half a request, and never disconnect
             for number in range(1000):
                 connection = held.enter_context(socket.create_connection(self.address(), DEADLINE))
                 with contextlib.suppress(ConnectionError):
@@ -231,7 +231,7 @@ class Exporter(unittest.TestCase):
                 if number % 100 == 99:
                     self.assertIn("nswatch_names", self.get())
                     self.assertLess(self.descriptors(), before + 50)
-            # what happens meanwhile needs descriptors, and those are there
+            # the events meanwhile need descriptors, and there are some
             run("ip", "netns", "add", "blue")
             self.until(lambda found: found['nswatch_names{state="ready"}'] == 1)
         self.assertEqual(self.program.kill(signal.SIGTERM), 0)
@@ -247,12 +247,12 @@ class Exporter(unittest.TestCase):
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 1, limits[1]))
         with socket.create_connection(self.address(), DEADLINE) as waiting:
             waiting.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
-            # to look at a directory that is another one now takes descriptors
+            # now a scan of a directory that was replaced needs descriptors
             run("umount", "-R", "/run/netns")
             os.rename("/run/netns", "/run/netns.old")
             self.addCleanup(shutil.rmtree, "/run/netns.old")
             os.mkdir("/run/netns")
-            # so it does to look at all namespaces, for which a change of a mount is a reason too
+            # so does a census, which a change of a mount causes too
             while (complaint := self.program.line()).startswith("exporter: all: "):
                 pass
             self.assertRegex(complaint, "^exporter: named: .*limit reached.*; trying every 1 s$")

@@ -29,7 +29,7 @@ BEGAN, LOST = " named began", " named lost"
 
 
 def said(collector: Program, *endings: str) -> list[str]:
-    """The lines that end so of a collector, sorted; it is killed, so that all it said is read."""
+    """The lines of a collector with these endings, sorted; kills it, so that all its output is read."""
     collector.kill()
     return sorted(line for line in collector.lines if line.endswith(endings))
 
@@ -37,7 +37,7 @@ def said(collector: Program, *endings: str) -> list[str]:
 @unittest.skipUnless(shutil.which("nats-server"), "SKIPPED: the fleet: there is no nats-server")
 class Fleet(TestCase):
     def with_stream(self, do: Callable[[JetStreamContext], Awaitable[Any]]) -> Any:
-        """Does something to the stream, beside the collector."""
+        """Runs an operation on the stream, beside the collector."""
 
         async def work() -> Any:
             client = await self.connect("collector", "change-it", inbox_prefix="_INBOX.collector.admin")
@@ -56,10 +56,10 @@ class Fleet(TestCase):
         """Waits until the stream has this message, so many times."""
 
         async def read(stream: JetStreamContext) -> None:
-            told = await stream.pull_subscribe(f"nswatch.events.{host}.named", stream="NSWATCH")
+            subscription = await stream.pull_subscribe(f"nswatch.events.{host}.named", stream="NSWATCH")
             seen = 0
             while seen < times:
-                for message in await told.fetch(1, DEADLINE):
+                for message in await subscription.fetch(1, DEADLINE):
                     event = json.loads(message.data)
                     seen += (event["type"], event.get("name")) == (kind, name)
 
@@ -83,7 +83,7 @@ class Fleet(TestCase):
             pass
         c.ip_netns("del", "green")
         self.converge(collector)
-        # a cable into blue gives it an id, as the cable to the bridge gave one to the namespace at its other end
+        # a cable into blue gives it an nsid, as the cable to the bridge gave one to the namespace at its other end
         c.inside("ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1", "netns", "blue")
         self.wait_for(collector, lambda: [each["nsid"] for each in self.things("c", "nsid")] == [0, 1])
         (blue,) = {each["ino"] for each in self.things("c", "named") if each["name"] == "blue"}
@@ -128,7 +128,7 @@ class Fleet(TestCase):
             host.ip_netns("add", f"{turn}-stays")
 
     def collecting(self) -> bool:
-        """Whether `show` says that a collector is running."""
+        """Whether `show` reports a running collector."""
         show = self.collector("show", "--json")
         done = subprocess.run(show, check=True, capture_output=True, env=ENVIRONMENT, timeout=DEADLINE)
         collecting: bool = json.loads(done.stdout)["collecting"]
@@ -155,7 +155,7 @@ class Fleet(TestCase):
         b.ip_netns("del", "two")
         collector.until("b named silent")
         self.assertNotIn("b", self.believed())
-        # what it said last is still shown, as of one that is silent
+        # its last report is still shown, marked as silent
         self.assertEqual([each["name"] for each in self.things("b", "named")], ["one", "two"])
         b.start()
         self.converge(collector)
@@ -164,7 +164,7 @@ class Fleet(TestCase):
 
     def test_a_server_that_is_killed(self) -> None:
         collector = self.start_all()
-        # what is sent meanwhile is on the way for ever
+        # its pending messages stay on the way for ever
         self.server.process.send_signal(signal.SIGSTOP)
         self.change("swallowed")
         collector.until(*(f"{host.name} named silent" for host in self.hosts))
@@ -173,7 +173,7 @@ class Fleet(TestCase):
         collector.until("cannot connect")
         self.start_server()
         self.converge(collector)
-        # nothing began anew: what waited was sent, in order
+        # nothing began anew: the pending messages were sent, in order
         self.assertEqual(said(collector, BEGAN, LOST), ["a named began", "b named began", "c named began"])
 
     def test_a_host_that_is_cut_off(self) -> None:
@@ -224,7 +224,7 @@ class Fleet(TestCase):
         collector = self.start_all()
         collector.kill()
         self.change("purged")
-        # this one begins another incarnation, a shorter one, of which nothing will be left
+        # this host begins another incarnation, a shorter one, of which nothing will remain
         c = self.hosts[2]
         for name in ("one", "two"):
             c.ip_netns("del", name)
@@ -237,7 +237,7 @@ class Fleet(TestCase):
         for host in "abc":
             self.wait_for_message(host, "ready", "purged-stays")
         self.with_stream(lambda stream: stream.purge_stream("NSWATCH"))
-        # no message comes after those that are gone: the signs of life tell
+        # no message follows the purged ones: the signs of life show the loss
         collector = self.start_collector()
         self.converge(collector)
         self.assertEqual(said(collector, LOST), ["a named lost", "b named lost", "c named lost"])
@@ -245,13 +245,13 @@ class Fleet(TestCase):
         for host in "abc":
             self.wait_for_message(host, "ready", "again-stays")
         self.with_stream(lambda stream: stream.purge_stream("NSWATCH"))
-        # here one comes, of one host
+        # here one message follows, from one host
         self.hosts[0].ip_netns("del", "two")
         self.wait_for_message("a", "deleted", "two")
         collector = self.start_collector()
         self.converge(collector)
         self.assertEqual(said(collector, LOST), ["a named lost", "b named lost", "c named lost"])
-        # and now to one that knows nothing
+        # and now a collector with an empty database
         self.with_stream(lambda stream: stream.purge_stream("NSWATCH"))
         self.database = self.directory / "another.db"
         collector = self.start_collector()
@@ -272,7 +272,7 @@ class Fleet(TestCase):
         self.converge(collector)
 
     def publish(self, user: str, *messages: bytes) -> bytes:
-        """Has a user publish messages of which no byte is anybody's but the user's; what the server says."""
+        """Lets a user publish messages, every byte as given; returns the server's answer."""
         with socket.create_connection((ADDRESS, 4222), DEADLINE) as plain:
             said = plain.recv(1 << 16)
             tls = ssl.create_default_context(cafile=self.certificate)
@@ -288,7 +288,7 @@ class Fleet(TestCase):
         collector = self.start_all()
         events, alive = b"nswatch.events.a.named", b"nswatch.alive.a.named"
 
-        def told(number: int, **members: object) -> bytes:
+        def forged(number: int, **members: object) -> bytes:
             message = json.dumps({"incarnation": "evil", "number": number} | members).encode()
             return b"PUB %s %d\r\n%s\r\n" % (events, len(message), message)
 
@@ -299,15 +299,15 @@ class Fleet(TestCase):
         escape = "\x1b]0;owned\x07\x1b[2J"
         said = self.publish(
             "a",
-            told(0, type="began"),
-            told(1, type="created", nsid=1, name_hex="zz"),
-            told(1, type="created", nsid=1, name_hex=5),
-            told(1, type=["created"], name="blue"),
-            told(1, type="\ud800", name="blue"),
-            told(1, type=escape, name="blue"),
-            told(1, type="created", name=escape),
-            told(2, type="ready", name="blue", ino=escape),
-            told(2, type="synced"),
+            forged(0, type="began"),
+            forged(1, type="created", nsid=1, name_hex="zz"),
+            forged(1, type="created", nsid=1, name_hex=5),
+            forged(1, type=["created"], name="blue"),
+            forged(1, type="\ud800", name="blue"),
+            forged(1, type=escape, name="blue"),
+            forged(1, type="created", name=escape),
+            forged(2, type="ready", name="blue", ino=escape),
+            forged(2, type="synced"),
             b"PUB %s 3\r\n\xff\x1bc\r\n" % events,
             # nats-py reads no further after these
             *(
@@ -321,7 +321,7 @@ class Fleet(TestCase):
         )
         self.assertNotIn(b"-ERR", said)
         collector.until(r"a named created \u{1b}]0;owned\u{7}\u{1b}[2J", "nswatch.alive.a.named: not a JSON object")
-        # it knows what the others do, and then what a has, which is asked for all
+        # it knows the names that the others have, and then those of a, which sends all of them again
         self.change("after")
         self.converge(collector)
         self.hosts[0].ip_netns("add", escape)
@@ -394,7 +394,7 @@ class Fleet(TestCase):
                 self.assertEqual((done.returncode, done.stdout), (2, ""))
                 self.assertIn(text, done.stderr)
                 self.assertNotIn("hush-hush", done.stderr)
-        # one that is in the way and has no certificate
+        # a server in the way, without a certificate
         with socket.create_server((ADDRESS, 4333)) as listening:
             listening.settimeout(DEADLINE)
             options = [
@@ -410,7 +410,7 @@ class Fleet(TestCase):
             with connection:
                 connection.settimeout(DEADLINE)
                 connection.sendall(b'INFO {"server_id": "x", "version": "2.9.10", "max_payload": 1048576}\r\n')
-                self.assertEqual(connection.recv(1 << 16), b"", "it says nothing to a server that does not encrypt")
+                self.assertEqual(connection.recv(1 << 16), b"", "it sends nothing to a server that does not encrypt")
             collector.until("the server does not encrypt")
 
 

@@ -1,4 +1,4 @@
-"""What the collector makes of messages of those who may publish and are no agents: no server, no namespaces."""
+"""The collector and messages from users who may publish and are no agents: no server, no namespaces."""
 
 import contextlib
 import json
@@ -39,7 +39,7 @@ RIGHT: list[dict[str, Any]] = [
     {"type": "overflow", "dropped": 7},
     {"type": "synced"},
 ]
-# right but for a member or two
+# valid but for a member or two
 NEARLY = strategies.builds(
     lambda right, change: right | change,
     strategies.sampled_from(RIGHT),
@@ -51,7 +51,7 @@ HOSTS = strategies.text().map(lambda host: Feed(host.encode(errors="replace").de
 
 
 class Hostile(unittest.TestCase):
-    """Whoever may publish chooses every byte. A ValueError refuses it; what is accepted can be applied and printed."""
+    """A user who may publish chooses every byte. A ValueError refuses it; the rest can be applied and printed."""
 
     def setUp(self) -> None:
         self.fresh()
@@ -70,7 +70,7 @@ class Hostile(unittest.TestCase):
         return json.dumps({"incarnation": "1", "number": self.taken} | message).encode()
 
     def take(self, feed: Feed, data: bytes) -> bool:
-        """Has the picture take it as the collector does; whether it was a message."""
+        """Gives a message to the picture as the collector does; returns whether it was valid."""
         with contextlib.suppress(ValueError):
             self.picture.alive(feed, Alive.decode(data))
         try:
@@ -101,12 +101,12 @@ class Hostile(unittest.TestCase):
 
     @settings(max_examples=200, deadline=None, derandomize=True, database=None)
     @given(strategies.binary() | JSON.map(lambda value: json.dumps(value).encode()))
-    def test_bytes_that_are_no_message(self, data: bytes) -> None:
+    def test_invalid_bytes(self, data: bytes) -> None:
         self.assertFalse(self.take(A, data))
 
     @settings(max_examples=200, deadline=None, derandomize=True, database=None)
     @given(strategies.text(strategies.characters(exclude_characters=" ")) | strategies.binary().map(os.fsdecode))
-    def test_what_is_printed_is_one_word(self, text: str) -> None:
+    def test_printed_text_is_one_word(self, text: str) -> None:
         shown = wire.printable(text)
         self.assertTrue(shown.isprintable() and " " not in shown, ascii(shown))
         self.assertTrue(wire.printable(text, keep=" '").isprintable())
@@ -123,7 +123,7 @@ class Hostile(unittest.TestCase):
         good = {"incarnation": "1", "number": 1, "type": "ready", "name": "blue", "ino": 5, "every": 1}
         wire.decode(json.dumps(good).encode())
         for change in (
-            # the collector died of these, in the transaction, and again whenever it was started
+            # these ended the collector, in the transaction, and again at each start
             {"name_hex": "zz"},
             {"nsid": 1, "name_hex": 5},
             {"type": ["created"]},
@@ -163,7 +163,7 @@ class Hostile(unittest.TestCase):
         ):
             with self.assertRaises(ValueError, msg=str(change)):
                 wire.decode(json.dumps(good | change).encode())
-        # what nobody knows is not kept
+        # unknown members are not kept
         decoded = wire.decode(json.dumps(good | {"\x1b[2J": [[]], "every": [[]]}).encode())
         self.assertEqual(decoded.told, {"type": "ready", "name": "blue", "ino": 5})
 

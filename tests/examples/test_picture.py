@@ -1,4 +1,4 @@
-"""What the collector makes of messages, one by one: no server, no namespaces."""
+"""The collector and messages, one by one: no server, no namespaces."""
 
 import contextlib
 import json
@@ -26,72 +26,72 @@ class Pictures(unittest.TestCase):
         self.picture = Picture(self.path)
         self.addCleanup(self.picture.close)
 
-    def tell(self, incarnation: str, number: int, kind: str, name: str | None = None, feed: Feed = A) -> list[str]:
-        """Adds the next message of the stream; what the picture says to it."""
+    def receive(self, incarnation: str, number: int, kind: str, name: str | None = None, feed: Feed = A) -> list[str]:
+        """Adds the next message of the stream; returns the lines of the picture."""
         self.sequence += 1
-        told = {"incarnation": incarnation, "number": number, "type": kind} | ({"name": name} if name else {})
-        message = wire.decode(json.dumps(told).encode())
+        members = {"incarnation": incarnation, "number": number, "type": kind} | ({"name": name} if name else {})
+        message = wire.decode(json.dumps(members).encode())
         return self.picture.add("stream", [(self.sequence, (feed, message))])
 
     def begin(self, incarnation: str, *names: str) -> None:
-        self.assertEqual(self.tell(incarnation, 0, "began"), ["a named began"])
+        self.assertEqual(self.receive(incarnation, 0, "began"), ["a named began"])
         for number, name in enumerate(names, 1):
-            self.assertEqual(self.tell(incarnation, number, "ready", name), [f"a named ready {name}"])
-        self.assertEqual(self.tell(incarnation, len(names) + 1, "synced"), ["a named current"])
+            self.assertEqual(self.receive(incarnation, number, "ready", name), [f"a named ready {name}"])
+        self.assertEqual(self.receive(incarnation, len(names) + 1, "synced"), ["a named current"])
 
     def shown(self) -> tuple[str, list[str]]:
         (feed,) = self.picture.feeds()
         return feed["state"], [each["name"] for each in feed["things"]]
 
-    def test_what_an_old_incarnation_said_is_shown_until_the_new_one_has_said_all(self) -> None:
+    def test_the_old_incarnation_is_shown_until_the_new_one_is_complete(self) -> None:
         self.begin("1", "blue", "red")
-        self.tell("2", 0, "began")
-        self.tell("2", 1, "ready", "green")
+        self.receive("2", 0, "began")
+        self.receive("2", 1, "ready", "green")
         self.assertEqual(self.shown(), ("replaying", ["blue", "red"]))
-        # a third one begins before the second has come to that
-        self.tell("3", 0, "began")
-        self.tell("3", 1, "ready", "red")
+        # a third one begins before the second is complete
+        self.receive("3", 0, "began")
+        self.receive("3", 1, "ready", "red")
         self.assertEqual(self.shown(), ("replaying", ["blue", "red"]))
-        self.tell("3", 2, "synced")
+        self.receive("3", 2, "synced")
         self.assertEqual(self.shown(), ("current", ["red"]))
 
     def test_an_overflow_is_no_loss(self) -> None:
         self.begin("1", "blue", "red")
-        self.tell("1", 4, "overflow")
+        self.receive("1", 4, "overflow")
         self.assertEqual(self.shown(), ("replaying", ["blue", "red"]))
-        self.tell("1", 5, "deleted", "blue")
-        self.tell("1", 6, "synced")
+        self.receive("1", 5, "deleted", "blue")
+        self.receive("1", 6, "synced")
         self.assertEqual(self.shown(), ("current", ["red"]))
 
-    def test_messages_that_come_again_are_nothing(self) -> None:
+    def test_repeated_messages_change_nothing(self) -> None:
         self.begin("1", "blue")
-        self.tell("1", 3, "deleted", "blue")
-        # in the stream twice, because they were sent again when the server had forgotten them
-        self.assertEqual(self.tell("1", 0, "began") + self.tell("1", 1, "ready", "blue"), [])
+        self.receive("1", 3, "deleted", "blue")
+        # twice in the stream: the agent sent them again after the server had forgotten them
+        self.assertEqual(self.receive("1", 0, "began") + self.receive("1", 1, "ready", "blue"), [])
         self.begin("2", "red")
         # delivered again, from the first on
         self.sequence = 0
-        self.assertEqual(self.tell("1", 0, "began") + self.tell("1", 1, "ready", "blue"), [])
+        self.assertEqual(self.receive("1", 0, "began") + self.receive("1", 1, "ready", "blue"), [])
         self.assertEqual(self.shown(), ("current", ["red"]))
 
-    def test_a_gap_is_told_once_and_ends_with_another_incarnation(self) -> None:
+    def test_a_gap_is_reported_once_and_ends_with_another_incarnation(self) -> None:
         self.begin("1", "blue")
-        self.assertEqual(self.tell("1", 4, "ready", "red"), ["a named lost"])
-        self.assertEqual(self.tell("1", 5, "deleted", "blue"), [])
+        self.assertEqual(self.receive("1", 4, "ready", "red"), ["a named lost"])
+        self.assertEqual(self.receive("1", 5, "deleted", "blue"), [])
         self.assertEqual(self.shown(), ("lost", ["blue"]))
         self.begin("2", "red")
         self.assertEqual(self.shown(), ("current", ["red"]))
 
-    def test_an_incarnation_whose_beginning_is_missing_is_not_believed(self) -> None:
+    def test_an_incarnation_without_its_beginning_is_ignored(self) -> None:
         self.begin("1", "blue")
-        self.assertEqual(self.tell("2", 2, "deleted", "blue"), ["a named lost"])
-        self.assertEqual(self.tell("2", 3, "synced"), [])
+        self.assertEqual(self.receive("2", 2, "deleted", "blue"), ["a named lost"])
+        self.assertEqual(self.receive("2", 3, "synced"), [])
         self.assertEqual(self.shown(), ("lost", ["blue"]))
 
     def test_hosts_and_sources_are_apart(self) -> None:
         self.begin("1", "blue")
-        self.tell("1", 0, "began", feed=Feed("b", "named"))
-        self.tell("1", 0, "began", feed=Feed("a", "nsid"))
+        self.receive("1", 0, "began", feed=Feed("b", "named"))
+        self.receive("1", 0, "began", feed=Feed("a", "nsid"))
         states = [(each["host"], each["source"], each["state"]) for each in self.picture.feeds()]
         self.assertEqual(states, [("a", "named", "current"), ("a", "nsid", "replaying"), ("b", "named", "replaying")])
         self.assertTrue(self.picture.forget("a"))
@@ -103,7 +103,7 @@ class Pictures(unittest.TestCase):
         self.picture.close()
         self.open()
         self.assertEqual((self.shown(), self.picture.position("stream")), (("current", ["blue"]), 3))
-        # of another stream nothing was read
+        # nothing was read of another stream
         self.assertEqual(self.picture.position("another"), 0)
 
     def test_messages_are_taken_all_or_not_at_all(self) -> None:
@@ -115,11 +115,11 @@ class Pictures(unittest.TestCase):
             self.picture.add("stream", broken())
         self.assertEqual((self.picture.feeds(), self.picture.position("stream")), ([], 0))
 
-    def test_one_that_is_heard_before_it_has_told_anything(self) -> None:
+    def test_a_sign_of_life_before_any_event(self) -> None:
         self.assertTrue(self.picture.alive(A, Alive("1", -1, 2.0)))
         self.assertEqual(self.shown(), ("replaying", []))
         for number, kind in enumerate(("began", "ready", "synced")):
-            self.tell("1", number, kind, "blue" if kind == "ready" else None)
+            self.receive("1", number, kind, "blue" if kind == "ready" else None)
         self.assertEqual(self.shown(), ("current", ["blue"]))
         self.assertFalse(self.picture.feeds()[0]["silent"])
 
@@ -141,13 +141,13 @@ class Wire(unittest.TestCase):
             self.assertRegex(subject, r"^nswatch\.events\.[A-Za-z0-9_~%-]+\.named$")
             self.assertEqual(wire.feed(subject), feed)
 
-    def test_subjects_of_nobody(self) -> None:
-        # the second is another spelling of host a: who may use the one may not use the other
+    def test_invalid_subjects(self) -> None:
+        # the second is another spelling of host a: a user who may use the one may not use the other
         for subject in ("nswatch.events.a.other", "nswatch.events.%61.named", "nswatch.events.a", "a.b.c.d.e"):
             with self.assertRaises(ValueError, msg=subject):
                 wire.feed(subject)
 
-    def test_what_is_no_message_is_a_value_error(self) -> None:
+    def test_an_invalid_message_is_a_value_error(self) -> None:
         good = {"incarnation": "1", "number": 1, "type": "ready", "name": "blue", "every": 1}
         wire.decode(json.dumps(good).encode())
         Alive.decode(json.dumps(good).encode())

@@ -1,4 +1,4 @@
-"""Runs what docs/recipes.md shows, and shows that its pitfalls are some. Started by ci/run, in a sandbox."""
+"""Runs the code of docs/recipes.md, and shows that its pitfalls are real. Started by ci/run, in a sandbox."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Shell(TestCase):
     def test_wait(self) -> None:
         script = block("Wait for a namespace in a shell script", "sh")
         run("ip", "netns", "add", "other")
-        # what ip(8) is killed over
+        # as a killed ip(8) leaves it
         Path("/run/netns/blue").touch()
         waiting = start(self, "env", f"PATH={PATH}", "bash", "-c", f"[ -e /run/netns/blue ] && echo waits && {script}")
         waiting.until("waits")
@@ -74,7 +74,7 @@ class Shell(TestCase):
         run("ip", "-n", "blue", "link", "add", "b0", "type", "veth", "peer", "name", "r0", "netns", "red")
         run("ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1", "netns", "blue")
         self.addCleanup(run, "ip", "link", "del", "v0")
-        # a namespace that has no name is known by what runs in it
+        # a namespace without a name is known by its process
         nameless = start(self, "unshare", "--net", "sh", "-c", "echo; exec cat")
         nameless.line()
         pid = str(nameless.process.pid)
@@ -84,7 +84,7 @@ class Shell(TestCase):
         inside = self.shell(script, "nsenter", "--net=/run/netns/blue")
         self.assertIn("b0: red\n", inside.stdout)
         outside = self.shell(script.replace("ip -json", "ip -n blue -json"))
-        self.assertIn("b0: blue\n", outside.stdout, "the pitfall is none")
+        self.assertIn("b0: blue\n", outside.stdout, "the pitfall is not real")
 
 
 class Pyroute2(TestCase):
@@ -107,7 +107,7 @@ class Pyroute2(TestCase):
         self.assertEqual(program.end(signal.SIGTERM), (0, ""))
 
     def test_it_survives_a_namespace_that_was_replaced(self) -> None:
-        # each look comes too late, to what has the name by then
+        # another namespace has the name before the program enters it
         program = block("pyroute2 in each namespace, from asyncio", "python").replace(
             "    with ready.enter()",
             """    import subprocess
@@ -142,7 +142,7 @@ class Pyroute2(TestCase):
             flags=re.DOTALL,
         )
         agent = self.run_it(pitfall)
-        # it takes a child that has not ended by itself before it is ended
+        # SIGTERM reaches a child only if it has not ended by itself before
         for number in range(100):
             run("ip", "netns", "add", f"n{number}")
             if agent.line_or_end() is None:
@@ -151,13 +151,13 @@ class Pyroute2(TestCase):
 
 
 class InOtherLanguages(TestCase):
-    """Whole programs, of which the page shows the function that matters."""
+    """Whole programs, of which the page shows the important function."""
 
     def check(self, program: Program) -> None:
         self.assertEqual(program.line(), "before lo")
         run("ip", "netns", "add", "blue")
         self.assertEqual(program.line(), "blue lo")
-        # with the name its socket goes, and so the namespace, which had an id
+        # with the name its socket goes, and so the namespace, which had an nsid
         run("ip", "netns", "set", "blue", "5")
         deaths = start(self, f"{TARGET}/stage/bin/nswatch", "watch", "--source", "nsid")
         deaths.until("synced")
@@ -170,7 +170,7 @@ class InOtherLanguages(TestCase):
 
     def built(self, path: str) -> str:
         if not Path(path).exists():
-            self.skipTest(f"SKIPPED: what a recipe needs could not be had, so there is no {path}")
+            self.skipTest(f"SKIPPED: a recipe lacks its libraries, so there is no {path}")
         return path
 
     def test_go(self) -> None:
@@ -232,7 +232,7 @@ ip netns add my-lab
 wait $! && echo "my-lab is there"
 """
         )
-        # 225: it is in the way of its own wait
+        # 225: it blocks its own wait
         failed = ["ExecMainStatus=3", "status=225"]
         waited = ["lo", "started", "second: inactive", "lo", "started", "my-lab is there"]
         shown = [re.sub("^lo .*", "lo", line) for line in printed]

@@ -66,7 +66,7 @@ class Service(TestCase):
             [analyze, "verify", "--man=no", unit], check=False, capture_output=True, text=True, timeout=DEADLINE
         )
         self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
-        # 10 is all that can be had, 0 nothing
+        # 10 is everything, 0 nothing
         done = subprocess.run(
             [analyze, "security", "--no-pager", "--offline=true", "--threshold=15", unit],
             check=False,
@@ -123,10 +123,10 @@ class Boot(TestCase):
         with open("/proc/self/uid_map") as ids:
             outside = ids.read().split()[1]
         if outside != "0":
-            self.skipTest("SKIPPED: the service is not booted: that takes root")
+            self.skipTest("SKIPPED: the service is not booted: that requires root")
 
     def boot(self, script: str, *settings: str) -> tuple[list[str], list[str]]:
-        """What the script printed, and what the service said."""
+        """The script's output, and the service's."""
         path = self.directory / "script"
         path.write_text(script.replace("PYTHON", sys.executable))
         done = subprocess.run(
@@ -156,7 +156,7 @@ systemctl stop {UNIT.name}
 ip netns add three
 systemctl start {UNIT.name}
 up three
-# a name that waits: now nswatch listens to mounts
+# a pending name: now nswatch listens to mounts
 > /run/netns/placeholder
 ip netns add four
 up four
@@ -170,7 +170,7 @@ systemctl show -p Result --value {UNIT.name}
         self.assertEqual((printed, said), (["lo is up"] * 4 + [*listens, "success"], []))
 
     def test_settings_that_break_it(self) -> None:
-        # nobody is told that mounts do not arrive: the names are there, and no namespaces
+        # nothing reports that mounts do not arrive: the names exist, and no namespaces
         shows = """
 ip netns add one
 nsenter --mount=/proc/$(systemctl show -p MainPID --value netns-loopback)/ns/mnt /usr/local/bin/nswatch list --json

@@ -1,6 +1,6 @@
-//! Every system call that a watcher of all namespaces makes, made to fail, by every errno that matters, at open and while
-//! running: the answer is an errno or another way, no death is made up, no descriptor or thread is lost, and when the fault
-//! is over beliefs equal the truth. Others make namespaces meanwhile: the truth is that of the test's own.
+//! Makes every system call of a watcher of all namespaces fail, by every errno that matters, at open and later. The
+//! call returns an errno or takes another way; no death is invented, no descriptor or thread is lost, and after the
+//! fault the events add up to the kernel's state. Other tests make namespaces meanwhile: these compare their own.
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -14,8 +14,8 @@ use crate::support::*;
 use libc::c_long;
 use nswatch::capi::options::NSW_PREPARE;
 
-/// What strace shows of a watcher's life, but for what only the allocator, the C library and threads need
-/// (without mmap(2) the standard library aborts a thread that starts), and close(2), whose failure nobody could make good.
+/// The calls that strace shows in a watcher's life, but for those that only the allocator, the C library and threads
+/// need (without mmap(2) the standard library aborts a thread that starts), and close(2), whose failure has no remedy.
 const CALLS: [(c_long, &str); 38] = [
     (libc::SYS_openat, "openat"),
     (libc::SYS_read, "read"),
@@ -58,15 +58,16 @@ const CALLS: [(c_long, &str); 38] = [
 ];
 const LISTNS: c_long = 470;
 
-/// A limit or a signal: it says nothing about what was asked for, so nothing may be lost by it. All others are an answer,
-/// which counts as long as it is given.
+/// A limit or a signal answers nothing, so the watcher may lose nothing by it. All other errnos are an answer, which
+/// counts as long as it is given.
 const SHORTAGES: [i32; 6] = [libc::EMFILE, libc::ENOMEM, libc::ENOSPC, libc::ENOBUFS, libc::EINTR, libc::EAGAIN];
 
-/// One of each kind: a shortage, a refusal, and what the kernel says of namespaces, which a failed system call does not.
+/// One of each kind: a shortage, a refusal, and the kernel's answer about a namespace, which a failed call does not
+/// give.
 const SOME: [i32; 3] = [libc::ENOMEM, libc::EPERM, libc::ENOENT];
 
-/// What else the library takes for something of its own where this call fails with it. What it takes for no other thing than
-/// one of [`SOME`] is not tried at each call.
+/// The further errnos that the library handles in a way of their own when this call fails. An errno that it handles
+/// like one of [`SOME`] is not tried at each call.
 const fn particular(call: c_long) -> &'static [i32] {
     match call {
         libc::SYS_openat | libc::SYS_socket => &[libc::EMFILE, libc::EACCES],
@@ -84,17 +85,17 @@ const fn particular(call: c_long) -> &'static [i32] {
             &[libc::ENOBUFS, libc::EINTR, libc::EAGAIN, libc::EINVAL]
         }
         libc::SYS_ppoll | libc::SYS_write | libc::SYS_io_getevents => &[libc::EINTR, libc::EAGAIN, libc::EINVAL],
-        // of EINTR there is no end here
+        // EINTR would never end here
         libc::SYS_read => &[libc::EAGAIN, libc::EINVAL],
         LISTNS | libc::SYS_ioctl | libc::SYS_timerfd_settime => &[libc::ENOSYS, libc::EINVAL],
         _ => &[libc::EINVAL],
     }
 }
 
-/// All at once, since most of the time each waits for the kernel to take namespaces apart; but for the first in a pid
-/// namespace, where a look costs nothing that the processes of the host have open.
+/// All in parallel, since each mostly waits for the kernel to clean up namespaces. All but the first run in a pid
+/// namespace, where a census does not read the descriptors of the host's processes.
 #[test]
-fn all_whatever_fails() {
+fn all_system_calls_fail() {
     let _alone = alone();
     std::thread::scope(|scope| {
         scope.spawn(|| run_alone("all::alone_with_every_right", &["env"]));
@@ -128,15 +129,15 @@ fn alone_without_privilege() {
     matrix::<C>(&How::all(), Restriction::powerless, || {}, nothing);
 }
 
-/// Nothing reports deaths: each namespace is asked for.
+/// Nothing reports deaths: the watcher checks each namespace.
 #[test]
 #[ignore = "alone"]
 fn alone_by_asking() {
-    let asks = || Restriction::none().failing(libc::SYS_unshare, libc::EPERM).failing(libc::SYS_clone, libc::EPERM);
+    let asks = || Restriction::none().failing(libc::SYS_unshare, libc::EPERM).failing_user_namespace(libc::EPERM);
     matrix::<Rust>(&How::all(), asks, || {}, nothing);
 }
 
-/// Before Linux 6.18 a namespace has to be opened to see which it is.
+/// Before Linux 6.18 the watcher must open a namespace to identify it.
 #[test]
 #[ignore = "alone"]
 fn alone_by_opening() {
@@ -144,7 +145,7 @@ fn alone_by_opening() {
     matrix::<C>(&How::all(), opens, || {}, nothing);
 }
 
-/// The calls that meet a failure are made from another network and mount namespace, without any privilege.
+/// The failing calls come from another network and mount namespace, without any privilege.
 #[test]
 #[ignore = "alone"]
 fn alone_elsewhere() {
@@ -155,19 +156,19 @@ fn alone_elsewhere() {
     matrix::<Rust>(&How::all(), Restriction::none, leave, nothing);
 }
 
-fn matrix<A: Api>(how: &How, means: fn() -> Restriction, leave: fn(), more: fn(c_long) -> &'static [i32]) {
+fn matrix<A: Api>(how: &How, rights: fn() -> Restriction, leave: fn(), more: fn(c_long) -> &'static [i32]) {
     sandbox();
     make_dir(RUN_NETNS);
     for (call, name) in CALLS {
         for &errno in SOME.iter().chain(more(call)) {
             let what = format!("{name} fails with {errno}");
-            at_open::<A>(how, means().failing(call, errno), errno, &what);
-            running::<A>(how, means, leave, (call, errno), &what);
+            at_open::<A>(how, rights().failing(call, errno), errno, &what);
+            running::<A>(how, rights, leave, (call, errno), &what);
         }
     }
 }
 
-/// The namespaces of the test: those that live and those that died, by what they were called.
+/// The namespaces of the test, living and dead, by name.
 #[derive(Default)]
 struct Truth {
     living: Vec<(&'static str, Id)>,
@@ -184,7 +185,7 @@ impl Truth {
         self.living.push((name, kernel::netns(&path).unwrap()));
     }
 
-    /// Makes one that only a descriptor keeps.
+    /// Makes one that only a descriptor keeps alive.
     fn keep(&mut self, name: &'static str) {
         let namespace = anonymous();
         self.living.push((name, kernel::netns_of(&namespace.try_clone().unwrap().into()).unwrap()));
@@ -208,21 +209,25 @@ impl Truth {
         }
     }
 
-    /// Asserts that an event makes up no death.
+    /// Asserts that an event does not invent a death. Before Linux 6.18 a living namespace may have the numbers of a
+    /// dead one.
     fn permits(&self, event: &Ev, what: &str) {
-        let is_false = event.kind == Kind::NetnsDel && self.living.iter().any(|(_, id)| is_same(*id, event.netns()));
-        assert!(!is_false, "{what}: {event:?}, which is there: {:?}", self.living);
+        let has = |some: &[(&str, Id)]| some.iter().any(|(_, id)| is_same(*id, event.netns()));
+        let is_false = event.kind == Kind::NetnsDel && has(&self.living) && !has(&self.dead);
+        assert!(!is_false, "{what}: {event:?}, which exists: {:?}", self.living);
     }
 
-    /// What a consumer has wrong.
+    /// The namespaces that a consumer has wrong.
     fn wrong(&self, checker: &Checker) -> Vec<(&'static str, Id)> {
         let believes = |id: Id| checker.netns.iter().any(|known| is_same(*known, id));
         let missed = self.living.iter().filter(|(_, id)| !believes(*id));
-        missed.chain(self.dead.iter().filter(|(_, id)| checker.netns.contains(id))).copied().collect()
+        let lives = |dead: Id| self.living.iter().any(|(_, id)| is_same(*id, dead));
+        let kept = self.dead.iter().filter(|(_, id)| checker.netns.contains(id) && !lives(*id));
+        missed.chain(kept).copied().collect()
     }
 }
 
-/// Where its cookie cannot be had, an event has none.
+/// An event has no cookie where the kernel gives none.
 fn is_same(a: Id, b: Id) -> bool {
     (a.0, a.1) == (b.0, b.1) && (a.2 == b.2 || a.2 == 0 || b.2 == 0)
 }
@@ -234,13 +239,13 @@ fn at_open<A: Api>(how: &How, restriction: Restriction, errno: i32, what: &str) 
     let before = (kernel::open_fds(), kernel::threads());
     match elsewhere(&restriction, || A::open(how)) {
         Ok(mut api) => converge(&mut api, &mut Checker::default(), &truth, true, what),
-        Err(told) => assert!([errno, libc::EOPNOTSUPP].contains(&told), "{what} at open: told as {told}"),
+        Err(error) => assert!([errno, libc::EOPNOTSUPP].contains(&error), "{what} at open: errno {error}"),
     }
     expect_as_before(before, what);
     truth.clear();
 }
 
-/// A thread that was joined may still be about to leave the kernel.
+/// The kernel may close a thread's descriptors after the join.
 fn expect_as_before(before: (usize, usize), what: &str) {
     let end = Instant::now() + DEADLINE;
     while (kernel::open_fds(), kernel::threads()) != before {
@@ -250,53 +255,53 @@ fn expect_as_before(before: (usize, usize), what: &str) {
     }
 }
 
-fn running<A: Api>(how: &How, means: fn() -> Restriction, leave: fn(), (call, errno): (c_long, i32), what: &str) {
+fn running<A: Api>(how: &How, rights: fn() -> Restriction, leave: fn(), (call, errno): (c_long, i32), what: &str) {
     let mut truth = Truth::default();
     truth.mount("old");
     truth.mount("gone");
     truth.keep("kept");
     let before = (kernel::open_fds(), kernel::threads());
     let mut checker = Checker::default();
-    // what is opened with few rights goes on with the same means
-    let mut api = elsewhere(&means(), || A::open(how)).unwrap();
-    elsewhere(&means(), || converge(&mut api, &mut checker, &truth, false, "before the fault"));
+    // a watcher opened with few rights keeps its backends
+    let mut api = elsewhere(&rights(), || A::open(how)).unwrap();
+    elsewhere(&rights(), || converge(&mut api, &mut checker, &truth, false, "before the fault"));
     let held = kernel::open_fds();
     truth.kill("gone");
     truth.keep("third");
     truth.mount("new");
-    // a look puts right what must not become wrong: most do without
+    // a resync repairs mistakes and would hide them: most runs do without
     let looks = errno == libc::ENOMEM || !SHORTAGES.contains(&errno);
     elsewhere(&Restriction::none(), || {
         let home = std::fs::read_link("/proc/thread-self/ns/mnt").unwrap();
         leave();
         let is_away = std::fs::read_link("/proc/thread-self/ns/mnt").unwrap() != home;
-        means().failing(call, errno).apply();
+        rights().failing(call, errno).apply();
         for turn in 0..12 {
-            let told = match turn % 3 {
+            let result = match turn % 3 {
                 0 => api.wait(Some(Duration::ZERO)),
                 1 if turn == 7 && looks => api.resync().map(|()| None),
                 _ => api.next(),
             };
-            match told {
-                Ok(told) => told.iter().for_each(|event| {
+            match result {
+                Ok(event) => event.iter().for_each(|event| {
                     truth.permits(event, what);
                     checker.feed(event);
                 }),
-                Err(told) => {
-                    let is_told = [errno, libc::EOPNOTSUPP].contains(&told) || is_away && told == libc::EXDEV;
-                    assert!(is_told, "{what}: told as {told}");
+                Err(error) => {
+                    let is_expected = [errno, libc::EOPNOTSUPP].contains(&error) || is_away && error == libc::EXDEV;
+                    assert!(is_expected, "{what}: errno {error}");
                 }
             }
         }
     });
-    // an answer was believed while it was given; that it is another now takes a look
+    // the watcher believed the answer while it was given; a resync finds that it has changed
     let ask = !SHORTAGES.contains(&errno);
-    elsewhere(&means(), || converge(&mut api, &mut checker, &truth, ask, what));
-    // as alive as before
+    elsewhere(&rights(), || converge(&mut api, &mut checker, &truth, ask, what));
+    // and the watcher still works
     truth.kill("new");
     truth.mount("after");
-    elsewhere(&means(), || converge(&mut api, &mut checker, &truth, false, what));
-    // each mechanism may have been made by now, and "third" is the test's
+    elsewhere(&rights(), || converge(&mut api, &mut checker, &truth, false, what));
+    // each mechanism may exist by now, and "third" belongs to the test
     assert!(kernel::open_fds() <= held + 1 + 5, "{what}: descriptors are left open");
     drop(api);
     truth.kill("third");
@@ -304,7 +309,7 @@ fn running<A: Api>(how: &How, means: fn() -> Restriction, leave: fn(), (call, er
     truth.clear();
 }
 
-/// Reads until beliefs equal the truth, and there is nothing more.
+/// Reads until the events add up to the truth and no event is pending.
 fn converge<A: Api>(api: &mut A, checker: &mut Checker, truth: &Truth, ask: bool, what: &str) {
     let end = Instant::now() + DEADLINE;
     let mut asked = !ask;

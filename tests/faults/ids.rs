@@ -1,5 +1,5 @@
-//! Every system call that a watcher of ids makes, made to fail, by every errno that matters, at open and while running:
-//! the answer is an errno or another way, no descriptor is lost, and when the fault is over beliefs equal the truth.
+//! Makes every system call of a watcher of nsids fail, by every errno that matters, at open and later. The call returns
+//! an errno or takes another way; no descriptor is lost, and after the fault the events add up to the kernel's state.
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
@@ -15,8 +15,8 @@ use libc::c_long;
 use nswatch::capi::options::NSW_ALL_NSID;
 use nswatch::nsid;
 
-/// What strace shows of a watcher's life, but for what only the allocator and the C library need, and close(2), whose
-/// failure nobody could make good.
+/// The calls that strace shows in a watcher's life, but for those that only the allocator and the C library need, and
+/// close(2), whose failure has no remedy.
 const CALLS: [(c_long, &str); 16] = [
     (libc::SYS_socket, "socket"),
     (libc::SYS_bind, "bind"),
@@ -36,11 +36,11 @@ const CALLS: [(c_long, &str); 16] = [
     (libc::SYS_eventfd2, "eventfd2"),
 ];
 
-/// A limit or a signal: it says nothing about what was asked for, so nothing may be lost by it.
+/// A limit or a signal answers nothing, so the watcher may lose nothing by it.
 const SHORTAGES: [i32; 6] = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOSPC, libc::ENOBUFS, libc::EINTR];
 /// An answer, which counts as long as it is given.
 const ANSWERS: [i32; 3] = [libc::EACCES, libc::EPERM, libc::ENOSYS];
-/// What the kernel answers about ids: a system call that fails with it has said nothing about any.
+/// The kernel's answers about nsids: a system call that fails with one of these has answered nothing.
 const DECEPTIVE: [i32; 2] = [libc::ENOENT, libc::EINVAL];
 
 #[test]
@@ -54,7 +54,7 @@ fn ids_in_peers_too() {
     matrix::<C>(&How::nsid().flags(NSW_ALL_NSID), || {}, &errnos);
 }
 
-/// The calls that meet a failure are made from another network and mount namespace, without any privilege.
+/// The failing calls come from another network and mount namespace, without any privilege.
 #[test]
 fn ids_for_a_caller_elsewhere() {
     let leave = || {
@@ -69,7 +69,7 @@ fn matrix<A: Api>(how: &How, leave: fn(), errnos: &[i32]) {
     for (call, name) in CALLS {
         for &errno in errnos {
             if (call, errno) == (libc::SYS_openat, libc::EINTR) {
-                // the standard library tries again until the signals end, which these never do
+                // the standard library retries until the signals end, and these never do
                 continue;
             }
             let what = format!("{name} fails with {errno}");
@@ -81,7 +81,7 @@ fn matrix<A: Api>(how: &How, leave: fn(), errnos: &[i32]) {
     }
 }
 
-/// A peer that has an id here, with a peer of its own that has one there.
+/// A peer with an nsid here, and a peer of its own with an nsid there.
 fn peer(here: i32, there: i32) -> [OwnedFd; 2] {
     let (peer, its) = (anonymous(), anonymous());
     nsid::assign(&peer, Some(here)).unwrap();
@@ -94,7 +94,7 @@ fn at_open<A: Api>(how: &How, call: c_long, errno: i32, what: &str) {
     let fds = kernel::open_fds();
     match elsewhere(&Restriction::none().failing(call, errno), || A::open(how)) {
         Ok(mut api) => converge(&mut api, how, &mut Checker::default(), &peers, true, what),
-        Err(told) => assert!(told == errno, "{what} at open: told as {told}"),
+        Err(error) => assert!(error == errno, "{what} at open: errno {error}"),
     }
     assert_eq!(kernel::open_fds(), fds, "{what} at open: descriptors are left open");
 }
@@ -106,37 +106,37 @@ fn running<A: Api>(how: &How, leave: fn(), (call, errno): (c_long, i32), what: &
     let mut api = A::open(how).unwrap();
     converge(&mut api, how, &mut checker, &peers, false, "before the fault");
     let held = kernel::open_fds();
-    // one dies, its id is given to another, and a third comes
+    // one dies, another one gets its nsid, and a third one comes
     peers.remove(1);
     peers.push((3, peer(3, 6)));
     peers.push((2, peer_of_a_free_id(2, 7)));
-    // a look puts right what must not become wrong: most do without
+    // a resync repairs mistakes and would hide them: most runs do without
     let looks = errno == libc::ENOMEM || ANSWERS.contains(&errno);
     elsewhere(&Restriction::none(), || {
         leave();
         Restriction::none().failing(call, errno).apply();
         for turn in 0..20 {
-            let told = match turn % 3 {
+            let result = match turn % 3 {
                 0 => api.wait(Some(Duration::ZERO)),
                 1 if turn == 10 && looks => api.resync().map(|()| None),
                 _ => api.next(),
             };
-            match told {
-                Ok(told) => told.iter().for_each(|event| {
+            match result {
+                Ok(event) => event.iter().for_each(|event| {
                     let gone = (event.kind, event.origin, event.nsid);
-                    // the one here that died, and what it had
+                    // the dead one here, and its own peers
                     let is_gone = matches!(gone, (Kind::NsidDel, -1, 2) | (Kind::NsidDel, 2, _));
-                    assert!(event.kind != Kind::NsidDel || is_gone, "{what}: {event:?}, which is there");
+                    assert!(event.kind != Kind::NsidDel || is_gone, "{what}: {event:?}, which exists");
                     checker.feed(event);
                 }),
-                Err(told) => assert!(told == errno, "{what}: told as {told}"),
+                Err(error) => assert!(error == errno, "{what}: errno {error}"),
             }
         }
     });
-    // an answer was believed while it was given; that it is another now takes a look
+    // the watcher believed the answer while it was given; a resync finds that it has changed
     let ask = ANSWERS.contains(&errno);
     converge(&mut api, how, &mut checker, &peers, ask, what);
-    // as alive as before
+    // and the watcher still works
     peers.push((9, peer(9, 8)));
     converge(&mut api, how, &mut checker, &peers, false, what);
     assert_eq!(kernel::open_fds(), held + 2 * (peers.len() - 2), "{what}: descriptors are left open");
@@ -144,7 +144,7 @@ fn running<A: Api>(how: &How, leave: fn(), (call, errno): (c_long, i32), what: &
     assert_eq!(kernel::open_fds(), fds, "{what}: descriptors are left open at the end");
 }
 
-/// As [`peer`], once the kernel has taken the id from whoever had it.
+/// As [`peer`], once the kernel has taken the nsid from its previous owner.
 fn peer_of_a_free_id(here: i32, there: i32) -> [OwnedFd; 2] {
     let end = Instant::now() + DEADLINE;
     let (peer, its) = (anonymous(), anonymous());
@@ -156,7 +156,7 @@ fn peer_of_a_free_id(here: i32, there: i32) -> [OwnedFd; 2] {
     [peer, its]
 }
 
-/// Reads until beliefs equal the truth, and there is nothing more.
+/// Reads until the events add up to the truth and no event is pending.
 fn converge<A: Api>(
     api: &mut A,
     how: &How,
@@ -182,6 +182,6 @@ fn converge<A: Api>(
         } else if checker.nsids == truth && checker.open_overflows == 0 && !readable(api.fd(), Duration::ZERO) {
             return;
         }
-        assert!(Instant::now() < end, "{what}: believed {:?} where there is {truth:?}", checker.nsids);
+        assert!(Instant::now() < end, "{what}: the events give {:?}, the kernel {truth:?}", checker.nsids);
     }
 }

@@ -1,4 +1,4 @@
-//! Every failure that the library must survive: system calls that fail, and panics.
+//! The failures that the library must survive: system calls that fail, and panics.
 //!
 //! A binary of its own: these tests count the descriptors and threads of the whole process, so they take turns.
 

@@ -1,7 +1,7 @@
-//! Every system call that the library makes, made to fail, by every errno that matters, at open and while running:
-//! the answer is an errno or another way, no descriptor is lost, and when the fault is over beliefs equal the truth.
+//! Makes every system call of the library fail, by every errno that matters, at open and later. The call returns an
+//! errno or takes another way; no descriptor is lost, and after the fault the events add up to the kernel's state.
 //!
-//! What exactly each failure does is in `tests/named/faults.rs`; this is the matrix that leaves none out.
+//! `tests/named/faults.rs` checks the exact effect of each failure; this matrix leaves none out.
 
 use std::time::Instant;
 
@@ -15,8 +15,8 @@ use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS};
 
 const SYS_STATMOUNT: c_long = 457;
 
-/// What strace shows of a watcher's life, but for what only the allocator, the C library and threads need, and
-/// close(2), whose failure nobody could make good.
+/// The calls that strace shows in a watcher's life, but for those that only the allocator, the C library and threads
+/// need, and close(2), whose failure has no remedy.
 const CALLS: [(c_long, &str); 26] = [
     (libc::SYS_openat, "openat"),
     (libc::SYS_read, "read"),
@@ -46,12 +46,12 @@ const CALLS: [(c_long, &str); 26] = [
     (SYS_STATMOUNT, "statmount"),
 ];
 
-/// A limit or a signal: it says nothing about what was asked for, so nothing may be lost by it.
+/// A limit or a signal answers nothing, so the watcher may lose nothing by it.
 const SHORTAGES: [i32; 5] = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOSPC, libc::EINTR];
 /// An answer, which counts as long as it is given.
 const ANSWERS: [i32; 3] = [libc::EACCES, libc::EPERM, libc::ENOSYS];
 
-/// The means by which mounts are noticed.
+/// The rights for each mount backend.
 fn fanotify() -> Restriction {
     Restriction::none()
 }
@@ -64,13 +64,13 @@ fn bare() -> Restriction {
     Restriction::without_sys_admin().failing(libc::SYS_io_setup, libc::ENOSYS)
 }
 
-/// Where the calls are made from that meet a failure.
+/// The place that the failing calls come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Home,
-    /// Another root directory, in which there is a directory of the same path.
+    /// Another root directory, with a directory of the same path.
     Root,
-    /// Another mount namespace, in which the directory is hidden.
+    /// Another mount namespace, where the directory is hidden.
     Mounts,
 }
 
@@ -105,7 +105,7 @@ fn with_bare_mountinfo() {
     matrix::<Rust>(bare, Place::Home, &[libc::ENOMEM, libc::EINTR, libc::EPERM]);
 }
 
-/// Before Linux 6.18 a name has to be opened to see what it is.
+/// Before Linux 6.18 the watcher must open a name to identify it.
 #[test]
 fn with_names_that_are_opened() {
     let opens = || aio().failing(libc::SYS_name_to_handle_at, libc::EOPNOTSUPP);
@@ -122,25 +122,25 @@ fn from_another_mount_namespace() {
     matrix::<C>(fanotify, Place::Mounts, &[libc::ENOMEM, libc::EPERM]);
 }
 
-fn matrix<A: Api>(means: fn() -> Restriction, from: Place, errnos: &[i32]) {
+fn matrix<A: Api>(rights: fn() -> Restriction, from: Place, errnos: &[i32]) {
     let _alone = alone();
     sandbox();
     for (call, name) in CALLS {
         for &errno in errnos {
             if (call, errno) == (libc::SYS_openat, libc::EINTR) {
-                // the standard library tries again until the signals end, which these never do
+                // the standard library retries until the signals end, and these never do
                 continue;
             }
             let what = format!("{name} fails with {errno}");
             if from == Place::Home {
-                at_open::<A>(means().failing(call, errno), &what);
+                at_open::<A>(rights().failing(call, errno), &what);
             }
-            running::<A>(means, from, (call, errno), &what);
+            running::<A>(rights, from, (call, errno), &what);
         }
     }
 }
 
-/// A directory with one namespace and one name that waits.
+/// A directory with one namespace and one pending name.
 fn stage() -> How {
     std::fs::create_dir_all(RUN_NETNS).unwrap();
     std::fs::create_dir_all(format!("/run/jail/{RUN_NETNS}")).unwrap();
@@ -176,13 +176,13 @@ fn at_open<A: Api>(restriction: Restriction, what: &str) {
     clear();
 }
 
-fn running<A: Api>(means: fn() -> Restriction, from: Place, (call, errno): (c_long, i32), what: &str) {
+fn running<A: Api>(rights: fn() -> Restriction, from: Place, (call, errno): (c_long, i32), what: &str) {
     let how = stage();
     let fds = kernel::open_fds();
     let mut checker = Checker::default();
-    // what is opened with few rights goes on with the same means
-    let mut api = elsewhere(&means(), || A::open(&how)).unwrap();
-    elsewhere(&means(), || converge(&mut api, &mut checker, false, "before the fault"));
+    // a watcher opened with few rights keeps its backend
+    let mut api = elsewhere(&rights(), || A::open(&how)).unwrap();
+    elsewhere(&rights(), || converge(&mut api, &mut checker, false, "before the fault"));
     let held = kernel::open_fds();
     placeholder("/run/netns/new");
     mount_new_netns("/run/netns/new");
@@ -190,60 +190,59 @@ fn running<A: Api>(means: fn() -> Restriction, from: Place, (call, errno): (c_lo
     unmount("/run/netns/old");
     unmount("/run/netns/gone");
     std::fs::remove_file("/run/netns/gone").unwrap();
-    // a look puts right what must not become wrong: most do without
+    // a resync repairs mistakes and would hide them: most runs do without
     let looks = errno == libc::ENOMEM || ANSWERS.contains(&errno);
     let mut opened = Vec::new();
     elsewhere(&Restriction::none(), || {
         from.go();
-        means().failing(call, errno).apply();
+        rights().failing(call, errno).apply();
         for turn in 0..20 {
-            let told = match turn % 3 {
+            let result = match turn % 3 {
                 0 => api.wait(Some(std::time::Duration::ZERO)),
                 1 if turn == 10 && looks => api.resync().map(|()| None),
                 _ => api.next(),
             };
-            match told {
-                Ok(told) => told.iter().for_each(|event| {
+            match result {
+                Ok(event) => event.iter().for_each(|event| {
                     is_true(event, what);
                     checker.feed(event);
                     opened.extend(api.open_netns().map(|fd| (fd, event.clone())));
                 }),
-                Err(told) => {
-                    let is_away = from != Place::Home && told == libc::EXDEV;
-                    assert!(told == errno || is_away, "{what}: told as {told}");
+                Err(error) => {
+                    let is_away = from != Place::Home && error == libc::EXDEV;
+                    assert!(error == errno || is_away, "{what}: errno {error}");
                 }
             }
         }
     });
-    // whatever it answers, it must not take what it opens for something else
+    // the fault must not make the library open another namespace
     for (fd, event) in opened {
         assert_eq!(kernel::netns_of(&fd.into()), Some((event.dev, event.ino, event.cookie)));
     }
-    // an answer was believed while it was given; that it is another now takes a look
+    // the watcher believed the answer while it was given; a resync finds that it has changed
     let ask = ANSWERS.contains(&errno);
-    elsewhere(&means(), || converge(&mut api, &mut checker, ask, what));
-    // as alive as before
+    elsewhere(&rights(), || converge(&mut api, &mut checker, ask, what));
+    // and the watcher still works
     placeholder("/run/netns/after");
     mount_new_netns("/run/netns/after");
-    elsewhere(&means(), || converge(&mut api, &mut checker, false, what));
-    // mounts may be listened to in another way by now, which takes no more than two more
+    elsewhere(&rights(), || converge(&mut api, &mut checker, false, what));
+    // another mount backend may be in use by now, with at most two more descriptors
     assert!(kernel::open_fds() <= held + 2, "{what}: descriptors are left open");
     drop(api);
     assert_eq!(kernel::open_fds(), fds, "{what}: descriptors are left open at the end");
     clear();
 }
 
-/// Asserts that an event of the time of the fault is no "no" made of "I cannot tell": of what exists nothing is reported
-/// as gone.
+/// Asserts that an event during the fault does not take "unknown" for "no": nothing that exists is reported as gone.
 fn is_true(event: &Ev, what: &str) {
     match (event.kind, event.text().as_str()) {
         (Kind::Deleted, "gone") | (Kind::Detached, "gone" | "old") => {}
-        (Kind::Deleted | Kind::Detached | Kind::DirDeleted, _) => panic!("{what}: {event:?}, which is there"),
+        (Kind::Deleted | Kind::Detached | Kind::DirDeleted, _) => panic!("{what}: {event:?}, which exists"),
         _ => {}
     }
 }
 
-/// Reads until beliefs equal the truth, and there is nothing more.
+/// Reads until the events add up to the kernel's state and no event is pending.
 fn converge<A: Api>(api: &mut A, checker: &mut Checker, ask: bool, what: &str) {
     let end = Instant::now() + DEADLINE;
     let mut asked = !ask;
@@ -262,6 +261,10 @@ fn converge<A: Api>(api: &mut A, checker: &mut Checker, ask: bool, what: &str) {
             return;
         }
         let believed = checker.believed();
-        assert!(Instant::now() < end, "{what}: believed {believed:?} where there is {:?}", kernel::names(RUN_NETNS));
+        assert!(
+            Instant::now() < end,
+            "{what}: the events give {believed:?}, the kernel {:?}",
+            kernel::names(RUN_NETNS)
+        );
     }
 }

@@ -1,6 +1,6 @@
-//! A panic inside the library: the caller of C is told so by a number, and from then on, and can still clean up.
+//! A panic inside the library: a C caller gets an errno, from then on, and can still clean up.
 //!
-//! Needs the feature `panic-on-demand`, by which a watcher of names panics at a name `nswatch-panic`.
+//! Requires the feature `panic-on-demand`, by which a watcher of names panics at a name `nswatch-panic`.
 #![cfg(feature = "panic-on-demand")]
 
 use crate::alone;
@@ -10,7 +10,7 @@ use nswatch::capi::options::{NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_D
 
 const TROUBLE: &str = "/run/netns/nswatch-panic";
 
-/// All that can be asked of a watcher is answered in this way, however often.
+/// Every call on the broken watcher fails in this way, however often.
 fn expect_broken(o: &mut Observer<C>) {
     for _ in 0..3 {
         assert_eq!(o.api.next().err(), Some(libc::ENOTRECOVERABLE));
@@ -20,7 +20,7 @@ fn expect_broken(o: &mut Observer<C>) {
 }
 
 #[test]
-fn a_panic_is_told_and_goes_no_further() {
+fn a_panic_is_returned_and_goes_no_further() {
     let _alone = alone();
     sandbox();
     ip_netns(&["add", "blue"]);
@@ -45,13 +45,13 @@ fn a_borrowed_event_outlives_a_panic_of_resync() {
     o.expect(&[(Created, "blue"), (Ready, "blue")]);
     placeholder(TROUBLE);
     assert_eq!(o.api.resync(), Err(libc::ENOTRECOVERABLE));
-    // the event is still borrowed, but the watcher does nothing with it
+    // the event is still borrowed, but the watcher ignores it
     assert_eq!(o.api.open_netns().err(), Some(libc::ENOTRECOVERABLE));
     expect_broken(&mut o);
 }
 
 #[test]
-fn another_watcher_does_not_mind() {
+fn another_watcher_goes_on() {
     let _alone = alone();
     sandbox();
     make_dir(RUN_NETNS);
@@ -65,7 +65,7 @@ fn another_watcher_does_not_mind() {
 }
 
 #[test]
-fn a_panic_of_the_reader_thread_is_told() {
+fn a_panic_of_the_reader_thread_is_reported() {
     let _alone = alone();
     for policy in [NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DROP_OLDEST] {
         sandbox();
@@ -75,7 +75,7 @@ fn a_panic_of_the_reader_thread_is_told() {
         ip_netns(&["add", "blue"]);
         o.expect(&[(Created, "blue"), (Ready, "blue")]);
         placeholder(TROUBLE);
-        assert!(readable(o.api.fd(), DEADLINE), "a consumer who polls is not told");
+        assert!(readable(o.api.fd(), DEADLINE), "a polling consumer is not woken");
         assert_eq!(o.api.wait(Some(DEADLINE)).err(), Some(libc::ENOTRECOVERABLE));
         assert_eq!(o.api.open_netns().err(), Some(libc::ENOTRECOVERABLE));
         expect_broken(&mut o);

@@ -1,4 +1,4 @@
-//! The life of the watched directory: it comes, goes, is moved, replaced, covered, and comes back.
+//! The watched directory is made, removed, moved, replaced, covered and uncovered.
 
 use std::fs::{create_dir, remove_dir, remove_dir_all};
 
@@ -31,14 +31,14 @@ both! {
     the_root_can_be_watched
 }
 
-/// Where the tests of this file watch, with ancestors.
+/// The watched directory of these tests, with ancestors.
 const DIR: &str = "/run/a/b/c/d";
 
 fn how() -> How {
     How::dir(DIR).flags(NSW_DIR_EVENTS)
 }
 
-/// The directory is there, and a namespace "old" in it.
+/// Makes the directory with a namespace "old", and watches it.
 fn watched<A: Api>() -> Observer<A> {
     sandbox();
     make_dir(DIR);
@@ -48,7 +48,7 @@ fn watched<A: Api>() -> Observer<A> {
     o
 }
 
-/// The directory is there, and nothing in it.
+/// Makes the directory, empty, and watches it.
 fn watched_empty<A: Api>() -> Observer<A> {
     sandbox();
     make_dir(DIR);
@@ -61,13 +61,13 @@ fn path(name: &str) -> String {
     format!("{DIR}/{name}")
 }
 
-/// A namespace of this name.
+/// Makes a namespace of this name.
 fn name(name: &str) {
     placeholder(path(name));
     mount_new_netns(path(name));
 }
 
-/// What is believed is true, and the next thing that happens is told.
+/// Asserts that the events add up to the kernel's state, and that the watcher reports the next change.
 fn goes_on<A: Api>(o: &mut Observer<A>) {
     o.drain();
     o.expect_nothing();
@@ -207,7 +207,7 @@ fn it_is_replaced_by_a_rename<A: Api>() {
     for turn in 0..5 {
         make_dir("/run/new");
         placeholder("/run/new/half");
-        // what is in the way of a rename must be empty
+        // the target of a rename must be empty
         rename("/run/new", DIR);
         o.expect(&[(DirDeleted, ""), (DirCreated, ""), (Created, "half")]);
         goes_on(&mut o);
@@ -230,7 +230,7 @@ fn two_directories_change_places<A: Api>() {
     placeholder("/run/other/half");
     exchange("/run/other", DIR);
     o.expect(&[(Deleted, "old"), (DirDeleted, ""), (DirCreated, ""), (Created, "half")]);
-    // the old one is not watched any more
+    // the old directory is no longer watched
     placeholder("/run/other/unseen");
     goes_on(&mut o);
     exchange("/run/other", DIR);
@@ -277,7 +277,7 @@ fn a_file_takes_its_place<A: Api>() {
     o.expect_nothing();
     create_dir(DIR).unwrap();
     o.expect(&[(DirCreated, "")]);
-    // the same one level above
+    // the same for the parent directory
     remove_dir_all("/run/a/b").unwrap();
     run("mkfifo", &["/run/a/b"]);
     o.expect(&[(DirDeleted, "")]);
@@ -304,7 +304,7 @@ fn it_is_removed_while_somebody_is_in_it<A: Api>() {
     create_dir(DIR).unwrap();
     o.expect(&[(DirCreated, "")]);
     goes_on(&mut o);
-    // the end of the old directory means nothing to the new one
+    // the end of the old directory does not concern the new one
     inside.kill().unwrap();
     inside.wait().unwrap();
     goes_on(&mut o);
@@ -338,12 +338,12 @@ fn it_is_bound_onto_itself<A: Api>() {
     name("below");
     o.expect(&[(Created, "below"), (Ready, "below")]);
     unmount(DIR);
-    // the mounts on its names go with the one that they are on, and with the peers of that
+    // the mounts on its names go with the mount below them, and with the peers of that mount
     assert_eq!(kinds(&o.resync()), [Detached, Detached]);
     goes_on(&mut o);
 }
 
-/// As before namespaces had ids: a name ends on another mount then, but it is the same namespace.
+/// As before Linux 6.18, without cookies: the name is on another mount then, but its namespace is the same.
 fn it_is_bound_onto_itself_on_an_older_kernel<A: Api>() {
     let mut restriction = Restriction::none().failing_ioctl(0x8008_b70d, libc::ENOTTY);
     restriction = restriction.failing(libc::SYS_name_to_handle_at, libc::EOPNOTSUPP);
@@ -361,18 +361,18 @@ fn it_is_covered_and_uncovered<A: Api>() {
     let mut o = watched::<A>();
     for _ in 0..3 {
         mount("cover", DIR, Some("tmpfs"), 0);
-        // inotify is blind to this: a comparison finds it
+        // inotify does not report this; a resync finds it
         assert_eq!(kinds(&o.resync()), [Deleted, DirDeleted, DirCreated]);
         goes_on(&mut o);
         name("above");
         o.expect(&[(Created, "above"), (Ready, "above")]);
         unmount(path("above"));
         unmount(DIR);
-        // the cover is gone with its last mount, and inotify says so
+        // the cover is gone with its last mount, and inotify reports that
         o.until(Ready, "old");
         goes_on(&mut o);
     }
-    // a cover that stays in use elsewhere goes unnoticed until a comparison
+    // a cover that is still in use elsewhere goes unnoticed until a resync
     make_dir("/run/cover");
     bind("/run/cover", DIR);
     assert_eq!(kinds(&o.resync()), [Deleted, DirDeleted, DirCreated]);
@@ -403,13 +403,13 @@ fn names_go_before_the_directory<A: Api>() {
     make_dir(DIR);
     (0..50).for_each(|n| placeholder(path(&format!("n{n}"))));
     let mut o = Observer::<A>::open_synced(&how());
-    // as one piece, so that the kernel tells nothing of the names
+    // in one step, so that the kernel reports none of the names
     rename("/run/a", "/run/away");
-    let mut told = vec![o.next()];
-    told.extend(o.drain());
-    let (last, names) = told.split_last().unwrap();
+    let mut events = vec![o.next()];
+    events.extend(o.drain());
+    let (last, names) = events.split_last().unwrap();
     assert_eq!(last.kind, DirDeleted);
-    assert!(names.len() == 50 && names.iter().all(|event| event.kind == Deleted), "{told:#?}");
+    assert!(names.len() == 50 && names.iter().all(|event| event.kind == Deleted), "{events:#?}");
     goes_on(&mut o);
     assert!(remove_dir(DIR).is_err());
 }
@@ -418,7 +418,7 @@ fn the_root_can_be_watched<A: Api>() {
     sandbox();
     let mut o = Observer::<A>::open_synced(&How::dir("/"));
     o.expect_nothing();
-    // a link at the top would be seen by all: only that it opens, and that all of it is told, can be tried
+    // all tests would see a link at the top: this one only checks that the watcher opens and replays everything
     o.expect_truth("/");
     assert_eq!(o.resync(), []);
 }

@@ -1,4 +1,4 @@
-//! What cannot be watched, and who may not: the promised errno, and a sentence that helps.
+//! Directories that cannot be watched, and callers without permission: the promised errno, and a message that helps.
 
 use std::ffi::CStr;
 use std::os::unix::fs::PermissionsExt;
@@ -11,18 +11,18 @@ use crate::support::*;
 use nswatch::capi::{about, event as ce, options as co, watcher as cw};
 
 both! {
-    what_is_no_directory_is_refused
-    what_is_too_long_is_refused
-    who_may_not_read_the_directory_is_refused
-    who_may_not_search_an_ancestor_is_refused
-    who_may_not_read_an_ancestor_may_watch
+    only_a_directory_is_watched
+    too_long_a_path_is_refused
+    an_unreadable_directory_is_refused
+    an_ancestor_without_search_permission_is_refused
+    an_unreadable_ancestor_does_not_prevent_watching
     permission_is_taken_away_and_given_back
     permission_for_an_ancestor_is_taken_away_and_given_back
-    names_that_may_not_be_read_are_told
-    names_change_places_in_a_directory_that_may_not_be_read_any_more
-    who_gave_up_the_right_to_the_directory_cannot_tell
-    what_happens_to_names_while_the_right_is_given_up
-    a_directory_that_could_only_be_searched_was_never_open
+    unreadable_names_are_reported
+    names_change_places_in_a_directory_that_became_unreadable
+    a_lost_right_is_no_answer_about_the_directory
+    names_change_while_the_right_is_lost
+    a_search_only_directory_was_never_open
 }
 
 fn refused<A: Api>(dir: &str, errno: i32) {
@@ -31,7 +31,7 @@ fn refused<A: Api>(dir: &str, errno: i32) {
     }
 }
 
-fn what_is_no_directory_is_refused<A: Api>() {
+fn only_a_directory_is_watched<A: Api>() {
     sandbox();
     placeholder("/run/file");
     symlink("file", "/run/link");
@@ -41,7 +41,7 @@ fn what_is_no_directory_is_refused<A: Api>() {
     }
 }
 
-fn what_is_too_long_is_refused<A: Api>() {
+fn too_long_a_path_is_refused<A: Api>() {
     sandbox();
     refused::<A>(&format!("/run/{}", "x".repeat(256)), libc::ENAMETOOLONG);
     refused::<A>(&format!("/run/{}/netns", "x".repeat(256)), libc::ENAMETOOLONG);
@@ -53,7 +53,7 @@ fn set_mode(path: &str, mode: u32) {
     std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
 }
 
-fn who_may_not_read_the_directory_is_refused<A: Api>() {
+fn an_unreadable_directory_is_refused<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
     for mode in [0o000, 0o111, 0o444, 0o333] {
@@ -64,7 +64,7 @@ fn who_may_not_read_the_directory_is_refused<A: Api>() {
     elsewhere(&Restriction::powerless(), || Observer::<A>::open_synced(&How::default()));
 }
 
-fn who_may_not_search_an_ancestor_is_refused<A: Api>() {
+fn an_ancestor_without_search_permission_is_refused<A: Api>() {
     sandbox();
     make_dir("/run/a/b/netns");
     for (path, mode) in [("/run/a", 0o000), ("/run/a", 0o666), ("/run/a/b", 0o000)] {
@@ -77,33 +77,33 @@ fn who_may_not_search_an_ancestor_is_refused<A: Api>() {
     }
 }
 
-fn who_may_not_read_an_ancestor_may_watch<A: Api>() {
+fn an_unreadable_ancestor_does_not_prevent_watching<A: Api>() {
     sandbox();
     make_dir("/run/a/netns");
     set_mode("/run/a", 0o111);
     let mut o = elsewhere(&Restriction::powerless(), || Observer::<A>::open_synced(&How::dir("/run/a/netns")));
     placeholder("/run/a/netns/half");
     elsewhere(&Restriction::powerless(), || o.expect(&[(Created, "half")]));
-    // but not wait for what is missing there: nobody would tell
+    // but it cannot wait for a missing part there: the kernel would not report it
     elsewhere(&Restriction::powerless(), || refused::<A>("/run/a/missing", libc::EACCES));
-    // its end is seen from within
+    // inotify on the directory itself reports its end
     std::fs::remove_dir_all("/run/a/netns").unwrap();
     elsewhere(&Restriction::powerless(), || o.expect(&[(Deleted, "half")]));
     o.resync();
     make_dir("/run/a/netns");
     placeholder("/run/a/netns/half");
     elsewhere(&Restriction::powerless(), || o.resync());
-    // so is that it may not be read any more; that it may again, only a comparison can tell
+    // and the loss of read permission; only a resync finds that the permission is back
     set_mode("/run/a/netns", 0o000);
     elsewhere(&Restriction::powerless(), || o.expect(&[(Deleted, "half")]));
     set_mode("/run/a/netns", 0o700);
-    let told = elsewhere(&Restriction::powerless(), || o.resync());
-    assert_eq!(told.iter().map(|event| event.brief()).collect::<Vec<_>>(), [(Created, "half".to_owned())]);
+    let events = elsewhere(&Restriction::powerless(), || o.resync());
+    assert_eq!(events.iter().map(|event| event.brief()).collect::<Vec<_>>(), [(Created, "half".to_owned())]);
 }
 
-/// Names that changed places are looked for once more, but not in a directory that has been told as gone: one that may
-/// be searched, not read.
-fn names_change_places_in_a_directory_that_may_not_be_read_any_more<A: Api>() {
+/// The watcher looks exchanged names up once more, but not in a directory that it has reported as gone: here one with
+/// search but without read permission.
+fn names_change_places_in_a_directory_that_became_unreadable<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
     placeholder("/run/netns/a");
@@ -119,7 +119,7 @@ fn names_change_places_in_a_directory_that_may_not_be_read_any_more<A: Api>() {
     elsewhere(&Restriction::powerless(), || o.expect_unordered(&[(Created, "a"), (Created, "b")]));
 }
 
-/// The mode of `path` changes, above or at the watched `dir`; all that the watcher does, it does without power.
+/// Changes the mode of `path`, at or above the watched `dir`; the watcher runs without capabilities.
 fn permission_changes<A: Api>(path: &str, dir: &str) {
     sandbox();
     make_dir(dir);
@@ -136,7 +136,7 @@ fn permission_changes<A: Api>(path: &str, dir: &str) {
                 o.expect_nothing();
                 assert_eq!(o.resync(), []);
             });
-            // what happens meanwhile is seen afterwards
+            // the watcher sees these changes afterwards
             std::fs::remove_file(&half).unwrap();
             placeholder(&half);
             set_mode(path, 0o700);
@@ -159,10 +159,10 @@ fn permission_for_an_ancestor_is_taken_away_and_given_back<A: Api>() {
     permission_changes::<A>("/run/a/b", "/run/a/b/c/netns");
 }
 
-/// A directory that only who overrides permissions may search: an ancestor, or the watched one itself.
+/// A directory that only a caller who overrides permissions may search: an ancestor, or the watched one itself.
 const CLOSED: [&str; 2] = ["/run/a", "/run/a/netns"];
 
-/// Opens a watcher of names there, of which `blue` is a namespace.
+/// Opens a watcher of names there; `blue` is a namespace.
 fn in_a_closed_directory<A: Api>(closed: &str, flags: u32) -> Observer<A> {
     sandbox();
     make_dir("/run/a/netns");
@@ -175,31 +175,31 @@ fn in_a_closed_directory<A: Api>(closed: &str, flags: u32) -> Observer<A> {
     Observer::open_synced(&How::dir("/run/a/netns").flags(flags))
 }
 
-/// What a caller without the right is told before it is refused.
-fn told_without_the_right<A: Api>(o: &mut Observer<A>) -> Vec<(Kind, String)> {
+/// The events that a caller without the right gets before it is refused.
+fn events_without_the_right<A: Api>(o: &mut Observer<A>) -> Vec<(Kind, String)> {
     let before = o.log.len();
     let refused = elsewhere(&Restriction::powerless(), || {
         std::iter::from_fn(|| o.try_now().transpose()).take(10).find_map(Result::err)
     });
-    let told: Vec<_> = o.log[before..].iter().map(|event| event.brief()).collect();
-    assert_eq!(refused, Some(libc::EACCES), "{told:?}");
-    told
+    let events: Vec<_> = o.log[before..].iter().map(|event| event.brief()).collect();
+    assert_eq!(refused, Some(libc::EACCES), "{events:?}");
+    events
 }
 
-/// That a permission was taken away is an answer about the directory; that a process gave up a right says nothing of it.
-fn who_gave_up_the_right_to_the_directory_cannot_tell<A: Api>() {
+/// A revoked permission is an answer about the directory; a right that the process gave up is not.
+fn a_lost_right_is_no_answer_about_the_directory<A: Api>() {
     for closed in CLOSED {
         let mut o = in_a_closed_directory::<A>(closed, co::NSW_DIR_EVENTS);
         assert_eq!(elsewhere(&Restriction::powerless(), || o.api.resync()), Err(libc::EACCES), "{closed}");
-        assert_eq!(told_without_the_right(&mut o), []);
+        assert_eq!(events_without_the_right(&mut o), []);
         assert!(readable(o.api.fd(), Duration::ZERO));
         placeholder("/run/a/netns/new");
-        assert_eq!(told_without_the_right(&mut o), [(Created, "new".to_owned())]);
-        // what was asked for goes on
+        assert_eq!(events_without_the_right(&mut o), [(Created, "new".to_owned())]);
+        // the requested resync continues
         o.expect(&[(Synced, "")]);
         o.expect_nothing();
         o.expect_truth("/run/a/netns");
-        // another permission, and it is an answer again
+        // the permissions change: that is an answer again
         set_mode(closed, 0o001);
         elsewhere(&Restriction::powerless(), || o.until(DirDeleted, ""));
         o.resync();
@@ -207,14 +207,14 @@ fn who_gave_up_the_right_to_the_directory_cannot_tell<A: Api>() {
     }
 }
 
-fn what_happens_to_names_while_the_right_is_given_up<A: Api>() {
+fn names_change_while_the_right_is_lost<A: Api>() {
     for (closed, flags) in CLOSED.into_iter().flat_map(|closed| [0, co::NSW_MOUNT_EVENTS].map(|flags| (closed, flags)))
     {
-        let expect = |happens: &dyn Fn(), told: &[(Kind, &str)], then: &[(Kind, &str)]| {
+        let expect = |happens: &dyn Fn(), events: &[(Kind, &str)], then: &[(Kind, &str)]| {
             let mut o = in_a_closed_directory::<A>(closed, flags);
             happens();
-            let told: Vec<_> = told.iter().map(|(kind, name)| (*kind, (*name).to_owned())).collect();
-            assert_eq!(told_without_the_right(&mut o), told, "{closed}");
+            let events: Vec<_> = events.iter().map(|(kind, name)| (*kind, (*name).to_owned())).collect();
+            assert_eq!(events_without_the_right(&mut o), events, "{closed}");
             o.expect_unordered(then);
             o.expect_nothing();
             o.expect_truth("/run/a/netns");
@@ -236,8 +236,8 @@ fn what_happens_to_names_while_the_right_is_given_up<A: Api>() {
     }
 }
 
-/// A step on the way need not be readable. If the path comes to end there, no right was given up.
-fn a_directory_that_could_only_be_searched_was_never_open<A: Api>() {
+/// The watcher need not read an intermediate directory. If the path comes to end there, no right was given up.
+fn a_search_only_directory_was_never_open<A: Api>() {
     sandbox();
     make_dir("/run/b/c");
     placeholder("/run/b/c/blue");
@@ -253,7 +253,7 @@ fn a_directory_that_could_only_be_searched_was_never_open<A: Api>() {
     });
 }
 
-fn names_that_may_not_be_read_are_told<A: Api>() {
+fn unreadable_names_are_reported<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
     let powerless = Restriction::powerless();
@@ -266,13 +266,13 @@ fn names_that_may_not_be_read_are_told<A: Api>() {
 }
 
 #[test]
-fn what_is_no_path_is_refused() {
+fn an_invalid_path_is_refused() {
     for dir in ["", "netns", "./netns", "run/netns", "..", "/run/\0"] {
         let error = nswatch::Options::new().dir(dir).unwrap_err();
         assert_eq!(error.errno(), libc::EINVAL, "{dir:?}");
         assert!(error.to_string().contains("absolute"), "{error}");
     }
-    // SAFETY: as nswatch.h demands.
+    // SAFETY: as nswatch.h requires.
     unsafe {
         let options = co::nsw_options_new();
         for dir in [c"", c"netns", c"./netns", c"run/netns", c".."] {
@@ -282,14 +282,14 @@ fn what_is_no_path_is_refused() {
     }
 }
 
-/// The sentence for an errno that is not known.
+/// The message of nsw_strerror().
 fn strerror(rc: i32) -> &'static str {
     // SAFETY: it is static and NUL-terminated.
     unsafe { CStr::from_ptr(about::nsw_strerror(rc)) }.to_str().unwrap()
 }
 
 #[test]
-fn errors_say_what_to_do() {
+fn errors_name_the_remedy() {
     let unknown = strerror(-9999);
     let words = [
         (libc::EMFILE, "fs.inotify.max_user_instances"),
@@ -319,7 +319,7 @@ fn errors_say_what_to_do() {
 #[test]
 fn every_function_of_c_takes_null_and_garbage() {
     sandbox();
-    // SAFETY: NULL and numbers that mean nothing are what is promised to be taken; the rest is as nswatch.h demands.
+    // SAFETY: the functions promise to accept NULL and meaningless numbers; the rest is as nswatch.h requires.
     unsafe {
         co::nsw_options_free(null_mut());
         cw::nsw_close(null_mut());
@@ -353,19 +353,19 @@ fn every_function_of_c_takes_null_and_garbage() {
         assert_eq!(co::nsw_options_set_flags(options, 1 << 31), -libc::EINVAL);
         assert_eq!(co::nsw_options_set_flags(options, !0), -libc::EINVAL);
 
-        // what is refused leaves what it was to fill in alone
+        // a refused call leaves its out-parameter alone
         let mut watcher = std::ptr::dangling_mut::<cw::nsw_watcher>();
         for source in [0, 4, 99, u32::MAX] {
             assert_eq!(cw::nsw_open(source, options, &mut watcher), -libc::EINVAL);
         }
         assert_eq!(watcher, std::ptr::dangling_mut::<cw::nsw_watcher>());
-        assert_eq!(cw::nsw_open(cw::NSW_SOURCE_NAMED, options, &mut watcher), 0, "the options are as they were");
+        assert_eq!(cw::nsw_open(cw::NSW_SOURCE_NAMED, options, &mut watcher), 0, "the options are unchanged");
         co::nsw_options_free(options);
 
         let mut event = null();
         assert_eq!(cw::nsw_next_event(watcher, null_mut()), -libc::EINVAL);
         assert_eq!(cw::nsw_wait_event(watcher, 0, null_mut()), -libc::EINVAL);
-        assert_eq!(cw::nsw_next_event(watcher, &mut event), 1, "none was lost by that");
+        assert_eq!(cw::nsw_next_event(watcher, &mut event), 1, "no event was lost");
         assert_eq!(ce::nsw_event_type(event), ce::NSW_EVENT_SYNCED);
         assert_eq!(cw::nsw_open_netns(watcher, null()), -libc::EINVAL);
         assert_eq!(cw::nsw_open_netns(null(), event), -libc::EINVAL);

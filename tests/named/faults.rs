@@ -1,4 +1,4 @@
-//! System calls that fail, at open and while running: a clear errno or another way, and nothing is lost or wrong.
+//! System calls that fail, at open and later: an errno or a fallback; nothing is lost or wrong.
 
 use crate::support::api::{Api, How, Kind::*, Observer, readable};
 use crate::support::thread::{Restriction, elsewhere};
@@ -7,22 +7,22 @@ use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_NO_MOUNT_EVEN
 
 both! {
     each_failure_at_open_is_passed_on
-    a_failed_resync_is_made_up_for
-    a_directory_that_could_not_be_read_is_told_later
-    a_directory_that_could_not_be_reached_is_told_later
-    a_name_that_could_not_be_looked_at_is_told_later
-    a_way_that_could_not_be_watched_is_watched_later
+    a_failed_resync_is_retried
+    a_directory_that_could_not_be_read_is_reported_later
+    a_directory_that_could_not_be_reached_is_reported_later
+    a_name_that_could_not_be_probed_is_reported_later
+    a_path_that_could_not_be_watched_is_watched_later
     mounts_that_could_not_be_listened_to_are_noticed_later
     mounts_that_could_not_be_listened_to_hide_no_other_name
     mounts_that_could_not_be_asked_for_again_are_noticed_later
-    a_cover_that_could_not_be_told_is_noticed_later
+    a_cover_is_noticed_after_a_failed_call
     a_failure_to_stop_listening_is_no_failure
-    what_was_told_before_a_failure_stays_told
-    a_descriptor_that_could_not_be_made_readable_again_does_not_stay_so
-    an_end_of_the_watch_is_synced_whatever_fails_behind_it
+    events_before_a_failure_are_not_repeated
+    a_descriptor_that_could_not_be_rearmed_recovers
+    an_end_of_the_watch_is_synced_despite_later_failures
     without_file_handles
     without_file_handles_and_ids
-    without_anything_new
+    without_any_new_feature
 }
 
 fn none() -> Restriction {
@@ -49,7 +49,7 @@ fn each_failure_at_open_is_passed_on<A: Api>() {
             assert_eq!(result, Some(errno), "system call {call}");
         }
     }
-    // of those that are not there, or are forbidden, there is no need
+    // a missing or forbidden call is not needed
     for call in [SYS_fanotify_init, SYS_fanotify_mark, SYS_io_setup, SYS_io_submit, SYS_name_to_handle_at] {
         for errno in [ENOSYS, EPERM, EINVAL] {
             let result = elsewhere(&none().failing(call, errno), || A::open(&How::default()).err());
@@ -67,11 +67,11 @@ fn watched<A: Api>() -> Observer<A> {
     Observer::open_synced(&How::default().flags(NSW_DIR_EVENTS | NSW_NO_MOUNT_EVENTS))
 }
 
-/// Each request fails for now, and says so; the descriptor stays readable.
+/// Each call fails with the errno; the descriptor stays readable.
 fn fails<A: Api>(o: &mut Observer<A>, restriction: Restriction, errno: i32) {
     for _ in 0..3 {
         assert_eq!(elsewhere(&restriction, || o.api.next()), Err(errno));
-        assert!(readable(o.api.fd(), std::time::Duration::ZERO), "nobody would ask again");
+        assert!(readable(o.api.fd(), std::time::Duration::ZERO), "not readable, so nothing would retry");
     }
 }
 
@@ -86,31 +86,31 @@ fn end<A: Api>(o: &mut Observer<A>) {
     o.expect(&[(Ready, "alive")]);
 }
 
-fn a_failed_resync_is_made_up_for<A: Api>() {
+fn a_failed_resync_is_retried<A: Api>() {
     let mut o = watched::<A>();
     unmount("/run/netns/old");
     let restriction = none().failing(libc::SYS_openat, libc::EMFILE);
     assert_eq!(elsewhere(&restriction, || o.api.resync()), Err(libc::EMFILE));
-    assert!(readable(o.api.fd(), std::time::Duration::ZERO), "nobody would ask again");
+    assert!(readable(o.api.fd(), std::time::Duration::ZERO), "not readable, so nothing would retry");
     fails(&mut o, restriction, libc::EMFILE);
     assert!(o.expect(&[(Detached, "old"), (Synced, "")])[0].replayed);
     end(&mut o);
 }
 
-fn a_directory_that_could_not_be_read_is_told_later<A: Api>() {
+fn a_directory_that_could_not_be_read_is_reported_later<A: Api>() {
     let mut o = watched::<A>();
     make_dir("/run/new");
     placeholder("/run/new/half");
     exchange("/run/new", RUN_NETNS);
     let restriction = none().failing(libc::SYS_getdents64, libc::ENOMEM);
-    let told = elsewhere(&restriction, || o.expect(&[(Deleted, "old"), (DirDeleted, ""), (DirCreated, "")]));
-    assert!(told.iter().all(|event| !event.replayed), "{told:?}");
+    let events = elsewhere(&restriction, || o.expect(&[(Deleted, "old"), (DirDeleted, ""), (DirCreated, "")]));
+    assert!(events.iter().all(|event| !event.replayed), "{events:?}");
     fails(&mut o, restriction, libc::ENOMEM);
     assert!(!o.expect(&[(Created, "half")])[0].replayed);
     end(&mut o);
 }
 
-fn a_directory_that_could_not_be_reached_is_told_later<A: Api>() {
+fn a_directory_that_could_not_be_reached_is_reported_later<A: Api>() {
     for errno in [libc::EMFILE, libc::ENFILE, libc::ENOMEM] {
         let body = move || {
             let mut o = watched::<A>();
@@ -125,14 +125,14 @@ fn a_directory_that_could_not_be_reached_is_told_later<A: Api>() {
     }
 }
 
-fn a_way_that_could_not_be_watched_is_watched_later<A: Api>() {
+fn a_path_that_could_not_be_watched_is_watched_later<A: Api>() {
     for errno in [libc::ENOSPC, libc::ENOMEM] {
         let body = move || {
             let mut o = watched::<A>();
             make_dir("/run/new");
             exchange("/run/new", RUN_NETNS);
             fails(&mut o, none().failing(libc::SYS_inotify_add_watch, errno), errno);
-            // it comes and goes meanwhile
+            // it is made and removed meanwhile
             exchange("/run/new", RUN_NETNS);
             fails(&mut o, none().failing(libc::SYS_inotify_add_watch, errno), errno);
             exchange("/run/new", RUN_NETNS);
@@ -144,7 +144,7 @@ fn a_way_that_could_not_be_watched_is_watched_later<A: Api>() {
     }
 }
 
-fn a_name_that_could_not_be_looked_at_is_told_later<A: Api>() {
+fn a_name_that_could_not_be_probed_is_reported_later<A: Api>() {
     let mut o = watched::<A>();
     placeholder("/run/netns/blue");
     mount_new_netns("/run/netns/blue");
@@ -173,15 +173,15 @@ fn mounts_that_could_not_be_listened_to_are_noticed_later<A: Api>() {
     }
 }
 
-/// The names after the one that waits are looked at all the same: these lead to a namespace.
+/// The watcher still probes the names after the pending one: these are links to a namespace.
 fn mounts_that_could_not_be_listened_to_hide_no_other_name<A: Api>() {
     let mut o = watched::<A>();
     placeholder("/run/netns/half");
     symlink("/run/netns/old", "/run/netns/link");
     symlink("/run/netns/old", "/run/netns/zlink");
     let restriction = Restriction::without_sys_admin().failing(libc::SYS_eventfd2, libc::ENFILE);
-    let told = [(Created, "half"), (Created, "link"), (Created, "zlink"), (Ready, "link"), (Ready, "zlink")];
-    elsewhere(&restriction, || o.expect(&told));
+    let events = [(Created, "half"), (Created, "link"), (Created, "zlink"), (Ready, "link"), (Ready, "zlink")];
+    elsewhere(&restriction, || o.expect(&events));
     fails(&mut o, restriction, libc::ENFILE);
     mount_new_netns("/run/netns/half");
     o.expect(&[(Ready, "half")]);
@@ -197,10 +197,10 @@ fn mounts_that_could_not_be_asked_for_again_are_noticed_later<A: Api>() {
             mount_new_netns("/run/netns/half");
             assert!(readable(o.api.fd(), DEADLINE));
             assert_eq!(elsewhere(&none().failing(call, errno), || o.api.next()), Err(errno));
-            assert!(readable(o.api.fd(), std::time::Duration::ZERO), "nobody would ask again");
+            assert!(readable(o.api.fd(), std::time::Duration::ZERO), "not readable, so nothing would retry");
             o.expect(&[(Ready, "half")]);
             o.expect_nothing();
-            // and it still listens
+            // and the watcher still listens
             placeholder("/run/netns/next");
             o.expect(&[(Created, "next")]);
             mount_new_netns("/run/netns/next");
@@ -211,7 +211,7 @@ fn mounts_that_could_not_be_asked_for_again_are_noticed_later<A: Api>() {
     }
 }
 
-fn a_cover_that_could_not_be_told_is_noticed_later<A: Api>() {
+fn a_cover_is_noticed_after_a_failed_call<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
     placeholder("/run/netns/blue");
@@ -237,7 +237,7 @@ fn a_failure_to_stop_listening_is_no_failure<A: Api>() {
     end(&mut o);
 }
 
-fn what_was_told_before_a_failure_stays_told<A: Api>() {
+fn events_before_a_failure_are_not_repeated<A: Api>() {
     let mut o = watched::<A>();
     placeholder("/run/netns/a");
     std::fs::remove_file("/run/netns/a").unwrap();
@@ -250,9 +250,9 @@ fn what_was_told_before_a_failure_stays_told<A: Api>() {
     end(&mut o);
 }
 
-fn a_descriptor_that_could_not_be_made_readable_again_does_not_stay_so<A: Api>() {
+fn a_descriptor_that_could_not_be_rearmed_recovers<A: Api>() {
     let mut o = watched::<A>();
-    // it may lead elsewhere, but does not
+    // the path could lead elsewhere, but does not
     run("chmod", &["700", RUN_NETNS]);
     let restriction = none().failing(libc::SYS_openat, libc::EMFILE);
     fails(&mut o, restriction.clone(), libc::EMFILE);
@@ -261,10 +261,10 @@ fn a_descriptor_that_could_not_be_made_readable_again_does_not_stay_so<A: Api>()
     end(&mut o);
 }
 
-fn an_end_of_the_watch_is_synced_whatever_fails_behind_it<A: Api>() {
+fn an_end_of_the_watch_is_synced_despite_later_failures<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
-    // mounts are listened to, until the end
+    // the watcher listens to mounts until the end
     placeholder("/run/netns/half");
     let mut o = Observer::<A>::open_synced(&How::default().flags(NSW_NO_PARENT));
     o.api.resync().unwrap();
@@ -276,7 +276,7 @@ fn an_end_of_the_watch_is_synced_whatever_fails_behind_it<A: Api>() {
     assert_eq!(o.try_now(), Err(libc::ENOENT));
 }
 
-/// What can be told of names, where the kernel lacks something.
+/// Watches names where the kernel lacks a feature.
 fn lives_without<A: Api>(restriction: Restriction, ids: bool) {
     sandbox();
     make_dir(RUN_NETNS);
@@ -287,14 +287,14 @@ fn lives_without<A: Api>(restriction: Restriction, ids: bool) {
         let (dev, ino, cookie) = kernel::netns("/run/netns/blue").unwrap();
         assert_eq!((ready.dev, ready.ino, ready.cookie), (dev, ino, if ids { cookie } else { 0 }));
         drop(o.api.open_netns().unwrap());
-        // replaced by one that looks the same
+        // replaced by a namespace with the same inode number
         unmount("/run/netns/blue");
         assert_eq!(o.api.open_netns().map(api::raw), Err(libc::ENOENT));
         let ino = mount_successor("/run/netns/blue", ino);
         assert_eq!(o.api.open_netns().map(api::raw), Err(libc::ESTALE));
-        let told = o.resync();
-        assert_eq!(told.iter().map(|event| (event.kind, event.ino)).collect::<Vec<_>>(), [(Ready, ino)]);
-        // anything but a network namespace
+        let events = o.resync();
+        assert_eq!(events.iter().map(|event| (event.kind, event.ino)).collect::<Vec<_>>(), [(Ready, ino)]);
+        // everything but a network namespace
         run("mkfifo", &["/run/netns/fifo"]);
         o.expect(&[(Created, "fifo")]);
         symlink("/proc/self/ns/uts", "/run/netns/uts");
@@ -303,7 +303,7 @@ fn lives_without<A: Api>(restriction: Restriction, ids: bool) {
         o.until(Ready, "self");
         drop(o.api.open_netns().unwrap());
         o.expect_nothing();
-        // found as it was left
+        // nothing has changed
         assert_eq!(o.resync(), []);
         placeholder("/run/netns/half");
         o.expect(&[(Created, "half")]);
@@ -331,7 +331,7 @@ fn without_file_handles_and_ids<A: Api>() {
     lives_without::<A>(restriction, false);
 }
 
-fn without_anything_new<A: Api>() {
+fn without_any_new_feature<A: Api>() {
     let mut restriction = none().failing_ioctl(NS_GET_ID, libc::ENOTTY);
     for call in [libc::SYS_name_to_handle_at, libc::SYS_fanotify_init, libc::SYS_io_setup] {
         restriction = restriction.failing(call, libc::ENOSYS);

@@ -1,4 +1,4 @@
-//! The descriptor: readable while there is something to be had, whoever polls it, by each means of noticing mounts.
+//! The descriptor is readable while an event is pending, for every poller, with each mount backend.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
@@ -10,111 +10,111 @@ use nswatch::Feature;
 use nswatch::capi::options::{NSW_MOUNT_EVENTS, NSW_NO_MOUNT_EVENTS};
 
 both! {
-    each_means_is_what_it_is
+    each_backend_is_in_use
     mounts_are_noticed_by_fanotify
     mounts_are_noticed_by_aio
     mounts_are_noticed_by_bare_mountinfo
-    whatever_is_mounted_or_unmounted_may_make_a_name_ready
+    any_mount_change_can_make_a_name_ready
     a_poll_does_not_consume_with_fanotify
     a_poll_does_not_consume_with_aio
     a_poll_does_not_consume_with_bare_mountinfo
     one_event_for_each_wake_up
-    edges_are_enough_for_who_drains
+    edges_suffice_for_a_consumer_that_drains
     a_waiting_consumer_is_woken
     a_wait_ends_in_time
-    a_wait_ends_in_time_while_the_kernel_talks
+    a_wait_ends_in_time_despite_wake_ups
     unrelated_mounts_wake_nobody
-    unrelated_mounts_tell_nothing
-    the_descriptor_is_what_event_loops_expect
+    unrelated_mounts_emit_nothing
+    the_descriptor_suits_event_loops
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Means {
+enum Backend {
     Fanotify,
     Aio,
     Bare,
 }
 
-impl Means {
-    /// The rights with which the library chooses this one.
+impl Backend {
+    /// The rights with which the library chooses this backend.
     fn rights(self) -> Restriction {
         match self {
-            Means::Fanotify => Restriction::none(),
-            Means::Aio => Restriction::without_sys_admin(),
-            Means::Bare => Restriction::none()
+            Backend::Fanotify => Restriction::none(),
+            Backend::Aio => Restriction::without_sys_admin(),
+            Backend::Bare => Restriction::none()
                 .failing(libc::SYS_io_setup, libc::EPERM)
                 .failing(libc::SYS_fanotify_init, libc::EPERM),
         }
     }
 
-    /// What these rights give here: before fanotify had mount events the next best.
+    /// The backend that these rights give here: before fanotify had mount events, the next best.
     fn here(self) -> Self {
         match self {
-            Means::Fanotify if !Feature::MountEvents.is_available().unwrap() => Means::Aio,
+            Backend::Fanotify if !Feature::MountEvents.is_available().unwrap() => Backend::Aio,
             other => other,
         }
     }
 
-    /// What the kernel shows in the set while mounts are listened to.
+    /// What the kernel shows in the epoll set while the watcher listens to mounts.
     fn shows(self) -> &'static str {
         match self.here() {
-            Means::Fanotify => "anon_inode:[fanotify]",
-            Means::Aio => "anon_inode:[eventfd]",
-            Means::Bare => "/mountinfo",
+            Backend::Fanotify => "anon_inode:[fanotify]",
+            Backend::Aio => "anon_inode:[eventfd]",
+            Backend::Bare => "/mountinfo",
         }
     }
 }
 
-/// An empty directory, and a watcher that will notice mounts by these means, or by what is here in their place, while a
-/// name waits.
-fn watched_by<A: Api>(means: Means) -> Observer<A> {
-    watched_with(NSW_NO_MOUNT_EVENTS, means)
+/// Makes an empty directory and a watcher that notices mounts by this backend, or by its fallback here, while a name is
+/// pending.
+fn watched_by<A: Api>(backend: Backend) -> Observer<A> {
+    watched_with(NSW_NO_MOUNT_EVENTS, backend)
 }
 
-fn watched_with<A: Api>(flags: u32, means: Means) -> Observer<A> {
+fn watched_with<A: Api>(flags: u32, backend: Backend) -> Observer<A> {
     sandbox();
     make_dir(RUN_NETNS);
-    // a name that waits lets the library choose
+    // a pending name makes the library choose
     placeholder("/run/netns/first");
-    let mut o = elsewhere(&means.rights(), || Observer::<A>::open_synced(&How::default().flags(flags)));
+    let mut o = elsewhere(&backend.rights(), || Observer::<A>::open_synced(&How::default().flags(flags)));
     let listens = kernel::listens_to(o.api.fd());
-    // two: the one of the watcher itself
-    let expected = if means.here() == Means::Aio { 2 } else { 1 };
-    assert_eq!(listens.iter().filter(|fd| fd.ends_with(means.shows())).count(), expected, "{means:?}: {listens:?}");
+    // two: one belongs to the watcher itself
+    let expected = if backend.here() == Backend::Aio { 2 } else { 1 };
+    assert_eq!(listens.iter().filter(|fd| fd.ends_with(backend.shows())).count(), expected, "{backend:?}: {listens:?}");
     std::fs::remove_file("/run/netns/first").unwrap();
     o.expect(&[(Deleted, "first")]);
     o.expect_nothing();
     o
 }
 
-fn each_means_is_what_it_is<A: Api>() {
-    for means in [Means::Fanotify, Means::Aio, Means::Bare] {
-        std::thread::spawn(move || watched_by::<A>(means).expect_nothing()).join().unwrap();
+fn each_backend_is_in_use<A: Api>() {
+    for backend in [Backend::Fanotify, Backend::Aio, Backend::Bare] {
+        std::thread::spawn(move || watched_by::<A>(backend).expect_nothing()).join().unwrap();
     }
 }
 
-/// Everything that readiness is about.
-fn notices_mounts<A: Api>(means: Means) {
-    let mut o = watched_by::<A>(means);
+/// Checks everything that makes the descriptor readable.
+fn notices_mounts<A: Api>(backend: Backend) {
+    let mut o = watched_by::<A>(backend);
     for turn in 0..20 {
         let name = format!("n{turn}");
         let path = format!("{RUN_NETNS}/{name}");
         placeholder(&path);
-        // each time that it begins to listen it may find better means than the last
-        elsewhere(&means.rights(), || o.expect(&[(Created, &name)]));
+        // each time that the watcher begins to listen it may find a better backend than before
+        elsewhere(&backend.rights(), || o.expect(&[(Created, &name)]));
         o.expect_nothing();
-        assert!(kernel::listens_to(o.api.fd()).iter().any(|fd| fd.ends_with(means.shows())));
+        assert!(kernel::listens_to(o.api.fd()).iter().any(|fd| fd.ends_with(backend.shows())));
         mount_new_netns(&path);
         o.expect(&[(Ready, &name)]);
         o.expect_nothing();
         o.expect_truth(RUN_NETNS);
     }
-    // mounted while it is not listened to, and while it is
+    // mounted while the watcher does not listen, and while it listens
     placeholder("/run/netns/stays");
     for turn in 0..20 {
         let name = format!("m{turn}");
         ip_netns(&["add", &name]);
-        elsewhere(&means.rights(), || o.until(Ready, &name));
+        elsewhere(&backend.rights(), || o.until(Ready, &name));
         ip_netns(&["del", &name]);
         o.expect(&[(Deleted, &name)]);
     }
@@ -123,24 +123,24 @@ fn notices_mounts<A: Api>(means: Means) {
 }
 
 fn mounts_are_noticed_by_fanotify<A: Api>() {
-    notices_mounts::<A>(Means::Fanotify);
+    notices_mounts::<A>(Backend::Fanotify);
 }
 
 fn mounts_are_noticed_by_aio<A: Api>() {
-    notices_mounts::<A>(Means::Aio);
+    notices_mounts::<A>(Backend::Aio);
 }
 
 fn mounts_are_noticed_by_bare_mountinfo<A: Api>() {
-    notices_mounts::<A>(Means::Bare);
+    notices_mounts::<A>(Backend::Bare);
 }
 
-fn whatever_is_mounted_or_unmounted_may_make_a_name_ready<A: Api>() {
-    let each = [Means::Fanotify, Means::Aio, Means::Bare];
+fn any_mount_change_can_make_a_name_ready<A: Api>() {
+    let each = [Backend::Fanotify, Backend::Aio, Backend::Bare];
     let flags = [0, NSW_MOUNT_EVENTS, NSW_NO_MOUNT_EVENTS];
-    for (means, flags) in each.into_iter().flat_map(|means| flags.map(|flags| (means, flags))) {
+    for (backend, flags) in each.into_iter().flat_map(|backend| flags.map(|flags| (backend, flags))) {
         let body = move || {
-            let mut o = watched_with::<A>(flags, means);
-            // what covers a namespace goes
+            let mut o = watched_with::<A>(flags, backend);
+            // the mount that covers a namespace goes
             placeholder("/run/netns/covered");
             mount_new_netns("/run/netns/covered");
             o.expect(&[(Created, "covered"), (Ready, "covered")]);
@@ -149,7 +149,7 @@ fn whatever_is_mounted_or_unmounted_may_make_a_name_ready<A: Api>() {
             assert_eq!(o.checker.believed(), kernel::names(RUN_NETNS));
             unmount("/run/netns/covered");
             o.expect(&[(Ready, "covered")]);
-            // what a link leads through comes, and is no namespace itself
+            // a mount appears on the path of a link, and is no namespace itself
             make_dir("/run/tree");
             symlink("/proc/thread-self/ns/net", "/run/tree/ns");
             make_dir("/run/mountpoint");
@@ -158,7 +158,7 @@ fn whatever_is_mounted_or_unmounted_may_make_a_name_ready<A: Api>() {
             o.expect_nothing();
             bind("/run/tree", "/run/mountpoint");
             o.expect(&[(Ready, "link")]);
-            // as one piece with what is mounted in it
+            // in one step with the mounts below it
             mount("whole", "/run/tree", Some("tmpfs"), 0);
             placeholder("/run/tree/ns");
             mount_new_netns("/run/tree/ns");
@@ -196,10 +196,10 @@ fn epoll_wait(epoll: &OwnedFd, timeout: Duration) -> bool {
     n == 1
 }
 
-/// Gives the calling thread a table of descriptors of its own, with the standard ones alone: select(2) takes no number from
-/// 1024 on, and the tests beside this one hold many.
+/// Gives the calling thread a descriptor table of its own, with the standard ones only: select(2) takes no number from
+/// 1024 on, and parallel tests hold many.
 fn few_descriptors() {
-    // SAFETY: no pointers. The descriptors that are closed belong to this table alone, and nobody here has any.
+    // SAFETY: no pointers. The closed descriptors belong to this table alone, and nothing here owns one.
     unsafe {
         assert_eq!(libc::unshare(libc::CLONE_FILES), 0);
         assert_eq!(libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0), 0);
@@ -217,10 +217,10 @@ fn select(fd: RawFd) -> bool {
     }
 }
 
-/// Once readable, it stays so for all, until the event is taken.
-fn polls_again<A: Api>(means: Means) {
+/// Once readable, the descriptor stays so for every poller until the event is taken.
+fn polls_again<A: Api>(backend: Backend) {
     few_descriptors();
-    let mut o = watched_by::<A>(means);
+    let mut o = watched_by::<A>(backend);
     let level = epoll(o.api.fd(), libc::EPOLLIN);
     let level_again = epoll(level.as_raw_fd(), libc::EPOLLIN);
     for turn in 0..5 {
@@ -230,9 +230,9 @@ fn polls_again<A: Api>(means: Means) {
         o.expect(&[(Created, &name)]);
         o.expect_nothing();
         mount_new_netns(&path);
-        assert!(readable(o.api.fd(), DEADLINE), "no wake-up by {means:?}");
-        // polled in vain by everybody: in strictness bare mountinfo is lacking, in what is told it is not
-        if means != Means::Bare {
+        assert!(readable(o.api.fd(), DEADLINE), "no wake-up by {backend:?}");
+        // bare mountinfo is not level-triggered, but its event comes even after other polls
+        if backend != Backend::Bare {
             for _ in 0..5 {
                 assert!(readable(o.api.fd(), Duration::ZERO), "poll");
                 assert!(select(o.api.fd()), "select");
@@ -240,51 +240,51 @@ fn polls_again<A: Api>(means: Means) {
                 assert!(epoll_wait(&level_again, Duration::ZERO), "epoll in epoll");
             }
         }
-        assert_eq!(o.now().map(|event| event.brief()), Some((Ready, name)), "{means:?}");
+        assert_eq!(o.now().map(|event| event.brief()), Some((Ready, name)), "{backend:?}");
         o.expect_nothing();
         assert!(!select(o.api.fd()) && !epoll_wait(&level, Duration::ZERO));
     }
 }
 
 fn a_poll_does_not_consume_with_fanotify<A: Api>() {
-    polls_again::<A>(Means::Fanotify);
+    polls_again::<A>(Backend::Fanotify);
 }
 
 fn a_poll_does_not_consume_with_aio<A: Api>() {
-    polls_again::<A>(Means::Aio);
+    polls_again::<A>(Backend::Aio);
 }
 
 fn a_poll_does_not_consume_with_bare_mountinfo<A: Api>() {
-    polls_again::<A>(Means::Bare);
+    polls_again::<A>(Backend::Bare);
 }
 
 fn one_event_for_each_wake_up<A: Api>() {
     few_descriptors();
-    let mut o = watched_by::<A>(Means::Aio);
+    let mut o = watched_by::<A>(Backend::Aio);
     let level = epoll(o.api.fd(), libc::EPOLLIN);
     let names: Vec<_> = (0..10).map(|n| format!("n{n}")).collect();
     names.iter().for_each(|name| ip_netns(&["add", name]));
-    let mut told = 0;
-    while told < 20 {
-        assert!(epoll_wait(&level, DEADLINE), "not readable, but {} events are missing", 20 - told);
+    let mut taken = 0;
+    while taken < 20 {
+        assert!(epoll_wait(&level, DEADLINE), "not readable, but {} events are missing", 20 - taken);
         for _ in 0..3 {
             assert!(readable(o.api.fd(), Duration::ZERO) && select(o.api.fd()));
         }
-        told += usize::from(o.now().is_some());
+        taken += usize::from(o.now().is_some());
     }
     o.expect_nothing();
     o.expect_truth(RUN_NETNS);
 }
 
-fn edges_are_enough_for_who_drains<A: Api>() {
-    for means in [Means::Fanotify, Means::Aio] {
+fn edges_suffice_for_a_consumer_that_drains<A: Api>() {
+    for backend in [Backend::Fanotify, Backend::Aio] {
         let body = move || {
-            let mut o = watched_by::<A>(means);
+            let mut o = watched_by::<A>(backend);
             let edge = epoll(o.api.fd(), libc::EPOLLIN | libc::EPOLLET);
             assert!(!epoll_wait(&edge, Duration::ZERO));
-            let until = |o: &mut Observer<A>, told| {
-                while o.briefs().last() != Some(&told) {
-                    assert!(epoll_wait(&edge, DEADLINE), "no edge for {told:?} by {means:?}");
+            let until = |o: &mut Observer<A>, last| {
+                while o.briefs().last() != Some(&last) {
+                    assert!(epoll_wait(&edge, DEADLINE), "no edge for {last:?} by {backend:?}");
                     o.drain();
                 }
             };
@@ -305,12 +305,12 @@ fn edges_are_enough_for_who_drains<A: Api>() {
 }
 
 fn a_waiting_consumer_is_woken<A: Api>() {
-    for means in [Means::Fanotify, Means::Aio, Means::Bare] {
+    for backend in [Backend::Fanotify, Backend::Aio, Backend::Bare] {
         let body = move || {
-            let mut o = watched_by::<A>(means);
+            let mut o = watched_by::<A>(backend);
             for turn in 0..10 {
                 let name = format!("n{turn}");
-                // made by another while this one waits in the kernel, or is about to, or has just returned
+                // another thread mounts it while this one waits in the kernel, is about to, or has just returned
                 std::thread::scope(|scope| {
                     scope.spawn(|| ip_netns(&["add", &name]));
                     o.expect(&[(Created, &name), (Ready, &name)]);
@@ -322,7 +322,7 @@ fn a_waiting_consumer_is_woken<A: Api>() {
 }
 
 fn a_wait_ends_in_time<A: Api>() {
-    let mut o = watched_by::<A>(Means::Fanotify);
+    let mut o = watched_by::<A>(Backend::Fanotify);
     let start = std::time::Instant::now();
     assert_eq!(o.api.wait(Some(Duration::from_millis(30))), Ok(None));
     assert!(start.elapsed() >= Duration::from_millis(30), "{:?}", start.elapsed());
@@ -331,15 +331,15 @@ fn a_wait_ends_in_time<A: Api>() {
     assert!(o.api.wait(Some(Duration::ZERO)).unwrap().is_some());
 }
 
-fn a_wait_ends_in_time_while_the_kernel_talks<A: Api>() {
-    let mut o = watched_by::<A>(Means::Fanotify);
+fn a_wait_ends_in_time_despite_wake_ups<A: Api>() {
+    let mut o = watched_by::<A>(Backend::Fanotify);
     placeholder("/run/netns/half");
     o.expect(&[(Created, "half")]);
     make_dir("/run/busy");
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            // wakes the watcher all the time, and tells it nothing
+            // wakes the watcher all the time, without an event
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
                 bind("/run/busy", "/run/busy");
                 unmount("/run/busy");
@@ -354,9 +354,9 @@ fn a_wait_ends_in_time_while_the_kernel_talks<A: Api>() {
 }
 
 fn unrelated_mounts_wake_nobody<A: Api>() {
-    for means in [Means::Fanotify, Means::Aio, Means::Bare] {
+    for backend in [Backend::Fanotify, Backend::Aio, Backend::Bare] {
         let body = move || {
-            let mut o = watched_by::<A>(means);
+            let mut o = watched_by::<A>(backend);
             for n in 0..100 {
                 placeholder(format!("{RUN_NETNS}/n{n}"));
                 bind("/proc/thread-self/ns/net", format!("{RUN_NETNS}/n{n}"));
@@ -368,9 +368,9 @@ fn unrelated_mounts_wake_nobody<A: Api>() {
             make_dir("/run/elsewhere");
             for _ in 0..50 {
                 bind("/run/elsewhere", "/run/elsewhere");
-                assert!(!readable(o.api.fd(), Duration::ZERO), "{means:?}");
+                assert!(!readable(o.api.fd(), Duration::ZERO), "{backend:?}");
                 unmount("/run/elsewhere");
-                assert!(!readable(o.api.fd(), Duration::ZERO), "{means:?}");
+                assert!(!readable(o.api.fd(), Duration::ZERO), "{backend:?}");
             }
             o.expect_nothing();
         };
@@ -378,10 +378,10 @@ fn unrelated_mounts_wake_nobody<A: Api>() {
     }
 }
 
-fn unrelated_mounts_tell_nothing<A: Api>() {
-    for means in [Means::Fanotify, Means::Aio, Means::Bare] {
+fn unrelated_mounts_emit_nothing<A: Api>() {
+    for backend in [Backend::Fanotify, Backend::Aio, Backend::Bare] {
         let body = move || {
-            let mut o = watched_by::<A>(means);
+            let mut o = watched_by::<A>(backend);
             make_dir("/run/elsewhere");
             placeholder("/run/netns/half");
             o.expect(&[(Created, "half")]);
@@ -403,15 +403,15 @@ fn unrelated_mounts_tell_nothing<A: Api>() {
     }
 }
 
-fn the_descriptor_is_what_event_loops_expect<A: Api>() {
+fn the_descriptor_suits_event_loops<A: Api>() {
     sandbox();
     let mut o = Observer::<A>::open_synced(&How::default());
     let fd = o.api.fd();
     // SAFETY: no pointers.
     let (close, status) = unsafe { (libc::fcntl(fd, libc::F_GETFD), libc::fcntl(fd, libc::F_GETFL)) };
     assert_eq!(close & libc::FD_CLOEXEC, libc::FD_CLOEXEC);
-    assert_eq!(status & libc::O_NONBLOCK, libc::O_NONBLOCK, "Go does not poll it without");
+    assert_eq!(status & libc::O_NONBLOCK, libc::O_NONBLOCK, "Go polls it only with O_NONBLOCK");
     ip_netns(&["add", "blue"]);
     o.expect(&[(Created, "blue"), (Ready, "blue")]);
-    assert_eq!(o.api.fd(), fd, "the same for life");
+    assert_eq!(o.api.fd(), fd, "the descriptor never changes");
 }

@@ -1,4 +1,4 @@
-//! What is a name, and what is a network namespace: links, directories, everything else, and any bytes.
+//! Names and network namespaces among links, directories and other files; names of any bytes.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -19,7 +19,7 @@ both! {
     a_directory_is_moved_in_and_out
     a_fifo_a_socket_and_a_device_are_names
     a_hard_link_is_a_name
-    a_placeholder_that_nobody_may_read
+    an_unreadable_placeholder
     names_are_bytes
     names_are_bytes_when_they_are_replayed
 }
@@ -32,7 +32,7 @@ fn watched<A: Api>() -> Observer<A> {
     o
 }
 
-/// Nothing happens any more, what is believed is true, and whoever opens a watcher now is told the same.
+/// Asserts that nothing more happens, that the events add up to the kernel's state, and that a new watcher replays it.
 fn end<A: Api>(o: &mut Observer<A>) {
     o.expect_nothing();
     o.expect_truth(RUN_NETNS);
@@ -46,11 +46,11 @@ fn a_link_to_a_namespace_is_ready_at_once<A: Api>() {
     symlink(process.namespace("net"), "/run/netns/link");
     let ready = &o.expect(&[(Created, "link"), (Ready, "link")])[1];
     assert_eq!(Some((ready.dev, ready.ino, ready.cookie)), kernel::netns(process.namespace("net")));
-    // no mount is waited for
+    // the watcher waits for no mount
     assert_eq!(kernel::listens_to(o.api.fd()).iter().filter(|fd| fd.contains("inotify")).count(), 1);
     end(&mut o);
     drop(process);
-    // no notification tells that a process has ended; a comparison does
+    // no notification reports the end of a process; a resync finds it
     assert_eq!(o.resync()[0].brief(), (Detached, "link".into()));
     std::fs::remove_file("/run/netns/link").unwrap();
     o.expect(&[(Deleted, "link")]);
@@ -121,7 +121,7 @@ fn a_directory_is_no_name<A: Api>() {
     placeholder("/run/netns/name");
     o.expect(&[(Created, "name")]);
     end(&mut o);
-    // a directory takes the place of a name, and the other way round
+    // a directory replaces a name, and a name a directory
     std::fs::remove_file("/run/netns/name").unwrap();
     make_dir("/run/netns/name");
     o.expect(&[(Deleted, "name")]);
@@ -158,15 +158,15 @@ fn a_fifo_a_socket_and_a_device_are_names<A: Api>() {
         bind("/dev/null", "/run/netns/device");
     }
     o.expect(&[(Created, "device")]);
-    // a terminal that is opened could become the controlling one, a tape would rewind: nothing of it is opened
+    // opening a terminal could make it the controlling one, and rewind a tape: the watcher opens neither
     placeholder("/run/netns/terminal");
     bind("/dev/ptmx", "/run/netns/terminal");
     o.expect(&[(Created, "terminal")]);
     o.expect_nothing();
-    // nor do they keep others from being told
+    // nor do they prevent other events
     ip_netns(&["add", "blue"]);
     o.expect(&[(Created, "blue"), (Ready, "blue")]);
-    // all the same again at a replay
+    // a replay reports the same
     end(&mut o);
     mount_new_netns("/run/netns/fifo");
     o.expect(&[(Ready, "fifo")]);
@@ -183,7 +183,7 @@ fn a_hard_link_is_a_name<A: Api>() {
     end(&mut o);
 }
 
-fn a_placeholder_that_nobody_may_read<A: Api>() {
+fn an_unreadable_placeholder<A: Api>() {
     let mut o = watched::<A>();
     placeholder("/run/netns/secret");
     std::fs::set_permissions("/run/netns/secret", PermissionsExt::from_mode(0o000)).unwrap();
@@ -194,7 +194,7 @@ fn a_placeholder_that_nobody_may_read<A: Api>() {
     end(&mut o);
 }
 
-/// Names as a person would not choose them. All of them are good enough for `ip netns`.
+/// Unusual names, all of which `ip netns` accepts.
 fn strange_names() -> Vec<Vec<u8>> {
     let longest = vec![b'x'; 255];
     let longest_bytes = vec![0xff; 255];

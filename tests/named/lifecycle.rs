@@ -1,4 +1,4 @@
-//! What is told of names while they come, become ready, change and go.
+//! Names that are created, become ready, change and are deleted.
 
 use crate::support::api::{Api, How, Kind::*, Observer};
 use crate::support::thread::stopped_at;
@@ -7,10 +7,10 @@ use nswatch::capi::options::NSW_NO_MOUNT_EVENTS;
 
 both! {
     a_namespace_comes_and_goes
-    ready_says_which_namespace_it_is
-    what_exists_is_replayed
-    a_placeholder_is_told_at_once_and_ready_when_it_is_mounted
-    a_mount_between_a_look_and_listening_is_not_missed
+    ready_identifies_the_namespace
+    existing_names_are_replayed
+    a_placeholder_is_reported_at_once_and_ready_when_it_is_mounted
+    a_mount_between_a_probe_and_listening_is_not_missed
     a_stale_placeholder_delays_nobody
     many_placeholders_are_mounted_in_any_order
     a_placeholder_is_removed
@@ -21,11 +21,11 @@ both! {
     another_namespace_with_the_same_inode_number_takes_its_place
     an_unmount_is_found_by_a_resync
     a_detached_name_becomes_ready_again_as_it_happens
-    a_resync_without_changes_tells_nothing
-    mounts_are_listened_to_only_while_a_name_waits
+    a_resync_without_changes_emits_nothing
+    the_watcher_listens_to_mounts_only_while_a_name_is_pending
 }
 
-/// An empty directory of names, watched.
+/// Watches an empty directory of names.
 fn watched<A: Api>() -> Observer<A> {
     watched_with(0)
 }
@@ -49,7 +49,7 @@ fn a_namespace_comes_and_goes<A: Api>() {
     o.expect_nothing();
 }
 
-fn ready_says_which_namespace_it_is<A: Api>() {
+fn ready_identifies_the_namespace<A: Api>() {
     let mut o = watched::<A>();
     for name in ["blue", "green"] {
         ip_netns(&["add", name]);
@@ -61,7 +61,7 @@ fn ready_says_which_namespace_it_is<A: Api>() {
     o.expect_truth(RUN_NETNS);
 }
 
-fn what_exists_is_replayed<A: Api>() {
+fn existing_names_are_replayed<A: Api>() {
     sandbox();
     ip_netns(&["add", "blue"]);
     ip_netns(&["add", "green"]);
@@ -73,17 +73,17 @@ fn what_exists_is_replayed<A: Api>() {
     assert!(replayed.iter().all(|event| event.replayed) && !synced.replayed, "{:#?}", o.log);
     assert_eq!(replayed.len(), 5, "{replayed:#?}");
     o.expect_truth(RUN_NETNS);
-    // the rest is news
+    // later events are not replayed
     mount_new_netns("/run/netns/half");
     assert!(!o.expect(&[(Ready, "half")])[0].replayed);
     o.expect_truth(RUN_NETNS);
 }
 
-fn a_placeholder_is_told_at_once_and_ready_when_it_is_mounted<A: Api>() {
+fn a_placeholder_is_reported_at_once_and_ready_when_it_is_mounted<A: Api>() {
     let mut o = watched::<A>();
     placeholder("/run/netns/late");
     o.expect(&[(Created, "late")]);
-    // however long it takes: nothing is told, and nothing wakes the consumer
+    // however long it takes, there is no event, and nothing wakes the consumer
     o.expect_nothing();
     o.expect_nothing();
     mount_new_netns("/run/netns/late");
@@ -92,14 +92,14 @@ fn a_placeholder_is_told_at_once_and_ready_when_it_is_mounted<A: Api>() {
     o.expect_nothing();
 }
 
-/// The library looks, then listens, and has to look again: the mount comes when it is about to listen. (fanotify is what
-/// it tries first, on any kernel.)
-fn a_mount_between_a_look_and_listening_is_not_missed<A: Api>() {
+/// The library probes, then listens, and must probe again: the mount appears just before it listens. (It tries fanotify
+/// first, on any kernel.)
+fn a_mount_between_a_probe_and_listening_is_not_missed<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
     let names = ["blue", "green"].map(|name| format!("{RUN_NETNS}/{name}"));
     let listening = libc::SYS_fanotify_init;
-    // a name that is there at open
+    // a name that exists at open
     placeholder(&names[0]);
     let mut o = stopped_at(
         listening,
@@ -112,7 +112,7 @@ fn a_mount_between_a_look_and_listening_is_not_missed<A: Api>() {
     );
     o.expect_nothing();
     drop(o);
-    // a name that comes later, to a watcher that has never listened before
+    // a later name, and a watcher that has never listened before
     let mut o = Observer::<A>::open_synced(&How::default().flags(NSW_NO_MOUNT_EVENTS));
     placeholder(&names[1]);
     stopped_at(listening, || mount_new_netns(&names[1]), || drop(o.expect(&[(Created, "green"), (Ready, "green")])));
@@ -164,7 +164,7 @@ fn a_name_is_deleted_and_added_again_between_two_reads<A: Api>() {
     for _ in 0..8 {
         ip_netns(&["del", "blue"]);
         ip_netns(&["add", "blue"]);
-        // not as replaced: that the name was gone is known, and so is that it has come back
+        // not a replacement: the events show that the name was gone and came back
         o.expect(&[(Deleted, "blue"), (Created, "blue"), (Ready, "blue")]);
         o.expect_nothing();
         o.expect_truth(RUN_NETNS);
@@ -188,11 +188,11 @@ fn another_namespace_is_bound_over_a_ready_one<A: Api>() {
     ip_netns(&["add", "blue"]);
     let old = o.expect(&[(Created, "blue"), (Ready, "blue")]).remove(1);
     mount_new_netns("/run/netns/blue");
-    let told = o.resync();
-    assert_eq!(told.iter().map(|event| event.kind).collect::<Vec<_>>(), [Ready]);
-    assert_ne!((old.ino, old.cookie), (told[0].ino, told[0].cookie));
+    let events = o.resync();
+    assert_eq!(events.iter().map(|event| event.kind).collect::<Vec<_>>(), [Ready]);
+    assert_ne!((old.ino, old.cookie), (events[0].ino, events[0].cookie));
     o.expect_truth(RUN_NETNS);
-    // and the first one appears again below it
+    // and the first one is visible again below it
     unmount("/run/netns/blue");
     assert_eq!(o.resync()[0].ino, old.ino);
     o.expect_truth(RUN_NETNS);
@@ -203,7 +203,7 @@ fn another_namespace_takes_its_place_between_two_resyncs<A: Api>() {
     let mut o = watched_with::<A>(NSW_NO_MOUNT_EVENTS);
     ip_netns(&["add", "blue"]);
     o.expect(&[(Created, "blue"), (Ready, "blue")]);
-    // many times: the kernel gives the inode number of the old one to the new one as soon as it can
+    // many times: the kernel reuses the inode number of the old one as soon as it can
     for _ in 0..16 {
         unmount("/run/netns/blue");
         mount_new_netns("/run/netns/blue");
@@ -219,8 +219,8 @@ fn another_namespace_with_the_same_inode_number_takes_its_place<A: Api>() {
     let old = o.expect(&[(Created, "blue"), (Ready, "blue")]).remove(1);
     unmount("/run/netns/blue");
     let ino = mount_successor("/run/netns/blue", old.ino);
-    let told = o.resync();
-    assert_eq!(told.iter().map(|event| (event.kind, event.ino)).collect::<Vec<_>>(), [(Ready, ino)]);
+    let events = o.resync();
+    assert_eq!(events.iter().map(|event| (event.kind, event.ino)).collect::<Vec<_>>(), [(Ready, ino)]);
     o.expect_truth(RUN_NETNS);
     o.expect_nothing();
 }
@@ -250,7 +250,7 @@ fn a_detached_name_becomes_ready_again_as_it_happens<A: Api>() {
     o.expect_truth(RUN_NETNS);
 }
 
-fn a_resync_without_changes_tells_nothing<A: Api>() {
+fn a_resync_without_changes_emits_nothing<A: Api>() {
     let mut o = watched_with::<A>(NSW_NO_MOUNT_EVENTS);
     ip_netns(&["add", "blue"]);
     o.expect(&[(Created, "blue"), (Ready, "blue")]);
@@ -262,7 +262,7 @@ fn a_resync_without_changes_tells_nothing<A: Api>() {
     }
 }
 
-fn mounts_are_listened_to_only_while_a_name_waits<A: Api>() {
+fn the_watcher_listens_to_mounts_only_while_a_name_is_pending<A: Api>() {
     let mut o = watched_with::<A>(NSW_NO_MOUNT_EVENTS);
     let idle = kernel::listens_to(o.api.fd());
     placeholder("/run/netns/half");

@@ -1,4 +1,4 @@
-//! A limit of names: what more names than that do, and when those that were left out follow.
+//! A limit of names: the effect of more names, and when those left out follow.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -13,10 +13,10 @@ both! {
     directories_do_not_count
     a_crossing_is_returned_once
     a_crossing_comes_after_the_events
-    what_was_left_out_follows
-    what_was_left_out_and_went_does_not_follow
+    names_left_out_follow
+    deleted_names_do_not_follow
     thousands_follow_with_few_scans
-    a_scan_keeps_what_is_known
+    a_scan_keeps_the_known_names
     other_names_take_the_place_of_all
     a_directory_that_comes_with_more_names
     moved_names_keep_to_the_limit
@@ -37,7 +37,7 @@ fn remove(name: &str) {
     std::fs::remove_file(format!("{RUN_NETNS}/{name}")).unwrap();
 }
 
-/// Takes the error, once, without having been woken for it.
+/// Takes the error, once; it does not make the descriptor readable.
 fn expect_too_many<A: Api>(o: &mut Observer<A>) {
     assert!(!readable(o.api.fd(), Duration::ZERO), "readable because of the limit");
     assert_eq!(o.try_now(), Err(libc::E2BIG));
@@ -110,7 +110,7 @@ fn a_crossing_comes_after_the_events<A: Api>() {
     make(&["a", "b", "c"]);
     o.expect(&[(Created, "a"), (Created, "b")]);
     expect_too_many(&mut o);
-    // the names that are known go on
+    // the known names still have events
     mount_new_netns("/run/netns/b");
     o.expect(&[(Ready, "b")]);
     mount_new_netns("/run/netns/c");
@@ -122,7 +122,7 @@ fn a_crossing_comes_after_the_events<A: Api>() {
     o.expect_nothing();
 }
 
-fn what_was_left_out_follows<A: Api>() {
+fn names_left_out_follow<A: Api>() {
     for flags in [0, NSW_NO_REPLAY, NSW_NO_MOUNT_EVENTS] {
         sandbox();
         make_dir(RUN_NETNS);
@@ -152,7 +152,7 @@ fn what_was_left_out_follows<A: Api>() {
     }
 }
 
-fn what_was_left_out_and_went_does_not_follow<A: Api>() {
+fn deleted_names_do_not_follow<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
     make(&["a", "b"]);
@@ -160,7 +160,7 @@ fn what_was_left_out_and_went_does_not_follow<A: Api>() {
     make(&["c", "d"]);
     assert!(readable(o.api.fd(), DEADLINE));
     assert_eq!(o.try_now(), Err(libc::E2BIG));
-    // nobody has read that it went when there is room
+    // when there is room, nothing has read its deletion yet
     remove("a");
     remove("c");
     o.expect(&[(Deleted, "a"), (Created, "d")]);
@@ -197,7 +197,7 @@ fn thousands_follow_with_few_scans<A: Api>() {
     o.expect_nothing();
 }
 
-/// Counts how often a directory is opened to be read.
+/// Counts how often a directory is opened for reading.
 struct Reads(std::os::fd::OwnedFd);
 
 impl Reads {
@@ -218,7 +218,7 @@ impl Reads {
         }
     }
 
-    /// Since this was last asked.
+    /// The number since the previous call.
     fn so_far(&self) -> usize {
         use std::io::Read;
         let mut bytes = vec![0; 1 << 20];
@@ -227,7 +227,7 @@ impl Reads {
         let (mut at, mut opens) = (0, 0);
         while at < n {
             let number = |from: usize| u32::from_ne_bytes(bytes[at + from..at + from + 4].try_into().unwrap());
-            // what follows an equal one is no notice of its own: what is open is closed in between
+            // inotify drops a notice that equals the one before: this closes what is open in between
             opens += usize::from(number(4) == libc::IN_OPEN | libc::IN_ISDIR && number(12) == 0);
             at += 16 + number(12) as usize;
         }
@@ -235,12 +235,12 @@ impl Reads {
     }
 }
 
-fn a_scan_keeps_what_is_known<A: Api>() {
+fn a_scan_keeps_the_known_names<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
     make(&["a", "b"]);
     let mut o = Observer::<A>::open_synced(&how(3));
-    // a directory shows the newest first, or in an order of its own: those that are known are not the first
+    // a directory lists the newest first, or in an order of its own: the known names are not the first
     for n in 0..2000 {
         make(&[&format!("{n}")]);
         remove("a");
@@ -281,10 +281,10 @@ fn other_names_take_the_place_of_all<A: Api>() {
             assert!(readable(o.api.fd(), DEADLINE) && Instant::now() < end);
             loop {
                 match o.try_now() {
-                    // all are told by then
+                    // by then the watcher has reported all
                     Ok(Some(event)) if event.kind == Synced => o.expect_truth(RUN_NETNS),
                     Ok(None) => break,
-                    // there were more for a while
+                    // for a while there were more
                     _ => {}
                 }
             }
@@ -327,7 +327,7 @@ fn moved_names_keep_to_the_limit<A: Api>() {
     o.expect_truth(RUN_NETNS);
     make(&["e"]);
     rename("/run/netns/e", "/run/netns/a");
-    // there were three for a moment
+    // for a moment there were three
     while let Err(errno) = o.try_now() {
         assert_eq!(errno, libc::E2BIG);
     }
@@ -367,7 +367,7 @@ fn a_queue_passes_the_error_on<A: Api>() {
         for _ in 0..2 {
             make(&["c"]);
             let end = Instant::now() + DEADLINE;
-            // nothing wakes the consumer for it
+            // the error does not wake the consumer
             while o.try_now() != Err(libc::E2BIG) {
                 assert!(Instant::now() < end);
                 std::thread::yield_now();
@@ -385,16 +385,16 @@ fn a_queue_passes_the_error_on<A: Api>() {
     }
 }
 
-/// Under a limit of memory that so many names would exceed: in a process of its own, since the limit is of a process.
+/// Under a memory limit that so many names would exceed: in a process of its own, since the limit applies to a process.
 #[test]
-fn names_of_others_do_not_take_the_memory() {
+fn names_of_others_do_not_exhaust_the_memory() {
     run_alone("limit::alone_with_little_memory", &[]);
 }
 
 const MANY: usize = 100_000;
 
 #[test]
-#[ignore = "run by names_of_others_do_not_take_the_memory"]
+#[ignore = "run by names_of_others_do_not_exhaust_the_memory"]
 fn alone_with_little_memory() {
     use crate::support::api::{C, Rust};
     sandbox();
@@ -402,7 +402,7 @@ fn alone_with_little_memory() {
     for n in 0..MANY {
         placeholder(full.join(n.to_string()));
     }
-    // the allocator has set 64 MB of addresses aside for this thread
+    // the allocator has reserved 64 MB of addresses for this thread
     let ballast: Vec<Vec<u8>> = (0..900).map(|_| vec![1; 64 * 1024]).collect();
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.strip_suffix(" kB")?.trim().parse().ok());
@@ -410,7 +410,7 @@ fn alone_with_little_memory() {
     let limits = libc::rlimit { rlim_cur: limit, rlim_max: limit };
     // SAFETY: the structure is ours and lives until the call returns.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limits) }, 0);
-    // 0: see how it was before there was a limit
+    // 0: without a limit, for comparison
     let most = std::env::var("NSWATCH_MAX_NAMES").map_or(1000, |names| names.parse().unwrap());
     within_memory::<Rust>(most);
     within_memory::<C>(most);
@@ -423,7 +423,7 @@ fn within_memory<A: Api>(most: u32) {
     let mut watcher = A::open(&limited(How::default())).unwrap();
     for _ in 0..2 {
         rename("/run/full", RUN_NETNS);
-        // a look that others provoke may have to wait
+        // a scan that others provoke may be delayed
         let mut events = 0;
         loop {
             match watcher.wait(Some(DEADLINE)) {
@@ -443,7 +443,7 @@ fn within_memory<A: Api>(most: u32) {
     }
 }
 
-/// A name that was left out may come to be known in another way: then the room for it is another one's.
+/// A name that was left out may become known in another way: its room then goes to another name.
 fn room_that_a_known_name_does_not_take_is_filled<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
@@ -461,7 +461,7 @@ fn room_that_a_known_name_does_not_take_is_filled<A: Api>() {
     std::fs::remove_file(path("k1024")).unwrap();
     rename("/run/outside/y", path("zz"));
     std::fs::remove_file(path("k1025")).unwrap();
-    // one call for each time that the descriptor says so
+    // one call each time that the descriptor is readable
     while readable(o.api.fd(), Duration::ZERO) {
         o.now();
     }

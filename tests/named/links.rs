@@ -1,4 +1,4 @@
-//! Directories that others write to: symbolic links that are not to be followed.
+//! Directories that others may write to: symbolic links that the watcher must not follow.
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -16,21 +16,21 @@ both! {
     a_link_stays_pending
     a_link_is_replaced_by_a_namespace_and_comes_back
     a_mount_costs_a_link_nothing
-    a_link_that_waits_arms_nothing
-    on_the_way_only_links_of_root_are_followed
-    a_link_that_comes_to_the_way_takes_the_directory_away
-    a_link_that_comes_to_the_way_ends_the_watch
+    a_pending_link_arms_nothing
+    on_the_path_only_links_of_root_are_followed
+    a_new_link_on_the_path_takes_the_directory_away
+    a_new_link_on_the_path_ends_the_watch
     a_link_that_comes_in_between_is_not_followed
-    no_link_is_followed_to_open_what_was_announced
-    what_hangs_behind_a_link_is_not_touched
+    no_link_is_followed_to_open_an_announced_namespace
+    a_hanging_filesystem_behind_a_link_is_not_touched
 }
 
-/// For a directory that others write to.
+/// The options for a directory that others may write to.
 fn how() -> How {
     How::default().flags(NSW_NO_SYMLINKS)
 }
 
-/// By file handles, and by opening, as before Linux 6.18.
+/// Runs `body` with file handles, and by opening names, as before Linux 6.18.
 fn by_each_probe(body: impl Fn(&Restriction) + Clone + Send + 'static) {
     for probe in [Restriction::none(), Restriction::none().failing(libc::SYS_name_to_handle_at, libc::EPERM)] {
         let body = body.clone();
@@ -38,7 +38,7 @@ fn by_each_probe(body: impl Fn(&Restriction) + Clone + Send + 'static) {
     }
 }
 
-/// Gives a link a time of its last use that is long past.
+/// Sets the access time of a link to one long past.
 fn unused(link: impl AsRef<Path>) {
     let link = std::ffi::CString::new(link.as_ref().to_str().unwrap()).unwrap();
     let times = [libc::timespec { tv_sec: 1, tv_nsec: 0 }, libc::timespec { tv_sec: 0, tv_nsec: libc::UTIME_OMIT }];
@@ -47,7 +47,7 @@ fn unused(link: impl AsRef<Path>) {
     assert_eq!(rc, 0, "{}", std::io::Error::last_os_error());
 }
 
-/// Whether nobody has followed or read a link since.
+/// Whether the link was neither followed nor read since.
 fn is_unused(link: impl AsRef<Path>) -> bool {
     std::fs::symlink_metadata(link).unwrap().atime() == 1
 }
@@ -135,7 +135,7 @@ fn a_mount_costs_a_link_nothing<A: Api>() {
             let mut o = elsewhere(&rights, || Observer::<A>::open_synced(&how().flags(NSW_NO_SYMLINKS | flags)));
             symlink("/run/mountpoint/ns", "/run/netns/late");
             o.expect(&[(Created, "late")]);
-            // each look at a name takes one of these
+            // each probe of a name takes one of these
             let blind = Restriction::none()
                 .failing(libc::SYS_name_to_handle_at, libc::ENOMEM)
                 .failing(libc::SYS_fstatfs, libc::ENOMEM);
@@ -143,7 +143,7 @@ fn a_mount_costs_a_link_nothing<A: Api>() {
                 mount("tree", "/run/mountpoint", Some("tmpfs"), 0);
                 symlink("/proc/thread-self/ns/net", "/run/mountpoint/ns");
                 readable(o.api.fd(), Duration::from_millis(10));
-                elsewhere(&blind, || assert_eq!(o.api.next(), Ok(None), "looked at a name"));
+                elsewhere(&blind, || assert_eq!(o.api.next(), Ok(None), "probed a name"));
             }
             o.drain();
             assert_eq!(o.resync(), []);
@@ -151,7 +151,7 @@ fn a_mount_costs_a_link_nothing<A: Api>() {
     }
 }
 
-fn a_link_that_waits_arms_nothing<A: Api>() {
+fn a_pending_link_arms_nothing<A: Api>() {
     for rights in [Restriction::none(), Restriction::without_sys_admin()] {
         sandbox();
         make_dir(RUN_NETNS);
@@ -173,19 +173,19 @@ fn a_link_that_waits_arms_nothing<A: Api>() {
     }
 }
 
-/// Gives a link to a user; `false`: nobody may do so here.
+/// Gives a link to a user; `false`: not permitted here.
 fn give(link: &str, uid: u32) -> bool {
     match std::os::unix::fs::lchown(link, Some(uid), None) {
         Ok(()) => true,
         Err(_) if !is_real_root() => {
-            skipped("takes root, to make links of others");
+            skipped("requires root, to make links of other users");
             false
         }
         Err(error) => panic!("{error}"),
     }
 }
 
-fn on_the_way_only_links_of_root_are_followed<A: Api>() {
+fn on_the_path_only_links_of_root_are_followed<A: Api>() {
     sandbox();
     make_dir("/run/real/netns");
     make_dir("/run/way");
@@ -196,7 +196,7 @@ fn on_the_way_only_links_of_root_are_followed<A: Api>() {
     for dir in dirs {
         assert_eq!(open(NSW_NO_SYMLINKS, dir), Ok(()), "{dir}");
     }
-    // who owns /proc/thread-self has no number in the user namespace of an ordinary user's sandbox
+    // in the user namespace of an ordinary user's sandbox the owner of /proc/thread-self has no number
     let by_proc = if is_real_root() { Ok(()) } else { Err(libc::ELOOP) };
     assert_eq!(open(NSW_NO_SYMLINKS, "/proc/thread-self/root/run/real/netns"), by_proc);
     if !give("/run/way/link", 1234) {
@@ -206,7 +206,7 @@ fn on_the_way_only_links_of_root_are_followed<A: Api>() {
         assert_eq!(open(0, dir), Ok(()), "{dir}");
         assert_eq!(open(NSW_NO_SYMLINKS, dir), Err(libc::ELOOP), "{dir}");
         assert_eq!(open(NSW_NO_SYMLINKS | NSW_NO_PARENT, dir), Err(libc::ELOOP), "{dir}");
-        // without statx(2) the owner is known by other means
+        // without statx(2) the watcher finds the owner in another way
         let no_statx = Restriction::none().failing(libc::SYS_statx, libc::EPERM);
         assert_eq!(elsewhere(&no_statx, || open(NSW_NO_SYMLINKS, dir)), Err(libc::ELOOP), "{dir}");
     }
@@ -214,7 +214,7 @@ fn on_the_way_only_links_of_root_are_followed<A: Api>() {
     assert_eq!(open(NSW_NO_SYMLINKS, dirs[0]), Ok(()));
 }
 
-fn a_link_that_comes_to_the_way_takes_the_directory_away<A: Api>() {
+fn a_new_link_on_the_path_takes_the_directory_away<A: Api>() {
     sandbox();
     make_dir("/run/a/netns");
     namespace("/run/a/netns/blue");
@@ -244,7 +244,7 @@ fn a_link_that_comes_to_the_way_takes_the_directory_away<A: Api>() {
     o.expect_truth("/run/a/netns");
 }
 
-fn a_link_that_comes_to_the_way_ends_the_watch<A: Api>() {
+fn a_new_link_on_the_path_ends_the_watch<A: Api>() {
     sandbox();
     make_dir("/run/a/netns");
     symlink("a", "/run/link");
@@ -256,7 +256,7 @@ fn a_link_that_comes_to_the_way_ends_the_watch<A: Api>() {
     assert_eq!(o.try_now(), Err(libc::ENOENT));
 }
 
-/// The directory is put aside for a link after the watcher has read what happened in it, and before it looks at the name.
+/// A link replaces an ancestor after the watcher has read the event, and before it probes the name.
 fn a_link_that_comes_in_between_is_not_followed<A: Api>() {
     by_each_probe(|rights| {
         sandbox();
@@ -281,7 +281,7 @@ fn a_link_that_comes_in_between_is_not_followed<A: Api>() {
                 let between = || assert!(put_aside());
                 stopped_at(libc::SYS_statx, between, || o.expect(&[(Created, "blue")]));
                 if followed {
-                    // that is how it is without the option
+                    // without the option the watcher follows it
                     o.expect(&[(Ready, "blue")]);
                 }
                 o.expect(&[(Deleted, "blue"), (DirDeleted, "")]);
@@ -291,7 +291,7 @@ fn a_link_that_comes_in_between_is_not_followed<A: Api>() {
     });
 }
 
-fn no_link_is_followed_to_open_what_was_announced<A: Api>() {
+fn no_link_is_followed_to_open_an_announced_namespace<A: Api>() {
     by_each_probe(|rights| {
         for (flags, errno) in [(0, None), (NSW_NO_SYMLINKS, Some(libc::ENOENT))] {
             sandbox();
@@ -335,7 +335,7 @@ fn hanging_filesystem(path: &str) -> Option<OwnedFd> {
     (rc == 0).then(|| server.into())
 }
 
-fn what_hangs_behind_a_link_is_not_touched<A: Api>() {
+fn a_hanging_filesystem_behind_a_link_is_not_touched<A: Api>() {
     by_each_probe(|rights| {
         sandbox();
         make_dir(RUN_NETNS);
@@ -343,7 +343,7 @@ fn what_hangs_behind_a_link_is_not_touched<A: Api>() {
         unused_link("/run/trap/deep/ns", "/run/netns/old");
         let server = hanging_filesystem("/run/trap");
         let (done, is_done) = std::sync::mpsc::channel::<()>();
-        // whoever hangs goes on when the server ends
+        // a caller that hangs continues when the server ends
         let guard = std::thread::spawn(move || {
             let in_time = is_done.recv_timeout(DEADLINE) != Err(std::sync::mpsc::RecvTimeoutError::Timeout);
             drop(server);

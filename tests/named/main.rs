@@ -1,4 +1,4 @@
-//! Watching names: what the library reports of a directory of names.
+//! The watcher of names, in a directory of names.
 
 #![allow(missing_docs, unreachable_pub)]
 

@@ -8,34 +8,34 @@ use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_NO_MOUNT_EVEN
 use nswatch::capi::watcher::NSW_STAT_PENDING;
 
 both! {
-    an_unmount_and_a_new_mount_are_told_as_they_happen
-    what_is_hidden_and_uncovered_is_told
-    what_is_hidden_for_the_moment_of_a_probe_is_not_lost
-    a_name_that_waits_is_ready_when_it_is_uncovered
-    a_link_follows_what_it_leads_to
+    an_unmount_and_a_new_mount_are_reported_as_they_happen
+    hiding_and_uncovering_are_reported
+    a_namespace_hidden_during_a_probe_is_not_lost
+    a_pending_name_is_ready_when_it_is_uncovered
+    a_link_follows_its_target
     a_directory_that_is_covered_goes_and_comes_back
     an_ancestor_that_is_covered_while_the_directory_is_missing
-    what_a_mount_did_is_told_with_the_time_of_then
-    unrelated_mounts_tell_nothing
+    a_mount_event_has_the_time_of_its_cause
+    unrelated_mounts_emit_nothing
     a_storm_of_mounts_converges
     a_rebind_is_reported_by_default
     without_mount_events_a_resync_reports_it
-    an_unrelated_mount_costs_no_look_at_any_name
-    what_covers_a_pending_name_is_traced
+    an_unrelated_mount_probes_no_name
+    a_cover_of_a_pending_name_is_traced
     a_mount_that_came_and_went_unread_is_traced
     pending_links_take_turns
     a_link_to_a_process_is_detached_when_it_ends
     without_mount_events_a_resync_reports_the_end_of_a_process
-    so_many_processes_are_watched_and_no_more
+    the_number_of_watched_processes_is_limited
     a_directory_of_another_process_is_watched
     a_directory_of_no_process_is_refused
 }
 
-/// Runs `body` for each way to notice mounts: by fanotify where it is there, and by AIO. With `needs_trace`, not before
-/// the kernel says what a mount is mounted on (6.8).
-fn by_each_means(needs_trace: bool, body: impl Fn(&Restriction) + Clone + Send + 'static) {
+/// Runs `body` with each mount backend: with fanotify, if available, and with AIO. With `needs_trace`, only where the
+/// kernel reports where a mount is mounted (6.8).
+fn by_each_backend(needs_trace: bool, body: impl Fn(&Restriction) + Clone + Send + 'static) {
     if needs_trace && !Feature::Statmount.is_available().unwrap() {
-        return skipped("needs statmount(2), Linux 6.8");
+        return skipped("requires statmount(2), Linux 6.8");
     }
     for rights in [Restriction::none(), Restriction::without_sys_admin()] {
         let body = body.clone();
@@ -43,7 +43,7 @@ fn by_each_means(needs_trace: bool, body: impl Fn(&Restriction) + Clone + Send +
     }
 }
 
-/// In a sandbox, with the directory made.
+/// In a sandbox, makes the directory and watches it.
 fn opened_with<A: Api>(rights: &Restriction, flags: u32) -> Observer<A> {
     let how = How::default().flags(flags);
     elsewhere(rights, || Observer::<A>::open_synced(&how))
@@ -55,7 +55,7 @@ fn watched<A: Api>() -> Observer<A> {
     Observer::open_synced(&How::default().flags(NSW_MOUNT_EVENTS))
 }
 
-fn an_unmount_and_a_new_mount_are_told_as_they_happen<A: Api>() {
+fn an_unmount_and_a_new_mount_are_reported_as_they_happen<A: Api>() {
     let mut o = watched::<A>();
     unmount("/run/netns/blue");
     o.expect(&[(Detached, "blue")]);
@@ -68,7 +68,7 @@ fn an_unmount_and_a_new_mount_are_told_as_they_happen<A: Api>() {
     o.expect_nothing();
 }
 
-fn what_is_hidden_and_uncovered_is_told<A: Api>() {
+fn hiding_and_uncovering_are_reported<A: Api>() {
     let mut o = watched::<A>();
     let first = kernel::netns("/run/netns/blue");
     mount_new_netns("/run/netns/blue");
@@ -83,12 +83,12 @@ fn what_is_hidden_and_uncovered_is_told<A: Api>() {
     o.expect_nothing();
 }
 
-/// Mounts are listened to anyway while a name waits, so this takes no flag.
-/// A mount over the directory comes before a probe and goes before the look at the mount that the name is on.
-fn what_is_hidden_for_the_moment_of_a_probe_is_not_lost<A: Api>() {
+/// A pending name makes the watcher listen to mounts anyway, so this requires no flag.
+/// A mount over the directory appears before a probe, and goes before the watcher looks up the mount of the name.
+fn a_namespace_hidden_during_a_probe_is_not_lost<A: Api>() {
     for restriction in [Restriction::none(), Restriction::without_sys_admin()] {
         let mut o = watched::<A>();
-        // the namespace is noted, then hidden by another one, which goes
+        // the watcher notes the namespace; then another one hides it, and goes
         mount_new_netns("/run/netns/blue");
         o.expect(&[(Ready, "blue")]);
         unmount("/run/netns/blue");
@@ -115,7 +115,7 @@ fn what_is_hidden_for_the_moment_of_a_probe_is_not_lost<A: Api>() {
     }
 }
 
-fn a_name_that_waits_is_ready_when_it_is_uncovered<A: Api>() {
+fn a_pending_name_is_ready_when_it_is_uncovered<A: Api>() {
     for flags in [0, NSW_MOUNT_EVENTS] {
         sandbox();
         ip_netns(&["add", "blue"]);
@@ -129,7 +129,7 @@ fn a_name_that_waits_is_ready_when_it_is_uncovered<A: Api>() {
     }
 }
 
-fn a_link_follows_what_it_leads_to<A: Api>() {
+fn a_link_follows_its_target<A: Api>() {
     let mut o = watched::<A>();
     std::os::unix::fs::symlink("blue", "/run/netns/alias").unwrap();
     o.expect(&[(Created, "alias"), (Ready, "alias")]);
@@ -155,7 +155,7 @@ fn a_directory_that_is_covered_goes_and_comes_back<A: Api>() {
     o.expect(&[(Created, "other")]);
     unmount("/run/netns");
     o.expect(&[(Deleted, "other"), (DirDeleted, ""), (DirCreated, ""), (Created, "blue"), (Ready, "blue")]);
-    // a mount over the directory above hides it altogether
+    // a mount over the parent directory hides it altogether
     mount("cover", "/run", Some("tmpfs"), 0);
     o.expect(&[(Deleted, "blue"), (DirDeleted, "")]);
     o.expect_nothing();
@@ -170,7 +170,7 @@ fn an_ancestor_that_is_covered_while_the_directory_is_missing<A: Api>() {
         let open = || Observer::<A>::open_synced(&How::default().flags(NSW_MOUNT_EVENTS));
         let mut o = thread::elsewhere(&restriction, open);
         mount("cover", "/run", Some("tmpfs"), 0);
-        // until that was looked at, which tells nothing: of AIO it is to be waited for, and it may say so twice
+        // until the watcher has handled that, which emits nothing: AIO reports it late, and perhaps twice
         assert!(readable(o.api.fd(), DEADLINE));
         while readable(o.api.fd(), std::time::Duration::ZERO) {
             assert_eq!(o.drain(), []);
@@ -181,7 +181,7 @@ fn an_ancestor_that_is_covered_while_the_directory_is_missing<A: Api>() {
     }
 }
 
-fn what_a_mount_did_is_told_with_the_time_of_then<A: Api>() {
+fn a_mount_event_has_the_time_of_its_cause<A: Api>() {
     for restriction in [thread::Restriction::none(), thread::Restriction::without_sys_admin()] {
         sandbox();
         ip_netns(&["add", "blue"]);
@@ -189,18 +189,18 @@ fn what_a_mount_did_is_told_with_the_time_of_then<A: Api>() {
         let mut o = thread::elsewhere(&restriction, open);
         let before = kernel::monotonic_ns();
         unmount("/run/netns/blue");
-        let told = o.expect(&[(Detached, "blue")]).remove(0);
-        assert!(told.time_ns >= before, "reported as older than it is, by {} ns", before - told.time_ns);
+        let event = o.expect(&[(Detached, "blue")]).remove(0);
+        assert!(event.time_ns >= before, "reported as older than it is, by {} ns", before - event.time_ns);
         mount_new_netns("/run/netns/blue");
         o.expect(&[(Ready, "blue")]);
         let before = kernel::monotonic_ns();
         mount("cover", "/run", Some("tmpfs"), 0);
-        let told = o.expect(&[(Deleted, "blue")]).remove(0);
-        assert!(told.time_ns >= before, "reported as older than it is, by {} ns", before - told.time_ns);
+        let event = o.expect(&[(Deleted, "blue")]).remove(0);
+        assert!(event.time_ns >= before, "reported as older than it is, by {} ns", before - event.time_ns);
     }
 }
 
-fn unrelated_mounts_tell_nothing<A: Api>() {
+fn unrelated_mounts_emit_nothing<A: Api>() {
     let mut o = watched::<A>();
     make_dir("/run/elsewhere");
     for _ in 0..50 {
@@ -211,7 +211,7 @@ fn unrelated_mounts_tell_nothing<A: Api>() {
     assert_eq!(o.checker.believed(), kernel::names(RUN_NETNS));
 }
 
-/// More changes than the queue of fanotify holds, none of them read as it happens.
+/// More changes than the queue of fanotify holds, all unread.
 fn a_storm_of_mounts_converges<A: Api>() {
     let mut o = watched::<A>();
     make_dir("/run/elsewhere");
@@ -228,9 +228,9 @@ fn a_storm_of_mounts_converges<A: Api>() {
     o.expect(&[(Ready, "blue")]);
 }
 
-/// What a systemd unit does that makes a named namespace and then binds its own over the name.
+/// As a systemd unit does that makes a named namespace and then binds its own over the name.
 fn a_rebind_is_reported_by_default<A: Api>() {
-    by_each_means(true, |rights| {
+    by_each_backend(true, |rights| {
         sandbox();
         make_dir(RUN_NETNS);
         let mut o = opened_with::<A>(rights, 0);
@@ -251,7 +251,7 @@ fn a_rebind_is_reported_by_default<A: Api>() {
 }
 
 fn without_mount_events_a_resync_reports_it<A: Api>() {
-    by_each_means(false, |rights| {
+    by_each_backend(false, |rights| {
         sandbox();
         ip_netns(&["add", "blue"]);
         let mut o = opened_with::<A>(rights, NSW_NO_MOUNT_EVENTS);
@@ -261,21 +261,21 @@ fn without_mount_events_a_resync_reports_it<A: Api>() {
     });
 }
 
-/// Reads what has woken the watcher, in a thread in which a look at any name fails.
+/// Reads what has woken the watcher, on a thread where every probe of a name fails.
 fn read_blindly<A: Api>(o: &mut Observer<A>) {
     assert!(readable(o.api.fd(), DEADLINE));
     let blind =
         Restriction::none().failing(libc::SYS_name_to_handle_at, libc::ENOMEM).failing(libc::SYS_openat, libc::ENOMEM);
     elsewhere(&blind, || {
         while readable(o.api.fd(), std::time::Duration::ZERO) {
-            assert_eq!(o.api.next(), Ok(None), "looked at a name");
+            assert_eq!(o.api.next(), Ok(None), "probed a name");
         }
     });
 }
 
-fn an_unrelated_mount_costs_no_look_at_any_name<A: Api>() {
+fn an_unrelated_mount_probes_no_name<A: Api>() {
     for flags in [0, NSW_MOUNT_EVENTS, NSW_NO_MOUNT_EVENTS] {
-        by_each_means(true, move |rights| {
+        by_each_backend(true, move |rights| {
             sandbox();
             ip_netns(&["add", "blue"]);
             let odd = "a b\\c\n\t\"d";
@@ -291,7 +291,7 @@ fn an_unrelated_mount_costs_no_look_at_any_name<A: Api>() {
                 bind("/run/elsewhere", "/run/elsewhere");
                 read_blindly(&mut o);
                 if turn == 1 {
-                    // no name of ours, but called like one
+                    // not one of our names, but spelled like one
                     mount("like", "/run/elsewhere/one", Some("tmpfs"), 0);
                     read_blindly(&mut o);
                 }
@@ -309,15 +309,15 @@ fn an_unrelated_mount_costs_no_look_at_any_name<A: Api>() {
     }
 }
 
-fn what_covers_a_pending_name_is_traced<A: Api>() {
+fn a_cover_of_a_pending_name_is_traced<A: Api>() {
     for flags in [0, NSW_NO_MOUNT_EVENTS] {
-        by_each_means(false, move |rights| {
+        by_each_backend(false, move |rights| {
             sandbox();
             ip_netns(&["add", "blue"]);
             bind("/dev/null", "/run/netns/blue");
             bind("/dev/zero", "/run/netns/blue");
             symlink("blue", "/run/netns/alias");
-            // its directory comes to be on another mount
+            // its directory moves to another mount
             let mut o = opened_with::<A>(rights, flags);
             bind(RUN_NETNS, RUN_NETNS);
             unmount(RUN_NETNS);
@@ -329,10 +329,10 @@ fn what_covers_a_pending_name_is_traced<A: Api>() {
     }
 }
 
-/// The mounts of before beside those of now do not show what came and went between, but a look may have.
+/// The lists of mounts from before and now do not show a mount that came and went between, but a probe may have met it.
 fn a_mount_that_came_and_went_unread_is_traced<A: Api>() {
     for flags in [0, NSW_NO_MOUNT_EVENTS] {
-        by_each_means(false, move |rights| {
+        by_each_backend(false, move |rights| {
             sandbox();
             ip_netns(&["add", "blue"]);
             placeholder("/run/netns/pending");
@@ -349,9 +349,9 @@ fn a_mount_that_came_and_went_unread_is_traced<A: Api>() {
     }
 }
 
-/// There are more than one change of a mount costs a look at.
+/// There are more pending links than one change of a mount makes the watcher probe.
 fn pending_links_take_turns<A: Api>() {
-    by_each_means(true, |rights| {
+    by_each_backend(true, |rights| {
         sandbox();
         make_dir(RUN_NETNS);
         for n in 0..70 {
@@ -375,7 +375,7 @@ fn pending_links_take_turns<A: Api>() {
 
 fn a_link_to_a_process_is_detached_when_it_ends<A: Api>() {
     for flags in [0, NSW_MOUNT_EVENTS] {
-        by_each_means(flags == 0, move |rights| {
+        by_each_backend(flags == 0, move |rights| {
             sandbox();
             make_dir(RUN_NETNS);
             let before = Sleeper::new();
@@ -392,7 +392,7 @@ fn a_link_to_a_process_is_detached_when_it_ends<A: Api>() {
             o.expect(&[(Deleted, "direct"), (Created, "moved"), (Ready, "moved")]);
             drop(process);
             o.until(Detached, "moved");
-            // where the chain leads was changed in its middle
+            // a link in the middle of the chain changed
             o.drain();
             o.resync();
             o.expect_truth(RUN_NETNS);
@@ -412,7 +412,7 @@ fn without_mount_events_a_resync_reports_the_end_of_a_process<A: Api>() {
     assert_eq!(o.resync().iter().map(|event| event.brief()).collect::<Vec<_>>(), [(Detached, "link".into())]);
 }
 
-fn so_many_processes_are_watched_and_no_more<A: Api>() {
+fn the_number_of_watched_processes_is_limited<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
     let process = Sleeper::new();
@@ -430,7 +430,7 @@ fn so_many_processes_are_watched_and_no_more<A: Api>() {
         o.until(Ready, &format!("{n:02}"));
     }
     assert_eq!(watched(&o), 64);
-    // a name that goes makes room
+    // a deleted name makes room
     for n in 0..10 {
         std::fs::remove_file(format!("{RUN_NETNS}/{n:02}")).unwrap();
         o.expect(&[(Deleted, &format!("{n:02}"))]);
@@ -467,7 +467,7 @@ impl There {
         this
     }
 
-    /// What must succeed there.
+    /// Runs a line there; it must succeed.
     fn run(&mut self, line: &str) {
         use std::io::{Read, Write};
         writeln!(self.0.stdin.as_mut().unwrap(), "({line}) >&2 && echo . || echo !").unwrap();
@@ -490,7 +490,7 @@ impl Drop for There {
 
 fn a_directory_of_another_process_is_watched<A: Api>() {
     for (flags, by_link) in [(0, false), (0, true), (NSW_MOUNT_EVENTS, false), (NSW_NO_MOUNT_EVENTS, false)] {
-        by_each_means(false, move |rights| {
+        by_each_backend(false, move |rights| {
             sandbox();
             let mut there = There::new();
             symlink(format!("/proc/{}/root", there.0.id()), "/run/host");
@@ -511,11 +511,11 @@ fn a_directory_of_another_process_is_watched<A: Api>() {
                     o.drain();
                 }
             }
-            // here nothing concerns it
+            // a mount here does not concern the watcher
             bind("/run", "/run");
             o.drain();
             o.expect_truth(&dir);
-            // whatever the watcher keeps of the process keeps its mounts no longer than it
+            // the watcher does not keep the mounts of the process alive
             drop(there);
             o.until(DirDeleted, "");
             o.drain();
@@ -531,7 +531,7 @@ fn a_directory_of_no_process_is_refused<A: Api>() {
     assert!(A::open(&How::dir(&dir)).is_ok());
     drop(gone);
     assert_eq!(A::open(&How::dir(&dir)).err(), Some(libc::ESRCH));
-    // one that the thread may not look into
+    // a process that the thread may not look into
     let other = Sleeper::new();
     let dir = format!("/proc/{}/root/run/netns", other.pid());
     for flags in [0, NSW_NO_MOUNT_EVENTS] {

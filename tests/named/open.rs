@@ -1,4 +1,4 @@
-//! Opening the namespace that was announced, and what the flags change.
+//! Opening the announced namespace, and the effects of the flags.
 
 use std::os::fd::AsRawFd;
 
@@ -12,23 +12,23 @@ both! {
     a_replaced_namespace_is_not_opened
     a_recycled_inode_number_does_not_deceive
     a_namespace_that_is_gone_is_not_opened
-    only_what_is_ready_is_opened
+    only_a_ready_name_is_opened
     a_linked_namespace_is_opened
-    without_replay_only_changes_are_told
-    without_replay_a_placeholder_that_was_there_becomes_ready
-    without_replay_a_replaced_name_is_told_as_new
-    without_replay_a_resync_tells_all
-    without_replay_a_resync_tells_the_directory_too
-    without_replay_a_directory_that_comes_is_told
-    without_parent_the_directory_must_be_there
+    without_replay_only_changes_are_reported
+    without_replay_an_existing_placeholder_becomes_ready
+    without_replay_a_replaced_name_is_reported_as_new
+    without_replay_a_resync_reports_all
+    without_replay_a_resync_reports_the_directory_too
+    without_replay_a_new_directory_is_reported
+    without_parent_the_directory_must_exist
     without_parent_the_watch_ends_with_the_directory
     without_parent_a_moved_directory_ends_the_watch
     without_parent_a_replaced_directory_ends_the_watch
-    the_directory_is_told_on_request
+    the_directory_is_reported_on_request
     flags_can_be_combined
 }
 
-/// `ip netns` has made "blue"; the last event says that it is ready.
+/// `ip netns` makes "blue"; the last event is its READY.
 fn blue<A: Api>() -> Observer<A> {
     sandbox();
     let mut o = Observer::open_synced(&How::default());
@@ -89,7 +89,7 @@ fn a_namespace_that_is_gone_is_not_opened<A: Api>() {
     assert_eq!(o.api.open_netns().map(api::raw), Err(libc::ENOENT), "another kind of namespace");
 }
 
-fn only_what_is_ready_is_opened<A: Api>() {
+fn only_a_ready_name_is_opened<A: Api>() {
     let mut o = blue::<A>();
     placeholder("/run/netns/half");
     o.expect(&[(Created, "half")]);
@@ -116,7 +116,7 @@ fn a_linked_namespace_is_opened<A: Api>() {
     assert_eq!(o.api.open_netns().map(api::raw), Err(libc::ENOENT));
 }
 
-/// Names that exist, and a watcher that starts with now.
+/// Makes names, and a watcher without a replay.
 fn without_replay<A: Api>() -> Observer<A> {
     sandbox();
     ip_netns(&["add", "old"]);
@@ -126,9 +126,9 @@ fn without_replay<A: Api>() -> Observer<A> {
     o
 }
 
-fn without_replay_only_changes_are_told<A: Api>() {
+fn without_replay_only_changes_are_reported<A: Api>() {
     let mut o = without_replay::<A>();
-    // neither its mount nor an unrelated one is a change of those that were there
+    // neither its mount nor an unrelated one changes the existing names
     ip_netns(&["add", "blue"]);
     o.expect(&[(Created, "blue"), (Ready, "blue")]);
     ip_netns(&["del", "old"]);
@@ -140,11 +140,11 @@ fn without_replay_only_changes_are_told<A: Api>() {
     o.expect_truth(RUN_NETNS);
 }
 
-fn without_replay_a_placeholder_that_was_there_becomes_ready<A: Api>() {
+fn without_replay_an_existing_placeholder_becomes_ready<A: Api>() {
     let mut o = without_replay::<A>();
     mount_new_netns("/run/netns/half");
-    let told = o.expect(&[(Created, "half"), (Ready, "half")]);
-    assert!(told.iter().all(|event| !event.replayed), "{told:?}");
+    let events = o.expect(&[(Created, "half"), (Ready, "half")]);
+    assert!(events.iter().all(|event| !event.replayed), "{events:?}");
     o.expect_nothing();
     std::fs::remove_file("/run/netns/half").unwrap_err();
     unmount("/run/netns/half");
@@ -153,7 +153,7 @@ fn without_replay_a_placeholder_that_was_there_becomes_ready<A: Api>() {
     o.expect_nothing();
 }
 
-fn without_replay_a_replaced_name_is_told_as_new<A: Api>() {
+fn without_replay_a_replaced_name_is_reported_as_new<A: Api>() {
     sandbox();
     let (one, other) = (Sleeper::new(), Sleeper::new());
     make_dir(RUN_NETNS);
@@ -168,15 +168,15 @@ fn without_replay_a_replaced_name_is_told_as_new<A: Api>() {
     o.expect_nothing();
 }
 
-fn without_replay_a_resync_tells_all<A: Api>() {
+fn without_replay_a_resync_reports_all<A: Api>() {
     let mut o = without_replay::<A>();
-    let told: Vec<_> = o.resync().iter().map(|event| event.brief()).collect();
-    assert_eq!(told.len(), 3, "{told:?}");
+    let events: Vec<_> = o.resync().iter().map(|event| event.brief()).collect();
+    assert_eq!(events.len(), 3, "{events:?}");
     o.expect_truth(RUN_NETNS);
     assert_eq!(o.resync(), []);
 }
 
-fn without_replay_a_resync_tells_the_directory_too<A: Api>() {
+fn without_replay_a_resync_reports_the_directory_too<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
     let mut o = Observer::<A>::open(&How::default().flags(NSW_NO_REPLAY | NSW_DIR_EVENTS));
@@ -188,7 +188,7 @@ fn without_replay_a_resync_tells_the_directory_too<A: Api>() {
     o.expect(&[(Deleted, "half"), (DirDeleted, "")]);
 }
 
-fn without_replay_a_directory_that_comes_is_told<A: Api>() {
+fn without_replay_a_new_directory_is_reported<A: Api>() {
     sandbox();
     let mut o = Observer::<A>::open(&How::default().flags(NSW_NO_REPLAY));
     o.expect_nothing();
@@ -198,7 +198,7 @@ fn without_replay_a_directory_that_comes_is_told<A: Api>() {
     o.expect_truth(RUN_NETNS);
 }
 
-fn without_parent_the_directory_must_be_there<A: Api>() {
+fn without_parent_the_directory_must_exist<A: Api>() {
     sandbox();
     let how = How::default().flags(NSW_NO_PARENT);
     assert_eq!(A::open(&how).err(), Some(libc::ENOENT));
@@ -209,7 +209,7 @@ fn without_parent_the_directory_must_be_there<A: Api>() {
     Observer::<A>::open_synced(&how);
 }
 
-/// A watcher that ends with its directory, which has a namespace and a placeholder in it.
+/// A watcher that ends with its directory, which holds a namespace and a placeholder.
 fn without_parent<A: Api>() -> Observer<A> {
     sandbox();
     make_dir(RUN_NETNS);
@@ -218,7 +218,7 @@ fn without_parent<A: Api>() -> Observer<A> {
     Observer::open_synced(&How::default().flags(NSW_NO_PARENT))
 }
 
-/// The last words, then `ENOENT` for ever, and no consumer sleeps over it.
+/// Expects the last events, then `ENOENT` for ever; the descriptor lets no consumer sleep.
 fn expect_end<A: Api>(o: &mut Observer<A>) {
     o.expect(&[(Deleted, "half"), (Deleted, "link"), (DirDeleted, "")]);
     for _ in 0..3 {
@@ -255,7 +255,7 @@ fn without_parent_a_replaced_directory_ends_the_watch<A: Api>() {
     expect_end(&mut o);
 }
 
-fn the_directory_is_told_on_request<A: Api>() {
+fn the_directory_is_reported_on_request<A: Api>() {
     sandbox();
     let how = How::default().flags(NSW_DIR_EVENTS);
     let mut o = Observer::<A>::open(&how);

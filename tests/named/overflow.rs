@@ -1,4 +1,4 @@
-//! More than the kernel's queue holds, and many at once.
+//! More events than the kernel's queue holds, and many names at once.
 
 use crate::support::api::{Api, Ev, How, Kind::*, Observer, readable};
 use crate::support::thread::{Restriction, elsewhere};
@@ -7,18 +7,18 @@ use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_NO_MOUNT_EVENTS};
 use nswatch::capi::watcher::*;
 
 both! {
-    an_overflow_is_made_good
+    an_overflow_is_recovered
     an_overflow_of_a_name_that_seems_untouched
     an_overflow_while_the_directory_is_replaced
     an_overflow_without_replay
-    an_overflow_that_cannot_be_made_good_yet
-    what_is_held_back_is_told_before_an_overflow
+    an_overflow_that_cannot_be_recovered_yet
+    a_debounced_event_is_reported_before_an_overflow
     a_storm_during_the_recovery_converges
     three_hundred_namespaces_in_a_tight_loop
     three_hundred_namespaces_in_a_tight_loop_by_aio
 }
 
-/// What fits into a queue, and more than that: two events each.
+/// Makes more events than a queue holds: two for each name.
 fn overflow() {
     let queue: usize =
         std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap();
@@ -53,7 +53,7 @@ fn watched<A: Api>(flags: u32) -> Observer<A> {
     o
 }
 
-/// Takes events up to the end of an overflow; what was told between it and `Synced`.
+/// Takes events up to the end of an overflow; returns those between it and `Synced`.
 fn recover<A: Api>(o: &mut Observer<A>) -> Vec<Ev> {
     let overflows = o.api.stat(NSW_STAT_OVERFLOWS);
     o.until(Overflow, "");
@@ -80,22 +80,22 @@ fn end<A: Api>(o: &mut Observer<A>) {
     o.expect(&[(Deleted, "alive")]);
 }
 
-fn an_overflow_is_made_good<A: Api>() {
+fn an_overflow_is_recovered<A: Api>() {
     let mut o = watched::<A>(NSW_NO_MOUNT_EVENTS);
     let resyncs = o.api.stat(NSW_STAT_RESYNCS);
     overflow();
-    // none of this is in the queue
+    // the queue has none of these
     name("new");
     delete("goes");
     delete("changes");
     name("changes");
-    let mut told: Vec<_> = recover(&mut o).iter().map(|event| (event.replayed, event.brief())).collect();
-    told.sort();
-    // the smallest set of differences, and nothing of what stayed as it was
+    let mut reported: Vec<_> = recover(&mut o).iter().map(|event| (event.replayed, event.brief())).collect();
+    reported.sort();
+    // the smallest set of differences, without unchanged names
     let expected = [(Created, "new"), (Ready, "changes"), (Ready, "new"), (Deleted, "goes")];
-    assert_eq!(told, expected.map(|(kind, name)| (true, (kind, name.to_owned()))));
+    assert_eq!(reported, expected.map(|(kind, name)| (true, (kind, name.to_owned()))));
     assert_eq!(o.api.stat(NSW_STAT_RESYNCS), resyncs + 1);
-    assert_eq!(o.api.stat(NSW_STAT_DROPPED), 0, "how many, inotify does not say");
+    assert_eq!(o.api.stat(NSW_STAT_DROPPED), 0, "inotify does not count lost events");
     assert!(o.api.stat(NSW_STAT_QUEUED_MAX) > 0);
     end(&mut o);
     // and once more
@@ -113,7 +113,7 @@ fn an_overflow_of_a_name_that_seems_untouched<A: Api>() {
     mount_successor("/run/netns/changes", ino);
     mount_new_netns("/run/netns/half");
     recover(&mut o);
-    // that half became ready may have been noticed before the overflow was
+    // the watcher may have noticed that half became ready before it noticed the overflow
     assert!(o.briefs().contains(&(Ready, "half".into())));
     end(&mut o);
 }
@@ -124,11 +124,11 @@ fn an_overflow_while_the_directory_is_replaced<A: Api>() {
     make_dir("/run/new");
     placeholder("/run/new/other");
     exchange("/run/new", RUN_NETNS);
-    let told = recover(&mut o);
-    let gone = told.iter().position(|event| event.kind == DirDeleted).expect("the directory went");
-    assert_eq!(told[gone + 1].kind, DirCreated);
-    assert!(told[..gone].iter().all(|event| event.kind == Deleted), "{told:#?}");
-    assert!(told.iter().all(|event| event.replayed), "{told:#?}");
+    let events = recover(&mut o);
+    let gone = events.iter().position(|event| event.kind == DirDeleted).expect("the directory went");
+    assert_eq!(events[gone + 1].kind, DirCreated);
+    assert!(events[..gone].iter().all(|event| event.kind == Deleted), "{events:#?}");
+    assert!(events.iter().all(|event| event.replayed), "{events:#?}");
     end(&mut o);
 }
 
@@ -141,12 +141,12 @@ fn an_overflow_without_replay<A: Api>() {
     end(&mut o);
 }
 
-fn an_overflow_that_cannot_be_made_good_yet<A: Api>() {
+fn an_overflow_that_cannot_be_recovered_yet<A: Api>() {
     let mut o = watched::<A>(0);
     name("new");
     let restriction = Restriction::none().failing(libc::SYS_openat, libc::EMFILE);
     for _ in 0..2 {
-        // a second one while the first is not made good yet is the same one
+        // a second one before the recovery is the same one
         overflow();
         elsewhere(&restriction, || {
             let errno = loop {
@@ -165,8 +165,8 @@ fn an_overflow_that_cannot_be_made_good_yet<A: Api>() {
     end(&mut o);
 }
 
-/// It was learned before, and is no part of what makes the loss good.
-fn what_is_held_back_is_told_before_an_overflow<A: Api>() {
+/// The debounced event came earlier and is no part of the recovery.
+fn a_debounced_event_is_reported_before_an_overflow<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
     let mut o = Observer::<A>::open_synced(&How { settle_ms: 3_600_000, ..How::default() });
@@ -175,8 +175,8 @@ fn what_is_held_back_is_told_before_an_overflow<A: Api>() {
     overflow();
     placeholder("/run/netns/lost");
     o.expect(&[(Created, "held"), (Overflow, "")]);
-    let told = o.expect(&[(Created, "lost"), (Synced, "")]);
-    assert!(told[0].replayed);
+    let events = o.expect(&[(Created, "lost"), (Synced, "")]);
+    assert!(events[0].replayed);
 }
 
 fn a_storm_during_the_recovery_converges<A: Api>() {
@@ -184,7 +184,7 @@ fn a_storm_during_the_recovery_converges<A: Api>() {
     std::thread::scope(|scope| {
         let storm = scope.spawn(|| (0..4).for_each(|_| overflow()));
         while !storm.is_finished() {
-            // now and then: a consumer who has other things to do
+            // now and then, like a consumer with other work
             overflow_read(&mut o);
         }
         storm.join().unwrap();
@@ -195,7 +195,7 @@ fn a_storm_during_the_recovery_converges<A: Api>() {
 }
 
 fn overflow_read<A: Api>(o: &mut Observer<A>) {
-    // the storm may have ended with what was read last
+    // the last read may have ended the storm
     if readable(o.api.fd(), std::time::Duration::from_millis(10)) {
         for _ in 0..100 {
             o.now();
@@ -203,7 +203,7 @@ fn overflow_read<A: Api>(o: &mut Observer<A>) {
     }
 }
 
-/// `ip netns add`, as fast as it goes; who reads finds each namespace at the moment at which it is told as ready.
+/// `ip netns add`, as fast as it goes; a consumer finds each namespace when it gets its READY.
 fn three_hundred<A: Api>(restriction: Restriction) {
     const COUNT: usize = 300;
     sandbox();
@@ -236,12 +236,12 @@ fn three_hundred<A: Api>(restriction: Restriction) {
                         Err(errno) => assert_eq!(errno, libc::ENOENT, "{event:?} could not be opened"),
                     }
                 }
-                // so short that nobody could have seen it
+                // too short-lived for anybody to see
                 Deleted if !o.log.iter().any(|seen| seen.kind == Ready && seen.name == event.name) => gone += 1,
                 _ => {}
             }
         }
-        assert!(gone <= COUNT / 3, "{gone} of those that were deleted were not told as ready");
+        assert!(gone <= COUNT / 3, "{gone} deleted names were not reported as ready");
     });
     o.drain();
     let created = o.log.iter().filter(|event| event.kind == Created).count();

@@ -1,4 +1,4 @@
-//! Who may rename the directory can make the watcher look at all names: not more often than it has the time for.
+//! A user who may rename the directory can provoke scans of all names: the watcher limits how often it scans.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use crate::support::*;
 use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS};
 
 both! {
-    looks_that_others_provoke_must_wait
-    a_look_that_is_asked_for_does_not_wait
+    provoked_scans_are_delayed
+    a_requested_resync_is_not_delayed
     one_replacement_is_reported_at_once
-    a_look_at_mounts_is_not_forgotten_where_no_timer_may_be_set
-    errors_of_a_look_that_waits_are_few
-    a_look_that_waited_for_something_else_delays_nothing
+    a_scan_for_mounts_is_not_forgotten_without_a_timer
+    a_delayed_scan_returns_few_errors
+    a_scan_that_waited_for_something_else_delays_nothing
 }
 
 const OTHER: &str = "/run/other";
 
-/// Two directories of so many names each.
+/// Makes two directories of so many names each, and watches one.
 fn two_directories<A: Api>(names: usize) -> Observer<A> {
     sandbox();
     for dir in [RUN_NETNS, OTHER] {
@@ -29,7 +29,7 @@ fn two_directories<A: Api>(names: usize) -> Observer<A> {
     Observer::open_synced(&How::default().flags(NSW_DIR_EVENTS))
 }
 
-/// Exchanges the directories until the watcher does not look at once.
+/// Exchanges the directories until the watcher delays a scan.
 fn provoke<A: Api>(o: &mut Observer<A>) {
     for _ in 0..300 {
         exchange(RUN_NETNS, OTHER);
@@ -37,14 +37,14 @@ fn provoke<A: Api>(o: &mut Observer<A>) {
             return;
         }
     }
-    panic!("each of 300 replacements made the watcher look at once");
+    panic!("each of 300 replacements made the watcher scan at once");
 }
 
-fn looks_that_others_provoke_must_wait<A: Api>() {
+fn provoked_scans_are_delayed<A: Api>() {
     let mut o = two_directories::<A>(2000);
     provoke(&mut o);
-    assert!(!readable(o.api.fd(), Duration::ZERO), "readable while the look waits");
-    // names are reported meanwhile
+    assert!(!readable(o.api.fd(), Duration::ZERO), "readable while the scan is delayed");
+    // the watcher reports names meanwhile
     placeholder(format!("{OTHER}/new"));
     assert_eq!(o.now().map(|event| event.brief()), Some((Created, "new".to_owned())));
     o.until(DirDeleted, "");
@@ -54,7 +54,7 @@ fn looks_that_others_provoke_must_wait<A: Api>() {
     o.expect_truth(RUN_NETNS);
 }
 
-fn a_look_that_is_asked_for_does_not_wait<A: Api>() {
+fn a_requested_resync_is_not_delayed<A: Api>() {
     let mut o = two_directories::<A>(2000);
     provoke(&mut o);
     o.api.resync().unwrap();
@@ -65,7 +65,7 @@ fn a_look_that_is_asked_for_does_not_wait<A: Api>() {
 }
 
 fn one_replacement_is_reported_at_once<A: Api>() {
-    // however long it took to look at all of them at open
+    // however long the scan at open took
     let mut o = two_directories::<A>(20_000);
     exchange(RUN_NETNS, OTHER);
     o.drain();
@@ -76,12 +76,12 @@ fn one_replacement_is_reported_at_once<A: Api>() {
 
 const SYS_STATMOUNT: libc::c_long = 457;
 
-fn a_look_at_mounts_is_not_forgotten_where_no_timer_may_be_set<A: Api>() {
+fn a_scan_for_mounts_is_not_forgotten_without_a_timer<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
     (0..2000).for_each(|i| placeholder(format!("{RUN_NETNS}/{i}")));
     let mut o = Observer::<A>::open_synced(&How::default().flags(NSW_MOUNT_EVENTS));
-    // each change of a mount costs a look at all names
+    // each change of a mount requires a probe of all names
     let restriction =
         Restriction::none().failing(libc::SYS_timerfd_settime, libc::EPERM).failing(SYS_STATMOUNT, libc::EPERM);
     elsewhere(&restriction, || {
@@ -92,35 +92,35 @@ fn a_look_at_mounts_is_not_forgotten_where_no_timer_may_be_set<A: Api>() {
     });
 }
 
-/// Whoever owns the directory may make the names unreachable while a look at it must wait.
-fn errors_of_a_look_that_waits_are_few<A: Api>() {
+/// The owner of the directory may make the names unreachable while a scan is delayed.
+fn a_delayed_scan_returns_few_errors<A: Api>() {
     let mut o = two_directories::<A>(2000);
-    let (told, errors) = elsewhere(&Restriction::powerless(), || {
+    let (reported, errors) = elsewhere(&Restriction::powerless(), || {
         provoke(&mut o);
         placeholder(format!("{OTHER}/new"));
         std::fs::set_permissions(RUN_NETNS, PermissionsExt::from_mode(0o000)).unwrap();
-        let (mut told, mut errors) = (Vec::new(), 0);
-        while told.last() != Some(&DirDeleted) {
+        let (mut reported, mut errors) = (Vec::new(), 0);
+        while reported.last() != Some(&DirDeleted) {
             assert!(readable(o.api.fd(), DEADLINE));
             match o.try_now() {
-                Ok(event) => told.extend(event.map(|event| event.kind)),
+                Ok(event) => reported.extend(event.map(|event| event.kind)),
                 Err(errno) => {
                     assert_eq!(errno, libc::EACCES);
                     errors += 1;
                 }
             }
         }
-        (told, errors)
+        (reported, errors)
     });
-    assert!(errors <= 3, "{errors} errors, {} events", told.len());
+    assert!(errors <= 3, "{errors} errors, {} events", reported.len());
 }
 
-fn a_look_that_waited_for_something_else_delays_nothing<A: Api>() {
+fn a_scan_that_waited_for_something_else_delays_nothing<A: Api>() {
     let mut o = two_directories::<A>(10);
     exchange(RUN_NETNS, OTHER);
-    // so long that four times as much would be noticed
+    // so long that the test would notice four times as much
     let pause = Duration::from_secs(2);
     stopped_at(libc::SYS_getdents64, || std::thread::sleep(pause), || drop(o.drain()));
     exchange(RUN_NETNS, OTHER);
-    assert!(o.drain().iter().any(|event| event.kind == DirCreated), "the look waits");
+    assert!(o.drain().iter().any(|event| event.kind == DirCreated), "the scan is delayed");
 }

@@ -1,4 +1,4 @@
-//! A watched path that leads through symbolic links, dots, and directories that one may not read.
+//! A watched path through symbolic links, dots, and unreadable directories.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -15,26 +15,26 @@ both! {
     a_dangling_link_whose_target_appears
     links_to_links
     a_link_in_the_middle_of_the_chain_changes
-    a_loop_of_links_is_refused_and_one_that_comes_later_is_not_there
+    a_loop_of_links_is_refused_and_a_later_one_counts_as_missing
     a_link_inside_the_directory_to_itself
     dots_and_slashes
     a_link_of_proc
     a_link_in_a_directory_that_moves
-    a_step_of_the_way_becomes_the_directory
+    a_step_of_the_path_becomes_the_directory
 }
 
 fn how(dir: &str) -> How {
     How::dir(dir).flags(NSW_DIR_EVENTS)
 }
 
-/// A watcher of `dir`, which is there and empty.
+/// A watcher of `dir`, which exists and is empty.
 fn watched<A: Api>(dir: &str) -> Observer<A> {
     let mut o = Observer::open(&how(dir));
     o.expect(&[(DirCreated, ""), (Synced, "")]);
     o
 }
 
-/// What is made in `real` is told of by who watches `dir`.
+/// Asserts that the watcher of `dir` reports a name made in `real`.
 fn goes_on<A: Api>(o: &mut Observer<A>, dir: &str, real: &str) {
     o.expect_nothing();
     o.expect_truth(dir);
@@ -112,10 +112,10 @@ fn a_retargeted_link_before_anybody_reads<A: Api>() {
             retarget("/run/link", "other");
             retarget("/run/link", "one");
         }
-        // where it was: nothing has happened
+        // back to the old target: nothing has happened
         goes_on(&mut o, "/run/link", "/run/one");
     }
-    // a second way to the same place
+    // a second path to the same place
     retarget("/run/link", "/run/./one");
     goes_on(&mut o, "/run/link", "/run/one");
 }
@@ -175,7 +175,7 @@ fn a_link_in_the_middle_of_the_chain_changes<A: Api>() {
     retarget("/run/x/y/l2", "../../other");
     o.expect(&[(DirDeleted, ""), (DirCreated, "")]);
     goes_on(&mut o, "/run/l1/netns", "/run/other/netns");
-    // what a relative link leads to depends on where it is: one level up this one leads nowhere
+    // a relative link depends on its place: one level up this one leads nowhere
     rename("/run/x/y", "/run/y");
     o.expect(&[(DirDeleted, "")]);
     o.expect_nothing();
@@ -184,7 +184,7 @@ fn a_link_in_the_middle_of_the_chain_changes<A: Api>() {
     goes_on(&mut o, "/run/l1/netns", "/run/other/netns");
 }
 
-fn a_loop_of_links_is_refused_and_one_that_comes_later_is_not_there<A: Api>() {
+fn a_loop_of_links_is_refused_and_a_later_one_counts_as_missing<A: Api>() {
     sandbox();
     symlink("l2", "/run/l1");
     symlink("l1", "/run/l2");
@@ -208,7 +208,7 @@ fn a_link_inside_the_directory_to_itself<A: Api>() {
     let mut o = Observer::<A>::open(&how("/run/netns/self"));
     o.expect(&[(DirCreated, ""), (Created, "self"), (Synced, "")]);
     goes_on(&mut o, RUN_NETNS, RUN_NETNS);
-    // a name, and a part of the way too
+    // both a name and a part of the path
     std::fs::remove_file("/run/netns/self").unwrap();
     o.expect(&[(Deleted, "self"), (DirDeleted, "")]);
     o.expect_nothing();
@@ -224,7 +224,7 @@ fn dots_and_slashes<A: Api>() {
         let mut o = watched::<A>(dir);
         goes_on(&mut o, dir, RUN_NETNS);
     }
-    // the way through a directory that goes
+    // a path through a directory that goes
     let mut o = watched::<A>("/run/netns/sub/..");
     std::fs::remove_dir("/run/netns/sub").unwrap();
     o.expect(&[(DirDeleted, "")]);
@@ -237,9 +237,9 @@ fn dots_and_slashes<A: Api>() {
 fn a_link_of_proc<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
-    // a process' idea of the root, as who watches a container from outside would write it
+    // the root of a process, as a caller who watches a container from outside would write it
     let dir = format!("/proc/{}/root/run/netns", std::process::id());
-    // of the thread that has this sandbox, that is
+    // the process is the thread that has this sandbox
     let task = std::fs::read_link("/proc/thread-self").unwrap();
     let dir = dir.replace(&format!("/proc/{}", std::process::id()), &format!("/proc/{}", task.display()));
     let mut o = watched::<A>(&dir);
@@ -262,8 +262,8 @@ fn a_link_in_a_directory_that_moves<A: Api>() {
     goes_on(&mut o, "/run/config/link", "/run/real");
 }
 
-/// A step is watched for what goes, not for what comes: what is queued of that must not count when it is the directory.
-fn a_step_of_the_way_becomes_the_directory<A: Api>() {
+/// inotify watches a step of the path for removals only: notices queued before it becomes the directory must not count.
+fn a_step_of_the_path_becomes_the_directory<A: Api>() {
     sandbox();
     make_dir("/run/a/b");
     placeholder("/run/a/x");
@@ -271,7 +271,7 @@ fn a_step_of_the_way_becomes_the_directory<A: Api>() {
     let mut o = Observer::<A>::open_synced(&How::dir("/run/link"));
     std::fs::remove_file("/run/link").unwrap();
     symlink("a", "/run/link");
-    // more notices than are read at once, so that those of x are read after the look
+    // more notices than one read takes, so that the watcher reads those of x after the scan
     (0..1000).for_each(|i| placeholder(format!("/run/a/b/name-{i}")));
     std::fs::remove_file("/run/a/x").unwrap();
     placeholder("/run/a/x");

@@ -1,5 +1,5 @@
-//! A thread that has another root directory or mount namespace than the one that opened the watcher: no wrong event,
-//! nothing lost, and the next call from the right place goes on.
+//! A thread with another root directory or mount namespace than the one that opened the watcher gets no wrong event and
+//! loses none, and the next call from the right place goes on.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -13,12 +13,12 @@ use crate::support::*;
 use nswatch::capi::options::{NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_NO_MOUNT_EVENTS, NSW_QUEUE_BLOCK};
 
 both! {
-    what_changes_meanwhile_is_reported_afterwards
+    changes_meanwhile_are_reported_afterwards
     a_directory_that_changes_meanwhile_is_reported_afterwards
-    a_resync_is_made_up_for
+    a_resync_is_retried
     a_namespace_is_opened_from_the_right_place_only
-    a_call_that_looks_at_nothing_may_come_from_anywhere
-    an_overflow_is_made_good_afterwards
+    a_call_that_probes_nothing_works_anywhere
+    an_overflow_is_recovered_afterwards
     a_name_that_settles_waits_for_the_right_place
     renames_meanwhile_are_reported_afterwards
     the_monitor_of_mounts_goes_on
@@ -26,14 +26,14 @@ both! {
     a_root_that_changes_during_a_probe
     a_root_that_changes_while_the_path_is_resolved
     a_root_that_changes_while_the_directory_is_read
-    a_reader_thread_in_the_wrong_place_passes_that_on
+    a_reader_thread_in_the_wrong_place_returns_the_error
     a_reader_thread_stays_where_it_is
     watchers_of_ids_need_no_place
     a_watcher_opened_inside_belongs_there
-    a_root_can_be_told_without_statx
+    a_root_is_recognised_without_statx
 }
 
-/// Where to go. In the jails there is a directory of names too, and in some of these places /proc.
+/// The places to go. The jails also hold a directory of names, and some of these places /proc.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Away {
     Jail,
@@ -94,7 +94,7 @@ impl Away {
                 let mut other = Outside::started(Command::new("unshare").args(["-m", "sh"]));
                 other.run("umount -l /run/netns || true");
                 let theirs = File::open(format!("/proc/{}/ns/mnt", other.child.id())).unwrap();
-                // a thread that shares its root with others may not
+                // a thread that shares its root with others may not enter a mount namespace
                 unshare(libc::CLONE_FS).unwrap();
                 enter_mounts(&theirs);
             }
@@ -155,14 +155,14 @@ fn stage() -> Outside {
         ip_netns(&["add", name]);
     }
     placeholder("/run/netns/becomes");
-    // other names, as another host would have them
+    // other names, as on another host
     make_dir("/run/jail/run/netns");
     placeholder("/run/jail/run/netns/stays");
     placeholder("/run/jail/run/netns/theirs");
     make_dir("/run/jail-with-proc/proc");
     bind("/proc", "/run/jail-with-proc/proc");
     make_dir("/run/bound");
-    // all of it, or an ordinary user may not; but a name that is mounted twice could not be removed
+    // recursively, or an ordinary user may not; but a name that is mounted twice could not be removed
     mount("/", "/run/bound", None, libc::MS_BIND | libc::MS_REC);
     mount("none", "/run/bound", None, libc::MS_REC | libc::MS_PRIVATE);
     unmount("/run/bound/run");
@@ -176,7 +176,7 @@ fn change(outside: &mut Outside) {
     outside.run(&format!("{CHANGES}; {MOUNT}/changes; {MOUNT}/becomes"));
 }
 
-/// Calls in the wrong place, until they have nothing more to report that is true anyway. Each says where it is.
+/// Makes calls in the wrong place until five have failed: any event must still be true, each failure is EXDEV.
 fn in_the_wrong_place<A: Api>(o: &mut Observer<A>, away: Away) {
     let before = o.log.len();
     let mut refusals = 0;
@@ -188,7 +188,7 @@ fn in_the_wrong_place<A: Api>(o: &mut Observer<A>, away: Away) {
                 refusals += 1;
             }
         }
-        assert!(readable(o.api.fd(), Duration::ZERO), "{away:?}: nobody would ask again");
+        assert!(readable(o.api.fd(), Duration::ZERO), "{away:?}: not readable, so nothing would retry");
     }
     assert_eq!(o.api.wait(Some(DEADLINE)), Err(libc::EXDEV));
     let existing = ["stays", "detaches", "changes", "becomes", "new"];
@@ -203,7 +203,7 @@ fn in_the_wrong_place<A: Api>(o: &mut Observer<A>, away: Away) {
     }
 }
 
-/// Takes events until a call says that it comes from the wrong place.
+/// Takes events until a call fails because of the wrong place.
 fn until_refused<A: Api>(o: &mut Observer<A>) {
     let end = std::time::Instant::now() + DEADLINE;
     loop {
@@ -215,7 +215,7 @@ fn until_refused<A: Api>(o: &mut Observer<A>) {
     }
 }
 
-/// In the right place: what is reported adds up to what is there, and the watcher lives.
+/// In the right place, asserts that the events add up to the kernel's state, and that the watcher works.
 fn back<A: Api>(o: &mut Observer<A>, away: Away) {
     o.drain();
     o.expect_nothing();
@@ -231,13 +231,13 @@ fn back<A: Api>(o: &mut Observer<A>, away: Away) {
 fn each(flags: &[u32], body: impl Fn(Away, u32) + Send + Copy + 'static) {
     for away in EVERYWHERE {
         for &flags in flags {
-            // a thread takes its sandbox with it
+            // the sandbox ends with the thread
             std::thread::spawn(move || body(away, flags)).join().unwrap();
         }
     }
 }
 
-fn what_changes_meanwhile_is_reported_afterwards<A: Api>() {
+fn changes_meanwhile_are_reported_afterwards<A: Api>() {
     each(&[NSW_NO_MOUNT_EVENTS, NSW_MOUNT_EVENTS], |away, flags| {
         let mut outside = stage();
         let mut o = Observer::<A>::open_synced(&How::default().flags(flags));
@@ -247,7 +247,7 @@ fn what_changes_meanwhile_is_reported_afterwards<A: Api>() {
         drop(gone);
         o.until(Ready, "becomes");
         if flags == NSW_NO_MOUNT_EVENTS {
-            // as ever without them: nothing says that
+            // without mount events only a resync finds these
             assert_eq!(o.resync().len(), 2);
         } else {
             o.drain();
@@ -276,7 +276,7 @@ fn a_directory_that_changes_meanwhile_is_reported_afterwards<A: Api>() {
     });
 }
 
-fn a_resync_is_made_up_for<A: Api>() {
+fn a_resync_is_retried<A: Api>() {
     each(&[0], |away, _| {
         let mut outside = stage();
         let mut o = Observer::<A>::open_synced(&How::default());
@@ -306,7 +306,7 @@ fn a_namespace_is_opened_from_the_right_place_only<A: Api>() {
     });
 }
 
-fn a_call_that_looks_at_nothing_may_come_from_anywhere<A: Api>() {
+fn a_call_that_probes_nothing_works_anywhere<A: Api>() {
     each(&[NSW_NO_MOUNT_EVENTS], |away, flags| {
         let mut outside = stage();
         std::fs::remove_file("/run/netns/becomes").unwrap();
@@ -322,7 +322,7 @@ fn a_call_that_looks_at_nothing_may_come_from_anywhere<A: Api>() {
     });
 }
 
-fn an_overflow_is_made_good_afterwards<A: Api>() {
+fn an_overflow_is_recovered_afterwards<A: Api>() {
     each(&[0], |away, _| {
         let mut outside = stage();
         let mut o = Observer::<A>::open_synced(&How::default());
@@ -344,12 +344,13 @@ fn a_name_that_settles_waits_for_the_right_place<A: Api>() {
         let mut o = Observer::<A>::open_synced(&How { settle_ms: 20, ..How::default() });
         let gone = away.go();
         outside.run("ip netns add new; umount /run/netns/goes; rm /run/netns/goes");
-        // the window of a name that went needs no look
-        let told = std::iter::repeat_with(|| o.api.wait(Some(DEADLINE)));
-        let told: Vec<_> = told.filter(|told| *told != Err(libc::EXDEV)).take(1).map(|told| told.unwrap()).collect();
-        assert_eq!(told[0].as_ref().map(api::Ev::brief), Some((Deleted, "goes".into())));
+        // the window of a deleted name requires no probe
+        let events = std::iter::repeat_with(|| o.api.wait(Some(DEADLINE)));
+        let events: Vec<_> =
+            events.filter(|result| *result != Err(libc::EXDEV)).take(1).map(|result| result.unwrap()).collect();
+        assert_eq!(events[0].as_ref().map(api::Ev::brief), Some((Deleted, "goes".into())));
         assert_eq!(o.api.wait(Some(DEADLINE)), Err(libc::EXDEV));
-        o.checker.feed(told[0].as_ref().unwrap());
+        o.checker.feed(events[0].as_ref().unwrap());
         drop(gone);
         o.expect(&[(Created, "new"), (Ready, "new")]);
         back(&mut o, away);
@@ -361,7 +362,7 @@ fn renames_meanwhile_are_reported_afterwards<A: Api>() {
         let mut outside = stage();
         let mut o = Observer::<A>::open_synced(&How::default());
         let gone = away.go();
-        // more names than are remembered one by one
+        // more names than the watcher remembers one by one
         outside.run("cd /run/netns; mkdir aside; seq 1100 | xargs touch; mv [0-9]* aside; : > 1000");
         until_refused(&mut o);
         drop(gone);
@@ -371,7 +372,7 @@ fn renames_meanwhile_are_reported_afterwards<A: Api>() {
     });
 }
 
-/// It was armed for a name that goes meanwhile, and is needed again afterwards.
+/// The monitor is armed for a name that goes meanwhile, and is needed again afterwards.
 fn the_monitor_of_mounts_goes_on<A: Api>() {
     each(&[NSW_NO_MOUNT_EVENTS], |away, flags| {
         let mut outside = stage();
@@ -407,18 +408,18 @@ fn a_mechanism_of_mounts_gives_way_in_the_right_place<A: Api>() {
     });
 }
 
-/// Another thread of the process changes the root of all at the worst of moments.
+/// Another thread of the process changes the root of all threads at the worst moment.
 fn moved_at<A: Api>(call: libc::c_long, o: &mut Observer<A>, work: &str) {
     let root = File::open("/").unwrap();
     let before = o.log.len();
     stopped_at(call, || chroot("/run/jail-with-proc"), || until_refused(o));
-    let told = o.log[before..].iter().filter(|event| event.kind != Created).count();
-    assert_eq!(told, 0, "{work}: {:#?}", o.briefs());
+    let events = o.log[before..].iter().filter(|event| event.kind != Created).count();
+    assert_eq!(events, 0, "{work}: {:#?}", o.briefs());
     to_root(root.as_raw_fd());
 }
 
-/// How this kernel looks at a name.
-fn look() -> libc::c_long {
+/// The system call by which this kernel probes a name.
+fn probe_call() -> libc::c_long {
     if kernel::has_cookie() { libc::SYS_name_to_handle_at } else { libc::SYS_openat }
 }
 
@@ -427,10 +428,10 @@ fn a_root_that_changes_during_a_probe<A: Api>() {
     let mut o = Observer::<A>::open_synced(&How::default());
     placeholder("/run/netns/new");
     mount_new_netns("/run/netns/new");
-    moved_at(look(), &mut o, "probe");
+    moved_at(probe_call(), &mut o, "probe");
     o.expect(&[(Ready, "new")]);
     mount_new_netns("/run/netns/becomes");
-    moved_at(look(), &mut o, "probe of a pending name");
+    moved_at(probe_call(), &mut o, "probe of a pending name");
     o.expect(&[(Ready, "becomes")]);
     back(&mut o, Away::JailWithProc);
 }
@@ -439,7 +440,7 @@ fn a_root_that_changes_while_the_path_is_resolved<A: Api>() {
     stage();
     let mut o = Observer::<A>::open_synced(&How::default().flags(NSW_DIR_EVENTS));
     for call in [libc::SYS_inotify_add_watch, libc::SYS_openat] {
-        // it may lead elsewhere, but does not
+        // the path could lead elsewhere, but does not
         run("chmod", &["700", RUN_NETNS]);
         moved_at(call, &mut o, "resolve");
         assert_eq!(o.drain(), []);
@@ -459,19 +460,19 @@ fn a_root_that_changes_while_the_directory_is_read<A: Api>() {
     back(&mut o, Away::JailWithProc);
 }
 
-fn a_reader_thread_in_the_wrong_place_passes_that_on<A: Api>() {
+fn a_reader_thread_in_the_wrong_place_returns_the_error<A: Api>() {
     for away in [Away::Jail, Away::JailWithProc, Away::BoundRoot] {
         std::thread::spawn(move || {
             let mut outside = stage();
             let mut o = Observer::<A>::open_synced(&How { queue: Some((100, NSW_QUEUE_BLOCK)), ..How::default() });
-            // the thread has the same root as this one
+            // the reader thread shares the root of this one
             let gone = away.go();
             outside.run(&format!("{MOUNT}/becomes"));
             for _ in 0..3 {
                 assert_eq!(o.api.wait(Some(DEADLINE)), Err(libc::EXDEV), "{away:?}");
             }
             drop(gone);
-            // what was in the way then is not reported now
+            // the earlier errors are not reported now
             o.expect(&[(Ready, "becomes")]);
             o.api.open_netns().unwrap();
             o.expect_nothing();
@@ -526,13 +527,13 @@ fn a_watcher_opened_inside_belongs_there<A: Api>() {
     assert_eq!(o.api.resync(), Err(libc::EXDEV));
 }
 
-/// Whether it is the right place can be found out where a filter refuses statx(2), from the beginning or later.
-fn a_root_can_be_told_without_statx<A: Api>() {
+/// The watcher can check its place where a filter refuses statx(2), from the start or later.
+fn a_root_is_recognised_without_statx<A: Api>() {
     each(&[0], |away, _| {
         let mut outside = stage();
         let mut o = Observer::<A>::open_synced(&How::default());
         let filtered = Restriction::none().failing(libc::SYS_statx, libc::EPERM);
-        // without cookies, what a name leads to cannot be found out either
+        // without cookies the target of a name cannot be identified either
         if kernel::has_cookie() {
             outside.run(&format!("{MOUNT}/becomes"));
             elsewhere(&filtered, || o.expect(&[(Ready, "becomes")]));

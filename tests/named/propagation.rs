@@ -1,5 +1,5 @@
-//! A host and an agent in another mount namespace, as in a container or a service: what of the host's mounts reaches it.
-//! docs/hosts.md says so to users.
+//! A host and an agent in another mount namespace, as in a container or a service: which of the host's mounts reach it.
+//! docs/hosts.md describes this for users.
 
 use std::sync::mpsc::{Sender, channel};
 
@@ -37,7 +37,7 @@ impl Host {
             }
         });
         let host = Self(sender);
-        // it has its mount namespace for good once it has answered
+        // after its answer it keeps its mount namespace for good
         host.does(|| {});
         unshare(libc::CLONE_NEWNS).unwrap();
         mount("none", "/", None, libc::MS_REC | propagation);
@@ -55,7 +55,7 @@ impl Host {
     }
 }
 
-/// A name as container runtimes make it: without a mount of the directory over itself.
+/// Makes a name as container runtimes do: without a mount of the directory over itself.
 fn bare_add(name: &str) {
     placeholder(format!("{RUN_NETNS}/{name}"));
     mount_new_netns(format!("{RUN_NETNS}/{name}"));
@@ -79,7 +79,7 @@ fn a_slave_follows_the_host<A: Api>() {
     o.expect_nothing();
 }
 
-/// It binds the directory over itself together with all mounts below, and what the host mounts later reaches both.
+/// `ip netns add` binds the directory over itself with all mounts below, and later mounts of the host reach both.
 fn ip_netns_add_in_a_slave_hides_nothing<A: Api>() {
     let host = Host::and_agent(|| bare_add("old"), libc::MS_SLAVE);
     let mut o = open::<A>(RUN_NETNS);
@@ -90,7 +90,7 @@ fn ip_netns_add_in_a_slave_hides_nothing<A: Api>() {
     o.drain();
     assert_eq!(o.checker.believed(), kernel::names(RUN_NETNS));
     assert!(kernel::names(RUN_NETNS).values().all(Option::is_some));
-    // the file is the host's too, the mount is not
+    // the host has the file too, but not the mount
     host.does(|| assert_eq!(Netns::for_name("late").unwrap_err().errno(), libc::ENODEV));
 }
 
@@ -118,7 +118,7 @@ fn the_first_ip_netns_add_comes_after_the_agent<A: Api>() {
     let dir = dir.to_str().unwrap();
     let mut o = open::<A>(dir);
     host.adds("blue");
-    // the cover brings all mounts below it along
+    // the cover brings all mounts below along
     o.expect(&[(Created, "blue"), (Ready, "blue")]);
     host.does(|| bare_add("red"));
     o.expect(&[(Created, "red"), (Ready, "red")]);
@@ -133,13 +133,13 @@ fn the_first_ip_netns_add_comes_after_the_agent<A: Api>() {
 
 fn a_private_mount_namespace_never_has_a_ready<A: Api>() {
     let host = Host::and_agent(|| ip_netns(&["add", "old"]), libc::MS_PRIVATE);
-    // how an agent notices
+    // an agent can notice this
     assert!(propagation_of(RUN_NETNS).is_empty());
     let mut o = open::<A>(RUN_NETNS);
     host.adds("blue");
     o.expect(&[(Created, "blue")]);
     assert_eq!(Netns::for_name("blue").unwrap_err().errno(), libc::ENODEV);
-    // the copies from before stay, whatever the host does
+    // the earlier copies stay, whatever the host does
     host.does(|| unmount("/run/netns/old"));
     o.expect_nothing();
     assert_eq!(o.checker.believed(), kernel::names(RUN_NETNS));

@@ -1,5 +1,5 @@
-//! System calls that are refused from some moment on: privileges that are given up, a filter that is installed, before
-//! the watcher is opened or after. The next mechanism serves, or an errno says so; a "no" is never made of it.
+//! System calls that are refused from some moment on: privileges are given up, or a filter is installed, before or
+//! after open. The next mechanism serves, or the call returns an errno; the watcher never takes a refusal for a "no".
 
 use std::time::Duration;
 
@@ -12,24 +12,24 @@ use nswatch::{Netns, Watcher};
 
 both! {
     a_name_after_privileges_are_given_up
-    a_name_that_waits_while_privileges_are_given_up
+    a_pending_name_while_privileges_are_given_up
     unmounts_after_privileges_are_given_up
     each_mechanism_of_mounts_gives_way_to_the_next
     a_poll_that_cannot_be_renewed_gives_way
     no_mechanism_of_mounts_is_an_error_that_loses_nothing
     names_are_opened_where_handles_are_refused
     statx_is_not_needed
-    statx_is_not_needed_to_tell_successors_apart
-    what_cannot_be_looked_at_is_no_placeholder
-    what_cannot_be_looked_at_is_not_detached
-    what_cannot_be_listed_is_not_deleted
-    what_no_way_recognises_cannot_be_opened
-    what_cannot_be_opened_is_not_said_to_be_gone
+    statx_is_not_needed_to_distinguish_successors
+    a_name_that_cannot_be_probed_is_no_placeholder
+    a_name_that_cannot_be_probed_is_not_detached
+    names_that_cannot_be_listed_are_not_deleted
+    a_watcher_that_can_identify_no_name_is_not_opened
+    a_name_that_cannot_be_opened_is_not_gone
     a_directory_that_a_policy_hides_is_not_deleted
     a_directory_behind_a_link_is_not_deleted
 }
 
-/// How a filter refuses.
+/// The errnos by which a filter refuses.
 const REFUSALS: [i32; 3] = [libc::EPERM, libc::ENOSYS, libc::EACCES];
 
 const FANOTIFY: [c_long; 2] = [libc::SYS_fanotify_init, libc::SYS_fanotify_mark];
@@ -39,7 +39,7 @@ fn refusing(calls: &[c_long], errno: i32) -> Restriction {
     calls.iter().fold(Restriction::none(), |restriction, call| restriction.failing(*call, errno))
 }
 
-/// Asks in a thread with fewer rights for exactly these events. Then there is nothing more, and the descriptor is quiet.
+/// Expects exactly these events on a thread with fewer rights; then no event, and a quiet descriptor.
 fn expect<A: Api>(o: &mut Observer<A>, restriction: &Restriction, expected: &[(api::Kind, &str)]) {
     elsewhere(restriction, || {
         o.expect(expected);
@@ -47,8 +47,8 @@ fn expect<A: Api>(o: &mut Observer<A>, restriction: &Restriction, expected: &[(a
     });
 }
 
-/// A call without an event leaves the descriptor unreadable. Behind AIO, and mountinfo itself, mounts that were answered
-/// already may wake a moment later.
+/// A call without an event leaves the descriptor unreadable. With AIO, and mountinfo itself, mounts that were already
+/// handled may wake the watcher a moment later.
 fn quiet<A: Api>(o: &mut Observer<A>) {
     let mut wakes = 0;
     while readable(o.api.fd(), Duration::ZERO) {
@@ -67,7 +67,7 @@ fn warm<A: Api>(flags: u32) -> Observer<A> {
     o
 }
 
-/// A name comes, and a moment later its namespace.
+/// Makes a name, and a moment later its namespace.
 fn comes<A: Api>(o: &mut Observer<A>, restriction: &Restriction, name: &str) {
     let path = format!("{RUN_NETNS}/{name}");
     placeholder(&path);
@@ -91,13 +91,13 @@ fn a_name_after_privileges_are_given_up<A: Api>() {
             }
             o.expect_truth(RUN_NETNS);
             assert_eq!(elsewhere(&restriction, || o.resync()), []);
-            // and where it may again
+            // and where it has the privileges again
             comes(&mut o, &Restriction::none(), "last");
         }
     }
 }
 
-fn a_name_that_waits_while_privileges_are_given_up<A: Api>() {
+fn a_pending_name_while_privileges_are_given_up<A: Api>() {
     for flags in [NSW_NO_MOUNT_EVENTS, 0, NSW_PREPARE, NSW_PREPARE | NSW_NO_MOUNT_EVENTS] {
         let mut o = warm::<A>(flags);
         placeholder("/run/netns/blue");
@@ -169,7 +169,7 @@ fn no_mechanism_of_mounts_is_an_error_that_loses_nothing<A: Api>() {
                 assert_eq!(o.try_now(), Err(errno));
             }
         });
-        assert!(readable(o.api.fd(), Duration::ZERO), "nobody would ask again");
+        assert!(readable(o.api.fd(), Duration::ZERO), "not readable, so nothing would retry");
         mount_new_netns("/run/netns/blue");
         expect(&mut o, &Restriction::none(), &[(Ready, "blue")]);
         comes(&mut o, &Restriction::none(), "last");
@@ -182,7 +182,7 @@ fn names_are_opened_where_handles_are_refused<A: Api>() {
             let mut o = warm::<A>(NSW_MOUNT_EVENTS);
             let restriction = refusing(&[libc::SYS_name_to_handle_at], errno);
             comes(&mut o, &restriction, "blue");
-            // nothing that is known changes by it
+            // known names do not change
             assert_eq!(elsewhere(&restriction, || o.resync()), []);
             unmount("/run/netns/warm");
             expect(&mut o, &restriction, &[(Detached, "warm")]);
@@ -194,9 +194,6 @@ fn names_are_opened_where_handles_are_refused<A: Api>() {
 }
 
 fn statx_is_not_needed<A: Api>() {
-    if cfg!(target_pointer_width = "32") {
-        return skipped(NEEDS_STATX);
-    }
     each(|errno| {
         let calls: [&[c_long]; 2] = [&[libc::SYS_statx], &[libc::SYS_statx, libc::SYS_name_to_handle_at]];
         for calls in calls {
@@ -214,7 +211,7 @@ fn statx_is_not_needed<A: Api>() {
             comes(&mut o, &restriction, "red");
             assert_eq!(elsewhere(&restriction, || o.resync()), []);
             o.expect_truth(RUN_NETNS);
-            // a mount that hides the names, of the same directory
+            // a mount of the same directory that hides the names
             bind(RUN_NETNS, RUN_NETNS);
             elsewhere(&restriction, || o.until(Detached, "warm"));
             elsewhere(&restriction, || o.drain());
@@ -223,15 +220,10 @@ fn statx_is_not_needed<A: Api>() {
     });
 }
 
-const NEEDS_STATX: &str = "glibc opens no directory without statx(2) where a time has 32 bits";
-
 const NS_GET_ID: u32 = 0x8008_b70d;
 
 /// As before Linux 6.18 in a container with an old filter.
-fn statx_is_not_needed_to_tell_successors_apart<A: Api>() {
-    if cfg!(target_pointer_width = "32") {
-        return skipped(NEEDS_STATX);
-    }
+fn statx_is_not_needed_to_distinguish_successors<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
     placeholder("/run/netns/blue");
@@ -239,7 +231,7 @@ fn statx_is_not_needed_to_tell_successors_apart<A: Api>() {
     let old = refusing(&[libc::SYS_name_to_handle_at], libc::EOPNOTSUPP).failing_ioctl(NS_GET_ID, libc::ENOTTY);
     let mut o = elsewhere(&old, || Observer::<A>::open_synced(&How::default()));
     let old = old.failing(libc::SYS_statx, libc::EPERM);
-    // it has the same numbers by the other way
+    // the other way gives the same numbers
     assert_eq!(elsewhere(&old, || o.resync()), []);
     symlink("/proc/self/ns/net", "/run/netns/link");
     elsewhere(&old, || o.expect(&[(Created, "link"), (Ready, "link")]));
@@ -247,20 +239,20 @@ fn statx_is_not_needed_to_tell_successors_apart<A: Api>() {
     let ino = kernel::netns("/run/netns/blue").unwrap().1;
     unmount("/run/netns/blue");
     let ino = mount_successor("/run/netns/blue", ino);
-    let told = elsewhere(&old, || o.resync());
-    assert_eq!(told.iter().map(|event| (event.kind, event.ino)).collect::<Vec<_>>(), [(Ready, ino)]);
+    let events = elsewhere(&old, || o.resync());
+    assert_eq!(events.iter().map(|event| (event.kind, event.ino)).collect::<Vec<_>>(), [(Ready, ino)]);
 }
 
-/// The ways to look at a name, from some call on refused altogether.
-const LOOKS: [&[c_long]; 3] = [
+/// The system calls by which the watcher probes a name, refused together.
+const PROBES: [&[c_long]; 3] = [
     &[libc::SYS_name_to_handle_at, libc::SYS_fstatfs],
     &[libc::SYS_name_to_handle_at, libc::SYS_ioctl],
     &[libc::SYS_name_to_handle_at, libc::SYS_statx, FSTATAT],
 ];
 
-fn what_cannot_be_looked_at_is_no_placeholder<A: Api>() {
+fn a_name_that_cannot_be_probed_is_no_placeholder<A: Api>() {
     each(|errno| {
-        for calls in LOOKS {
+        for calls in PROBES {
             let mut o = warm::<A>(0);
             placeholder("/run/netns/blue");
             mount_new_netns("/run/netns/blue");
@@ -281,9 +273,9 @@ fn what_cannot_be_looked_at_is_no_placeholder<A: Api>() {
     });
 }
 
-fn what_cannot_be_looked_at_is_not_detached<A: Api>() {
+fn a_name_that_cannot_be_probed_is_not_detached<A: Api>() {
     each(|errno| {
-        for calls in LOOKS {
+        for calls in PROBES {
             let mut o = warm::<A>(NSW_MOUNT_EVENTS);
             mount_new_netns("/run/netns/warm");
             elsewhere(&refusing(calls, errno), || {
@@ -300,7 +292,7 @@ fn what_cannot_be_looked_at_is_not_detached<A: Api>() {
     });
 }
 
-fn what_cannot_be_listed_is_not_deleted<A: Api>() {
+fn names_that_cannot_be_listed_are_not_deleted<A: Api>() {
     each(|errno| {
         for call in [libc::SYS_getdents64, libc::SYS_openat, libc::SYS_inotify_add_watch, libc::SYS_readlinkat] {
             let mut o = warm::<A>(NSW_DIR_EVENTS);
@@ -318,11 +310,11 @@ fn what_cannot_be_listed_is_not_deleted<A: Api>() {
     });
 }
 
-fn what_no_way_recognises_cannot_be_opened<A: Api>() {
+fn a_watcher_that_can_identify_no_name_is_not_opened<A: Api>() {
     each(|errno| {
         sandbox();
         ip_netns(&["add", "blue"]);
-        for (calls, named) in LOOKS.into_iter().zip(["fstatfs(2)", "ioctl(2)", "statx(2)"]) {
+        for (calls, named) in PROBES.into_iter().zip(["fstatfs(2)", "ioctl(2)", "statx(2)"]) {
             let restriction = refusing(calls, errno);
             assert_eq!(elsewhere(&restriction, || A::open(&How::default()).err()), Some(errno));
             let error = elsewhere(&restriction, || Watcher::named(&options(&How::default())).unwrap_err());
@@ -332,7 +324,7 @@ fn what_no_way_recognises_cannot_be_opened<A: Api>() {
     });
 }
 
-fn what_cannot_be_opened_is_not_said_to_be_gone<A: Api>() {
+fn a_name_that_cannot_be_opened_is_not_gone<A: Api>() {
     each(|errno| {
         let o = warm::<A>(0);
         for call in [libc::SYS_openat, libc::SYS_fstatfs, libc::SYS_ioctl] {
@@ -345,7 +337,7 @@ fn what_cannot_be_opened_is_not_said_to_be_gone<A: Api>() {
     });
 }
 
-/// What a link on the way is takes a system call of its own.
+/// For a link on the path the watcher needs a further system call.
 fn a_directory_behind_a_link_is_not_deleted<A: Api>() {
     for errno in REFUSALS {
         sandbox();
@@ -358,7 +350,7 @@ fn a_directory_behind_a_link_is_not_deleted<A: Api>() {
     }
 }
 
-/// Landlock may refuse to open a directory: unlike a permission that is taken away, it says nothing about the names.
+/// Landlock may refuse to open a directory: unlike a revoked permission, that says nothing about the names.
 fn a_directory_that_a_policy_hides_is_not_deleted<A: Api>() {
     let mut o = warm::<A>(NSW_DIR_EVENTS);
     let refused = elsewhere(&Restriction::none(), || {

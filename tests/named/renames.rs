@@ -1,4 +1,4 @@
-//! What is told of names that are renamed. A name with a mount on it cannot be: symbolic links are namespaces without.
+//! Renamed names. A name with a mount on it cannot be renamed: these namespaces are symbolic links.
 
 use crate::support::api::{Api, How, Kind::*, Observer, readable};
 use crate::support::thread::stopped_at_each;
@@ -18,12 +18,12 @@ both! {
     a_namespace_changes_places_with_one_outside
     a_name_changes_places_with_a_directory
     a_chain_of_renames_between_two_reads
-    a_directory_that_changed_places_while_it_was_looked_at
-    a_directory_that_changed_places_while_a_name_was_looked_for
+    a_directory_that_changed_places_during_a_scan
+    a_directory_that_changed_places_during_a_lookup
     names_change_places_while_the_directory_is_covered_for_a_moment
 }
 
-/// An empty directory of names, watched; another one; and two processes in namespaces of their own.
+/// Watches an empty directory; makes another one, and two processes in namespaces of their own.
 fn watched<A: Api>() -> (Observer<A>, [Sleeper; 2]) {
     sandbox();
     make_dir(RUN_NETNS);
@@ -33,7 +33,7 @@ fn watched<A: Api>() -> (Observer<A>, [Sleeper; 2]) {
     (o, [Sleeper::new(), Sleeper::new()])
 }
 
-/// Makes a namespace of this name, told.
+/// Makes a namespace of this name, and expects its events.
 fn link<A: Api>(o: &mut Observer<A>, to: &Sleeper, name: &str) {
     symlink(to.namespace("net"), format!("{RUN_NETNS}/{name}"));
     o.expect(&[(Created, name), (Ready, name)]);
@@ -166,15 +166,15 @@ fn a_chain_of_renames_between_two_reads<A: Api>() {
     end(&mut o);
 }
 
-/// Names are looked up by path: what they are in a directory that was there in between is nobody's business.
-fn a_directory_that_changed_places_while_it_was_looked_at<A: Api>() {
+/// The watcher looks names up by path: it ignores what they are in a directory that was there in between.
+fn a_directory_that_changed_places_during_a_scan<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
     make_dir("/run/other");
     let mut o = Observer::<A>::open_synced(&How::default());
     placeholder("/run/netns/blue");
     mount_new_netns("/run/netns/blue");
-    // more notices than are read at once, so that those of the exchange are read after the look
+    // more notices than one read takes, so that the watcher reads those of the exchange after the scan
     (0..1000).for_each(|i| placeholder(format!("/run/netns/name-{i}")));
     exchange(RUN_NETNS, "/run/other");
     o.expect(&[(Created, "blue")]);
@@ -184,7 +184,7 @@ fn a_directory_that_changed_places_while_it_was_looked_at<A: Api>() {
     o.expect_truth(RUN_NETNS);
 }
 
-fn a_directory_that_changed_places_while_a_name_was_looked_for<A: Api>() {
+fn a_directory_that_changed_places_during_a_lookup<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);
     make_dir("/run/other");
@@ -201,7 +201,7 @@ fn a_directory_that_changed_places_while_a_name_was_looked_for<A: Api>() {
     o.expect_truth(RUN_NETNS);
 }
 
-/// A mount that comes and goes while names that changed places are looked for once more.
+/// A mount comes and goes while the watcher looks exchanged names up once more.
 fn names_change_places_while_the_directory_is_covered_for_a_moment<A: Api>() {
     sandbox();
     make_dir(RUN_NETNS);

@@ -1,4 +1,4 @@
-//! Names that settle before they are reported.
+//! Names that settle before the watcher reports them (debounce).
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use crate::support::api::{Api, How, Kind::*, Observer, readable};
 use crate::support::*;
 
 both! {
-    what_comes_and_goes_is_never_reported
-    what_stays_is_told_when_its_time_is_over
-    what_was_replaced_is_told_once
-    what_flaps_is_told_all_the_same
+    a_short_lived_name_is_never_reported
+    a_lasting_name_is_reported_when_its_window_ends
+    a_replaced_name_is_reported_once
+    a_flapping_name_is_still_reported
     a_resync_waits_for_nothing
     a_directory_that_goes_waits_for_nothing
-    what_is_reported_is_true_then
-    what_is_gone_by_then_is_not_reported
-    a_resync_reports_what_is_there
-    an_overflow_reports_what_is_there
+    events_are_true_when_they_are_reported
+    a_name_deleted_by_then_is_not_reported
+    a_resync_reports_the_current_state
+    an_overflow_reports_the_current_state
     a_directory_that_goes_reports_no_name_that_came
     names_that_came_and_went_use_no_memory
 }
@@ -26,22 +26,22 @@ fn watched<A: Api>(settle_ms: u32) -> Observer<A> {
     Observer::open_synced(&How { settle_ms, ..How::default() })
 }
 
-/// A window that ends in no test, however slow the machine.
+/// A window longer than any test, however slow the machine.
 const LONG: u32 = 3_600_000;
 
-fn what_comes_and_goes_is_never_reported<A: Api>() {
+fn a_short_lived_name_is_never_reported<A: Api>() {
     let mut o = watched::<A>(LONG);
     placeholder("/run/netns/brief");
     o.expect_nothing();
     std::fs::remove_file("/run/netns/brief").unwrap();
     placeholder("/run/netns/lasting");
     o.expect_nothing();
-    // tells what is held back
+    // a resync reports debounced events
     o.api.resync().unwrap();
     o.expect(&[(Created, "lasting"), (Synced, "")]);
 }
 
-fn what_stays_is_told_when_its_time_is_over<A: Api>() {
+fn a_lasting_name_is_reported_when_its_window_ends<A: Api>() {
     let mut o = watched::<A>(50);
     ip_netns(&["add", "blue"]);
     let events = o.expect(&[(Created, "blue"), (Ready, "blue")]);
@@ -49,7 +49,7 @@ fn what_stays_is_told_when_its_time_is_over<A: Api>() {
     o.expect_nothing();
 }
 
-fn what_was_replaced_is_told_once<A: Api>() {
+fn a_replaced_name_is_reported_once<A: Api>() {
     let mut o = watched::<A>(LONG);
     ip_netns(&["add", "blue"]);
     o.api.resync().unwrap();
@@ -62,20 +62,20 @@ fn what_was_replaced_is_told_once<A: Api>() {
     assert_eq!(Some((ready.dev, ready.ino, ready.cookie)), kernel::netns("/run/netns/blue"));
 }
 
-fn what_flaps_is_told_all_the_same<A: Api>() {
+fn a_flapping_name_is_still_reported<A: Api>() {
     let mut o = watched::<A>(20);
-    let mut told = 0;
+    let mut count = 0;
     let end = std::time::Instant::now() + DEADLINE;
-    while told < 5 {
+    while count < 5 {
         placeholder("/run/netns/flapping");
         if readable(o.api.fd(), Duration::ZERO) {
-            told += o.drain().len();
+            count += o.drain().len();
         }
         std::fs::remove_file("/run/netns/flapping").unwrap();
         if readable(o.api.fd(), Duration::ZERO) {
-            told += o.drain().len();
+            count += o.drain().len();
         }
-        assert!(std::time::Instant::now() < end, "starved: told {told}");
+        assert!(std::time::Instant::now() < end, "starved: {count} events");
     }
 }
 
@@ -108,11 +108,11 @@ fn a_directory_that_goes_waits_for_nothing<A: Api>() {
 }
 
 /// Mounts that change within the window, once the name is a namespace.
-fn what_is_reported_is_true_then<A: Api>() {
+fn events_are_true_when_they_are_reported<A: Api>() {
     let mut o = watched::<A>(400);
     ip_netns(&["add", "replaced"]);
     ip_netns(&["add", "detached"]);
-    // the names are probed now, and not again because of mounts
+    // the watcher probes the names now, and not again because of mounts
     assert_eq!(o.drain(), []);
     unmount("/run/netns/replaced");
     mount_new_netns("/run/netns/replaced");
@@ -120,14 +120,14 @@ fn what_is_reported_is_true_then<A: Api>() {
     let events = o.expect(&[(Created, "replaced"), (Ready, "replaced"), (Created, "detached")]);
     assert_eq!(Some((events[1].dev, events[1].ino, events[1].cookie)), kernel::netns("/run/netns/replaced"));
     o.expect_nothing();
-    // it is pending, so that its mount is reported
+    // it is pending, so that the watcher reports its mount
     mount_new_netns("/run/netns/detached");
     o.expect(&[(Ready, "detached")]);
     assert_eq!(o.resync(), []);
 }
 
-/// More is queued than one call reads, and the end of the name last.
-fn what_is_gone_by_then_is_not_reported<A: Api>() {
+/// One call does not read all notices, and the deletion of the name comes last.
+fn a_name_deleted_by_then_is_not_reported<A: Api>() {
     let mut o = watched::<A>(50);
     placeholder("/run/netns/brief");
     assert_eq!(o.drain(), []);
@@ -136,14 +136,14 @@ fn what_is_gone_by_then_is_not_reported<A: Api>() {
         std::fs::remove_file("/run/netns/noise").unwrap();
     }
     std::fs::remove_file("/run/netns/brief").unwrap();
-    // until its time is over, whatever else wakes the consumer
+    // until its window ends, whatever else wakes the consumer
     std::thread::sleep(Duration::from_millis(60));
     assert_eq!(o.drain(), []);
     placeholder("/run/netns/after");
     o.expect(&[(Created, "after")]);
 }
 
-/// Two names that settle: over one another namespace is mounted in place of the first, the other has lost its mount.
+/// Two settling names: another namespace is mounted over the one, and the other has lost its mount.
 fn one_is_replaced_and_one_detached<A: Api>() -> Observer<A> {
     let mut o = watched::<A>(LONG);
     ip_netns(&["add", "replaced"]);
@@ -155,7 +155,7 @@ fn one_is_replaced_and_one_detached<A: Api>() -> Observer<A> {
     o
 }
 
-fn a_resync_reports_what_is_there<A: Api>() {
+fn a_resync_reports_the_current_state<A: Api>() {
     let mut o = one_is_replaced_and_one_detached::<A>();
     o.api.resync().unwrap();
     o.until(Synced, "");
@@ -166,7 +166,7 @@ fn a_resync_reports_what_is_there<A: Api>() {
     o.expect_truth(RUN_NETNS);
 }
 
-fn an_overflow_reports_what_is_there<A: Api>() {
+fn an_overflow_reports_the_current_state<A: Api>() {
     let mut o = one_is_replaced_and_one_detached::<A>();
     for _ in 0..9000 {
         placeholder("/run/netns/noise");
@@ -186,7 +186,7 @@ fn a_directory_that_goes_reports_no_name_that_came<A: Api>() {
     o.expect_nothing();
 }
 
-/// The pages of this process that are in memory.
+/// The resident pages of this process.
 fn resident_pages() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     statm.split(' ').nth(1).unwrap().parse().unwrap()
@@ -210,6 +210,6 @@ fn names_that_came_and_went_use_no_memory<A: Api>() {
     let before = resident_pages();
     storm(&mut o, 10..60);
     let grown = resident_pages().saturating_sub(before) * 4;
-    // 50000 names of 200 bytes would take more than five times as much; other tests of the process run meanwhile
+    // 50000 names of 200 bytes would take over five times as much; other tests of the process run meanwhile
     assert!(grown < 4096, "{grown} KiB");
 }

@@ -1,4 +1,4 @@
-//! The census: every namespace that can be seen, each once.
+//! The census: every visible namespace, once.
 
 use std::fs::File;
 use std::io::Read;
@@ -18,7 +18,7 @@ fn the_census_sees_each_once() {
     for name in ["blue", "red"] {
         ip_netns(&["add", name]);
     }
-    // one namespace at two places, one that another mount hides
+    // a namespace at two places, and one that another mount hides
     placeholder("/run/second");
     bind("/run/netns/blue", "/run/second");
     placeholder("/run/netns/hidden");
@@ -39,12 +39,12 @@ fn the_census_sees_each_once() {
     assert_eq!(paths("red"), ["/run/netns/red", "/run/netns/hidden"].map(std::path::PathBuf::from));
     let nameless = of(Netns::for_pid(process.pid() as i32).unwrap()).unwrap();
     assert_eq!((nameless.pids.as_slice(), nameless.mounts.len()), ([process.pid() as i32].as_slice(), 0));
-    // what a mount hides is seen where listns(2) is, and has no place then
+    // listns(2) shows a namespace that a mount hides; it has no place then
     assert!(of(hidden).is_none_or(|sighting| sighting.mounts.is_empty()));
 }
 
 #[test]
-fn the_census_sees_what_only_a_descriptor_keeps() {
+fn the_census_sees_a_namespace_kept_by_a_descriptor() {
     sandbox();
     let kept = anonymous();
     let netns = Netns::for_fd(&kept).unwrap();
@@ -59,19 +59,19 @@ fn the_census_sees_what_only_a_descriptor_keeps() {
         Some(path) => assert!(netns.open(Some(path)).is_ok(), "{path:?}"),
         None => assert!(kernel::lists_all()),
     }
-    // where there is a better way, no descriptor is shown
+    // with a better way the census shows no descriptor
     let elsewhere = of(Netns::for_fd(&other).unwrap());
     assert_eq!((elsewhere.pids.as_slice(), &elsewhere.descriptor), ([process.pid() as i32].as_slice(), &None));
     drop(kept);
     // another test may hold a copy for a moment, between fork(2) and execve(2)
     let end = std::time::Instant::now() + DEADLINE;
     while census().unwrap().iter().any(|sighting| sighting.netns.same(&netns)) {
-        assert!(std::time::Instant::now() < end, "it is still there");
+        assert!(std::time::Instant::now() < end, "the namespace still exists");
         std::thread::yield_now();
     }
 }
 
-/// Without a gap in the numbers there is no need to list them.
+/// The census need not list descriptors whose numbers have no gap.
 #[test]
 fn the_census_sees_a_descriptor_before_and_after_a_gap() {
     sandbox();
@@ -131,7 +131,7 @@ fn the_census_sees_each_of_many_processes_once() {
     assert_eq!(without, theirs);
 }
 
-/// Its number then leads to no descriptor, and those of its other threads do.
+/// The number of the process then leads to no descriptor; those of its other threads do.
 #[test]
 fn the_census_sees_the_descriptors_of_a_process_whose_first_thread_has_ended() {
     sandbox();

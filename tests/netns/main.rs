@@ -1,5 +1,5 @@
-//! The identity of a network namespace: found in every way, kept, compared, opened again and asked about; through Rust and
-//! through C.
+//! The identity of a network namespace: found in every way, kept, compared, opened again and checked, through Rust and
+//! C.
 
 #![allow(missing_docs, unreachable_pub)]
 
@@ -26,7 +26,7 @@ use support::nsid::{anonymous, enter, inside, out_id};
 use support::thread::{Restriction, elsewhere};
 use support::*;
 
-/// One face over both ways to ask. Errors are positive errnos.
+/// One interface to both APIs. Errors are positive errnos.
 trait Ask {
     fn fd(fd: i32) -> Result<Netns, i32>;
     fn pid(pid: i32) -> Result<Netns, i32>;
@@ -48,45 +48,45 @@ fn borrowed(fd: i32) -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(fd) }
 }
 
-fn given<T>(answer: nswatch::Result<T>) -> Result<T, i32> {
+fn converted<T>(answer: nswatch::Result<T>) -> Result<T, i32> {
     answer.map_err(|error| error.errno())
 }
 
-/// What C refuses before Rust could be asked.
+/// Refuses a number that only C can pass.
 fn open_fd(fd: i32) -> Result<BorrowedFd<'static>, i32> {
     if fd < 0 { Err(libc::EBADF) } else { Ok(borrowed(fd)) }
 }
 
 impl Ask for Rust {
     fn fd(fd: i32) -> Result<Netns, i32> {
-        given(Netns::for_fd(open_fd(fd)?))
+        converted(Netns::for_fd(open_fd(fd)?))
     }
     fn pid(pid: i32) -> Result<Netns, i32> {
-        given(Netns::for_pid(pid))
+        converted(Netns::for_pid(pid))
     }
     fn pidfd(pidfd: i32) -> Result<Netns, i32> {
-        given(Netns::for_pidfd(open_fd(pidfd)?))
+        converted(Netns::for_pidfd(open_fd(pidfd)?))
     }
     fn name(name: &[u8]) -> Result<Netns, i32> {
-        given(Netns::for_name(OsStr::from_bytes(name)))
+        converted(Netns::for_name(OsStr::from_bytes(name)))
     }
     fn nsid(nsid: i32) -> Result<Netns, i32> {
-        given(Netns::for_nsid(nsid))
+        converted(Netns::for_nsid(nsid))
     }
     fn open(netns: &Netns, path: Option<&Path>) -> Result<OwnedFd, i32> {
-        given(netns.open(path))
+        converted(netns.open(path))
     }
     fn same(a: &Netns, b: &Netns) -> bool {
         a.same(b)
     }
     fn is_alive(netns: &Netns) -> Result<bool, i32> {
-        given(netns.is_alive())
+        converted(netns.is_alive())
     }
     fn nsid_of_pidfd(pidfd: i32) -> Result<i32, i32> {
-        given(nsid::get_for_pidfd(open_fd(pidfd)?)).map(|nsid| nsid.unwrap_or(-1))
+        converted(nsid::get_for_pidfd(open_fd(pidfd)?)).map(|nsid| nsid.unwrap_or(-1))
     }
     fn seen_from(place: i32, fd: i32) -> Result<i32, i32> {
-        given(nsid::get_as_seen_from(open_fd(place)?, open_fd(fd)?)).map(|nsid| nsid.unwrap_or(-1))
+        converted(nsid::get_as_seen_from(open_fd(place)?, open_fd(fd)?)).map(|nsid| nsid.unwrap_or(-1))
     }
 }
 
@@ -100,7 +100,7 @@ fn to_c(netns: &Netns) -> nsw_netns {
     (*netns).into()
 }
 
-/// Calls with an out-parameter that must be left alone on failure.
+/// Calls a function with an out-parameter, which a failure must not change.
 fn out(call: impl FnOnce(&mut nsw_netns) -> i32) -> Result<Netns, i32> {
     let mut out = UNTOUCHED;
     match call(&mut out) {
@@ -182,19 +182,19 @@ both_ask! {
     a_successor_is_another_one
     a_successor_behind_a_link_is_another_one
     a_namespace_without_a_name_dies
-    what_cannot_be_known_is_an_error
+    an_unknown_answer_is_an_error
     a_filter_is_not_death
     the_own_namespace_is_always_known
     why_a_name_is_not_usable
-    what_is_no_namespace_is_refused
+    only_a_namespace_is_identified
     processes_that_are_gone
     a_hidden_process_is_not_gone
     a_thread_elsewhere
     an_id_leads_to_its_namespace
     nothing_but_a_namespace_is_opened
     ids_as_seen_from_elsewhere
-    ids_as_seen_from_elsewhere_take_a_privilege
-    without_proc_nobody_is_identified
+    ids_as_seen_from_elsewhere_require_a_privilege
+    without_proc_nothing_is_identified
 }
 
 fn pidfd_of(pid: u32) -> OwnedFd {
@@ -205,7 +205,7 @@ fn pidfd_of(pid: u32) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd as i32) }
 }
 
-/// The same namespace; and where there are cookies, the same four numbers.
+/// Asserts that both are the same namespace; with cookies, that all four numbers are equal.
 fn assert_same<A: Ask>(a: &Netns, b: &Netns) {
     assert!(A::same(a, b), "{a:?} {b:?}");
     if kernel::has_cookie() {
@@ -213,12 +213,12 @@ fn assert_same<A: Ask>(a: &Netns, b: &Netns) {
     }
 }
 
-/// What can be asked by cookie: an errno where there are none.
+/// The result of a call that requires a cookie: an errno on kernels without cookies.
 fn by_cookie<T>(expected: Result<T, i32>) -> Result<T, i32> {
     if kernel::has_cookie() { expected } else { Err(libc::EOPNOTSUPP) }
 }
 
-/// As [`by_cookie`], where the caller may not know all: not root of the host, for one.
+/// As [`by_cookie`], for a call that requires more: here root of the host.
 fn for_sure<T>(expected: Result<T, i32>) -> Result<T, i32> {
     if is_real_root() { by_cookie(expected) } else { by_cookie(Err(libc::EPERM)) }
 }
@@ -233,7 +233,7 @@ fn every_way_leads_to_the_same_identity<A: Ask>() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    // it answers when it is where it is to be
+    // after its answer it runs in the namespace
     std::io::Write::write_all(process.stdin.as_mut().unwrap(), b"x").unwrap();
     process.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
 
@@ -246,7 +246,7 @@ fn every_way_leads_to_the_same_identity<A: Ask>() {
         .find_map(|event| event.unwrap().netns().copied())
         .expect("it is ready");
     assert_eq!(announced, name);
-    // what a mount pins has a stamp, where nothing better is there
+    // without cookies, a mounted namespace has a stamp
     assert_eq!(name.stamp().is_some(), !kernel::has_cookie());
 
     let open = File::open("/run/netns/blue").unwrap();
@@ -325,12 +325,12 @@ fn a_namespace_without_a_name_dies<A: Ask>() {
     sandbox();
     let process = Sleeper::new();
     let netns = A::pid(process.pid() as i32).unwrap();
-    // root of a user namespace may open what that owns
+    // root of a user namespace may open the namespaces that it owns
     assert_eq!(A::is_alive(&netns), by_cookie(Ok(true)));
     drop(process);
     let end = Instant::now() + DEADLINE;
     while A::is_alive(&netns) == Ok(true) {
-        // nothing else says when the kernel has let go of it
+        // nothing else reports when the kernel has freed it
         assert!(Instant::now() < end);
         std::thread::yield_now();
     }
@@ -343,8 +343,8 @@ fn a_namespace_without_a_name_dies<A: Ask>() {
     assert_eq!(A::is_alive(&netns), by_cookie(Ok(true)));
 }
 
-/// Without the right to open others the kernel says the same of the dead and of the living.
-fn what_cannot_be_known_is_an_error<A: Ask>() {
+/// Without the right to open others the kernel gives the same answer for the dead and the living.
+fn an_unknown_answer_is_an_error<A: Ask>() {
     sandbox();
     let kept = anonymous();
     let living = A::fd(kept.as_raw_fd()).unwrap();
@@ -356,7 +356,7 @@ fn what_cannot_be_known_is_an_error<A: Ask>() {
             assert_eq!(opened, by_cookie(Err(libc::EPERM)), "{rights:?}");
         }
     }
-    // a cookie without the inode number: found from Linux 6.19 on, and never taken for dead before
+    // a cookie without the inode number opens from Linux 6.19 on; before, it is never taken for dead
     let bare = |netns: Netns| Netns::new(0, 0, netns.cookie().unwrap_or(0), 0);
     match A::is_alive(&bare(living)) {
         Ok(alive) => assert!(alive && is_real_root()),
@@ -371,7 +371,7 @@ fn a_filter_is_not_death<A: Ask>() {
     sandbox();
     let kept = anonymous();
     let netns = A::fd(kept.as_raw_fd()).unwrap();
-    // who has all rights knows that it was a filter
+    // a caller with all rights knows that a filter refused
     let forbidden = if is_real_root() { libc::EOPNOTSUPP } else { libc::EPERM };
     let cases = [(libc::EPERM, forbidden), (libc::ENOSYS, libc::EOPNOTSUPP), (libc::EMFILE, libc::EMFILE)];
     for (errno, expected) in cases {
@@ -384,7 +384,7 @@ fn the_own_namespace_is_always_known<A: Ask>() {
     sandbox();
     let own = A::name(b"/proc/thread-self/ns/net").unwrap();
     for rights in [Restriction::none(), Restriction::powerless()] {
-        // the thread of the restriction is in the namespace of this one
+        // the restricted thread is in the namespace of this one
         assert_eq!(elsewhere(&rights, || A::is_alive(&own)), by_cookie(Ok(true)));
     }
 }
@@ -425,7 +425,7 @@ fn why_a_name_is_not_usable<A: Ask>() {
     assert_eq!((named, opened), (Err(libc::EACCES), Err(libc::EACCES)));
 }
 
-fn what_is_no_namespace_is_refused<A: Ask>() {
+fn only_a_namespace_is_identified<A: Ask>() {
     sandbox();
     let null = File::open("/dev/null").unwrap();
     let uts = File::open("/proc/self/ns/uts").unwrap();
@@ -465,14 +465,14 @@ fn poll_in(fd: &OwnedFd) -> bool {
     unsafe { libc::poll(&mut entry, 1, DEADLINE.as_millis() as i32) == 1 }
 }
 
-/// A mount option of /proc hides processes to which there is no ptrace access.
+/// A mount option of /proc hides the processes that the caller may not trace.
 fn a_hidden_process_is_not_gone<A: Ask>() {
     sandbox();
     if !is_real_root() {
-        return skipped("only root can become somebody to whom a process is hidden");
+        return skipped("requires root, to become a user to whom a process is hidden");
     }
     const NOBODY: u32 = 65534;
-    // what may not be read may not be traced, though it may be signalled
+    // a program that may not be read may not be traced, though it may be signalled
     run("cp", &["/bin/cat", "/run/cat"]);
     std::fs::set_permissions("/run/cat", std::os::unix::fs::PermissionsExt::from_mode(0o111)).unwrap();
     let mut command = Command::new("/run/cat");
@@ -493,7 +493,7 @@ fn a_hidden_process_is_not_gone<A: Ask>() {
         });
         let (by_pid, by_name, nobody) = found;
         assert_eq!((by_pid, nobody), ([Err(libc::EACCES); 2], Err(libc::ESRCH)), "{hidepid}");
-        // what is hidden altogether leads nowhere, unless the kernel has just looked it up for somebody else
+        // a hidden process leads nowhere, unless the kernel has just looked it up for another one
         let fine = |found| match found {
             Err(libc::EACCES) => true,
             Err(libc::ENOENT) => hidepid == "hidepid=2",
@@ -511,17 +511,17 @@ fn a_thread_elsewhere<A: Ask>() {
     sandbox();
     let other = anonymous();
     let there = A::fd(other.as_raw_fd()).unwrap();
-    let ((tell, told), (end, ended)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+    let ((sender, receiver), (end, ended)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
     let other = &other;
     std::thread::scope(move |scope| {
         scope.spawn(move || {
             enter(other);
-            tell.send(rustix::thread::gettid().as_raw_nonzero().get()).unwrap();
+            sender.send(rustix::thread::gettid().as_raw_nonzero().get()).unwrap();
             ended.recv().unwrap();
         });
         // dropped with this closure, also by a panic: the thread must not wait for ever
         let end = end;
-        let tid = told.recv().unwrap();
+        let tid = receiver.recv().unwrap();
         assert_same::<A>(&A::pid(tid).unwrap(), &there);
         let seen = census().unwrap().into_iter().find(|sighting| sighting.netns.same(&there)).unwrap();
         assert_eq!(seen.pids, [tid]);
@@ -541,11 +541,11 @@ fn an_id_leads_to_its_namespace<A: Ask>() {
     ip_netns(&["add", "blue"]);
     ip_netns(&["set", "blue", "3"]);
     assert_same::<A>(&A::nsid(3).unwrap(), &A::name(b"blue").unwrap());
-    // the own one, if it has an id in itself
+    // its own namespace, if that has an nsid in itself
     let own = File::open("/proc/thread-self/ns/net").unwrap();
     nsid::assign(&own, Some(9)).unwrap();
     assert_same::<A>(&A::nsid(9).unwrap(), &A::fd(own.as_raw_fd()).unwrap());
-    // one that only a descriptor keeps
+    // a namespace that only a descriptor keeps
     let kept = anonymous();
     nsid::assign(&kept, Some(11)).unwrap();
     assert_same::<A>(&A::nsid(11).unwrap(), &A::fd(kept.as_raw_fd()).unwrap());
@@ -571,12 +571,12 @@ fn ids_as_seen_from_elsewhere<A: Ask>() {
     let (p, o) = (place.as_raw_fd(), other.as_raw_fd());
     assert_eq!(A::seen_from(p, o), Ok(-1));
     inside(&place, || nsid::assign(&other, Some(4)).unwrap());
-    // `place` has no id here: a thread goes there
+    // `place` has no nsid here: a thread goes there
     assert_eq!(A::seen_from(p, o), Ok(4));
-    // it has one: the kernel is asked by that
+    // it has one: the kernel answers by that
     nsid::assign(&place, Some(0)).unwrap();
     assert_eq!(A::seen_from(p, o), Ok(4));
-    // the own one, from wherever it is asked
+    // its own namespace, asked from anywhere
     assert_eq!(inside(&place, || A::seen_from(p, o)), Ok(4));
     assert_eq!(inside(&other, || A::seen_from(p, o)), Ok(4));
     assert_eq!(A::seen_from(o, p), Ok(-1));
@@ -587,7 +587,7 @@ fn ids_as_seen_from_elsewhere<A: Ask>() {
     assert_eq!((A::seen_from(-1, o), A::seen_from(p, -1)), (Err(libc::EBADF), Err(libc::EBADF)));
 }
 
-fn ids_as_seen_from_elsewhere_take_a_privilege<A: Ask>() {
+fn ids_as_seen_from_elsewhere_require_a_privilege<A: Ask>() {
     sandbox();
     let (place, other) = (anonymous(), anonymous());
     let (p, o) = (place.as_raw_fd(), other.as_raw_fd());
@@ -595,14 +595,14 @@ fn ids_as_seen_from_elsewhere_take_a_privilege<A: Ask>() {
     assert_eq!(elsewhere(&Restriction::powerless(), || A::seen_from(p, o)), Err(libc::EPERM));
     assert_eq!(elsewhere(&Restriction::without_sys_admin(), || A::seen_from(p, o)), Err(libc::EPERM));
     nsid::assign(&place, Some(0)).unwrap();
-    // CAP_NET_ADMIN over it will do now
+    // CAP_NET_ADMIN over it suffices now
     assert_eq!(elsewhere(&Restriction::without_sys_admin(), || A::seen_from(p, o)), Ok(4));
     assert_eq!(elsewhere(&Restriction::powerless(), || A::seen_from(p, o)), Err(libc::EPERM));
     let own = File::open("/proc/thread-self/ns/net").unwrap();
     assert_eq!(elsewhere(&Restriction::powerless(), || A::seen_from(own.as_raw_fd(), p)), Ok(0));
 }
 
-fn without_proc_nobody_is_identified<A: Ask>() {
+fn without_proc_nothing_is_identified<A: Ask>() {
     sandbox();
     let kept = anonymous();
     let netns = A::fd(kept.as_raw_fd()).unwrap();
@@ -635,8 +635,8 @@ fn an_event_carries_identity_and_path() {
     assert_eq!(kinds, 4);
 }
 
-/// Its sockets do, as all sockets. An agent has to know: it gets no notice of the death of a namespace that it watches from
-/// inside.
+/// Its sockets keep the namespace alive, as all sockets do. An agent must know: it gets no notice of the death of a
+/// namespace that it watches from inside.
 #[test]
 fn a_watcher_of_nsids_keeps_its_own_namespace_alive() {
     sandbox();
@@ -647,12 +647,12 @@ fn a_watcher_of_nsids_keeps_its_own_namespace_alive() {
     while *here.wait(Some(DEADLINE)).unwrap().unwrap().kind() != EventKind::Synced {}
     let inside = inside(&kept, || Watcher::nsid(&Options::new()).unwrap());
     drop(kept);
-    // later kernels open by cookie nothing that only a socket keeps
-    assert_eq!(given(netns.is_alive()), by_cookie(Ok(kernel::is_before(6, 19))));
+    // later kernels do not open by cookie a namespace that only a socket keeps
+    assert_eq!(converted(netns.is_alive()), by_cookie(Ok(kernel::is_before(6, 19))));
     drop(inside);
     let gone = here.wait(Some(DEADLINE)).unwrap().expect("it dies with the watcher");
     assert_eq!(*gone.kind(), EventKind::NsidDel { nsid: 5, origin: None });
-    assert_eq!(given(netns.is_alive()), for_sure(Ok(false)));
+    assert_eq!(converted(netns.is_alive()), for_sure(Ok(false)));
 }
 
 #[test]
@@ -684,7 +684,7 @@ fn null_is_refused() {
 }
 
 #[test]
-fn errors_say_what_and_what_to_do() {
+fn errors_name_the_cause_and_the_remedy() {
     sandbox();
     let says = |error: nswatch::Error, words: &[&str]| {
         for word in words {

@@ -1,4 +1,4 @@
-//! What there is now, waiting for one name, and running something inside.
+//! Listing the existing namespaces, waiting for one name, and running something inside.
 
 use std::ffi::CString;
 use std::net::UdpSocket;
@@ -30,7 +30,7 @@ fn wait(name: &str, timeout: Option<Duration>) -> [Result<Option<Netns>, i32>; 2
 #[test]
 fn a_name_is_waited_for_until_it_can_be_opened() {
     sandbox();
-    // nothing; the directory; a file on which nothing is mounted; a link that leads nowhere; below all that is missing
+    // nothing; the directory; a file without a mount; a path whose directories are all missing
     let stages: [(&str, &dyn Fn()); 4] = [
         ("/run/netns/blue", &|| ()),
         ("blue", &|| drop(make_dir(RUN_NETNS))),
@@ -67,7 +67,7 @@ fn a_name_is_waited_for_until_it_can_be_opened() {
 }
 
 #[test]
-fn what_cannot_be_waited_for() {
+fn invalid_waits_are_refused() {
     sandbox();
     make_dir("/run/closed");
     for (name, errno) in [
@@ -86,13 +86,13 @@ fn what_cannot_be_waited_for() {
 }
 
 #[test]
-fn what_there_is_now() {
+fn existing_namespaces_are_listed() {
     sandbox();
     assert!(list_named("/run/not/there").unwrap().is_empty());
     assert_eq!(list_named("netns").unwrap_err().errno(), libc::EINVAL);
     ip_netns(&["add", "blue"]);
     placeholder("/run/netns/pending");
-    let told: Vec<String> = list_named(DEFAULT_DIR).unwrap().iter().map(ToString::to_string).collect();
+    let listed: Vec<String> = list_named(DEFAULT_DIR).unwrap().iter().map(ToString::to_string).collect();
     let blue = Netns::for_name("blue").unwrap();
     let mut expected = [
         "created blue (existing)".into(),
@@ -102,9 +102,9 @@ fn what_there_is_now() {
     expected.sort();
     assert_eq!(
         {
-            let mut told = told;
-            told.sort();
-            told
+            let mut listed = listed;
+            listed.sort();
+            listed
         },
         expected
     );
@@ -129,11 +129,11 @@ fn a_closure_runs_inside() {
         Netns::for_name("/proc/thread-self/ns/net")
     });
     assert!(inside.unwrap().unwrap().same(&it));
-    // its loopback device is down, which does not keep anybody from binding
+    // its loopback device is down, which does not prevent binding
     assert!(seen.unwrap().is_ok());
     assert!(Netns::for_name("/proc/thread-self/ns/net").unwrap().same(&here));
 
-    // what is started inside takes the signals that it would take outside
+    // a program that is started inside takes the same signals as outside
     let blocked = || std::process::Command::new("grep").args(["SigBlk", "/proc/self/status"]).output().unwrap().stdout;
     assert_eq!(String::from_utf8(netns::enter(&there, blocked).unwrap()), String::from_utf8(blocked()));
 

@@ -1,4 +1,4 @@
-//! Ids: asking for them, assigning them and watching them.
+//! Nsids: queries, assignment and watching.
 
 #![allow(missing_docs, unreachable_pub)]
 

@@ -1,4 +1,4 @@
-//! Questions about namespace ids, and assigning them, with real namespaces: through Rust and through C.
+//! Queries for nsids and their assignment, with real namespaces, through Rust and through C.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -11,7 +11,7 @@ use crate::support::*;
 use nswatch::capi::nsid as cn;
 use nswatch::{Options, Watcher, nsid};
 
-/// One face over both ways to ask. Errors are positive errnos, -1 is "has none".
+/// One interface to both APIs. Errors are positive errnos, -1 means no nsid.
 trait Ask {
     fn pid(pid: i32) -> Result<i32, i32>;
     fn fd(fd: i32) -> Result<i32, i32>;
@@ -24,7 +24,7 @@ trait Ask {
 struct Rust;
 struct C;
 
-fn given(answer: nswatch::Result<Option<i32>>) -> Result<i32, i32> {
+fn converted(answer: nswatch::Result<Option<i32>>) -> Result<i32, i32> {
     answer.map(|nsid| nsid.unwrap_or(-1)).map_err(|error| error.errno())
 }
 
@@ -35,22 +35,22 @@ fn borrowed(fd: i32) -> BorrowedFd<'static> {
 
 impl Ask for Rust {
     fn pid(pid: i32) -> Result<i32, i32> {
-        given(nsid::get_for_pid(pid))
+        converted(nsid::get_for_pid(pid))
     }
     fn fd(fd: i32) -> Result<i32, i32> {
-        if fd < 0 { Err(libc::EBADF) } else { given(nsid::get_for_fd(borrowed(fd))) }
+        if fd < 0 { Err(libc::EBADF) } else { converted(nsid::get_for_fd(borrowed(fd))) }
     }
     fn name(name: &[u8]) -> Result<i32, i32> {
-        given(nsid::get_for_name(std::ffi::OsStr::from_bytes(name)))
+        converted(nsid::get_for_name(std::ffi::OsStr::from_bytes(name)))
     }
     fn assign(fd: i32, wanted: i32) -> Result<i32, i32> {
         match fd {
             ..0 => Err(libc::EBADF),
-            _ => given(nsid::assign(borrowed(fd), (wanted != -1).then_some(wanted)).map(Some)),
+            _ => converted(nsid::assign(borrowed(fd), (wanted != -1).then_some(wanted)).map(Some)),
         }
     }
     fn translate(nsid: i32, from: i32) -> Result<i32, i32> {
-        given(nsid::translate(nsid, from))
+        converted(nsid::translate(nsid, from))
     }
     fn list() -> Result<Vec<i32>, i32> {
         nsid::list().map_err(|error| error.errno())
@@ -101,14 +101,14 @@ macro_rules! both_ask {
 }
 
 both_ask! {
-    what_has_no_id_is_minus_one
-    all_ways_to_ask_agree_with_ip
+    no_id_is_minus_one
+    all_queries_agree_with_ip
     errors_of_the_kernel_pass_through
-    what_cannot_be_right_is_refused
+    invalid_arguments_are_refused
     only_namespaces_are_opened
     an_id_is_assigned_once
     ids_are_translated
-    a_thread_asks_about_where_it_is
+    a_query_concerns_the_namespace_of_the_thread
     a_process_in_another_namespace
 }
 
@@ -117,7 +117,7 @@ fn name_with_id(name: &str, id: &str) {
     ip_netns(&["set", name, id]);
 }
 
-fn what_has_no_id_is_minus_one<A: Ask>() {
+fn no_id_is_minus_one<A: Ask>() {
     sandbox();
     ip_netns(&["add", "blue"]);
     let blue = File::open("/run/netns/blue").unwrap();
@@ -127,7 +127,7 @@ fn what_has_no_id_is_minus_one<A: Ask>() {
     assert_eq!(A::list(), Ok(vec![]));
 }
 
-fn all_ways_to_ask_agree_with_ip<A: Ask>() {
+fn all_queries_agree_with_ip<A: Ask>() {
     sandbox();
     name_with_id("blue", "5");
     name_with_id("red", "2147483647");
@@ -141,7 +141,7 @@ fn all_ways_to_ask_agree_with_ip<A: Ask>() {
     }
     assert_eq!(A::list(), Ok(vec![0, 5, i32::MAX]));
     assert_eq!(A::list().unwrap(), list_id());
-    // any bytes are a name
+    // a name is any bytes
     ip_netns(&["add", "\u{fc}-\u{1f98a}"]);
     assert_eq!(A::name("\u{fc}-\u{1f98a}".as_bytes()), Ok(-1));
 }
@@ -152,7 +152,7 @@ fn errors_of_the_kernel_pass_through<A: Ask>() {
     let user = File::open("/proc/self/ns/user").unwrap();
     let closed = {
         let file = File::open("/proc/self/status").unwrap();
-        // far above what other threads of this process open meanwhile
+        // far above the descriptors that other threads of this process open meanwhile
         // SAFETY: no pointers.
         unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 900) }
     };
@@ -171,7 +171,7 @@ fn errors_of_the_kernel_pass_through<A: Ask>() {
     assert_eq!(A::name(&[b'x'; 256]), Err(libc::ENAMETOOLONG));
 }
 
-fn what_cannot_be_right_is_refused<A: Ask>() {
+fn invalid_arguments_are_refused<A: Ask>() {
     sandbox();
     name_with_id("blue", "5");
     let blue = File::open("/run/netns/blue").unwrap();
@@ -239,7 +239,7 @@ fn ids_are_translated<A: Ask>() {
     assert_eq!(A::translate(6, 5), Err(libc::ENOENT));
 }
 
-fn a_thread_asks_about_where_it_is<A: Ask>() {
+fn a_query_concerns_the_namespace_of_the_thread<A: Ask>() {
     sandbox();
     let (elsewhere, namespace) = (anonymous(), anonymous());
     assert_eq!(A::assign(namespace.as_raw_fd(), 3), Ok(3));
@@ -291,16 +291,16 @@ fn more_ids_than_the_kernel_lists() {
     assert_eq!(replayed, MANY + 1);
     drop(namespaces);
     for _ in 0..MANY {
-        assert!(watcher.wait(Some(DEADLINE)).unwrap().is_some(), "not all deaths were told");
+        assert!(watcher.wait(Some(DEADLINE)).unwrap().is_some(), "not all deaths were reported");
     }
     assert_eq!(watcher.stats().known, 0);
     assert_eq!(living(0..MANY as i32), []);
 }
 
 #[test]
-fn more_ids_than_a_fresh_socket_is_told() {
+fn ids_far_apart_are_all_listed() {
     sandbox();
-    // far apart, so that none is found by looking around
+    // far apart, so that a search of the neighbours finds none
     let namespaces: Vec<(OwnedFd, i32)> = (0..200).map(|n| (anonymous(), n * 1000)).collect();
     for (namespace, wanted) in &namespaces {
         nsid::assign(namespace, Some(*wanted)).unwrap();
@@ -333,7 +333,7 @@ fn a_list_for_c_is_filled_as_far_as_there_is_room() {
 #[test]
 fn a_null_is_refused() {
     let null = std::ptr::null_mut();
-    // SAFETY: NULL is what they promise to bear.
+    // SAFETY: the functions promise to accept NULL.
     unsafe {
         assert_eq!(cn::nsid_get_for_pid(1, null), -libc::EINVAL);
         assert_eq!(cn::nsid_get_for_fd(0, null), -libc::EINVAL);
@@ -344,9 +344,9 @@ fn a_null_is_refused() {
     }
 }
 
-/// What `nobody` may do: runs in a process of its own, started by the test below.
+/// The calls of `nobody`, in a process of its own that the test below starts.
 #[test]
-#[ignore = "a part of unprivileged_users_watch_and_ask"]
+#[ignore = "a part of unprivileged_users_watch_and_query"]
 fn as_nobody() {
     // SAFETY: no pointers.
     assert_eq!(unsafe { libc::geteuid() }, 65534);
@@ -369,7 +369,7 @@ fn as_nobody() {
 }
 
 #[test]
-fn unprivileged_users_watch_and_ask() {
+fn unprivileged_users_watch_and_query() {
     use std::io::{BufRead, BufReader};
     if !is_real_root() {
         return skipped("only root can become nobody");
@@ -386,8 +386,8 @@ fn unprivileged_users_watch_and_ask() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    assert!(lines.any(|line| line == "nobody is watching"), "it did not come to watch");
+    assert!(lines.any(|line| line == "nobody is watching"), "it did not begin to watch");
     name_with_id("red", "6");
-    assert!(lines.any(|line| line == "nobody has seen it"), "it was told nothing");
+    assert!(lines.any(|line| line == "nobody has seen it"), "it got no event");
     assert!(child.wait().unwrap().success());
 }

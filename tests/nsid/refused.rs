@@ -8,7 +8,7 @@ use nswatch::nsid;
 
 both! {
     notifications_are_received_one_by_one
-    a_question_that_is_refused_has_no_answer
+    a_refused_query_has_no_answer
 }
 
 fn notifications_are_received_one_by_one<A: Api>() {
@@ -29,10 +29,10 @@ fn notifications_are_received_one_by_one<A: Api>() {
     }
 }
 
-/// A filter may refuse by the very number that is an answer of the kernel: "the id is in use".
-fn a_question_that_is_refused_has_no_answer<A: Api>() {
+/// A filter may refuse with the very errno by which the kernel answers "the nsid is in use".
+fn a_refused_query_has_no_answer<A: Api>() {
     sandbox();
-    // so many that each is asked about by itself
+    // so many that the watcher queries each by itself
     let mut peers: Vec<_> = (0..40).map(|_| anonymous()).collect();
     for peer in &peers {
         nsid::assign(peer, None).unwrap();

@@ -1,4 +1,4 @@
-//! More ids than the kernel lists: all of them are found, or the answer is that they are not.
+//! More nsids than the kernel lists: the library finds all of them, or reports that it does not.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -11,7 +11,7 @@ use nswatch::capi::nsid as cn;
 use nswatch::capi::watcher::{NSW_STAT_KNOWN, NSW_STAT_OVERFLOWS};
 use nswatch::nsid;
 
-/// So many side by side: more than any kernel lists at once.
+/// So many in a row: more than any kernel lists at once.
 const DENSE: i32 = 1200;
 const SPARSE: i32 = 100;
 const GAP: i32 = 1000;
@@ -22,7 +22,7 @@ fn assign(nsid: i32) -> OwnedFd {
     namespace
 }
 
-/// Namespaces with ids that nobody can see: only a descriptor keeps each, in a thread with a table of its own.
+/// Hidden namespaces with nsids: only a descriptor keeps each, in a thread with a descriptor table of its own.
 struct Hidden(Sender<i32>);
 
 impl Hidden {
@@ -48,7 +48,7 @@ impl Hidden {
 }
 
 #[test]
-fn what_the_kernel_does_not_list_is_found_or_the_list_is_not_complete() {
+fn unlisted_ids_are_found_or_the_list_is_incomplete() {
     sandbox();
     // one descriptor each
     let limit = libc::rlimit { rlim_cur: 4096, rlim_max: 4096 };
@@ -59,7 +59,7 @@ fn what_the_kernel_does_not_list_is_found_or_the_list_is_not_complete() {
     let _dense: Vec<OwnedFd> = (0..DENSE).map(assign).collect();
     let cut_short = (list_id().len() as i32) < DENSE;
 
-    // one that can be seen, however far away, and one that this process itself keeps
+    // one that is visible, however far away, and one that this process itself keeps
     ip_netns(&["add", "far"]);
     ip_netns(&["set", "far", "2147483647"]);
     let _kept = assign(900_000);
@@ -70,7 +70,7 @@ fn what_the_kernel_does_not_list_is_found_or_the_list_is_not_complete() {
     assert_eq!(o.api.stat(NSW_STAT_OVERFLOWS), 0);
     drop(o);
 
-    // others that nothing shows
+    // others that are hidden
     let sparse: Vec<i32> = (1..=SPARSE).map(|n| DENSE + n * GAP).collect();
     let hidden = Hidden::new(&sparse);
     all.extend(&sparse);
@@ -91,7 +91,7 @@ fn what_the_kernel_does_not_list_is_found_or_the_list_is_not_complete() {
     watches::<Rust>(&hidden, &all, DENSE + (SPARSE - 1) * GAP);
 }
 
-/// `last` is an id that is not found. Returns one that was.
+/// `last` is an nsid that the watcher does not find. Returns one that it found.
 fn watches<A: Api>(hidden: &Hidden, all: &[i32], last: i32) -> i32 {
     let mut o = Observer::<A>::open_synced(&How::nsid());
     let said = &o.log[o.log.len() - 2];
@@ -102,7 +102,7 @@ fn watches<A: Api>(hidden: &Hidden, all: &[i32], last: i32) -> i32 {
     assert_eq!(o.api.stat(NSW_STAT_KNOWN), found.len() as u64);
     o.expect_nothing();
 
-    // what is notified is right: of what is known, of what is not, and of what comes
+    // notifications are right about known, unknown and new nsids
     let known = *found.iter().find(|nsid| **nsid > DENSE).unwrap();
     hidden.kill(known);
     o.expect_ids(&[(NsidDel, known)]);
@@ -113,11 +113,11 @@ fn watches<A: Api>(hidden: &Hidden, all: &[i32], last: i32) -> i32 {
     o.expect_ids(&[(NsidDel, 5_000_000)]);
     o.expect_nothing();
 
-    // a resync takes nothing away
+    // a resync removes nothing
     let before = o.believed_ids();
     assert_eq!(o.api.resync(), Ok(()));
-    let told: Vec<_> = o.drain().into_iter().map(|event| event.kind).collect();
-    assert_eq!(told[told.len() - 2..], [Overflow, Synced]);
+    let events: Vec<_> = o.drain().into_iter().map(|event| event.kind).collect();
+    assert_eq!(events[events.len() - 2..], [Overflow, Synced]);
     assert!(before.iter().all(|nsid| o.believed_ids().contains(nsid)));
     assert_eq!(o.api.stat(NSW_STAT_OVERFLOWS), 2);
     o.expect_nothing();

@@ -1,5 +1,5 @@
-//! Ten seconds of assigning and killing with ids used again at once, read by a slow reader with a small buffer and
-//! by a fast one: the grammar is kept throughout, and in the end each believes what the kernel says.
+//! Ten seconds of assigning and killing with nsids that are reused at once, read by a slow reader with a small buffer
+//! and by a fast one: the events keep the grammar, and in the end each reader has the kernel's state.
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use nswatch::nsid;
 
 const STORM: Duration = Duration::from_secs(10);
 
-/// Numbers that are different enough, and the same each time.
+/// Pseudorandom numbers, the same each time.
 struct Dice(u64);
 
 impl Dice {
@@ -25,7 +25,7 @@ impl Dice {
     }
 }
 
-/// Assigns and kills; what survives.
+/// Assigns and kills; returns the survivors.
 fn storm(seed: u64, until: Instant, assigned: &AtomicUsize) -> Vec<OwnedFd> {
     let mut dice = Dice(seed);
     let mut alive = Vec::new();
@@ -63,14 +63,14 @@ fn read_throughout(how: How, pause: bool) {
                 continue;
             }
             if pause {
-                // a reader that has other things to do
+                // like a reader with other work
                 readable(-1, Duration::from_millis(20));
             }
             o.drain();
         }
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect::<Vec<OwnedFd>>()
     });
-    // the last deaths are still to come: a busy machine takes the dead apart late
+    // the last deaths are still to come: a busy machine cleans up late
     let end = Instant::now() + 6 * DEADLINE;
     while o.checker.nsids.iter().filter(|(origin, _)| *origin == -1).count() != survivors.len() {
         assert!(Instant::now() < end, "{} survive, believed: {:?}", survivors.len(), o.checker.nsids);
@@ -82,11 +82,11 @@ fn read_throughout(how: How, pause: bool) {
     assert_eq!(o.checker.open_overflows, 0);
     assert_eq!(o.api.resync(), Ok(()));
     let rest: Vec<_> = o.drain().into_iter().map(|event| event.kind).collect();
-    assert_eq!(rest, [Kind::Synced], "a resync had something to put right");
+    assert_eq!(rest, [Kind::Synced], "a resync found a difference");
     let count = |kind| o.log.iter().filter(|event| event.kind == kind).count();
     let dropped: u64 = o.log.iter().map(|event| event.dropped).sum();
     println!(
-        "{} assigned, {} told as new, {} overflows of {dropped}, {} survive",
+        "{} assigned, {} reported as new, {} overflows of {dropped}, {} survive",
         assigned.load(Ordering::Relaxed),
         count(Kind::NsidNew),
         count(Kind::Overflow),
@@ -94,22 +94,22 @@ fn read_throughout(how: How, pause: bool) {
     );
     assert_eq!(count(Kind::Overflow) > 0, pause, "overflows");
     if !pause {
-        // nothing was lost, so each assignment was told, and once
+        // nothing was lost, so each assignment was reported, and once
         assert_eq!(count(Kind::NsidNew), assigned.load(Ordering::Relaxed));
     }
 }
 
 #[test]
-fn a_fast_reader_is_told_everything() {
+fn a_fast_reader_gets_everything() {
     read_throughout(How::nsid(), false);
 }
 
 #[test]
-fn a_slow_reader_with_a_small_buffer_gets_it_right() {
+fn a_slow_reader_with_a_small_buffer_converges() {
     read_throughout(How::nsid().rcvbuf(4096), true);
 }
 
 #[test]
-fn a_fast_reader_of_all_peers_is_told_everything() {
+fn a_fast_reader_of_all_peers_gets_everything() {
     read_throughout(How::nsid().flags(NSW_ALL_NSID), false);
 }

@@ -1,4 +1,4 @@
-//! What is told of namespace ids, with real namespaces.
+//! Events about nsids, with real namespaces.
 
 use std::os::fd::OwnedFd;
 
@@ -10,25 +10,25 @@ use nswatch::capi::watcher::{NSW_STAT_DROPPED, NSW_STAT_KNOWN, NSW_STAT_OVERFLOW
 use nswatch::nsid;
 
 both! {
-    what_exists_is_replayed
-    without_replay_only_changes_are_told
+    existing_nsids_are_replayed
+    without_replay_only_changes_are_reported
     a_veth_pair_makes_the_kernel_assign_an_id
     a_moved_device_makes_the_kernel_assign_an_id
-    who_asked_explicitly_is_told
+    an_explicit_request_carries_its_port
     a_named_namespace_dies
     an_anonymous_namespace_dies_with_its_last_descriptor
-    the_descriptor_shows_what_there_is
-    an_id_given_away_again_is_told_as_gone_and_new
-    what_came_and_went_unread_is_told
-    a_resync_tells_nothing_that_is_known
-    lost_notifications_are_made_good
+    the_descriptor_is_readable_while_an_event_is_pending
+    a_reused_id_is_reported_as_gone_and_new
+    unread_births_and_deaths_are_reported
+    a_resync_repeats_nothing_known
+    lost_notifications_are_recovered
     a_forged_message_is_ignored
     a_message_to_the_watcher_alone_ends_at_the_sender
     the_watcher_stays_with_its_namespace
-    peers_are_heard_of
+    peers_are_reported
     a_peer_takes_its_ids_with_it
     an_id_of_its_own_is_no_peer
-    there_is_no_namespace_to_open
+    no_namespace_can_be_opened
 }
 
 fn name_with_id(name: &str, id: &str) {
@@ -36,19 +36,19 @@ fn name_with_id(name: &str, id: &str) {
     ip_netns(&["set", name, id]);
 }
 
-fn what_exists_is_replayed<A: Api>() {
+fn existing_nsids_are_replayed<A: Api>() {
     sandbox();
     name_with_id("blue", "5");
     name_with_id("red", "2147483647");
     let o = Observer::<A>::open_synced(&How::nsid());
-    let told: Vec<_> = o.log.iter().map(|event| (event.id(), event.replayed)).collect();
+    let events: Vec<_> = o.log.iter().map(|event| (event.id(), event.replayed)).collect();
     let expected = [((NsidNew, -1, 5), true), ((NsidNew, -1, 2147483647), true), ((Synced, -1, -1), false)];
-    assert_eq!(told, expected);
+    assert_eq!(events, expected);
     assert_eq!(o.believed_ids(), list_id());
     assert_eq!(o.api.stat(NSW_STAT_KNOWN), 2);
 }
 
-fn without_replay_only_changes_are_told<A: Api>() {
+fn without_replay_only_changes_are_reported<A: Api>() {
     sandbox();
     name_with_id("blue", "5");
     name_with_id("red", "6");
@@ -58,7 +58,7 @@ fn without_replay_only_changes_are_told<A: Api>() {
     let other = anonymous();
     nsid::assign(&other, Some(9)).unwrap();
     o.expect_ids(&[(NsidNew, 9)]);
-    // the death of what was never told is not told: the next that is told is another's
+    // nothing reports the death of an unreported namespace: the next event is about another
     let mut witness = Observer::<A>::open_synced(&How::nsid());
     ip_netns(&["del", "blue"]);
     witness.until_id(NsidDel, -1, 5);
@@ -76,8 +76,8 @@ fn a_veth_pair_makes_the_kernel_assign_an_id<A: Api>() {
     ip_netns(&["add", "blue"]);
     o.expect_nothing();
     run("ip", &["link", "add", "v0", "type", "veth", "peer", "name", "v1", "netns", "blue"]);
-    let told = o.expect_ids(&[(NsidNew, 0)]);
-    assert_eq!((told[0].portid, told[0].replayed), (0, false));
+    let events = o.expect_ids(&[(NsidNew, 0)]);
+    assert_eq!((events[0].portid, events[0].replayed), (0, false));
     assert_eq!(o.believed_ids(), list_id());
 }
 
@@ -92,13 +92,13 @@ fn a_moved_device_makes_the_kernel_assign_an_id<A: Api>() {
     assert_eq!(o.believed_ids(), list_id());
 }
 
-fn who_asked_explicitly_is_told<A: Api>() {
+fn an_explicit_request_carries_its_port<A: Api>() {
     sandbox();
     let mut o = Observer::<A>::open_synced(&How::nsid());
     let (raw, namespace) = (Raw::new(), anonymous());
     assert_eq!(raw.assign(&namespace, 7), 0);
-    let told = o.expect_ids(&[(NsidNew, 7)]);
-    assert_eq!(told[0].portid, raw.portid);
+    let events = o.expect_ids(&[(NsidNew, 7)]);
+    assert_eq!(events[0].portid, raw.portid);
     assert_ne!(raw.portid, 0);
 }
 
@@ -134,7 +134,7 @@ fn an_anonymous_namespace_dies_with_its_last_descriptor<A: Api>() {
     o.expect_ids(&[(NsidDel, id)]);
 }
 
-fn the_descriptor_shows_what_there_is<A: Api>() {
+fn the_descriptor_is_readable_while_an_event_is_pending<A: Api>() {
     sandbox();
     let mut o = Observer::<A>::open(&How::nsid());
     for _ in 0..3 {
@@ -157,7 +157,7 @@ fn assign_all(namespaces: &[OwnedFd]) {
     }
 }
 
-/// A namespace with an id, and a witness that it is dead.
+/// Assigns an nsid to a new namespace, drops it, and waits by another watcher for its death.
 fn born_and_dead<A: Api>(nsid: i32) {
     let mut witness = Observer::<A>::open_synced(&How::nsid());
     let namespace = anonymous();
@@ -166,7 +166,7 @@ fn born_and_dead<A: Api>(nsid: i32) {
     witness.until_id(NsidDel, -1, nsid);
 }
 
-fn an_id_given_away_again_is_told_as_gone_and_new<A: Api>() {
+fn a_reused_id_is_reported_as_gone_and_new<A: Api>() {
     sandbox();
     let mut witness = Observer::<A>::open_synced(&How::nsid());
     let first = anonymous();
@@ -176,14 +176,14 @@ fn an_id_given_away_again_is_told_as_gone_and_new<A: Api>() {
     witness.until_id(NsidDel, -1, 3);
     let second = anonymous();
     nsid::assign(&second, Some(3)).unwrap();
-    // both are in the queue by now; the kernel has the id, and yet its first owner is told as dead
-    let told = o.expect_ids(&[(NsidDel, 3), (NsidNew, 3)]);
-    assert!(told.iter().all(|event| !event.replayed));
+    // both notices are queued; the kernel has the nsid, and yet the watcher reports the death of its first owner
+    let events = o.expect_ids(&[(NsidDel, 3), (NsidNew, 3)]);
+    assert!(events.iter().all(|event| !event.replayed));
     o.expect_nothing();
     assert_eq!(o.believed_ids(), [3]);
 }
 
-fn what_came_and_went_unread_is_told<A: Api>() {
+fn unread_births_and_deaths_are_reported<A: Api>() {
     sandbox();
     let mut o = Observer::<A>::open_synced(&How::nsid());
     born_and_dead::<A>(4);
@@ -192,22 +192,22 @@ fn what_came_and_went_unread_is_told<A: Api>() {
     o.expect_nothing();
 }
 
-fn a_resync_tells_nothing_that_is_known<A: Api>() {
+fn a_resync_repeats_nothing_known<A: Api>() {
     sandbox();
     let mut o = Observer::<A>::open_synced(&How::nsid());
     let namespaces: Vec<OwnedFd> = (0..3).map(|_| anonymous()).collect();
     assign_all(&namespaces);
     assert_eq!(o.api.resync(), Ok(()));
-    // what was in the queue is told as news, once
-    let told = o.expect_ids(&[(NsidNew, 0), (NsidNew, 1), (NsidNew, 2), (Synced, -1)]);
-    assert!(told.iter().all(|event| !event.replayed));
+    // a resync reports the queued notices once, not as replayed
+    let events = o.expect_ids(&[(NsidNew, 0), (NsidNew, 1), (NsidNew, 2), (Synced, -1)]);
+    assert!(events.iter().all(|event| !event.replayed));
     o.expect_nothing();
     assert_eq!(o.api.resync(), Ok(()));
     o.expect_ids(&[(Synced, -1)]);
     o.expect_nothing();
 }
 
-fn lost_notifications_are_made_good<A: Api>() {
+fn lost_notifications_are_recovered<A: Api>() {
     const BORN: usize = 600;
     const DEAD: usize = 400;
     sandbox();
@@ -215,7 +215,7 @@ fn lost_notifications_are_made_good<A: Api>() {
     let mut witness = Observer::<A>::open_synced(&How::nsid());
     let mut namespaces: Vec<OwnedFd> = (0..BORN).map(|_| anonymous()).collect();
     assign_all(&namespaces);
-    // every third survives
+    // two of three die
     let mut count = 0;
     namespaces.retain(|_| {
         count += 1;
@@ -224,14 +224,14 @@ fn lost_notifications_are_made_good<A: Api>() {
     let mut deaths = 0;
     while deaths < DEAD {
         let event = witness.next();
-        assert_ne!(event.kind, Overflow, "the witness lost something");
+        assert_ne!(event.kind, Overflow, "the witness lost events");
         deaths += usize::from(event.kind == NsidDel);
     }
     let truth = living(0..BORN as i32 + 100);
     assert_eq!(truth.len(), BORN - DEAD);
 
     let overflow = o.until(Overflow, "");
-    // each was notified of at birth; what was read of that was told as news
+    // the kernel announced each at birth; the watcher reported those that it read as new
     let read = o.log.iter().filter(|event| event.kind == NsidNew && !event.replayed).count();
     assert_eq!(overflow.dropped as usize, BORN + DEAD - read, "{read} were read");
     assert!(read > 0);
@@ -275,7 +275,7 @@ fn a_message_to_the_watcher_alone_ends_at_the_sender<A: Api>() {
         for (port, _) in of_watcher {
             assert_eq!(raw.send_to(port, 0, &message(88, 0, &[(1, 4242)])), Err(libc::ECONNREFUSED));
         }
-        // the kernel's own still arrive
+        // the kernel's own messages still arrive
         assert_eq!(raw.assign(&namespace, 7), 0);
         o.expect_ids(&[(NsidNew, 7)]);
         drop(namespace);
@@ -291,7 +291,7 @@ fn the_watcher_stays_with_its_namespace<A: Api>() {
     let elsewhere = anonymous();
     enter(&elsewhere);
     let (first, second) = (anonymous(), anonymous());
-    // what happens where the thread is now is not told; what happens where the watcher was opened is
+    // the watcher reports changes where it was opened, not where the thread is now
     nsid::assign(&first, Some(1)).unwrap();
     assert_eq!(inside(&here, || nsid::assign(&second, Some(2)).unwrap()), 2);
     o.expect_ids(&[(NsidNew, 2)]);
@@ -300,42 +300,42 @@ fn the_watcher_stays_with_its_namespace<A: Api>() {
     drop(second);
     o.expect_ids(&[(NsidDel, 2)]);
     o.expect_nothing();
-    // and a question is about where the thread is
+    // and a query concerns the namespace of the thread
     assert_eq!(nsid::list().unwrap(), [1]);
     assert_eq!(nsid::get_for_fd(&first).unwrap(), Some(1));
     assert_eq!(inside(&here, || nsid::get_for_fd(&first).unwrap()), None);
 }
 
-fn peers_are_heard_of<A: Api>() {
+fn peers_are_reported<A: Api>() {
     sandbox();
     let (peer, before, after) = (anonymous(), anonymous(), anonymous());
     nsid::assign(&peer, Some(5)).unwrap();
     inside(&peer, || nsid::assign(&before, Some(10)).unwrap());
     let mut o = Observer::<A>::open_synced(&How::nsid().flags(NSW_ALL_NSID));
-    let told: Vec<_> = o.log.iter().map(|event| event.id()).collect();
-    assert_eq!(told, [(NsidNew, -1, 5), (NsidNew, 5, 10), (Synced, -1, -1)]);
+    let events: Vec<_> = o.log.iter().map(|event| event.id()).collect();
+    assert_eq!(events, [(NsidNew, -1, 5), (NsidNew, 5, 10), (Synced, -1, -1)]);
     inside(&peer, || nsid::assign(&after, Some(11)).unwrap());
     let event = o.next();
     assert_eq!((event.id(), event.replayed), ((NsidNew, 5, 11), false));
     drop(before);
     assert_eq!(o.next().id(), (NsidDel, 5, 10));
 
-    // a peer that comes brings what is in it, told once, whether it was notified or not
+    // a new peer brings its nsids, each reported once, whether the kernel announced it or not
     let second = anonymous();
     inside(&second, || nsid::assign(&after, Some(20)).unwrap());
     nsid::assign(&second, Some(6)).unwrap();
     let late = anonymous();
     inside(&second, || nsid::assign(&late, Some(21)).unwrap());
-    let mut told: Vec<_> = (0..3).map(|_| o.next().id()).collect();
-    assert_eq!(told.remove(0), (NsidNew, -1, 6));
-    told.sort_unstable();
-    assert_eq!(told, [(NsidNew, 6, 20), (NsidNew, 6, 21)]);
+    let mut events: Vec<_> = (0..3).map(|_| o.next().id()).collect();
+    assert_eq!(events.remove(0), (NsidNew, -1, 6));
+    events.sort_unstable();
+    assert_eq!(events, [(NsidNew, 6, 20), (NsidNew, 6, 21)]);
     o.expect_nothing();
     assert_eq!(o.api.resync(), Ok(()));
     assert_eq!(o.next().kind, Synced);
     o.expect_nothing();
 
-    // a watcher that was not asked to does not hear of peers
+    // without the flag a watcher does not report peers
     let mut deaf = Observer::<A>::open_synced(&How::nsid());
     let more = anonymous();
     inside(&peer, || nsid::assign(&more, Some(12)).unwrap());
@@ -355,7 +355,7 @@ fn a_peer_takes_its_ids_with_it<A: Api>() {
     assert_eq!(o.next().id(), (NsidDel, 5, 10));
     assert_eq!(o.next().id(), (NsidDel, -1, 5));
     o.expect_nothing();
-    // another namespace gets the same id: nothing of the old one sticks to it
+    // another namespace gets the same nsid: nothing of the old one remains
     let other = anonymous();
     nsid::assign(&other, Some(5)).unwrap();
     assert_eq!(o.next().id(), (NsidNew, -1, 5));
@@ -381,7 +381,7 @@ fn an_id_of_its_own_is_no_peer<A: Api>() {
     assert_eq!(o.believed_ids(), list_id());
 }
 
-fn there_is_no_namespace_to_open<A: Api>() {
+fn no_namespace_can_be_opened<A: Api>() {
     sandbox();
     let mut o = Observer::<A>::open(&How::nsid());
     o.until(Synced, "");

@@ -1,4 +1,4 @@
-//! One face over the Rust API and the C ABI.
+//! One interface to the Rust API and the C ABI.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -27,7 +27,7 @@ pub enum Kind {
     NetnsDel,
 }
 
-/// An event, whichever way it came.
+/// An event from either API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ev {
     pub kind: Kind,
@@ -51,12 +51,12 @@ impl Ev {
         String::from_utf8_lossy(self.name.as_deref().unwrap_or_default()).into_owned()
     }
 
-    /// Kind, origin and id: what tests of namespace ids compare.
+    /// Kind, origin and nsid: what tests of nsids compare.
     pub fn id(&self) -> (Kind, i32, i32) {
         (self.kind, self.origin, self.nsid)
     }
 
-    /// Which namespace.
+    /// The identity of its namespace.
     pub fn netns(&self) -> Id {
         (self.dev, self.ino, self.cookie)
     }
@@ -67,7 +67,7 @@ impl Ev {
     }
 }
 
-/// How to watch, for both.
+/// The options of a watcher, for both APIs.
 #[derive(Debug, Clone)]
 pub struct How {
     pub source: u32,
@@ -123,14 +123,14 @@ impl How {
     }
 }
 
-/// A watcher of names, whichever way it is reached. Errors are positive errnos.
+/// A watcher through either API. Errors are positive errnos.
 pub trait Api: Sized {
     fn open(how: &How) -> Result<Self, i32>;
     fn fd(&self) -> RawFd;
     fn next(&mut self) -> Result<Option<Ev>, i32>;
     fn wait(&mut self, timeout: Option<Duration>) -> Result<Option<Ev>, i32>;
     fn resync(&mut self) -> Result<(), i32>;
-    /// Opens the namespace of the last event that was given out.
+    /// Opens the namespace of the last event returned.
     fn open_netns(&self) -> Result<OwnedFd, i32>;
     fn stat(&self, which: u32) -> u64;
 }
@@ -143,7 +143,7 @@ pub struct Rust {
 }
 
 impl Rust {
-    fn given(&mut self, event: nswatch::Result<Option<nswatch::Event>>) -> Result<Option<Ev>, i32> {
+    fn converted(&mut self, event: nswatch::Result<Option<nswatch::Event>>) -> Result<Option<Ev>, i32> {
         self.last = event.map_err(|error| error.errno())?;
         Ok(self.last.as_ref().map(from_rust))
     }
@@ -197,12 +197,12 @@ impl Api for Rust {
 
     fn next(&mut self) -> Result<Option<Ev>, i32> {
         let event = self.watcher.next_event();
-        self.given(event)
+        self.converted(event)
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<Option<Ev>, i32> {
         let event = self.watcher.wait(timeout);
-        self.given(event)
+        self.converted(event)
     }
 
     fn resync(&mut self) -> Result<(), i32> {
@@ -271,14 +271,14 @@ pub struct C {
 }
 
 impl C {
-    /// The sentence of the last failure.
+    /// The message of the last failure.
     pub fn error(&self) -> String {
-        // SAFETY: the handle is live, and so is its sentence until it is copied.
+        // SAFETY: the handle is live, and its message lives until it is copied.
         unsafe { CStr::from_ptr(cw::nsw_error(self.handle)) }.to_str().unwrap().into()
     }
 
-    fn given(&mut self, rc: i32, event: *const ce::nsw_event) -> Result<Option<Ev>, i32> {
-        // the event of before is no longer borrowed
+    fn converted(&mut self, rc: i32, event: *const ce::nsw_event) -> Result<Option<Ev>, i32> {
+        // the previous event is no longer borrowed
         self.last = event;
         match rc {
             1 => Ok(Some(from_c(event))),
@@ -292,7 +292,7 @@ impl Api for C {
     fn open(how: &How) -> Result<Self, i32> {
         let dir = CString::new(how.dir.as_os_str().as_bytes()).unwrap();
         let mut handle = std::ptr::null_mut();
-        // SAFETY: as nswatch.h demands.
+        // SAFETY: as nswatch.h requires.
         let rc = unsafe {
             let options = co::nsw_options_new();
             assert_eq!(co::nsw_options_set_dir(options, dir.as_ptr()), 0);
@@ -319,7 +319,7 @@ impl Api for C {
         let mut event = std::ptr::null();
         // SAFETY: the handle is live.
         let rc = unsafe { cw::nsw_next_event(self.handle, &mut event) };
-        self.given(rc, event)
+        self.converted(rc, event)
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Result<Option<Ev>, i32> {
@@ -327,7 +327,7 @@ impl Api for C {
         let timeout = timeout.map_or(-1, |timeout| timeout.as_millis() as i32);
         // SAFETY: the handle is live.
         let rc = unsafe { cw::nsw_wait_event(self.handle, timeout, &mut event) };
-        self.given(rc, event)
+        self.converted(rc, event)
     }
 
     fn resync(&mut self) -> Result<(), i32> {
@@ -399,7 +399,7 @@ fn from_c(e: *const ce::nsw_event) -> Ev {
     }
 }
 
-/// A watcher whose every event is checked against the grammar and kept.
+/// A watcher whose events are all checked against the grammar and logged.
 pub struct Observer<A> {
     pub api: A,
     pub checker: Checker,
@@ -412,7 +412,7 @@ impl<A: Api> Observer<A> {
         Self { api, checker: Checker::default(), log: Vec::new() }
     }
 
-    /// Opens and takes all that is replayed.
+    /// Opens and takes all replayed events.
     pub fn open_synced(how: &How) -> Self {
         let mut this = Self::open(how);
         this.until(Kind::Synced, "");
@@ -424,24 +424,24 @@ impl<A: Api> Observer<A> {
         self.log.push(event.clone());
     }
 
-    /// The next event there is now.
+    /// The next event, without waiting.
     pub fn now(&mut self) -> Option<Ev> {
         self.try_now().unwrap_or_else(|errno| panic!("next: errno {errno}"))
     }
 
-    /// The next event there is now, where an error is expected.
+    /// The same, where an error is expected.
     pub fn try_now(&mut self) -> Result<Option<Ev>, i32> {
         let event = self.api.next()?;
         event.iter().for_each(|event| self.note(event));
         Ok(event)
     }
 
-    /// All events there are now.
+    /// All events that can be taken without waiting.
     pub fn drain(&mut self) -> Vec<Ev> {
         std::iter::from_fn(|| self.now()).collect()
     }
 
-    /// All events until this error, which comes with nothing behind it.
+    /// Takes all events up to this error; nothing follows the error.
     pub fn drain_to_error(&mut self, errno: i32) {
         let end = Instant::now() + DEADLINE;
         loop {
@@ -462,7 +462,7 @@ impl<A: Api> Observer<A> {
         event
     }
 
-    /// Waits until this is told and returns it; what comes before is kept in the log.
+    /// Waits for this event and returns it; earlier events stay in the log.
     pub fn until(&mut self, kind: Kind, name: &str) -> Ev {
         let end = Instant::now() + DEADLINE;
         loop {
@@ -470,7 +470,7 @@ impl<A: Api> Observer<A> {
             if event.brief() == (kind, name.to_owned()) {
                 return event;
             }
-            assert!(Instant::now() < end, "{kind:?} {name:?} was not told; so far: {:#?}", self.briefs());
+            assert!(Instant::now() < end, "{kind:?} {name:?} was not reported; so far: {:#?}", self.briefs());
         }
     }
 
@@ -486,16 +486,16 @@ impl<A: Api> Observer<A> {
             .collect()
     }
 
-    /// Waits for exactly these events, in any order: a directory is read in the order of its filesystem.
+    /// Waits for exactly these events, in any order: the filesystem decides the order of a scan.
     pub fn expect_unordered(&mut self, expected: &[(Kind, &str)]) {
         let mut expected: Vec<_> = expected.iter().map(|&(kind, name)| (kind, name.to_owned())).collect();
-        let mut told: Vec<_> = expected.iter().map(|_| self.next().brief()).collect();
+        let mut events: Vec<_> = expected.iter().map(|_| self.next().brief()).collect();
         expected.sort();
-        told.sort();
-        assert_eq!(told, expected, "so far: {:#?}", self.briefs());
+        events.sort();
+        assert_eq!(events, expected, "so far: {:#?}", self.briefs());
     }
 
-    /// Waits for exactly these events about ids here, in this order.
+    /// Waits for exactly these events about nsids here, in this order.
     pub fn expect_ids(&mut self, expected: &[(Kind, i32)]) -> Vec<Ev> {
         expected
             .iter()
@@ -507,7 +507,7 @@ impl<A: Api> Observer<A> {
             .collect()
     }
 
-    /// Waits until this is told of an id in a namespace (-1: here).
+    /// Waits for this event about an nsid in a namespace (-1: here).
     pub fn until_id(&mut self, kind: Kind, origin: i32, nsid: i32) -> Ev {
         let end = Instant::now() + DEADLINE;
         loop {
@@ -515,11 +515,11 @@ impl<A: Api> Observer<A> {
             if event.id() == (kind, origin, nsid) {
                 return event;
             }
-            assert!(Instant::now() < end, "{kind:?} {origin} {nsid} was not told; so far: {:#?}", self.log);
+            assert!(Instant::now() < end, "{kind:?} {origin} {nsid} was not reported; so far: {:#?}", self.log);
         }
     }
 
-    /// Waits until this is told of a namespace and returns it. Namespaces of other tests come and go meanwhile.
+    /// Waits for this event about a namespace and returns it. Other tests make and kill namespaces meanwhile.
     pub fn until_netns(&mut self, kind: Kind, netns: Id) -> Ev {
         let end = Instant::now() + DEADLINE;
         loop {
@@ -527,24 +527,24 @@ impl<A: Api> Observer<A> {
             if (event.kind, event.netns()) == (kind, netns) {
                 return event;
             }
-            assert!(Instant::now() < end, "{kind:?} {netns:?} was not told; so far: {:#?}", self.log);
+            assert!(Instant::now() < end, "{kind:?} {netns:?} was not reported; so far: {:#?}", self.log);
         }
     }
 
-    /// Whether a namespace exists, by the events.
+    /// Whether a namespace exists according to the events.
     pub fn believes(&self, netns: Id) -> bool {
         self.checker.netns.contains(&netns)
     }
 
-    /// The ids here that the events add up to.
+    /// The nsids here according to the events.
     pub fn believed_ids(&self) -> Vec<i32> {
         self.checker.nsids.iter().filter(|(origin, _)| *origin == -1).map(|(_, nsid)| *nsid).collect()
     }
 
-    /// Asserts that there is nothing to be had: the descriptor says so, and so does the call.
+    /// Asserts that neither the descriptor nor the call reports an event.
     ///
-    /// On kernels without mount events a worker of the kernel tells of mounts: there, one that concerns no name may wake
-    /// a moment after the call.
+    /// Without mount events a kernel worker notices mounts: one that concerns no name may wake the watcher a moment
+    /// after the call.
     pub fn expect_nothing(&mut self) {
         let late = !Feature::MountEvents.is_available().unwrap_or(true);
         for _ in 0..if late { 10 } else { 1 } {
@@ -553,22 +553,22 @@ impl<A: Api> Observer<A> {
                 return;
             }
         }
-        panic!("readable, but there is nothing");
+        panic!("readable, but no event follows");
     }
 
-    /// Compares with the kernel by a resync; what it told, without the `Synced` at the end.
+    /// Resyncs; returns the events before the final `Synced`.
     pub fn resync(&mut self) -> Vec<Ev> {
         self.api.resync().unwrap_or_else(|errno| panic!("resync: errno {errno}"));
         let before = self.log.len();
         self.until(Kind::Synced, "");
-        let told = self.log[before..self.log.len() - 1].to_vec();
-        // namespaces of other tests come and go all the time, and news of them may have waited
+        let events = self.log[before..self.log.len() - 1].to_vec();
+        // other tests make and kill namespaces all the time, and those events may have been pending
         let is_replayed = |event: &Ev| event.replayed || matches!(event.kind, Kind::NetnsNew | Kind::NetnsDel);
-        assert!(told.iter().all(is_replayed), "reported by a resync, but not as replayed: {told:#?}");
-        told
+        assert!(events.iter().all(is_replayed), "reported by a resync, but not as replayed: {events:#?}");
+        events
     }
 
-    /// Asserts that adding up the events gives what is there.
+    /// Asserts that the events add up to the kernel's state.
     pub fn expect_truth(&self, dir: impl AsRef<Path>) {
         assert_eq!(self.checker.believed(), super::kernel::names(dir), "so far: {:#?}", self.briefs());
     }
@@ -578,7 +578,7 @@ impl<A: Api> Observer<A> {
     }
 }
 
-/// Whether `fd` polls readable within the time.
+/// Whether `fd` polls readable within `timeout`.
 pub fn readable(fd: RawFd, timeout: Duration) -> bool {
     let mut entry = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
     // SAFETY: one entry is passed and counted as one.
@@ -592,7 +592,7 @@ pub fn raw(fd: OwnedFd) -> RawFd {
     fd.into_raw_fd()
 }
 
-/// Makes two tests of one body, one for each way to reach the library.
+/// Makes two tests of one body: one through Rust, one through C.
 #[macro_export]
 macro_rules! both {
     ($($(#[$attribute:meta])* $name:ident)*) => {

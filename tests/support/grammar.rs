@@ -1,20 +1,20 @@
-//! The grammar of events as a checker, and what a consumer believes who adds up the events.
+//! Checks events against the grammar, and adds them up to the state that a consumer has.
 
 use std::collections::BTreeMap;
 
 use super::api::{Ev, Kind};
 
-/// Which namespace, as far as an event tells: device, inode, never-reused id.
+/// The identity of a namespace in an event: device, inode, cookie.
 pub type Id = (u64, u64, u64);
 
-/// Fed with every event of one watcher, in order. Panics at the first that the grammar does not allow.
+/// Takes every event of one watcher, in order. Panics at the first one that violates the grammar.
 #[derive(Debug, Default)]
 pub struct Checker {
-    /// Name → the namespace that it refers to, if it does.
+    /// Name → its namespace, if it has one.
     pub names: BTreeMap<Vec<u8>, Option<Id>>,
-    /// (origin, nsid) of the ids that exist.
+    /// The (origin, nsid) pairs that exist.
     pub nsids: std::collections::BTreeSet<(i32, i32)>,
-    /// The namespaces that exist, and those that have died and can never exist again.
+    /// The namespaces that exist, and the dead ones, which can never exist again.
     pub netns: std::collections::BTreeSet<Id>,
     pub dead: std::collections::BTreeSet<Id>,
     pub directory: Option<bool>,
@@ -76,7 +76,7 @@ impl Checker {
         }
     }
 
-    /// What is believed of the names, for a comparison with [`super::kernel::names`].
+    /// The names according to the events, to compare with [`super::kernel::names`].
     pub fn believed(&self) -> BTreeMap<Vec<u8>, Option<Id>> {
         self.names.clone()
     }

@@ -1,4 +1,4 @@
-"""What include/nswatch.h declares, for tests that compare something with it."""
+"""The declarations in include/nswatch.h, for tests that compare something with them."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ HEADER = Path(__file__).resolve().parents[2] / "include/nswatch.h"
 @dataclass(frozen=True)
 class Function:
     prototype: str  # on one line
-    comment: str  # what stands above it
+    comment: str  # the one above it
 
 
 def functions(text: str) -> dict[str, Function]:
@@ -19,7 +19,7 @@ def functions(text: str) -> dict[str, Function]:
     pattern = r"/\*\*((?:(?!\*/).)*)\*/\s*^([a-z][\w ]*[ *](\w+)\([^()]*\));"
     for comment, prototype, name in re.findall(pattern, text, flags=re.MULTILINE | re.DOTALL):
         found[name] = Function(" ".join(prototype.split()), comment)
-    # guards against a pattern that misses what is declared in another way
+    # guards against a pattern that misses a declaration of another form
     declared = re.findall(r"^[a-z].*?\b(ns\w+)\(", text, flags=re.MULTILINE)
     assert list(found) == declared, set(found) ^ set(declared)
     return found

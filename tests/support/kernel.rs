@@ -1,4 +1,4 @@
-//! The truth: what the kernel says, asked directly.
+//! The kernel's state, read without the library.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,7 +12,7 @@ use super::grammar::Id;
 const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
 const NS_GET_ID: libc::Ioctl = 0x8008_b70d_u32 as libc::Ioctl;
 
-/// Each name in a directory and the network namespace that it can be opened as.
+/// Each name in a directory, with the network namespace that opening it gives.
 pub fn names(dir: impl AsRef<Path>) -> BTreeMap<Vec<u8>, Option<Id>> {
     let Ok(entries) = std::fs::read_dir(&dir) else { return BTreeMap::new() };
     entries
@@ -22,13 +22,13 @@ pub fn names(dir: impl AsRef<Path>) -> BTreeMap<Vec<u8>, Option<Id>> {
         .collect()
 }
 
-/// Opens a path for real and says which network namespace it is, if it is one.
+/// Opens a path and identifies its network namespace, if it is one.
 pub fn netns(path: impl AsRef<Path>) -> Option<Id> {
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).ok()?;
     netns_of(&file)
 }
 
-/// Which network namespace a descriptor is, if it is one.
+/// Identifies the network namespace of a descriptor, if it is one.
 #[allow(clippy::unnecessary_cast)] // the types of struct stat differ between architectures
 pub fn netns_of(file: &File) -> Option<Id> {
     // SAFETY: NS_GET_NSTYPE takes no argument.
@@ -36,10 +36,10 @@ pub fn netns_of(file: &File) -> Option<Id> {
         return None;
     }
     let mut id = 0u64;
-    // SAFETY: NS_GET_ID writes a number of 64 bits; where it is unknown the number stays 0.
+    // SAFETY: NS_GET_ID writes a number of 64 bits; on a kernel without it the number stays 0.
     unsafe { libc::ioctl(file.as_raw_fd(), NS_GET_ID, &mut id) };
-    // not statx(2), by which the standard library would ask: a filter of a test may refuse it
-    // SAFETY: all zeroes is what the kernel overwrites.
+    // not statx(2), which the standard library uses: a test's filter may refuse it
+    // SAFETY: the kernel overwrites the zeroes.
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: the structure is ours and lives until the call returns.
     assert_eq!(unsafe { libc::fstat(file.as_raw_fd(), &mut stat) }, 0);
@@ -53,12 +53,12 @@ pub fn is_before(major: u32, minor: u32) -> bool {
     (numbers.next().unwrap(), numbers.next().unwrap()) < (major, minor)
 }
 
-/// Whether this kernel gives namespaces ids that it never uses again.
+/// Whether this kernel has cookies.
 pub fn has_cookie() -> bool {
     netns("/proc/thread-self/ns/net").is_some_and(|(_, _, id)| id != 0)
 }
 
-/// What an epoll instance of this process listens to at the moment: each descriptor as `/proc/self/fd` shows it.
+/// The descriptors in an epoll instance of this process, each as `/proc/self/fd` shows it.
 pub fn listens_to(epoll: RawFd) -> Vec<String> {
     let info = std::fs::read_to_string(format!("/proc/thread-self/fdinfo/{epoll}")).unwrap();
     let numbers = info.lines().filter_map(|line| line.strip_prefix("tfd:")?.split_whitespace().next());
@@ -66,7 +66,7 @@ pub fn listens_to(epoll: RawFd) -> Vec<String> {
     links.map(|link| link.to_string_lossy().into_owned()).collect()
 }
 
-/// The clock of events, in nanoseconds.
+/// The clock of event times, in nanoseconds.
 pub fn monotonic_ns() -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the structure is ours and lives until the call returns.
@@ -74,12 +74,12 @@ pub fn monotonic_ns() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// How many descriptors this process has open.
+/// The number of open descriptors of this process.
 pub fn open_fds() -> usize {
     std::fs::read_dir("/proc/thread-self/fd").unwrap().count()
 }
 
-/// What the descriptors of this process are of.
+/// The files that this process has open.
 pub fn open_files() -> Vec<PathBuf> {
     std::fs::read_dir("/proc/thread-self/fd")
         .unwrap()
@@ -87,28 +87,38 @@ pub fn open_files() -> Vec<PathBuf> {
         .collect()
 }
 
-/// How many threads this process has.
+/// The number of threads of this process, without those that are ending: a join returns before the kernel removes a
+/// thread.
 pub fn threads() -> usize {
-    std::fs::read_dir("/proc/self/task").unwrap().count()
+    const PF_EXITING: u64 = 4;
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
+    let is_alive = |stat: &String| {
+        let (_, after_name) = stat.rsplit_once(") ").unwrap();
+        // state, ppid, pgrp, session, tty, its process group, flags
+        let flags: u64 = after_name.split(' ').nth(6).unwrap().parse().unwrap();
+        flags & PF_EXITING == 0
+    };
+    stats.filter(is_alive).count()
 }
 
-/// How many threads of this process have this name.
+/// The number of threads of this process with this name.
 pub fn threads_named(name: &str) -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
     tasks.filter(|task| std::fs::read_to_string(task.path().join("comm")).is_ok_and(|comm| comm.trim() == name)).count()
 }
 
-/// Whether all threads of this process that have this name are asleep.
+/// Whether all threads of this process with this name sleep.
 pub fn are_asleep(name: &str) -> bool {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    // a thread may end while it is looked at
+    // a thread may end in between
     tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok()).all(|stat| {
         let (before, state) = stat.rsplit_once(") ").unwrap();
         !before.ends_with(&format!("({name}")) || state.starts_with('S')
     })
 }
 
-/// Whether listns(2) is there (Linux 6.19) and lists what this process has not made, which takes the root of the host.
+/// Whether listns(2) exists (Linux 6.19) and lists foreign namespaces, which requires root on the host.
 pub fn lists_all() -> bool {
     // size, -, after, kinds, -, user namespace
     let request = [32u32, 0, 0, 0, libc::CLONE_NEWNET as u32, 0, 0, 0];

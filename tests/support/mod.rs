@@ -1,5 +1,5 @@
-//! What all tests share: a sandbox of real namespaces, the real `ip`, a look at the kernel that owes nothing to the
-//! library, and one face over the Rust API and the C ABI so that each test body runs against both.
+//! Shared by all tests: a sandbox of real namespaces, the real `ip`, a view of the kernel that does not use the
+//! library, and one interface to the Rust API and the C ABI, so that each test body runs through both.
 
 #![allow(dead_code, missing_docs, unreachable_pub)] // each test file uses its part
 
@@ -21,16 +21,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-/// How long anything may take before a test fails. Generous: a loaded machine is slow, not wrong, and one that is
-/// emulated can take half a minute to clean up a namespace.
+/// A test fails when anything takes longer. Generous: a loaded machine is slow, not wrong, and an emulated one can need
+/// half a minute to clean up a namespace.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Where `ip netns` keeps its names.
+/// The directory in which `ip netns` keeps its names.
 pub const RUN_NETNS: &str = "/run/netns";
 
-/// Gives the calling thread, and what it starts, namespaces of its own: an empty `/run`, a loopback, no peers.
+/// Gives the calling thread, and the processes it starts, namespaces of its own: an empty `/run`, a loopback, no peers.
 ///
-/// A thread that libtest starts for one test takes its sandbox with it when it ends.
+/// libtest runs each test on a thread of its own, so the sandbox ends with the test.
 pub fn sandbox() {
     // CLONE_NEWNS implies CLONE_FS
     let made = unshare(libc::CLONE_NEWNS | libc::CLONE_NEWNET);
@@ -40,8 +40,8 @@ pub fn sandbox() {
     run("ip", &["link", "set", "lo", "up"]);
 }
 
-/// Gives the calling thread new namespaces. The kernel takes apart those that have died in its own time, and counts them
-/// until then: where it lags behind (an emulated machine after a storm), there is to be waited for it.
+/// Gives the calling thread new namespaces. The kernel counts dead namespaces until it has cleaned them up; where it
+/// lags (an emulated machine after a storm), this waits.
 pub fn unshare(flags: libc::c_int) -> std::io::Result<()> {
     let end = std::time::Instant::now() + DEADLINE;
     loop {
@@ -53,7 +53,7 @@ pub fn unshare(flags: libc::c_int) -> std::io::Result<()> {
             error if error.raw_os_error() != Some(libc::ENOSPC) || std::time::Instant::now() > end => {
                 return Err(error);
             }
-            // nothing tells when there is room
+            // no notification says when there is room
             _ => std::thread::sleep(Duration::from_millis(10)),
         }
     }
@@ -85,7 +85,7 @@ pub fn unmount(target: impl AsRef<OsStr>) {
     assert_eq!(rc, 0, "umount {target:?}: {}", std::io::Error::last_os_error());
 }
 
-/// Runs a command, which must succeed; what it printed.
+/// Runs a command, which must succeed, and returns its output.
 pub fn run(program: &str, arguments: &[&str]) -> String {
     let Output { status, stdout, stderr } =
         Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
@@ -98,13 +98,13 @@ pub fn ip_netns(arguments: &[&str]) {
     run("ip", &[&["netns"], arguments].concat());
 }
 
-/// A directory that is like `/run/netns` but is not it, for tests that want another one.
+/// A directory like `/run/netns`, for tests that need another one.
 pub fn make_dir(path: impl AsRef<Path>) -> PathBuf {
     std::fs::create_dir_all(&path).unwrap();
     path.as_ref().to_owned()
 }
 
-/// Makes a name as `ip netns add` does, but step by step: the placeholder first …
+/// Makes a name in two steps, as `ip netns add` does: first the placeholder …
 pub fn placeholder(path: impl AsRef<Path>) {
     std::fs::OpenOptions::new().write(true).create_new(true).open(path).unwrap();
 }
@@ -112,7 +112,7 @@ pub fn placeholder(path: impl AsRef<Path>) {
 /// … then a new network namespace mounted over it.
 pub fn mount_new_netns(path: impl AsRef<Path>) {
     let path = path.as_ref().to_owned();
-    // the namespace belongs to a thread of its own until it is mounted; the mount namespace is shared with it
+    // a thread of its own makes the namespace and shares the mount namespace with this one
     std::thread::spawn(move || {
         unshare(libc::CLONE_NEWNET).unwrap();
         bind("/proc/thread-self/ns/net", path);
@@ -121,8 +121,8 @@ pub fn mount_new_netns(path: impl AsRef<Path>) {
     .unwrap();
 }
 
-/// Mounts another network namespace where one has been taken away: with the inode number of that one if the kernel can
-/// be brought to give it in time, so that the number alone would deceive. The number that it has.
+/// Mounts another network namespace where one was unmounted, with the same inode number if the kernel gives it in time:
+/// then the number alone misleads. Returns the number.
 pub fn mount_successor(path: impl AsRef<Path>, ino: u64) -> u64 {
     if !mount_netns_with_ino(&path, ino) {
         mount_new_netns(&path);
@@ -130,12 +130,12 @@ pub fn mount_successor(path: impl AsRef<Path>, ino: u64) -> u64 {
     kernel::netns(path).unwrap().1
 }
 
-/// Mounts a new network namespace that got the inode number of one that is gone; `false` if none got it in time.
+/// Mounts a new network namespace with the inode number of a dead one; `false` if none got it in time.
 ///
-/// The kernel gives namespaces of all kinds the lowest number that is free. It takes the old one away in a queue of its
-/// own, one batch after the other: on a machine on which others make many, that may be too late.
+/// The kernel gives namespaces of all kinds the lowest free number, and frees the old ones batch by batch: on a machine
+/// where others make many namespaces, that may be too late.
 fn mount_netns_with_ino(path: impl AsRef<Path>, ino: u64) -> bool {
-    // two at once would hold what the other one waits for
+    // two at once would hold numbers that the other one waits for
     static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let unshared = |flag, kind: &str| {
@@ -151,7 +151,7 @@ fn mount_netns_with_ino(path: impl AsRef<Path>, ino: u64) -> bool {
     let most = limits.rlim_cur as usize / 2;
     let find = move || {
         let end = std::time::Instant::now() + DEADLINE / 3;
-        // each takes a number below the wanted one; this kind costs nothing
+        // each takes a number below the wanted one; this kind is cheap
         let mut others = Vec::new();
         while std::time::Instant::now() < end {
             let (other, number) = unshared(libc::CLONE_NEWUTS, "uts");
@@ -159,13 +159,13 @@ fn mount_netns_with_ino(path: impl AsRef<Path>, ino: u64) -> bool {
                 std::cmp::Ordering::Less => {
                     others.push(other);
                     if others.len() >= most {
-                        // somebody else has just given back more than that, and will take them again
+                        // another process has just freed more numbers than that, and will take them again
                         others.clear();
                     }
                 }
                 std::cmp::Ordering::Greater => std::thread::yield_now(),
                 std::cmp::Ordering::Equal => {
-                    // it is given back when this thread takes another
+                    // the number is free again when this thread takes another
                     drop(other);
                     unshared(libc::CLONE_NEWUTS, "uts");
                     let (namespace, number) = unshared(libc::CLONE_NEWNET, "net");
@@ -186,7 +186,7 @@ fn mount_netns_with_ino(path: impl AsRef<Path>, ino: u64) -> bool {
     }
 }
 
-/// A process in a network namespace of its own that does nothing, until it is dropped.
+/// A process in a network namespace of its own that does nothing, until this is dropped.
 pub struct Sleeper(std::process::Child);
 
 impl Sleeper {
@@ -227,7 +227,7 @@ pub fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) {
     std::fs::rename(from, to).unwrap();
 }
 
-/// Lets two names change places.
+/// Exchanges two names.
 pub fn exchange(one: impl AsRef<OsStr>, other: impl AsRef<OsStr>) {
     let (one, other) = (c(one), c(other));
     // SAFETY: both strings are NUL-terminated and outlive the call.
@@ -236,21 +236,21 @@ pub fn exchange(one: impl AsRef<OsStr>, other: impl AsRef<OsStr>) {
     assert_eq!(rc, 0, "exchange {one:?} {other:?}: {}", std::io::Error::last_os_error());
 }
 
-/// Whether this process is root in the initial user namespace, so that it can become somebody else.
+/// Whether this process is root in the initial user namespace, and so can become another user.
 pub fn is_real_root() -> bool {
     std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.split_whitespace().nth(2) == Some("4294967295"))
         // SAFETY: no pointers.
         && unsafe { libc::geteuid() } == 0
 }
 
-/// Says loudly that a test could not run, and why. CI looks for this line and fails.
+/// Reports loudly that a test cannot run, and why. CI fails on this line.
 pub fn skipped(why: &str) {
-    // not eprintln!, which libtest keeps to itself while a test passes
+    // not eprintln!, whose output libtest hides while a test passes
     let line = format!("SKIPPED: {}: {why}\n", std::thread::current().name().unwrap_or("test"));
     std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
 }
 
-/// Runs an ignored test of this binary in a process of its own, by way of another command if it is to be prepared.
+/// Runs an ignored test of this binary in a process of its own, through another command if it needs preparation.
 pub fn run_alone(test: &str, by: &[&str]) {
     let this = std::env::current_exe().unwrap();
     let mut words: Vec<_> = by.iter().map(std::ffi::OsString::from).collect();

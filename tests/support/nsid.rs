@@ -1,11 +1,11 @@
-//! Namespaces with and without ids, and netlink spoken by hand: nothing here uses the library.
+//! Namespaces with and without nsids, and hand-written netlink messages: nothing here uses the library.
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use super::{run, unshare};
 
-/// A network namespace that nothing but the descriptor keeps alive.
+/// A network namespace that only the descriptor keeps alive.
 pub fn anonymous() -> OwnedFd {
     std::thread::spawn(|| {
         unshare(libc::CLONE_NEWNET).unwrap();
@@ -15,7 +15,7 @@ pub fn anonymous() -> OwnedFd {
     .unwrap()
 }
 
-/// Runs something in another network namespace, on a thread of its own.
+/// Runs a closure in another network namespace, on a thread of its own.
 pub fn inside<T: Send>(namespace: &OwnedFd, body: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let body = || {
@@ -33,8 +33,7 @@ pub fn enter(namespace: &OwnedFd) {
     assert_eq!(rc, 0, "{}", std::io::Error::last_os_error());
 }
 
-/// Which of these ids the kernel says are there: for more than 134 of them, which is all that `ip netns list-id` shows
-/// on some kernels.
+/// The nsids among these that the kernel has, also where `ip netns list-id` shows only the first 134.
 pub fn living(ids: impl Iterator<Item = i32>) -> Vec<i32> {
     let raw = Raw::new();
     ids.filter(|nsid| {
@@ -48,7 +47,7 @@ fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_ne_bytes([bytes[at], bytes[at + 1]])
 }
 
-/// The id that a namespace has in that of the calling thread; -1: none.
+/// The nsid of a namespace in that of the calling thread; -1: none.
 pub fn id_of(namespace: &OwnedFd) -> i32 {
     let raw = Raw::new();
     raw.send(0, &message(90, 1, &[(3, namespace.as_raw_fd())]));
@@ -58,7 +57,7 @@ pub fn id_of(namespace: &OwnedFd) -> i32 {
     i32::from_ne_bytes([bytes[24], bytes[25], bytes[26], bytes[27]])
 }
 
-/// The ids in the calling thread's namespace, as `ip netns list-id` has them.
+/// The nsids in the calling thread's namespace, by `ip netns list-id`.
 pub fn list_id() -> Vec<i32> {
     let mut ids: Vec<i32> = run("ip", &["netns", "list-id"])
         .lines()
@@ -94,12 +93,12 @@ impl Raw {
         assert_eq!(self.send_to(to, 0, message), Ok(()));
     }
 
-    /// Sends a message to all that listen to namespace ids, and to the kernel.
+    /// Sends a message to all listeners of the nsid group, and to the kernel.
     pub fn multicast(&self, message: &[u8]) {
         assert_eq!(self.send_to(0, NSID_GROUP, message), Ok(()));
     }
 
-    /// Sends a message to a port and to groups; the errno if that fails.
+    /// Sends a message to a port and to groups; returns the errno of a failure.
     pub fn send_to(&self, to: u32, groups: u32, message: &[u8]) -> Result<(), i32> {
         // SAFETY: the address and the message are as long as stated.
         let n = unsafe {
@@ -115,7 +114,7 @@ impl Raw {
 
     fn receive(&self) -> [u8; 512] {
         let mut bytes = [0u8; 512];
-        // SAFETY: at most as many bytes are written as there is room for.
+        // SAFETY: the kernel writes at most as many bytes as there is room for.
         let n = unsafe { libc::recv(self.socket.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len(), 0) };
         assert!(n >= 20, "no answer");
         bytes
@@ -128,14 +127,14 @@ impl Raw {
         -i32::from_ne_bytes([bytes[16], bytes[17], bytes[18], bytes[19]])
     }
 
-    /// Gives a namespace an id by hand.
+    /// Assigns an nsid to a namespace by netlink; returns the error number.
     pub fn assign(&self, namespace: &OwnedFd, nsid: i32) -> i32 {
         self.send(0, &message(88, 1 | 4, &[(1, nsid), (3, namespace.as_raw_fd())]));
         self.acknowledged()
     }
 }
 
-/// A namespace id message with the header port 0.
+/// An nsid message with the header port 0.
 pub fn message(kind: u16, flags: u16, attributes: &[(u16, i32)]) -> Vec<u8> {
     let length = 20 + 8 * attributes.len();
     let mut bytes = Vec::new();
@@ -152,10 +151,10 @@ pub fn message(kind: u16, flags: u16, attributes: &[(u16, i32)]) -> Vec<u8> {
     bytes
 }
 
-/// The group of namespace ids, as a mask.
+/// The nsid group, as a mask.
 const NSID_GROUP: u32 = 1 << 27;
 
-/// The ports of the route sockets of this namespace, and whether each is in the group of namespace ids.
+/// The ports of the route sockets of this namespace, and whether each is in the nsid group.
 pub fn ports() -> Vec<(u32, bool)> {
     let table = std::fs::read_to_string("/proc/thread-self/net/netlink").unwrap();
     table
@@ -167,12 +166,12 @@ pub fn ports() -> Vec<(u32, bool)> {
         .collect()
 }
 
-/// A descriptor as the number that it is.
+/// The number of a descriptor.
 pub fn number(fd: &OwnedFd) -> RawFd {
     fd.as_raw_fd()
 }
 
-/// Calls with an out-parameter for an id, which a failure must leave alone. Errors are positive errnos.
+/// Calls a function with an nsid out-parameter, which a failure must not change. Errors are positive errnos.
 pub fn out_id(call: impl FnOnce(&mut i32) -> i32) -> Result<i32, i32> {
     let mut out = 123_456;
     match call(&mut out) {

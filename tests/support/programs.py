@@ -17,7 +17,7 @@ from typing import Any
 DEADLINE = 40.0
 
 ROOT = Path(__file__).resolve().parents[2]
-# what ci/run has built and staged, also for who runs a test by hand afterwards
+# built and staged by ci/run, also for a test that is run by hand afterwards
 TARGET = os.environ.get("CARGO_TARGET_DIR", f"{ROOT}/target")
 BUILD = os.environ.get("NSWATCH_BUILD", f"{TARGET}/c")
 ENVIRONMENT = {
@@ -39,7 +39,7 @@ def require_sandbox(test: unittest.TestCase) -> None:
 
 
 def remove_names() -> None:
-    """Leaves nothing of /run/netns."""
+    """Empties /run/netns."""
     if os.path.isdir("/run/netns"):
         for entry in os.scandir(b"/run/netns"):
             subprocess.run(["umount", "-q", entry.path], check=False)
@@ -56,7 +56,7 @@ def overflow(directory: str) -> None:
 
 
 class Program:
-    """A running program. Its errors go to a file, so that they never block it, or if `mixed`, among its lines."""
+    """A running program. Its errors go to a file, so that they never block it, or, if `mixed`, among its lines."""
 
     def __init__(self, *command: str, mixed: bool = False, **options: Any) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - kill() closes it
@@ -80,7 +80,7 @@ class Program:
         self._in.flush()
 
     def _read(self, end: float) -> bool:
-        """Reads on, if something comes before `end`; whether there was more."""
+        """Reads more, if anything comes before `end`; returns whether there was more."""
         if not select.select([self._out], [], [], max(0.0, end - time.monotonic()))[0]:
             raise AssertionError(f"no line in time after {self.lines[-20:]}, only {self._rest!r}; {self.said()}")
         more = os.read(self._out.fileno(), 1 << 16)
@@ -89,7 +89,7 @@ class Program:
         return more != b""
 
     def has_line(self) -> bool:
-        """Whether something can be read at once."""
+        """Whether a line can be read at once."""
         return bool(self._unread) or bool(select.select([self._out], [], [], 0)[0])
 
     def line(self, end: float | None = None) -> str:
@@ -110,19 +110,19 @@ class Program:
         return self.lines[-1]
 
     def until(self, *wanted: str) -> None:
-        """Reads lines until each of these was among them."""
+        """Reads lines until each of these has come."""
         missing, end = set(wanted), time.monotonic() + DEADLINE
         while missing:
             line = self.line(end)
             missing -= {each for each in missing if each in line}
 
     def said(self) -> str:
-        """What it wrote to standard error so far."""
+        """Its standard error so far."""
         self._errors.seek(0)
         return self._errors.read().decode(errors="replace")
 
     def end(self, number: int | None = None) -> tuple[int, str]:
-        """Ends it by a signal, or by the end of its input; its exit status and errors. It must say no more."""
+        """Ends it by a signal, or by the end of its input; returns its exit status and errors. Prints no more."""
         if number is not None:
             self.process.send_signal(number)
         self._in.close()
@@ -132,7 +132,7 @@ class Program:
         return self.process.wait(DEADLINE), self.said()
 
     def ended(self) -> int:
-        """Its exit status, when it ends by itself; the rest of its lines is read."""
+        """Its exit status when it ends by itself; reads the rest of its lines."""
         self._in.close()
         end = time.monotonic() + DEADLINE
         while self._read(end):
@@ -144,7 +144,7 @@ class Program:
         return self.process.wait(DEADLINE)
 
     def kill(self, number: int = signal.SIGKILL) -> int:
-        """Whatever state it is in; its exit status."""
+        """Kills it, whatever its state; returns its exit status."""
         if self._out.closed:
             return self.process.returncode
         self.process.send_signal(number)
@@ -152,7 +152,7 @@ class Program:
 
 
 def start(test: unittest.TestCase, *command: str, **options: Any) -> Program:
-    """A program that ends with the test."""
+    """Starts a program that ends with the test."""
     program = Program(*command, **options)
     test.addCleanup(program.kill)
     return program

@@ -1,16 +1,16 @@
-//! Threads with fewer rights than the test: what a thread may not do says nothing about the threads beside it, so a
-//! fault strikes the library alone, and one watcher can be used with and without it.
+//! Threads with fewer rights than the test. A restriction concerns one thread, so a fault strikes the library alone,
+//! and one watcher can be used with and without it.
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Lets a value that only one thread uses at a time go to another one.
+/// Moves a value that only one thread uses at a time to another thread.
 struct Lent<T>(T);
 
-// SAFETY: `elsewhere` waits for the thread that it lends to, so that no two threads use the value at once; what is
-// tested here says of itself that it may move between threads.
+// SAFETY: `elsewhere` waits for the thread that it lends to, so no two threads use the value at once; the tested types
+// promise that they may move between threads.
 unsafe impl<T> Send for Lent<T> {}
 
 impl<T> Lent<T> {
@@ -19,7 +19,7 @@ impl<T> Lent<T> {
     }
 }
 
-/// Runs `body` in a thread of its own that first gives up rights, and waits for it.
+/// Runs `body` on a thread of its own that first gives up rights, and waits for it.
 pub fn elsewhere<T>(restriction: &Restriction, body: impl FnOnce() -> T) -> T {
     let body = Lent(body);
     let result = std::thread::scope(|scope| {
@@ -41,40 +41,55 @@ fn given_back<T>(result: std::thread::Result<Lent<T>>) -> T {
     }
 }
 
-/// What a thread gives up.
+/// The rights that a thread gives up.
 #[derive(Debug, Clone, Default)]
 pub struct Restriction {
     /// Bits of capabilities 0-31 and 32-63.
     capabilities: [u32; 2],
-    /// System calls that fail, each with an errno; of ioctl(2) perhaps only one request.
-    failing: Vec<(libc::c_long, Option<u32>, i32)>,
+    /// Failing system calls, each with an errno; optionally only with one value of an argument.
+    failing: Vec<(libc::c_long, Option<Argument>, i32)>,
+}
+
+/// Limits a rule to the calls whose argument of this number has the value, or the bit.
+#[derive(Debug, Clone, Copy)]
+enum Argument {
+    Is(u32, u32),
+    HasBit(u32, u32),
 }
 
 impl Restriction {
-    /// Nothing.
+    /// Gives up nothing.
     pub const fn none() -> Self {
         Self { capabilities: [0; 2], failing: Vec::new() }
     }
 
-    /// The effective CAP_SYS_ADMIN, with which fanotify tells of mounts.
+    /// Gives up the effective CAP_SYS_ADMIN, which fanotify requires for mount events.
     pub fn without_sys_admin() -> Self {
         Self { capabilities: [1 << 21, 0], ..Self::default() }
     }
 
-    /// All effective capabilities: permissions of files count, root or not.
+    /// Gives up all effective capabilities: file permissions apply, root or not.
     pub fn powerless() -> Self {
         Self { capabilities: [!0, !0], ..Self::default() }
     }
 
-    /// A system call that fails.
+    /// Makes a system call fail.
     pub fn failing(mut self, call: libc::c_long, errno: i32) -> Self {
         self.failing.push((call, None, errno));
         self
     }
 
-    /// A request of ioctl(2) that fails.
+    /// Makes a request of ioctl(2) fail.
     pub fn failing_ioctl(mut self, request: u32, errno: i32) -> Self {
-        self.failing.push((libc::SYS_ioctl, Some(request), errno));
+        self.failing.push((libc::SYS_ioctl, Some(Argument::Is(1, request)), errno));
+        self
+    }
+
+    /// Refuses a child in a user namespace of its own. Threads and programs still start: the C library calls clone(2)
+    /// for them on some processors, and clone3(2) on others.
+    pub fn failing_user_namespace(mut self, errno: i32) -> Self {
+        let flags = if cfg!(target_arch = "s390x") { 1 } else { 0 };
+        self.failing.push((libc::SYS_clone, Some(Argument::HasBit(flags, libc::CLONE_NEWUSER as u32)), errno));
         self
     }
 
@@ -103,23 +118,22 @@ fn drop_capabilities(dropped: [u32; 2]) {
     assert_eq!(rc, 0, "capset: {}", std::io::Error::last_os_error());
 }
 
-/// Lets system calls of this thread fail, for the rest of its life.
-fn filter(failing: &[(libc::c_long, Option<u32>, i32)]) {
-    let fails = |&(call, request, errno)| (call, request, libc::SECCOMP_RET_ERRNO | errno as u32);
+/// Makes system calls of this thread fail for the rest of its life.
+fn filter(failing: &[(libc::c_long, Option<Argument>, i32)]) {
+    let fails = |&(call, argument, errno)| (call, argument, libc::SECCOMP_RET_ERRNO | errno as u32);
     install(&failing.iter().map(fails).collect::<Vec<_>>(), libc::SECCOMP_RET_ALLOW, 0);
 }
 
-/// Has the kernel kill this process if this thread ever makes another system call than these.
+/// Makes the kernel kill this process if this thread makes any other system call.
 pub fn kill_unless(allowed: &[libc::c_long]) {
     let allows: Vec<_> = allowed.iter().map(|call| (*call, None, libc::SECCOMP_RET_ALLOW)).collect();
     install(&allows, libc::SECCOMP_RET_KILL_PROCESS, 0);
 }
 
-/// A system call, and perhaps the number of an argument with its value.
-type Way = (libc::c_long, Option<(u32, u32)>);
+type Way = (libc::c_long, Option<Argument>);
 
-/// By what else the C library, or this one, asks for the same. Where a time had 32 bits there is another call since Linux
-/// 5.1, under the same number everywhere; where there was only socketcall(2) at first, it is used to this day.
+/// Other calls by which the C library, or this one, does the same. Where a time had 32 bits there is another call since
+/// Linux 5.1, under the same number everywhere; where there was only socketcall(2) at first, it is still in use.
 #[cfg(target_pointer_width = "32")]
 fn other_ways(call: libc::c_long) -> Vec<Way> {
     let other = match call {
@@ -143,7 +157,7 @@ fn other_ways(call: libc::c_long) -> Vec<Way> {
 #[cfg(any(target_arch = "x86", target_arch = "s390x"))]
 fn by_socketcall(call: libc::c_long) -> impl Iterator<Item = Way> {
     let numbers = SOCKET_CALLS.iter().filter(move |(of_socket, _)| *of_socket == call);
-    numbers.map(|(_, number)| (libc::SYS_socketcall, Some((0, *number))))
+    numbers.map(|(_, number)| (libc::SYS_socketcall, Some(Argument::Is(0, *number))))
 }
 
 #[cfg(not(any(target_arch = "x86", target_arch = "s390x")))]
@@ -173,26 +187,30 @@ pub const FSTATAT: libc::c_long = libc::SYS_fstatat64;
 #[cfg(not(target_pointer_width = "32"))]
 pub const FSTATAT: libc::c_long = libc::SYS_newfstatat;
 
-/// Has the kernel deal so with system calls of this thread, and so with all others, for the rest of its life.
-fn install(rules: &[(libc::c_long, Option<u32>, u32)], others: u32, flags: libc::c_ulong) -> libc::c_long {
+/// Installs a filter on this thread for the rest of its life: an action for each rule, one for all other system calls.
+fn install(rules: &[(libc::c_long, Option<Argument>, u32)], others: u32, flags: libc::c_ulong) -> libc::c_long {
     let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
-    // skips so many if not equal
-    let unless = |k: u32, jf: u8| {
-        let code = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    // skips so many statements if the test fails
+    let unless = |test: u32, k: u32, jf: u8| {
+        let code = libc::BPF_JMP | test | libc::BPF_K;
         libc::sock_filter { code: code as u16, jt: 0, jf, k }
     };
     // struct seccomp_data: the number of the system call, …, from 16 on the arguments, 64 bits each
     let load = |at: u32| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, at);
     let low_half_of = |argument: u32| 16 + 8 * argument + if cfg!(target_endian = "big") { 4 } else { 0 };
     let mut program = Vec::new();
-    for &(call, request, action) in rules {
-        let by_name = (call, request.map(|request| (1, request)));
-        for (number, argument) in std::iter::once(by_name).chain(other_ways(call)) {
+    for &(call, argument, action) in rules {
+        for (number, argument) in std::iter::once((call, argument)).chain(other_ways(call)) {
             program.push(load(0));
-            program.push(unless(number as u32, if argument.is_some() { 3 } else { 1 }));
-            if let Some((argument, value)) = argument {
-                program.push(load(low_half_of(argument)));
-                program.push(unless(value, 1));
+            program.push(unless(libc::BPF_JEQ, number as u32, if argument.is_some() { 3 } else { 1 }));
+            match argument {
+                Some(Argument::Is(argument, value)) => {
+                    program.extend([load(low_half_of(argument)), unless(libc::BPF_JEQ, value, 1)]);
+                }
+                Some(Argument::HasBit(argument, bit)) => {
+                    program.extend([load(low_half_of(argument)), unless(libc::BPF_JSET, bit, 1)]);
+                }
+                None => {}
             }
             program.push(statement(libc::BPF_RET | libc::BPF_K, action));
         }
@@ -208,13 +226,13 @@ fn install(rules: &[(libc::c_long, Option<u32>, u32)], others: u32, flags: libc:
     result
 }
 
-/// Runs `body` in a thread of its own, and `meanwhile` when that is about to make this system call for the first time:
-/// what happens between two steps of the library.
+/// Runs `body` on a thread of its own, and `meanwhile` just before its first system call of this kind: between two
+/// steps of the library.
 pub fn stopped_at<T>(call: libc::c_long, meanwhile: impl FnOnce(), body: impl FnOnce() -> T) -> T {
     stopped_once(&AtomicBool::new(true), call, meanwhile, body)
 }
 
-/// The same, for the first such call while `armed` is set, of the thread or of one that it has started.
+/// The same for the first such call while `armed` is set, by the thread or one that it has started.
 pub fn stopped_once<T>(
     armed: &AtomicBool,
     call: libc::c_long,
@@ -232,17 +250,17 @@ pub fn stopped_once<T>(
     result
 }
 
-/// Runs `body` in a thread of its own, and `act` each time that it is about to make one of these system calls.
+/// Runs `body` on a thread of its own, and `act` just before each of these system calls.
 pub fn stopped_at_each<T>(calls: &[libc::c_long], mut act: impl FnMut(libc::c_long), body: impl FnOnce() -> T) -> T {
     let body = Lent(body);
-    let (told, stops) = std::sync::mpsc::channel();
+    let (sender, stops) = std::sync::mpsc::channel();
     let rules: Vec<_> = calls.iter().map(|call| (*call, None, libc::SECCOMP_RET_USER_NOTIF)).collect();
     let result = std::thread::scope(|scope| {
         let thread = scope.spawn(move || {
             let body = body.take();
             let stops = install(&rules, libc::SECCOMP_RET_ALLOW, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER);
-            // SAFETY: a descriptor that has just been made, and belongs to nobody.
-            told.send(unsafe { OwnedFd::from_raw_fd(stops as i32) }).unwrap();
+            // SAFETY: a new descriptor that nothing else owns.
+            sender.send(unsafe { OwnedFd::from_raw_fd(stops as i32) }).unwrap();
             Lent(body())
         });
         let stops = stops.recv().unwrap();
@@ -255,7 +273,7 @@ pub fn stopped_at_each<T>(calls: &[libc::c_long], mut act: impl FnMut(libc::c_lo
     given_back(result)
 }
 
-/// Has Landlock refuse this thread to open a directory for reading; `false`: it is not there (Linux 5.13).
+/// Makes Landlock refuse this thread to open a directory for reading; `false`: no Landlock (Linux 5.13).
 pub fn hide_directories() -> bool {
     const CREATE_RULESET: libc::c_long = 444;
     const RESTRICT_SELF: libc::c_long = 446;
@@ -274,17 +292,17 @@ pub fn hide_directories() -> bool {
     true
 }
 
-/// Has every system call of this thread, and of those that it starts, recorded while `recording` is set.
+/// Records every system call of this thread, and of the threads it starts, while `recording` is set.
 pub fn record(calls: &Arc<Mutex<BTreeSet<libc::c_long>>>, recording: &Arc<AtomicBool>) {
     let (calls, recording) = (Arc::clone(calls), Arc::clone(recording));
     let listener = Arc::new(AtomicI32::new(-1));
     let published = Arc::clone(&listener);
     std::thread::spawn(move || {
-        // whoever is recorded cannot make the call that would wake somebody before there is somebody to record it
+        // polls: the recorded thread could not make the call that wakes this one, since each call waits to be recorded
         while published.load(Ordering::Acquire) < 0 {
             std::thread::yield_now();
         }
-        // SAFETY: a descriptor that has just been made, and belongs to nobody.
+        // SAFETY: a new descriptor that nothing else owns.
         let stops = unsafe { OwnedFd::from_raw_fd(published.load(Ordering::Acquire)) };
         while let Some((stop, call)) = next_stop(&stops) {
             if recording.load(Ordering::Acquire) {
@@ -297,10 +315,10 @@ pub fn record(calls: &Arc<Mutex<BTreeSet<libc::c_long>>>, recording: &Arc<Atomic
     listener.store(stops as i32, Ordering::Release);
 }
 
-/// Which one, and of which system call. `None`: the thread has ended.
+/// The next stop, and its system call. `None`: the thread has ended.
 fn next_stop(stops: &OwnedFd) -> Option<(u64, libc::c_long)> {
     let mut poll = libc::pollfd { fd: stops.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    // SAFETY: all zeroes is what the kernel wants to find there.
+    // SAFETY: the kernel requires zeroes there.
     let mut stop: libc::seccomp_notif = unsafe { std::mem::zeroed() };
     // SAFETY: one pollfd; and the kernel fills in `stop`, whose size is in the number of the request.
     unsafe {

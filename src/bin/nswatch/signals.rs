@@ -23,11 +23,14 @@ pub(crate) struct Signals {
     /// Readable from the first SIGINT or SIGTERM on; never read.
     stop: UnixStream,
     counters: UnixStream,
-    /// How long events that are there already may still be reported once asked to stop.
+    /// How long pending events may still be reported once a signal, or the user's limit, ends the watch.
     grace: Duration,
+    /// When the grace after a signal ends.
     deadline: Option<Instant>,
-    /// When the time is over that the user has set.
+    /// The time limit of the user.
     limit: Option<Instant>,
+    /// When the grace after the limit ends. It begins when the limit is noticed: opening the watchers may take longer.
+    limit_grace: Option<Instant>,
 }
 
 /// The signals that end this process: SIGTERM always; SIGINT, unless whoever started this process has it ignored, as a
@@ -68,15 +71,19 @@ impl Signals {
     pub(crate) fn new(grace: Duration, limit: Option<Duration>) -> io::Result<Self> {
         let limit = limit.and_then(|limit| Instant::now().checked_add(limit));
         let stop = catch(&that_end())?;
-        Ok(Self { stop, counters: catch(&[Signal::SIGUSR1])?, grace, deadline: None, limit })
+        Ok(Self { stop, counters: catch(&[Signal::SIGUSR1])?, grace, deadline: None, limit, limit_grace: None })
     }
 
     /// Answers what has come, without waiting. Ends when asked to and the time of grace is over.
     pub(crate) fn heed(&mut self, watches: &Watches) -> Result<(), Ending> {
         self.poll(watches, Vec::new(), Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
-        match self.deadline {
-            Some(deadline) if Instant::now() >= deadline => Err(Ending::Asked),
-            _ if self.limit.is_some_and(|limit| Instant::now() >= limit + self.grace) => Err(Ending::TimeIsOver),
+        let now = Instant::now();
+        if self.limit.is_some_and(|limit| now >= limit) {
+            self.limit_grace.get_or_insert(now + self.grace);
+        }
+        match (self.deadline, self.limit_grace) {
+            (Some(end), _) if now >= end => Err(Ending::Asked),
+            (_, Some(end)) if now >= end => Err(Ending::TimeIsOver),
             _ => Ok(()),
         }
     }
