@@ -21,6 +21,7 @@
 #     make test-musl     the shared library on musl; needs rustc's standard library for it
 #     make sanitize      the C test program and the library under AddressSanitizer, the queue under ThreadSanitizer
 #     make lint          formatting, clippy, rustdoc, header drift, exported symbols, ABI, manual pages, licences, versions
+#     make site          the whole documentation as one static site, in target/site
 #     make audit         advisories about what others wrote and we use: see SECURITY.md. Needs the internet
 #     make reproducible  builds again in another folder and compares
 #     make header        include/nswatch.h anew, from src/capi
@@ -83,7 +84,7 @@ MUSL = $(subst -gnu,-musl,$(MACHINE))
 STATIC_TARGET ?= $(if $(call std_of,$(MUSL)),$(MUSL),$(MACHINE))
 
 .PHONY: all watch static test test-kernels test-musl chaos bench bench-hostile bench-nsid bench-mounts
-.PHONY: instructions sanitize install uninstall wheel wheels deb dist release header abi-baseline lint audit reproducible clean
+.PHONY: instructions sanitize install uninstall wheel wheels deb dist release header abi-baseline lint site audit reproducible clean
 
 all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc $(TARGET)/completions
 
@@ -265,6 +266,10 @@ abi-baseline:
 
 lint:
 	ci/lint
+
+# docs/site/look opens it in a browser.
+site:
+	docs/site/build
 
 audit:
 	ci/supply audit

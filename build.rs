@@ -1,4 +1,4 @@
-//! Writes `include/nswatch.h` from `src/capi` when asked to (feature `header`); otherwise there is nothing to do.
+//! With the feature `header`: generates `include/nswatch.h` from `src/capi`. Without it: does nothing.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -11,7 +11,7 @@ mod header {
     use std::fmt::Write;
     use std::{env, fs};
 
-    /// The chapters, in the order in which a reader needs them.
+    /// The chapters, in reading order.
     const CHAPTERS: [&str; 7] = ["watcher", "event", "netns", "options", "nsid", "feature", "about"];
 
     pub(super) fn write() {
@@ -39,7 +39,7 @@ mod header {
         source.lines().map_while(|line| line.strip_prefix("//!"))
     }
 
-    /// The head of the header, as a comment of C: the conventions and the grammar.
+    /// The head of the header, as a C comment: the conventions and the grammar.
     fn head(source: &str) -> String {
         let mut lines = documentation(source);
         let mut comment = format!(
@@ -58,7 +58,7 @@ mod header {
         comment + " */\n\n"
     }
 
-    /// The first documentation of a source file, as a comment of C under its title.
+    /// The first documentation of a source file, as a C comment under its title.
     fn heading(source: &str) -> String {
         let mut lines = documentation(source);
         let title = lines.next().unwrap().trim();
@@ -67,7 +67,7 @@ mod header {
         comment + " */\n\n"
     }
 
-    /// A macro for a negative number needs parentheses to be one operand wherever it is used.
+    /// Puts negative numbers in parentheses, so that the macro is one operand in every expression.
     fn parenthesise(body: &str) -> String {
         let line = |line: &str| match line.rsplit_once(' ') {
             Some((define, number)) if line.starts_with("#define") && number.starts_with('-') => {
@@ -78,7 +78,7 @@ mod header {
         body.lines().map(line).collect()
     }
 
-    /// Puts the types of events behind the last of them once more: as an enumeration, for warnings about a `switch`.
+    /// Repeats the event types after the last of them as an enumeration, for compiler warnings about a `switch`.
     fn with_kinds(body: &str) -> String {
         let kinds = body.lines().filter_map(|line| {
             let (name, _) = line.strip_prefix("#define NSW_EVENT_")?.split_once(' ')?;
@@ -88,10 +88,10 @@ mod header {
         let Some(at) = body.find("/**\n * A bit of nsw_event_flags()") else { return body.to_owned() };
         let comment = "\
             /**\n\
-            \x20* The types once more, for a compiler of C that warns of those that a switch leaves out (-Wswitch):\n\
-            \x20* switch ((enum nsw_event_kind)nsw_event_type(event)) { case NSW_EVENT_READY: ... }. Leave out `default:`,\n\
-            \x20* and do nothing about a type that has no case: later versions may add some. No function takes or returns\n\
-            \x20* it. Since: 0.1\n\
+            \x20* The types as an enumeration, so that the compiler warns when a switch omits one (-Wswitch):\n\
+            \x20* switch ((enum nsw_event_kind)nsw_event_type(event)) { case NSW_EVENT_READY: ... }.\n\
+            \x20* Write no `default:`, and ignore types without a case: later versions may add types. No function takes\n\
+            \x20* or returns this enumeration. Since: 0.1\n\
             \x20*/\n";
         format!("{}{comment}enum nsw_event_kind {{\n{kinds}}};\n\n{}", &body[..at], &body[at..])
     }

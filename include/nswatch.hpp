@@ -1,9 +1,9 @@
 /*
- * nswatch.hpp - watch Linux network namespaces from C++17: what nswatch.h offers, as handles and values
+ * nswatch.hpp - watch Linux network namespaces from C++17: the API of nswatch.h as handles and values
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * This is the whole of using it; link with what `pkg-config --cflags --libs nswatch` prints:
+ * A whole program; link with `pkg-config --cflags --libs nswatch`:
  *
  *     #include <iostream>
  *     #include <nswatch.hpp>
@@ -16,24 +16,26 @@
  *             std::cout << event << std::endl;
  *     }
  *
- * In a program that has an event loop, poll watcher.fd() for POLLIN and go through watcher.pending().
+ * In a program that has an event loop, poll watcher.fd() for POLLIN and iterate over watcher.pending().
  *
  * Conventions
  * ===========
  *
- * - nswatch.h has the meaning of each event, option and error, the grammar of events, and what fork(2), threads and
- *   pthread_cancel(3) do. Here is what C++ adds. All of it is inline over the functions of C; nothing else is exported.
- * - Handles (watcher, fd) own what they hold, move, and do not copy. Everything else is a value: an event owns its name
- *   and path and outlives its watcher.
- * - A failure throws nswatch::error. Its what() is the library's sentence: what failed, on what, and why. Its code() has
- *   the errno and compares with std::errc. An overload that takes a std::error_code stores the errno there instead, and
- *   clears it on success. Either may throw std::bad_alloc.
- * - The errors of a function are those of the function of C that its comment names.
- * - A handle that was closed or moved from has no watcher: calls fail with EINVAL, and never crash.
- * - A watcher may move between threads, and one thread at a time calls it: another one gets EBUSY. stats() and fd() may be
- *   called from any thread at any time. Values and free functions may be used from any thread.
- * - A std::string for a name or a path may hold any bytes; one with a NUL in it is EINVAL.
- * - Compiled with -fno-exceptions, what would throw calls std::abort(): use the overloads with std::error_code.
+ * - nswatch.h documents each event, option and error, the grammar of events, fork(2), threads and pthread_cancel(3).
+ *   This file documents what C++ adds. Everything here is inline and calls the C functions; the library exports
+ *   nothing else.
+ * - Handles (watcher, fd) own their resource; they move and do not copy. All other types are values: an event owns its
+ *   name and path and outlives its watcher.
+ * - A function that fails throws nswatch::error. what() is the library's sentence: what failed, on what, and why.
+ *   code() has the errno and compares with std::errc. An overload with a std::error_code stores the errno there
+ *   instead, and clears it on success. Both kinds may throw std::bad_alloc.
+ * - The comment of a function names a C function: the errors are the same.
+ * - A closed or moved-from handle has no watcher: calls fail with EINVAL and never crash.
+ * - A watcher may move between threads. One thread at a time may call it: a second one gets EBUSY. Any thread may call
+ *   stats() and fd() at any time, and may use values and free functions.
+ * - A std::string for a name or a path may hold any bytes. With a NUL byte in it, the call fails with EINVAL.
+ * - Compiled with -fno-exceptions, a function that would throw calls std::abort(). Use the overloads with
+ *   std::error_code.
  */
 
 #ifndef NSWATCH_HPP
@@ -90,7 +92,7 @@ public:
 
 } // namespace detail
 
-/// The category of all errors here. The value is the errno; the message is what nsw_strerror() says of it. Since: 0.1
+/// The category of all errors here. The value is the errno, the message is that of nsw_strerror(). Since: 0.1
 inline const std::error_category &category() noexcept
 {
 	static const detail::errno_category only;
@@ -98,7 +100,7 @@ inline const std::error_category &category() noexcept
 	return only;
 }
 
-/// A failure. what() is a whole sentence, code().value() the errno: `failure.code() == std::errc::permission_denied`.
+/// A failure. what() is a sentence, code().value() is the errno: `failure.code() == std::errc::permission_denied`.
 /// Since: 0.1
 class error : public std::system_error {
 public:
@@ -107,7 +109,7 @@ public:
 	const char *what() const noexcept override { return sentence_.what(); }
 
 private:
-	// copied without throwing
+	// copies without throwing
 	std::runtime_error sentence_;
 };
 
@@ -129,14 +131,14 @@ inline std::error_code code(int rc) noexcept
 #endif
 }
 
-/// A result of C, with its failure put where the caller wants it.
+/// Stores the error of a C result.
 inline int store(int rc, std::error_code &ec) noexcept
 {
 	ec = code(rc);
 	return rc;
 }
 
-/// Calls what takes a std::error_code, and throws its failure. `doing` makes the beginning of the sentence.
+/// Calls a function that takes a std::error_code, and throws its error. `doing` makes the beginning of the sentence.
 template <class Call, class Doing> auto checked(const Call &call, const Doing &doing)
 {
 	std::error_code ec;
@@ -147,25 +149,25 @@ template <class Call, class Doing> auto checked(const Call &call, const Doing &d
 	return result;
 }
 
-/// The beginning of a sentence, made when it is needed.
+/// Returns a function that makes the beginning of a sentence.
 inline auto doing(const char *what, std::int64_t number)
 {
 	return [=] { return what + std::to_string(number); };
 }
 
-/// A string for C, where a NULL is EINVAL.
+/// A C string; NULL, which is EINVAL, for a text with a NUL byte.
 inline const char *c_string(const std::string &text) noexcept
 {
 	return text.find('\0') == std::string::npos ? text.c_str() : nullptr;
 }
 
-/// What C takes for a time: negative is for ever there, and over here.
+/// A time as C takes it. There, a negative one waits without limit; here, it does not wait.
 inline int timeout(std::chrono::milliseconds time) noexcept
 {
 	return time.count() > INT_MAX ? -1 : time.count() < 0 ? 0 : static_cast<int>(time.count());
 }
 
-/// The character that a text begins with, and how many bytes it has; 0: they are not UTF-8.
+/// Finds the first character of a text. Returns its length in bytes; 0: not UTF-8.
 inline std::size_t character(std::string_view text, char32_t &found) noexcept
 {
 	constexpr char32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -185,7 +187,7 @@ inline std::size_t character(std::string_view text, char32_t &found) noexcept
 	return length && (found < least[length] || found > 0x10ffff || found >> 11 == 0x1b) ? 0 : length;
 }
 
-/// What a terminal obeys, or what shows nothing: the ranges of src/printable.rs.
+/// Whether a terminal obeys the character or shows nothing: the ranges of src/printable.rs.
 inline bool is_hidden(char32_t character) noexcept
 {
 	constexpr char32_t hidden[][2] = {
@@ -214,9 +216,9 @@ inline std::string hexadecimal(char32_t number)
 
 } // namespace detail
 
-/// A name or a path in one word and one line, such that a terminal shows it and does not obey it: spaces, quotes,
-/// backslashes, control characters, those that show nothing or reverse the text, and bytes that are not UTF-8 become
-/// `\x20`, `\u{1b}`, `\xff`, as the nswatch command and the other languages write them. Since: 0.1
+/// Makes a name or a path safe to print: one word on one line, without characters that a terminal obeys. Spaces,
+/// quotes, backslashes, control characters, characters that show nothing or reverse the text, and bytes that are not
+/// UTF-8 become `\x20`, `\u{1b}`, `\xff`, as in the nswatch command and the other languages. Since: 0.1
 inline std::string printable(std::string_view text)
 {
 	std::string safe;
@@ -247,11 +249,11 @@ inline std::string printable(std::string_view text)
  * ========================
  */
 
-/// A file descriptor that is closed with this object. Since: 0.1
+/// A file descriptor that closes with this object. Since: 0.1
 class fd {
 public:
 	fd() noexcept = default;
-	/// Takes over a descriptor; a negative one is none.
+	/// Takes over a descriptor; a negative number means none.
 	explicit fd(int number) noexcept : number_(number < 0 ? -1 : number) {}
 	fd(fd &&other) noexcept : number_(other.release()) {}
 	fd &operator=(fd &&other) noexcept
@@ -261,10 +263,10 @@ public:
 	}
 	~fd() { reset(); }
 
-	/// The number, for setns(2) and its like; -1 if there is none. It stays this object's.
+	/// The number, for setns(2) and similar calls; -1 if there is none. This object keeps it.
 	int get() const noexcept { return number_; }
 	explicit operator bool() const noexcept { return number_ >= 0; }
-	/// Hands the descriptor over to the caller, who closes it.
+	/// Gives the descriptor to the caller, who closes it.
 	int release() noexcept { return std::exchange(number_, -1); }
 	/// Closes the descriptor, and takes over another one.
 	void reset(int number = -1) noexcept
@@ -279,13 +281,13 @@ private:
 	int number_ = -1;
 };
 
-/// Which network namespace: four numbers to keep, compare and use as a key. See struct nsw_netns of nswatch.h.
+/// Identifies a network namespace: four numbers to keep, compare and use as a key. See struct nsw_netns in nswatch.h.
 ///
-/// From Linux 6.18 on, == is true for one namespace by whatever way it was identified. Before, the kernel has no
-/// number for a namespace that it never reuses: compare with same().
+/// From Linux 6.18 on, == compares namespaces, however you obtained the values. Before, the kernel has no number that
+/// it never reuses: compare with same().
 ///
-/// Each function that identifies has an overload with a std::error_code, which returns zeros where it fails. Since:
-/// 0.1
+/// Each function that identifies a namespace has an overload with a std::error_code, which returns zeros if it fails.
+/// Since: 0.1
 struct netns : ::nsw_netns {
 	/// Identifies an open network namespace; nsw_netns_for_fd().
 	static netns for_fd(int number, std::error_code &ec) noexcept
@@ -320,8 +322,8 @@ struct netns : ::nsw_netns {
 			detail::doing("identify the network namespace of pidfd ", pidfd));
 	}
 
-	/// Identifies a named network namespace: a name in /run/netns, or a path if it has a '/' in it. The error
-	/// says why the name is not usable; nsw_netns_for_name().
+	/// Identifies a named network namespace: a name in /run/netns; with a '/' in it, a path. The error says why the
+	/// name is not usable; nsw_netns_for_name().
 	static netns for_name(const std::string &name, std::error_code &ec) noexcept
 	{
 		return found(ec, [&](::nsw_netns *to) { return ::nsw_netns_for_name(detail::c_string(name), to); });
@@ -343,8 +345,8 @@ struct netns : ::nsw_netns {
 			detail::doing("identify the network namespace of nsid ", nsid));
 	}
 
-	/// Opens exactly this namespace, by a path where it may be found, as that of an event; without one, by its
-	/// cookie alone. The descriptor keeps the namespace alive; nsw_netns_open().
+	/// Opens exactly this namespace: by a path, as that of an event; without one, by its cookie alone. The
+	/// descriptor keeps the namespace alive; nsw_netns_open().
 	nswatch::fd open(const std::optional<std::string> &path, std::error_code &ec) const noexcept
 	{
 		const char *where = path ? detail::c_string(*path) : nullptr;
@@ -357,7 +359,7 @@ struct netns : ::nsw_netns {
 			[&] { return "open the network namespace " + (path ? printable(*path) : text()); });
 	}
 
-	/// Whether it lives. False only where the kernel's answer is certain; nsw_netns_is_alive().
+	/// Whether the namespace is alive. False only if the kernel's answer is certain; nsw_netns_is_alive().
 	bool is_alive(std::error_code &ec) const noexcept { return detail::store(::nsw_netns_is_alive(this), ec) == 1; }
 	bool is_alive() const
 	{
@@ -365,8 +367,8 @@ struct netns : ::nsw_netns {
 			[&] { return "look for the network namespace " + text(); });
 	}
 
-	/// Whether two are the same namespace: by cookie where both have one; else by dev and ino, and by the stamps
-	/// where both have one; nsw_netns_same().
+	/// Whether both are the same namespace: by cookie if both have one; else by dev and ino, and by stamp if both
+	/// have one; nsw_netns_same().
 	bool same(const netns &other) const noexcept { return ::nsw_netns_same(this, &other) == 1; }
 
 	friend bool operator==(const netns &a, const netns &b) noexcept { return a.numbers() == b.numbers(); }
@@ -405,8 +407,7 @@ inline std::string to_string(const netns &which)
  * ======
  */
 
-/// What happened: NSW_EVENT_*. A later version of the library may have types that are none of these: ignore those.
-/// Since: 0.1
+/// NSW_EVENT_*. Later versions of the library may add types: ignore those that you do not know. Since: 0.1
 enum class event_type : std::uint32_t {
 	created = NSW_EVENT_CREATED,
 	ready = NSW_EVENT_READY,
@@ -422,41 +423,40 @@ enum class event_type : std::uint32_t {
 	netns_del = NSW_EVENT_NETNS_DEL,
 };
 
-/// "created", "ready" and so on; "unknown" for a number that is no type. Static text; nsw_event_type_name(). Since:
-/// 0.1
+/// The name of a type, as "created"; "unknown" for an unknown number. Static text; nsw_event_type_name(). Since: 0.1
 inline const char *to_string(event_type type) noexcept
 {
 	return ::nsw_event_type_name(static_cast<std::uint32_t>(type));
 }
 
-/// An event: a value, which owns all that it has. What does not apply to its type is not there. Since: 0.1
+/// An event: a value that owns all its parts. A part that the type does not have is empty. Since: 0.1
 struct event {
 	event_type type{};
-	/// Existing state, told at open or by a resync.
+	/// A replayed event: a replay at open or a resync found this.
 	bool replayed = false;
-	/// When the library learned of it (CLOCK_MONOTONIC).
+	/// When the library noticed the change (CLOCK_MONOTONIC).
 	std::chrono::steady_clock::time_point time;
-	/// Any bytes but '/' and NUL, perhaps not UTF-8: print it by printable().
+	/// Any bytes except '/' and NUL, possibly not UTF-8: print it with printable().
 	std::optional<std::string> name;
-	/// Of a name: the watched directory, '/' and the name. Of a netns_new: a path by which the namespace could be
-	/// opened.
+	/// Of a name: the watched directory, '/' and the name. Of netns_new: a path that led to the namespace when the
+	/// watcher found it.
 	std::optional<std::string> path;
-	/// Of ready, netns_new, netns_del: which namespace.
+	/// Of ready, netns_new, netns_del: the namespace.
 	std::optional<nswatch::netns> netns;
 	/// Of netns_new: a process or thread that was in the namespace when the watcher found it, if one is known.
 	std::optional<::pid_t> pid;
 	/// Of nsid_new, nsid_del: the nsid.
 	std::optional<std::int32_t> nsid;
-	/// Of the same: the nsid of the namespace that it happened in; none: the watched one.
+	/// Of nsid_new, nsid_del: the nsid of the namespace in which the event happened; none: the watched one.
 	std::optional<std::int32_t> origin;
-	/// Of nsid_new: the netlink port of who asked for the nsid explicitly.
+	/// Of nsid_new: the netlink port of the requester, after an explicit request for the nsid.
 	std::optional<std::uint32_t> portid;
-	/// Of overflow: how many events were lost; 0: the kernel did not say, or nsids may be missing.
+	/// Of overflow: how many events were lost; 0: the kernel did not count them, or nsids may be missing.
 	std::uint64_t dropped = 0;
 
 	event() = default;
 
-	/// Copies what an event of C has. It may be NULL: a type that is none, and nothing else.
+	/// Copies a C event. NULL gives an event without a valid type and without parts.
 	explicit event(const ::nsw_event *given)
 		: type(static_cast<event_type>(::nsw_event_type(given))),
 		  replayed((::nsw_event_flags(given) & NSW_EVENT_REPLAYED) != 0),
@@ -480,10 +480,10 @@ struct event {
 			portid = number;
 	}
 
-	/// Opens exactly the namespace that a ready or a netns_new announced: by its path; a netns_new where that
-	/// fails, by its cookie. It takes no watcher and works as long as the path leads there. For a directory that
-	/// others may write to, prefer watcher::open_netns(), which follows links only as the watcher does. ESTALE,
-	/// ENOENT: it is gone or replaced already, and the next event says so. EINVAL: the event is of another type.
+	/// Opens exactly the namespace of a ready or netns_new, by its path; if that fails for a netns_new, by its
+	/// cookie. It needs no watcher, and works as long as the path leads to the namespace. For a directory that
+	/// others may write to, use watcher::open_netns(), which follows only the links that the watcher follows.
+	/// ESTALE, ENOENT: the namespace is gone or replaced; an event follows. EINVAL: the event is of another type.
 	nswatch::fd open_netns(std::error_code &ec) const noexcept
 	{
 		if (!netns || type == event_type::netns_del) {
@@ -507,7 +507,7 @@ struct event {
 	}
 };
 
-/// A line for people, as "ready blue net:[4026532177] (existing)", the one that the other languages print. Names and
+/// The event as one line of text, as "ready blue net:[4026532177] (existing)", the same in all languages. Names and
 /// paths are printable(). Since: 0.1
 inline std::string to_string(const event &which)
 {
@@ -549,25 +549,25 @@ std::basic_ostream<char, Traits> &operator<<(std::basic_ostream<char, Traits> &o
  * =======
  */
 
-/// What to watch: NSW_SOURCE_*. Since: 0.1
+/// NSW_SOURCE_*. Since: 0.1
 enum class source : std::uint32_t {
 	/// Names in a directory, as `ip netns` makes them.
 	named = NSW_SOURCE_NAMED,
-	/// Nsids, which the kernel assigns to peers of the network namespace that the calling thread is in.
+	/// Nsids that the kernel assigns to peers of the network namespace of the calling thread.
 	nsid = NSW_SOURCE_NSID,
-	/// Every network namespace of this host that can be seen.
+	/// Every network namespace of this host that the caller can see.
 	all = NSW_SOURCE_ALL,
 };
 
-/// What a full queue does: NSW_QUEUE_*. Since: 0.1
+/// The policy of a full queue, NSW_QUEUE_*. Since: 0.1
 enum class queue_policy : std::uint32_t {
 	block = NSW_QUEUE_BLOCK,
 	drop_newest = NSW_QUEUE_DROP_NEWEST,
 	drop_oldest = NSW_QUEUE_DROP_OLDEST,
 };
 
-/// What to do differently: a value. Nothing is checked before a watcher is opened with it. An option that the source
-/// does not have is EINVAL then, unless it has its default value.
+/// Options for a watcher: a value. The constructor of the watcher checks them. It fails with EINVAL for an option that
+/// the source does not have, unless the option has its default value.
 ///
 ///     nswatch::watcher watcher(nswatch::options().dir("/run/docker/netns").settle(50ms));
 ///
@@ -576,27 +576,26 @@ class options {
 public:
 	/// source::named: the directory whose entries are the names, an absolute path; nsw_options_set_dir().
 	options &dir(std::string path) { return dir_ = std::move(path), *this; }
-	/// Whether to tell what exists first (default: yes); NSW_NO_REPLAY.
+	/// Whether to emit what exists first, as replayed events (default: yes); NSW_NO_REPLAY.
 	options &replay(bool yes) noexcept { return flag(NSW_NO_REPLAY, !yes); }
-	/// source::named: whether to wait for a missing directory (default: yes). If not, its removal ends the watch;
+	/// source::named: whether to wait for a missing directory (default: yes). If no, its removal ends the watch;
 	/// NSW_NO_PARENT.
 	options &parent(bool yes) noexcept { return flag(NSW_NO_PARENT, !yes); }
-	/// source::named: whether to tell when the directory comes and goes (default: no); NSW_DIR_EVENTS.
+	/// source::named: whether to report when the directory appears and disappears (default: no); NSW_DIR_EVENTS.
 	options &dir_events(bool yes) noexcept { return flag(NSW_DIR_EVENTS, yes); }
 	/// source::named: whether to report unmounts and re-binds as they happen (default: where that is cheap);
 	/// NSW_MOUNT_EVENTS, NSW_NO_MOUNT_EVENTS.
 	options &mount_events(bool yes) noexcept { return flag(NSW_MOUNT_EVENTS, yes).flag(NSW_NO_MOUNT_EVENTS, !yes); }
-	/// source::named: whether to follow symbolic links (default: yes). No: for a directory that others may write
-	/// to; NSW_NO_SYMLINKS.
+	/// source::named: whether to follow symbolic links (default: yes). Set no for a directory that others may
+	/// write to; NSW_NO_SYMLINKS.
 	options &symlinks(bool yes) noexcept { return flag(NSW_NO_SYMLINKS, !yes); }
-	/// source::nsid: whether to tell what happens in peers, too (default: no); NSW_ALL_NSID.
+	/// source::nsid: whether to report events in peers, too (default: no); NSW_ALL_NSID.
 	options &all_nsid(bool yes) noexcept { return flag(NSW_ALL_NSID, yes); }
-	/// Whether to make at open all that could be needed later (default: no); NSW_PREPARE.
+	/// Whether to make at open all that the watcher could need later (default: no); NSW_PREPARE.
 	options &prepare(bool yes) noexcept { return flag(NSW_PREPARE, yes); }
-	/// source::named: for how long a name may change before the outcome is told; nsw_options_set_settle().
+	/// source::named: debounces names; nsw_options_set_settle().
 	options &settle(std::chrono::milliseconds time) noexcept { return settle_ = time, *this; }
-	/// source::named and source::all: how many names, or namespaces, the watcher keeps at most;
-	/// nsw_options_set_max_names().
+	/// source::named, source::all: the maximum number of names, or namespaces; nsw_options_set_max_names().
 	options &max_names(std::uint32_t names) noexcept { return max_names_ = names, *this; }
 	/// source::nsid: the size of the socket's receive buffer; nsw_options_set_rcvbuf().
 	options &rcvbuf(std::uint32_t bytes) noexcept { return rcvbuf_ = bytes, *this; }
@@ -619,13 +618,13 @@ private:
 		return *this;
 	}
 
-	/// Opens a watcher of C. The sentence of a failure is stored if that is wanted.
+	/// Opens a C watcher. Stores the sentence of a failure in `sentence`, if that is not NULL.
 	int open(source from, ::nsw_watcher **watcher, std::string *sentence) const
 	{
 		const std::unique_ptr<::nsw_options, freeing> o(::nsw_options_new());
 		int rc = ::nsw_options_set_flags(o.get(), flags_);
 
-		// C would take a path for the part before the NUL, and refuses an empty one with the sentence for both
+		// C would cut a path at a NUL; an empty path gets the error that a path with a NUL deserves
 		if (rc == 0 && dir_)
 			rc = ::nsw_options_set_dir(o.get(), detail::c_string(*dir_) ? dir_->c_str() : "");
 		if (rc == 0 && (settle_.count() < 0 || settle_.count() > UINT32_MAX)) {
@@ -662,21 +661,21 @@ private:
  * ========
  */
 
-/// What a watcher has counted since it was opened, and what it holds now: NSW_STAT_*. Since: 0.1
+/// The counters of a watcher, NSW_STAT_*. Since: 0.1
 struct stats {
 	std::uint64_t delivered, dropped, overflows, resyncs, queued, queued_max, pending, known;
 };
 
-/// A watcher. It moves, and closes what it holds with itself. Since: 0.1
+/// A watcher. It moves, and closes with this object. Since: 0.1
 ///
-///     for (const auto &event : watcher)            // waits; ends where the watch does
-///     for (const auto &event : watcher.pending())  // takes what is there, after poll(2) of watcher.fd()
+///     for (const auto &event : watcher)            // waits for each event, until the watch ends
+///     for (const auto &event : watcher.pending())  // takes the events that are ready, after poll(2) of watcher.fd()
 class watcher {
 public:
 	class iterator;
 	class pending_events;
 
-	/// Opens one; nsw_open().
+	/// Opens a watcher; nsw_open().
 	explicit watcher(source from = source::named, const options &how = options())
 	{
 		std::string sentence;
@@ -686,20 +685,20 @@ public:
 			detail::raise(rc, sentence);
 	}
 	explicit watcher(const options &how) : watcher(source::named, how) {}
-	/// Opens one, or stores why not: then it is as one that was closed.
+	/// Opens a watcher, or stores the error and is a closed one.
 	watcher(source from, const options &how, std::error_code &ec) { detail::store(open(from, how, nullptr), ec); }
 
-	/// Closes it; nsw_close(). Once more does nothing.
+	/// Closes the watcher; nsw_close(). A second call does nothing.
 	void close() noexcept { handle_.reset(); }
 
-	/// Whether there is a watcher: it was neither closed nor moved from.
+	/// Whether the watcher is open: neither closed nor moved from.
 	explicit operator bool() const noexcept { return handle_ != nullptr; }
 
-	/// The descriptor to poll for POLLIN, level-triggered. It stays the watcher's; nsw_fd(). -EINVAL where there
-	/// is none.
+	/// The descriptor to poll for POLLIN, level-triggered. The watcher owns it; nsw_fd(). -EINVAL if the watcher is
+	/// closed.
 	int fd() const noexcept { return ::nsw_fd(handle_.get()); }
 
-	/// The next event, if there is one now. Never waits; nsw_next_event().
+	/// Takes the next event, if there is one now. Never waits; nsw_next_event().
 	std::optional<event> next(std::error_code &ec) { return given(detail::store(take(), ec)); }
 	std::optional<event> next() { return given(must(take())); }
 
@@ -710,38 +709,38 @@ public:
 		must(take(-1));
 		return event(borrowed_);
 	}
-	/// Waits for at most that long. A negative time is none, one of more than 24 days is for ever.
+	/// Waits for at most that time. A negative time does not wait, one of more than 24 days waits without limit.
 	std::optional<event> wait(std::chrono::milliseconds time, std::error_code &ec)
 	{
 		return given(detail::store(take(detail::timeout(time)), ec));
 	}
 	std::optional<event> wait(std::chrono::milliseconds time) { return given(must(take(detail::timeout(time)))); }
 
-	/// Waits for each event, for ever. It ends where the watch does (the directory is gone, with parent(false));
-	/// every other failure is thrown, EINTR too, and a new loop goes on where it stopped. An iterator holds its
-	/// event, and is of no use once the watcher is moved or closed.
+	/// Waits for each event, without limit. The loop ends when the watch ends (the directory is gone, with
+	/// parent(false)). Every other failure throws, EINTR too; a new loop continues where the last one stopped. An
+	/// iterator holds its event. Do not use it after you have moved or closed the watcher.
 	iterator begin();
 	iterator end() noexcept;
 
-	/// What there is now: a range that ends where next() has nothing. The end of the watch is thrown (ENOENT):
-	/// the descriptor tells nothing of it any more.
+	/// The events that are ready: a range that ends when next() has no event. The end of the watch throws (ENOENT),
+	/// because the descriptor does not show it.
 	pending_events pending() noexcept;
 
-	/// Compares what has been told with what the kernel has now: the differences follow, then a synced;
+	/// Compares the events so far with the kernel's state: the differences follow as replayed events, then synced;
 	/// nsw_resync().
 	void resync(std::error_code &ec) noexcept { detail::store(::nsw_resync(handle_.get()), ec); }
 	void resync() { must(::nsw_resync(handle_.get())); }
 
-	/// Opens the very namespace that the last event announced, the one that this watcher has just given out: a
-	/// ready or a netns_new; nsw_open_netns(). ESTALE, ENOENT: it is gone or replaced already, and the next event
-	/// says so. EINVAL: the last event is of another type, or there is none.
+	/// Opens exactly the namespace of the last event that this watcher returned, a ready or netns_new;
+	/// nsw_open_netns(). ESTALE, ENOENT: the namespace is gone or replaced; an event follows. EINVAL: the last
+	/// event is of another type, or there is none.
 	nswatch::fd open_netns(std::error_code &ec) const noexcept
 	{
 		return nswatch::fd(detail::store(::nsw_open_netns(handle_.get(), borrowed_), ec));
 	}
 	nswatch::fd open_netns() const { return nswatch::fd(must(::nsw_open_netns(handle_.get(), borrowed_))); }
 
-	/// The counters; nsw_stat(). From any thread at any time.
+	/// The counters; nsw_stat(). Any thread may call this at any time.
 	nswatch::stats stats() const noexcept
 	{
 		const auto of = [this](std::uint32_t which) { return ::nsw_stat(handle_.get(), which); };
@@ -750,8 +749,8 @@ public:
 			of(NSW_STAT_QUEUED), of(NSW_STAT_QUEUED_MAX), of(NSW_STAT_PENDING), of(NSW_STAT_KNOWN)};
 	}
 
-	/// The sentence of the last call that failed, for those who take a std::error_code; nsw_error(). "": none
-	/// has.
+	/// The sentence of the last call that failed, for the overloads with a std::error_code; nsw_error(). "" if no
+	/// call has failed.
 	std::string last_error() const { return ::nsw_error(handle_.get()); }
 
 private:
@@ -802,13 +801,13 @@ private:
 	{
 		if (!handle_)
 			return "cannot use a watcher that was closed or moved from";
-		// these two leave the sentence of another failure
+		// these two keep the sentence of an earlier failure
 		const char *known = rc == -EBUSY || rc == -ECHILD ? "" : ::nsw_error(handle_.get());
 		return *known ? known : ::nsw_strerror(rc);
 	}
 
 	std::unique_ptr<::nsw_watcher, closing> handle_;
-	/// The last event, until the next one is asked for.
+	/// The last event, until the next one is taken.
 	const ::nsw_event *borrowed_ = nullptr;
 };
 
@@ -891,8 +890,8 @@ inline watcher::pending_events watcher::pending() noexcept
 }
 
 /*
- * What there is now, and one name to wait for
- * ===========================================
+ * Lists, and waiting for one name
+ * ===============================
  */
 
 namespace detail {
@@ -923,8 +922,8 @@ inline std::vector<event> until_synced(watcher &&from, std::error_code &ec)
 
 } // namespace detail
 
-/// The names in a directory now: a created for each, and a ready after that if it can be opened. A directory that is
-/// missing has none. Errors: as nsw_open(). Since: 0.1
+/// Lists the names in a directory: a created for each, followed by a ready if it can be opened. A missing directory has
+/// no names. Errors: as nsw_open(). Since: 0.1
 inline std::vector<event> list_named(const std::string &dir = "/run/netns")
 {
 	return detail::until_synced(watcher(options().dir(dir)));
@@ -934,7 +933,8 @@ inline std::vector<event> list_named(const std::string &dir, std::error_code &ec
 	return detail::until_synced(watcher(source::named, options().dir(dir), ec), ec);
 }
 
-/// Every network namespace of this host that can be seen now: a netns_new for each. Errors: as nsw_open(). Since: 0.1
+/// Lists every network namespace of this host that the caller can see: a netns_new for each. Errors: as nsw_open().
+/// Since: 0.1
 inline std::vector<event> list_all()
 {
 	return detail::until_synced(watcher(source::all));
@@ -944,8 +944,8 @@ inline std::vector<event> list_all(std::error_code &ec)
 	return detail::until_synced(watcher(source::all, options(), ec), ec);
 }
 
-/// Waits until a named network namespace can be opened, by events, and identifies it; none: the time is over. A name
-/// in /run/netns, or a path if it has a '/' in it; nsw_netns_wait(). The time is that of watcher::wait(). Since: 0.1
+/// Waits for events until a named network namespace can be opened, and identifies it; none: the time is over. A name
+/// in /run/netns; with a '/' in it, a path; nsw_netns_wait(). The time is as in watcher::wait(). Since: 0.1
 inline std::optional<netns> wait_ready(const std::string &name, std::chrono::milliseconds time, std::error_code &ec) noexcept
 {
 	netns which{};
@@ -958,7 +958,7 @@ inline std::optional<netns> wait_ready(const std::string &name, std::chrono::mil
 	return detail::checked([&](auto &ec) { return wait_ready(name, time, ec); },
 		[&] { return "wait for the network namespace " + printable(name); });
 }
-/// Waits for ever.
+/// Waits without limit.
 inline netns wait_ready(const std::string &name)
 {
 	return *wait_ready(name, std::chrono::milliseconds::max());
@@ -969,8 +969,8 @@ inline netns wait_ready(const std::string &name)
  * =====
  */
 
-/// Questions about nsids in the network namespace that the calling thread is in. None: no nsid is assigned. Each has
-/// an overload with a std::error_code. Since: 0.1
+/// Nsids in the network namespace of the calling thread. std::nullopt: no nsid assigned. Each function has an overload
+/// with a std::error_code. Since: 0.1
 namespace nsid {
 
 namespace detail {
@@ -989,7 +989,7 @@ template <class Ask> std::optional<std::int32_t> ask(std::error_code &ec, const 
 
 } // namespace detail
 
-/// That of the network namespace of a process or thread; nsid_get_for_pid().
+/// The nsid of the network namespace of a process or thread; nsid_get_for_pid().
 inline std::optional<std::int32_t> get_for_pid(::pid_t pid, std::error_code &ec) noexcept
 {
 	return detail::ask(ec, [=](std::int32_t *to) { return ::nsid_get_for_pid(pid, to); });
@@ -1000,7 +1000,7 @@ inline std::optional<std::int32_t> get_for_pid(::pid_t pid)
 		detail::doing("ask for the nsid of process ", pid));
 }
 
-/// That of an open network namespace; nsid_get_for_fd().
+/// The nsid of an open network namespace; nsid_get_for_fd().
 inline std::optional<std::int32_t> get_for_fd(int number, std::error_code &ec) noexcept
 {
 	return detail::ask(ec, [=](std::int32_t *to) { return ::nsid_get_for_fd(number, to); });
@@ -1011,7 +1011,7 @@ inline std::optional<std::int32_t> get_for_fd(int number)
 		detail::doing("ask for the nsid of descriptor ", number));
 }
 
-/// That of a named network namespace; nsid_get_for_name().
+/// The nsid of a named network namespace; nsid_get_for_name().
 inline std::optional<std::int32_t> get_for_name(const std::string &name, std::error_code &ec) noexcept
 {
 	return detail::ask(
@@ -1023,7 +1023,7 @@ inline std::optional<std::int32_t> get_for_name(const std::string &name)
 		[&] { return "ask for the nsid of " + printable(name); });
 }
 
-/// That of the network namespace of the process behind a pidfd; nsid_get_for_pidfd().
+/// The nsid of the network namespace of the process behind a pidfd; nsid_get_for_pidfd().
 inline std::optional<std::int32_t> get_for_pidfd(int pidfd, std::error_code &ec) noexcept
 {
 	return detail::ask(ec, [=](std::int32_t *to) { return ::nsid_get_for_pidfd(pidfd, to); });
@@ -1034,7 +1034,7 @@ inline std::optional<std::int32_t> get_for_pidfd(int pidfd)
 		detail::doing("ask for the nsid of pidfd ", pidfd));
 }
 
-/// That of an open network namespace in another one, `where`; nsid_get_as_seen_from().
+/// The nsid of an open network namespace in another one, `where`; nsid_get_as_seen_from().
 inline std::optional<std::int32_t> get_as_seen_from(int where, int number, std::error_code &ec) noexcept
 {
 	return detail::ask(ec, [=](std::int32_t *to) { return ::nsid_get_as_seen_from(where, number, to); });
@@ -1045,8 +1045,8 @@ inline std::optional<std::int32_t> get_as_seen_from(int where, int number)
 		detail::doing("ask for the nsid of descriptor ", number));
 }
 
-/// Gives an open network namespace an nsid here, the lowest free one if none is wanted; nsid_assign(). Returns it; -1
-/// where an error is stored.
+/// Assigns an nsid here to an open network namespace: `wanted`, or the lowest free one; nsid_assign(). Returns the
+/// nsid, or -1 with an error in `ec`.
 inline std::int32_t assign(int number, std::optional<std::int32_t> wanted, std::error_code &ec) noexcept
 {
 	const auto question = [=](std::int32_t *to) { return ::nsid_assign(number, wanted.value_or(-1), to); };
@@ -1059,7 +1059,7 @@ inline std::int32_t assign(int number, std::optional<std::int32_t> wanted = std:
 		detail::doing("assign an nsid to descriptor ", number));
 }
 
-/// That of a namespace which is `known` in the peer whose nsid here is `from`; nsid_translate().
+/// The nsid here of the namespace that has the nsid `known` in the peer `from`; nsid_translate().
 inline std::optional<std::int32_t> translate(std::int32_t known, std::int32_t from, std::error_code &ec) noexcept
 {
 	return detail::ask(ec, [=](std::int32_t *to) { return ::nsid_translate(known, from, to); });
@@ -1071,7 +1071,7 @@ inline std::optional<std::int32_t> translate(std::int32_t known, std::int32_t fr
 	});
 }
 
-/// All that are assigned here, in ascending order; nsid_list().
+/// All nsids assigned here, in ascending order; nsid_list().
 inline std::vector<std::int32_t> list(std::error_code &ec)
 {
 	std::vector<std::int32_t> found;
@@ -1098,7 +1098,7 @@ inline std::vector<std::int32_t> list()
  * =================
  */
 
-/// What not every kernel and privilege have: NSW_FEATURE_*. Since: 0.1
+/// Optional features of the kernel and the caller's privileges, NSW_FEATURE_*. Since: 0.1
 enum class feature : std::uint32_t {
 	mount_events = NSW_FEATURE_MOUNT_EVENTS,
 	mount_poll = NSW_FEATURE_MOUNT_POLL,
@@ -1113,7 +1113,7 @@ enum class feature : std::uint32_t {
 	deaths = NSW_FEATURE_DEATHS,
 };
 
-/// Whether a watcher that the calling thread opened now would have it; nsw_feature(). Since: 0.1
+/// Whether a watcher that the calling thread opened now would have the feature; nsw_feature(). Since: 0.1
 inline bool has(feature which, std::error_code &ec) noexcept
 {
 	return detail::store(::nsw_feature(static_cast<std::uint32_t>(which)), ec) == 1;
@@ -1124,8 +1124,7 @@ inline bool has(feature which)
 		detail::doing("try the feature ", static_cast<std::uint32_t>(which)));
 }
 
-/// The version of the library that is loaded, as "0.1.0"; nsw_version(). NSW_VERSION_* is that of the header. Since:
-/// 0.1
+/// The version of the loaded library, as "0.1.0"; nsw_version(). NSW_VERSION_* is that of the header. Since: 0.1
 inline const char *version() noexcept
 {
 	return ::nsw_version();
@@ -1133,7 +1132,7 @@ inline const char *version() noexcept
 
 } // namespace nswatch
 
-/// For std::unordered_map and its like: equal by ==, equal hashes. Since: 0.1
+/// The hash for std::unordered_map, consistent with ==. Since: 0.1
 template <> struct std::hash<nswatch::netns> {
 	std::size_t operator()(const nswatch::netns &which) const noexcept
 	{

@@ -1,8 +1,8 @@
-//! The census: every network namespace that can be seen now, each once, and where it was seen.
+//! The census: every network namespace in sight, each once, and where it is.
 //!
-//! Three ways lead to a namespace: what is mounted in the mount namespace of the calling thread, what processes and
-//! their threads are in, and for those that only a descriptor keeps listns(2), where kernel and privileges permit it
-//! (Linux 6.19), or else the descriptors of processes. What cannot be identified is left out.
+//! Three ways lead to a namespace: mounts in the mount namespace of the calling thread, processes and their threads,
+//! and for those that only a descriptor keeps listns(2), where kernel and privileges permit it (Linux 6.19), else the
+//! descriptors of processes. The census omits what it cannot identify.
 
 mod processes;
 
@@ -22,33 +22,34 @@ use crate::walk::Links;
 
 const LIST: &str = "list the network namespaces";
 
-/// A network namespace that the census found, and where.
+/// A network namespace that the census found, and its places.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Sighting {
-    /// Which one.
+    /// The namespace.
     pub netns: Netns,
-    /// Where it is mounted, in the mount namespace of the calling thread.
+    /// Its mount points in the mount namespace of the calling thread.
     pub mounts: Vec<PathBuf>,
-    /// The processes that are in it, and of other processes the threads that are.
+    /// The processes in it; of other processes, the threads in it.
     pub pids: Vec<i32>,
-    /// Where no mount and no process shows it: a descriptor that a process has of it, as `/proc/PID/fd/N`.
+    /// If no mount and no process shows it: a descriptor of it in a process, as `/proc/PID/fd/N`.
     pub descriptor: Option<PathBuf>,
 }
 
-/// Every network namespace that can be seen now, each once: those that are mounted in the mount namespace of the calling
-/// thread, those of processes, and those that only a descriptor keeps. listns(2) lists the last (Linux 6.19, `CAP_SYS_ADMIN`
-/// in the initial user and pid namespaces); elsewhere the census looks at the descriptors of every process.
+/// Lists every network namespace in sight, each once: those mounted in the mount namespace of the calling thread, those
+/// of processes, and those that only a descriptor keeps. listns(2) lists the last (Linux 6.19, `CAP_SYS_ADMIN` in the
+/// initial user and pid namespaces); elsewhere the census reads the descriptors of every process.
 ///
-/// Not seen are namespaces that only a socket keeps, or a mount in another mount namespace, unless listns(2) lists them;
-/// and what processes of others are in or have open, without `CAP_SYS_PTRACE` over them. What comes or goes meanwhile may be
-/// in the list or not.
+/// Out of sight, unless listns(2) lists them, are namespaces that only a socket keeps, or a mount in another mount
+/// namespace; and, without `CAP_SYS_PTRACE` over them, those of other users' processes and their descriptors. A
+/// namespace that appears or dies during the call may be in the list or not.
 ///
-/// It takes about 6 µs for a process, and for a descriptor, where it looks at those, 3 µs; where there are more than a
-/// hundred processes, a second thread takes half of the work, and has ended when the call returns.
+/// It takes about 6 µs per process and, where it reads them, 3 µs per descriptor. With more than a hundred processes, a
+/// second thread takes half of the work, and ends before the call returns.
 ///
 /// # Errors
-/// `EOPNOTSUPP`: /proc is not mounted, or not that of this process. `EMFILE`, `ENFILE`, `ENOMEM`: a limit was reached.
+/// `EOPNOTSUPP`: /proc is not mounted, or belongs to another pid namespace. `EMFILE`, `ENFILE`, `ENOMEM`: a limit is
+/// reached.
 ///
 /// ```
 /// use nswatch::Netns;
@@ -62,7 +63,7 @@ pub fn census() -> Result<Vec<Sighting>> {
     census_by(Threads::Two)
 }
 
-/// The same by the calling thread alone: in a watcher, the program may have forbidden itself to start threads.
+/// The census on the calling thread alone: in a watcher, the program may have forbidden itself to start threads.
 pub(crate) fn census_alone() -> Result<Vec<Sighting>> {
     census_by(Threads::Own)
 }
@@ -82,13 +83,13 @@ fn census_by(threads: Threads) -> Result<Vec<Sighting>> {
 }
 
 impl Sighting {
-    /// Where it can be opened.
+    /// The paths to it.
     pub(crate) fn paths(&self) -> impl Iterator<Item = PathBuf> {
         let processes = self.pids.iter().map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
         self.mounts.iter().chain(&self.descriptor).cloned().chain(processes)
     }
 
-    /// Opens the namespace by whatever way it was seen; `None`: it has died, or is out of reach by now.
+    /// Opens the namespace by any of its places; `None`: it is dead or out of reach.
     pub(crate) fn open(&self) -> Result<Option<OwnedFd>> {
         for path in self.paths() {
             match self.netns.open(Some(&path)) {
@@ -109,9 +110,9 @@ struct Census {
     probe: Probe,
     threads: Threads,
     found: Vec<Sighting>,
-    /// Where each is in `found`: by cookie, or where there is none by inode number, in ascending order.
+    /// The position of each in `found`, by cookie or else by inode number, in ascending order.
     index: Vec<((u64, u64), usize)>,
-    /// The processes whose descriptors may be looked at, each by a thread that has not ended.
+    /// The processes whose descriptors are readable, each by a living thread.
     holders: Vec<i32>,
 }
 
@@ -129,7 +130,7 @@ impl Census {
         };
         let known = &mut self.found[at];
         if !known.netns.same(&netns) {
-            // its inode number has another owner by now, so that it is dead
+            // its inode number has another owner by now: it is dead
             *known = new();
         } else if known.netns.stamp().is_none() {
             known.netns = netns;
@@ -140,7 +141,7 @@ impl Census {
     fn mounts(&mut self) -> io::Result<()> {
         for (ino, path) in mounts()? {
             let Ok(terminated) = CString::new(path.as_os_str().as_bytes()) else { continue };
-            // what is mounted over it, or over the way to it, hides it
+            // a mount over it, or over the way to it, may hide it
             match self.reach(CWD, &terminated)? {
                 Some(found) if found.netns.ino() == ino => self.entry(found.netns).mounts.push(path),
                 _ => {}
@@ -149,7 +150,7 @@ impl Census {
         Ok(())
     }
 
-    /// The network namespace that a path leads to, if it does and may be looked at.
+    /// The network namespace that a path leads to, if readable.
     fn reach(&self, at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<Found>> {
         match self.probe.look(at, path) {
             Err(error) if errno_of(&error) == libc::EACCES && !is_refused(&error) => Ok(None),
@@ -157,8 +158,8 @@ impl Census {
         }
     }
 
-    /// What no mount and no process has shown, by listns(2). Whether that is all: where it is missing or forbidden, it is
-    /// nothing, and without all rights a part.
+    /// Adds those that no mount and no process shows, by listns(2). Returns whether that is all: without the system
+    /// call it adds nothing, without all rights a part.
     fn listed(&mut self) -> io::Result<bool> {
         let mut after = 0;
         loop {
@@ -178,7 +179,7 @@ impl Census {
                         self.entry(identify_open(namespace.as_fd())?.netns);
                     }
                     Err(error) if is_transient(&error) => return Err(error),
-                    // it has died, or is out of reach
+                    // dead, or out of reach
                     Err(_) => {}
                 }
             }
@@ -186,13 +187,13 @@ impl Census {
     }
 }
 
-/// The network namespaces that are mounted in the mount namespace of the calling thread: inode numbers, and where.
+/// The network namespaces mounted in the mount namespace of the calling thread: inode numbers and mount points.
 pub(crate) fn mounts() -> io::Result<Vec<(u64, PathBuf)>> {
     let mountinfo = std::fs::read(MOUNTINFO).map_err(sys::proc_error)?;
     Ok(mounted(&mountinfo).collect())
 }
 
-/// Whether the kernel lists every network namespace, and none but these; their cookies are in ascending order.
+/// Whether the kernel lists exactly these network namespaces; their cookies are in ascending order.
 pub(crate) fn are_all(known: &[u64]) -> bool {
     let mut after = 0;
     loop {
@@ -206,7 +207,7 @@ pub(crate) fn are_all(known: &[u64]) -> bool {
     }
 }
 
-/// The entries of a directory that are numbers, as processes, threads and descriptors are.
+/// The numeric entries of a directory: processes, threads, descriptors.
 pub(crate) fn numbers_in(dir: &Path) -> io::Result<Vec<i32>> {
     let mut numbers = Vec::new();
     for entry in std::fs::read_dir(dir)? {
@@ -215,8 +216,8 @@ pub(crate) fn numbers_in(dir: &Path) -> io::Result<Vec<i32>> {
     Ok(numbers)
 }
 
-/// The network namespaces in the text of mountinfo: inode number and mount point. Total: what is not as proc(5) has it is
-/// passed over.
+/// The network namespaces in the text of mountinfo: inode number and mount point. Total: skips lines that do not match
+/// proc(5).
 fn mounted(mountinfo: &[u8]) -> impl Iterator<Item = (u64, PathBuf)> {
     mountinfo.split(|byte| *byte == b'\n').filter_map(|line| {
         // id, parent, device, root, mount point, …
@@ -232,7 +233,7 @@ fn number_in_brackets(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Bytes that would part fields or lines are written as `\ooo`.
+/// Decodes `\ooo`, which stands for bytes that would split fields or lines.
 fn unescaped(field: &[u8]) -> OsString {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;

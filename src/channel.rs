@@ -1,9 +1,8 @@
-//! A watcher at the far end of a channel, for programs that wait for channels.
+//! A watcher behind a channel, for programs that wait for channels.
 //!
-//! A thread takes one event at a time from the watcher and puts it into the channel when there is room, which is for
-//! one. So there is no queue here, and no policy: those are the kernel's, and of queue/ if the options ask for it. The
-//! thread never holds an event for which there is no room, and so never has to give one up but for the one in the
-//! channel when the channel is dropped.
+//! A thread takes the pending events from the watcher and puts them, as one batch, into the channel, which has room for
+//! one. So there is no queue and no policy here: those belong to the kernel, and to queue/ if the options ask for it. The
+//! thread takes events only when there is room, so dropping the channel loses at most the batch in the channel.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,24 +15,23 @@ use crate::outbox::Counters;
 use crate::sys::{self, Epoll, Process, Thread, Waker};
 use crate::watcher::{Stats, Watcher, not_this_process};
 
-/// A watcher whose events come out of a [`crossbeam_channel`], to be waited for beside other channels. Made by
+/// A watcher whose events come through a [`crossbeam_channel`], next to other channels. Made by
 /// [`Watcher::into_channel`].
 ///
-/// Use it where a program of threads already has a loop of [`select!`](crossbeam_channel::select). Elsewhere it has
-/// nothing that a [`Watcher`] has not, and it costs a thread: after that `unshare(CLONE_NEWUSER)` fails in this process,
-/// as does `setns` to a user or mount namespace. In a child of `fork(2)` its calls fail with `ECHILD`, and
-/// dropping it there frees nothing.
+/// Use it in a program of threads that has a loop of crossbeam's `select!`. Otherwise use a
+/// [`Watcher`], which costs no thread: with a second thread in the process, `unshare(CLONE_NEWUSER)` fails, as does
+/// `setns` to a user or mount namespace. In a child of `fork(2)` its calls fail with `ECHILD`, and dropping it there
+/// frees nothing.
 ///
-/// The channel has room for one event: nothing is told that waits long to be taken. What happens meanwhile is queued
-/// where it is always queued: in the kernel, or in the queue of [`Options::queue`](crate::Options::queue), by its
-/// policy. (That takes a second thread.) Each event is a change of threads: some ten thousand events a second come
-/// through, a quarter of what a [`Watcher`] tells.
+/// Each item is a batch: the events that were pending when the channel had room, at least one and at most 256. So a slow
+/// consumer gets few switches of threads and many events in each. The channel has room for one batch: an event waits in
+/// it for as long as you handle the batch before. Later events wait in the kernel, or in the queue of
+/// [`Options::queue`](crate::Options::queue) with its policy (and a second thread).
 ///
-/// Errors come through the channel too. One [that is final](Error::is_final) is the last thing that does; then the
-/// channel is disconnected. After another the thread goes on where it stopped, once the error has been taken.
+/// Errors come through the channel too. After a [final error](Error::is_final) the channel is disconnected. After
+/// another error the thread continues where it stopped, once you have taken the error.
 ///
-/// Dropping it ends the thread, whatever it is doing, waits for it, and closes the watcher. Receivers that were cloned
-/// are then disconnected.
+/// Dropping it stops the thread, waits for it, and closes the watcher. Cloned receivers are then disconnected.
 ///
 /// # Examples
 /// ```
@@ -44,16 +42,14 @@ use crate::watcher::{Stats, Watcher, not_this_process};
 /// let work = never::<u32>(); // the channel of something else
 /// loop {
 ///     select! {
-///         recv(events.receiver()) -> event => match event {
-///             Ok(event) => {
-///                 let event = event?;
-///                 println!("{event}");
-///                 if *event.kind() == EventKind::Synced {
-///                     break;
-///                 }
+///         recv(events.receiver()) -> batch => {
+///             let Ok(batch) = batch else { break }; // disconnected
+///             let batch = batch?;
+///             batch.iter().for_each(|event| println!("{event}"));
+///             if batch.iter().any(|event| *event.kind() == EventKind::Synced) {
+///                 break;
 ///             }
-///             Err(disconnected) => break,
-///         },
+///         }
 ///         recv(work) -> work => println!("{work:?}"),
 ///     }
 /// }
@@ -61,34 +57,39 @@ use crate::watcher::{Stats, Watcher, not_this_process};
 /// ```
 #[derive(Debug)]
 pub struct EventChannel {
-    events: Receiver<Result<Event>>,
+    batches: Receiver<Result<Vec<Event>>>,
     watcher: Arc<Mutex<Watcher>>,
     stop: Arc<Waker>,
-    /// Dropped to end the thread while it waits for room.
+    /// Dropped to stop the thread while it waits for room.
     running: Option<Sender<()>>,
     thread: Option<Thread>,
-    /// Where the thread lives: a child of fork(2) has none to wait for, and locks that nobody will open.
+    /// The process of the thread. A child of fork(2) has no thread to wait for, and locks that nobody will unlock.
     process: Process,
     counters: Arc<Counters>,
 }
 
 impl Watcher {
-    /// Starts a thread that hands the events over by a channel: see [`EventChannel`] for what that is good for, and
-    /// what it costs.
+    /// Starts a thread that sends the events through a channel: see [`EventChannel`] for when to use it, and its cost.
     ///
     /// # Errors
-    /// `EMFILE`, `ENFILE`, `ENOMEM`: a limit was reached. `EAGAIN`: one thread too many (`RLIMIT_NPROC`).
+    /// `EMFILE`, `ENFILE`, `ENOMEM`: a limit is reached. `EAGAIN`: `RLIMIT_NPROC` prevents starting the thread.
     pub fn into_channel(self) -> Result<EventChannel> {
         let (readable, process, counters) = (self.pollable(), self.process(), self.counters());
         let stop = Arc::new(Waker::new().doing("make an event descriptor")?);
         let watcher = Arc::new(Mutex::new(self));
-        let (sender, events) = bounded(1);
+        let (sender, batches) = bounded(1);
         let (running, stopped) = bounded(0);
-        let feeder =
-            Feeder { watcher: Arc::clone(&watcher), readable, events: sender, stopped, stop: Arc::clone(&stop) };
+        let feeder = Feeder {
+            watcher: Arc::clone(&watcher),
+            readable,
+            batches: sender,
+            failure: None,
+            stopped,
+            stop: Arc::clone(&stop),
+        };
         let thread = Thread::start(move || feeder.run());
         Ok(EventChannel {
-            events,
+            batches,
             watcher,
             stop,
             running: Some(running),
@@ -100,12 +101,12 @@ impl Watcher {
 }
 
 impl EventChannel {
-    /// The end of the channel that events come out of. Clones of it share the events among them.
-    pub fn receiver(&self) -> &Receiver<Result<Event>> {
-        &self.events
+    /// The receiving end of the channel. No batch is empty. Clones of it share the batches.
+    pub fn receiver(&self) -> &Receiver<Result<Vec<Event>>> {
+        &self.batches
     }
 
-    /// As [`Watcher::resync`]. What it finds comes through the channel.
+    /// As [`Watcher::resync`]. The differences come through the channel.
     ///
     /// # Errors
     /// As [`Watcher::resync`]; and `ENOTRECOVERABLE`: the thread has panicked.
@@ -127,26 +128,26 @@ impl EventChannel {
         if self.process.is_this() { Ok(()) } else { Err(not_this_process()) }
     }
 
-    /// The counters. An event is delivered, for them, when it goes into the channel.
+    /// The counters. An event counts as delivered when it enters the channel.
     pub fn stats(&self) -> Stats {
         Stats::from(&*self.counters)
     }
 }
 
-/// What a panic left is good enough to be looked at.
+/// The watcher, even after a panic: its counters are still readable.
 fn whole(watcher: &Mutex<Watcher>) -> MutexGuard<'_, Watcher> {
     watcher.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn panicked() -> Error {
-    Error::new(libc::ENOTRECOVERABLE, "go on without the thread of the channel").last()
+    Error::new(libc::ENOTRECOVERABLE, "continue without the thread of the channel").last()
 }
 
 impl Drop for EventChannel {
     fn drop(&mut self) {
         if !self.process.is_this() {
-            // to let go of the last receiver takes a lock, too
-            std::mem::forget((self.thread.take(), self.running.take(), self.events.clone()));
+            // dropping the last receiver takes a lock, too
+            std::mem::forget((self.thread.take(), self.running.take(), self.batches.clone()));
             return;
         }
         self.running = None;
@@ -157,12 +158,17 @@ impl Drop for EventChannel {
     }
 }
 
-/// The side of the thread.
+/// The most events in a batch: then a switch of threads costs little beside them, and the consumer sees other channels.
+const BATCH: usize = 256;
+
+/// The thread's side.
 struct Feeder {
     watcher: Arc<Mutex<Watcher>>,
-    /// The watcher's descriptor, which is waited for without the lock.
+    /// The watcher's descriptor, for waiting without the lock.
     readable: Arc<Epoll>,
-    events: Sender<Result<Event>>,
+    batches: Sender<Result<Vec<Event>>>,
+    /// An error that came after the events of a batch: the next item.
+    failure: Option<Error>,
     /// Disconnected when the channel is dropped.
     stopped: Receiver<()>,
     /// Wakes the thread when the channel is dropped.
@@ -170,24 +176,42 @@ struct Feeder {
 }
 
 impl Feeder {
-    fn run(self) {
-        // nobody else sends, so there is room until something is sent
+    fn run(mut self) {
+        // this is the only sender, so there is room until it sends
         while self.wait_for_room() {
-            // in a statement of its own: the lock is not held while anything is waited for
-            let next = whole(&self.watcher).next_event();
-            let item = match next {
-                Ok(Some(event)) => Ok(event),
-                Err(error) => Err(error),
-                Ok(None) => match self.wait_for_event() {
+            let item = match self.next_batch() {
+                Ok(batch) if batch.is_empty() => match self.wait_for_event() {
                     Ok(()) => continue,
                     Err(error) => Err(error.last()),
                 },
+                item => item,
             };
             let last = item.as_ref().is_err_and(Error::is_final);
-            if self.events.try_send(item).is_err() || last {
+            if self.batches.try_send(item).is_err() || last {
                 return;
             }
         }
+    }
+
+    /// The pending events, without waiting.
+    fn next_batch(&mut self) -> Result<Vec<Event>> {
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        let mut batch = Vec::new();
+        let mut watcher = whole(&self.watcher);
+        while batch.len() < BATCH {
+            match watcher.next_event() {
+                Ok(Some(event)) => batch.push(event),
+                Ok(None) => break,
+                Err(error) if batch.is_empty() => return Err(error),
+                Err(error) => {
+                    self.failure = Some(error);
+                    break;
+                }
+            }
+        }
+        Ok(batch)
     }
 
     /// Waits for the watcher, or for the channel to be dropped.
@@ -195,21 +219,21 @@ impl Feeder {
         sys::poll_readable_either(self.readable.as_fd(), self.stop.as_fd()).doing("wait for an event")
     }
 
-    /// `false` when it is time to end.
+    /// `false`: stop.
     fn wait_for_room(&self) -> bool {
         let mut select = Select::new();
-        select.send(&self.events);
+        select.send(&self.batches);
         let stopped = select.recv(&self.stopped);
         select.ready() != stopped
     }
 }
 
 impl Drop for Feeder {
-    /// After a panic the consumer must not take the end of the channel for the end of the watch.
+    /// Sends an error after a panic, so that the consumer does not take the disconnection for the end of the watch.
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // it panicked for something to put into the channel, so there is room
-            self.events.try_send(Err(panicked())).ok();
+            // it panicked while making something for the channel, so there is room
+            self.batches.try_send(Err(panicked())).ok();
         }
     }
 }

@@ -1,17 +1,17 @@
-//! What can go wrong, told so that the reader knows what to do next.
+//! Errors: what failed, on what, why, and the remedy.
 //!
-//! An [`Error`] is an `errno` with its circumstances: what was being done, on what. The remedy for an errno
-//! is one table, [`explain`], which serves this type, the C function `nsw_strerror` and the command alike.
+//! An [`Error`] is an `errno` with its circumstances. One table, [`explain`], has the remedy for each errno. This type,
+//! the C function `nsw_strerror` and the command share it.
 
 use std::ffi::{CStr, OsStr, OsString};
 use std::io;
 
 use crate::printable::in_sentence;
 
-/// The result of everything here that can fail.
+/// The result of every function that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A failed request to the kernel, or a refused argument.
+/// A failed call: an error of the kernel, or an invalid argument.
 ///
 /// ```
 /// use nswatch::{Error, Options};
@@ -21,7 +21,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// assert_eq!(error.to_string(), "cannot watch relative: the path must be absolute, without a NUL byte");
 /// assert!(!error.is_final());
 ///
-/// // where `?` makes one of it
+/// // `?` converts it
 /// let error = std::io::Error::from(error);
 /// assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
 /// ```
@@ -29,16 +29,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[error("cannot {}{}: {}", .0.doing, subject(&.0.on), .0.why.map_or_else(|| explain(.0.errno).to_string_lossy(), Into::into))]
 pub struct Error(Box<Circumstances>);
 
-/// In a box of their own: what can fail seldom does, and is to be handed on as cheaply as a number.
+/// Boxed, so that a `Result` stays as small as a number.
 #[derive(Debug, Clone)]
 struct Circumstances {
     errno: i32,
     doing: &'static str,
     on: Option<OsString>,
-    /// More exact than what can be said of the errno in general.
+    /// A more exact sentence than that of the errno.
     why: Option<&'static str>,
     last: bool,
-    /// Nothing is left to do about it.
+    /// No work is left because of it.
     settled: bool,
 }
 
@@ -57,7 +57,7 @@ impl Error {
         Self(Box::new(Circumstances { errno: errno_of(error), doing, on: None, why, last: false, settled: false }))
     }
 
-    /// An argument that cannot be right.
+    /// An invalid argument.
     pub(crate) fn invalid(doing: &'static str, why: &'static str) -> Self {
         Self::new(libc::EINVAL, doing).because(why)
     }
@@ -67,13 +67,13 @@ impl Error {
         self
     }
 
-    /// States that no event will come after it.
+    /// Marks the error as final: no event will come after it.
     pub(crate) fn last(mut self) -> Self {
         self.0.last = true;
         self
     }
 
-    /// States that it is a notice: no work is left because of it.
+    /// Marks the error as a notice: no work is left because of it.
     pub(crate) fn settled(mut self) -> Self {
         self.0.settled = true;
         self
@@ -93,10 +93,9 @@ impl Error {
         self.0.errno
     }
 
-    /// Whether it is the end of the watcher: no event will come any more, however often it is asked.
+    /// Whether this error is final: the watch has ended, and no event will come any more.
     ///
-    /// After any other error a watcher goes on where it stopped. This one ends what iterates: it is told, and then
-    /// there is nothing more.
+    /// After any other error, a watcher continues where it stopped. An iterator returns the final error, and then ends.
     ///
     /// ```
     /// use nswatch::{EventKind, Options, Watcher};
@@ -115,7 +114,7 @@ impl Error {
     }
 }
 
-/// A refusal of a system call, whatever it is about: by a seccomp filter, a security policy, or a lost privilege.
+/// A refusal of a system call for every object, by a seccomp filter, a security policy or a lost privilege.
 #[derive(Debug, thiserror::Error)]
 #[error("{why}")]
 struct Refusal {
@@ -123,7 +122,7 @@ struct Refusal {
     why: &'static str,
 }
 
-/// The sentence for a system call that is refused.
+/// The sentence for a refused system call.
 macro_rules! refusal {
     ($call:literal) => {
         concat!("a seccomp filter, a security policy or a lost privilege refuses ", $call)
@@ -140,18 +139,17 @@ fn refusal_in(error: &io::Error) -> Option<&Refusal> {
     error.get_ref()?.downcast_ref()
 }
 
-/// Whether an error was found to say nothing about the object asked for: the system call is refused for every object.
+/// Whether the system call is refused for every object, so that the error says nothing about this one.
 pub(crate) fn is_refused(error: &io::Error) -> bool {
     refusal_in(error).is_some()
 }
 
-/// Whether an error of a path is a refusal: the kernel has no other use for these two there.
+/// Whether an error of a path is a refusal: the kernel returns these two for nothing else there.
 pub(crate) fn is_refusal(error: &io::Error) -> bool {
     is_refused(error) || matches!(errno_of(error), libc::EPERM | libc::ENOSYS)
 }
 
-/// Whether an error says nothing about the object asked for, only that a limit or a signal was in the way just now, or
-/// that /proc is not there.
+/// Whether an error says nothing about the object, only that a limit or a signal interfered, or that /proc is missing.
 pub(crate) fn is_transient(error: &io::Error) -> bool {
     matches!(
         errno_of(error),
@@ -166,7 +164,7 @@ pub(crate) fn is_transient(error: &io::Error) -> bool {
     )
 }
 
-/// The same, without the case that /proc is not there: where `EOPNOTSUPP` means something else.
+/// As [`is_transient`], without the case of a missing /proc: where `EOPNOTSUPP` means something else.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     is_transient(error) && errno_of(error) != libc::EOPNOTSUPP
 }
@@ -177,12 +175,12 @@ impl From<Error> for io::Error {
     }
 }
 
-/// The errno of an [`io::Error`]; `EIO` for the few that the standard library makes up itself.
+/// The errno of an [`io::Error`]; `EIO` for the few that only the standard library makes.
 pub(crate) fn errno_of(error: &io::Error) -> i32 {
     error.raw_os_error().or_else(|| refusal_in(error).map(|refusal| refusal.errno)).unwrap_or(libc::EIO)
 }
 
-/// Adds the circumstances to a bare system call error.
+/// Adds the circumstances to an error of a system call.
 pub(crate) trait Doing<T> {
     fn doing(self, doing: &'static str) -> Result<T>;
     fn doing_on(self, doing: &'static str, on: impl AsRef<OsStr>) -> Result<T>;
@@ -198,7 +196,7 @@ impl<T> Doing<T> for io::Result<T> {
     }
 }
 
-/// What an errno means when nswatch reports it, and what can be done about it. Never empty.
+/// The meaning of an errno in nswatch, and the remedy. Never empty.
 ///
 /// `errno` is positive; 0 is success.
 ///
@@ -210,35 +208,35 @@ impl<T> Doing<T> for io::Result<T> {
 pub fn explain(errno: i32) -> &'static CStr {
     match errno {
         0 => c"success",
-        libc::EPERM => c"operation not permitted: a seccomp filter or a security policy refuses a system call; or nsid_assign() requires CAP_NET_ADMIN, NSW_ALL_NSID CAP_NET_BROADCAST, finding a namespace by its cookie or entering one CAP_SYS_ADMIN",
-        libc::ENOENT => c"no such file, name or id: the directory, the namespace or the nsid is not there (any more)",
+        libc::EPERM => c"operation not permitted: a seccomp filter or a security policy refuses a system call, or a capability is missing: CAP_NET_ADMIN for nsid_assign(), CAP_NET_BROADCAST for NSW_ALL_NSID, CAP_SYS_ADMIN to open a namespace by its cookie or to enter one",
+        libc::ENOENT => c"no such file, name or nsid: the directory, the namespace or the nsid does not exist (any more)",
         libc::ESRCH => c"no such process: it has ended, or is not in this pid namespace",
         libc::EINTR => c"interrupted by a signal: call again",
         libc::EIO => c"input/output error: the kernel could not carry out the request",
         libc::EBADF => c"bad file descriptor: it is negative or not open",
-        libc::ECHILD => c"a child of fork(2) cannot use the watcher of its parent: close it and open another",
+        libc::ECHILD => c"a child of fork(2) cannot use the watcher of its parent: close it and open another one",
         libc::E2BIG => c"more names or namespaces than the watcher may keep: raise nsw_options_set_max_names(), or remove some",
         libc::EAGAIN => c"resource temporarily unavailable: call again",
-        libc::ENOMEM => c"out of memory: the kernel or this process has none to spare",
-        libc::EACCES => c"permission denied: a directory must be readable and all above it searchable; nsids of a peer require CAP_NET_ADMIN over it, the namespace of a process ptrace access to it",
-        libc::EBUSY => c"busy: another thread is in a call on this watcher, or a call on it was left by longjmp(3)",
-        libc::EEXIST => c"already there: the namespace has an nsid, or the wanted nsid belongs to another namespace",
-        libc::EXDEV => c"another root directory or mount namespace than where the watcher was opened (chroot, pivot_root, unshare, setns): call again from there, or close the watcher",
-        libc::ENODEV => c"not a network namespace: a file on which none is mounted (yet)",
+        libc::ENOMEM => c"out of memory: the kernel or this process has no memory left",
+        libc::EACCES => c"permission denied: the directory must be readable and all directories above it searchable; nsids of a peer require CAP_NET_ADMIN over the peer; the namespace of a process requires ptrace access to the process",
+        libc::EBUSY => c"busy: another thread is in a call on this watcher, or longjmp(3) left a call on it",
+        libc::EEXIST => c"already assigned: the namespace has an nsid, or another namespace has the wanted nsid",
+        libc::EXDEV => c"the calling thread has another root directory or mount namespace than the thread that opened the watcher (chroot, pivot_root, unshare, setns): call again from the original place, or close the watcher",
+        libc::ENODEV => c"not a network namespace: no namespace is mounted on the file (yet)",
         libc::EPROTOTYPE => c"not a network namespace: a namespace of another kind",
-        libc::ENOTDIR => c"not a directory: a part of the path is something else",
-        libc::EINVAL => c"invalid argument: a NULL, a relative path, an unknown flag, an option of another source, a value out of range, or not a network namespace",
+        libc::ENOTDIR => c"not a directory: a part of the path is another kind of file",
+        libc::EINVAL => c"invalid argument: a NULL pointer, a relative path, an unknown flag, an option of another source, a value out of range, or not a network namespace",
         libc::ENFILE => c"too many open files in the system: raise fs.file-max",
         libc::EMFILE => c"inotify instance or file descriptor limit reached: raise fs.inotify.max_user_instances or RLIMIT_NOFILE",
-        libc::ENOSPC => c"a limit is reached: raise that of watches (fs.inotify.max_user_watches, fs.fanotify.max_user_marks) or, for NSW_SOURCE_ALL, that of network namespaces (user.max_net_namespaces)",
+        libc::ENOSPC => c"a limit is reached: raise the limit of watches (fs.inotify.max_user_watches, fs.fanotify.max_user_marks) or, for NSW_SOURCE_ALL, of network namespaces (user.max_net_namespaces)",
         libc::ENAMETOOLONG => c"name too long: a name has at most 255 bytes, a path at most 4095",
         libc::ENOSYS => c"not implemented by this kernel, or forbidden by a seccomp filter",
         libc::ELOOP => c"too many levels of symbolic links in the path",
-        libc::ENOBUFS => c"the kernel has no memory, or the socket no room, for the answer: see net.core.rmem_default",
-        libc::EOVERFLOW => c"more nsids than this kernel lists: ask for each that matters; those of a peer, in the peer itself",
-        libc::EOPNOTSUPP => c"not supported: /proc is not mounted, or not that of this process; or this kernel lacks what the request needs",
-        libc::ESTALE => c"the path leads to another network namespace than the wanted one",
-        libc::ENOTRECOVERABLE => c"nswatch had an internal error and this watcher is of no more use: close it, open another, report the bug",
+        libc::ENOBUFS => c"the kernel has no memory, or the socket has no room, for the answer: see net.core.rmem_default",
+        libc::EOVERFLOW => c"more nsids than this kernel lists: ask for the nsid of each namespace that you need; for a peer, ask inside the peer",
+        libc::EOPNOTSUPP => c"not supported: /proc is not mounted, or belongs to another pid namespace; or this kernel lacks a required feature",
+        libc::ESTALE => c"the network namespace is gone: it has died or is elsewhere, and the path leads to another network namespace",
+        libc::ENOTRECOVERABLE => c"nswatch had an internal error and this watcher no longer works: close it, open another one, and report the bug",
         _ => c"unexpected error: see errno(3) for its number",
     }
 }

@@ -1,6 +1,6 @@
-//! What a watcher tells: events, the names and the namespaces in them.
+//! Events, and the names and namespaces in them.
 //!
-//! Events are plain values. They know nothing of descriptors or of the watcher that told them.
+//! Events are plain values, independent of the watcher that emitted them.
 
 use std::ffi::{CStr, OsStr};
 use std::fmt;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::netns::Netns;
 use crate::printable::printable;
 
-/// The name of a namespace in the watched directory: 1 to 255 bytes without `/` and NUL, UTF-8 or not.
+/// The name of a namespace in the watched directory: 1 to 255 bytes without `/` and NUL, possibly not UTF-8.
 ///
 /// Cloning shares the bytes.
 ///
@@ -29,7 +29,7 @@ use crate::printable::printable;
 /// assert_eq!(name.as_bytes(), b"blue");
 /// assert_eq!(name.as_c_str(), c"blue");
 /// assert_eq!(name.to_string(), "blue"); // with `\u{1b}` in place of an escape: see `printable`
-/// assert!(dir.join(name).exists()); // it goes where a path goes
+/// assert!(dir.join(name).exists()); // usable as a path
 /// # std::fs::remove_dir_all(&dir)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -41,7 +41,7 @@ impl Name {
         Self(name.into())
     }
 
-    /// The bytes as a string of the operating system.
+    /// The name as an `OsStr`.
     pub fn as_os_str(&self) -> &OsStr {
         OsStr::from_bytes(self.0.to_bytes())
     }
@@ -51,7 +51,7 @@ impl Name {
         self.0.to_bytes()
     }
 
-    /// The bytes with a NUL behind them, as C takes them.
+    /// The bytes with a NUL at the end, for C.
     pub fn as_c_str(&self) -> &CStr {
         &self.0
     }
@@ -100,74 +100,76 @@ impl fmt::Debug for Name {
 }
 
 impl fmt::Display for Name {
-    /// For people and logs: [`printable`]. [`Name::as_bytes`] returns the name itself.
+    /// The [`printable`] form, for people and logs. [`Name::as_bytes`] returns the name itself.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&printable(self))
     }
 }
 
-/// What happened. The order in which a watcher tells these is fixed: see [the grammar](crate#the-grammar).
+/// The type of an event. [The grammar](crate#the-grammar) defines the order of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// A name appeared. It may not be a namespace yet.
+    /// A name appeared; it may be pending, not a namespace yet.
     Created(Name),
-    /// The name now refers to this network namespace, which can be opened. After another `Ready`: replaced.
+    /// The name now refers to this network namespace, which can be opened. After another `Ready` of the name: a
+    /// replacement.
     Ready(Name, Netns),
-    /// The name is still there but no longer refers to a network namespace.
+    /// The name still exists and no longer refers to a network namespace.
     Detached(Name),
     /// The name is gone.
     Deleted(Name),
-    /// The watched directory came.
+    /// The watched directory appeared.
     DirCreated,
-    /// The watched directory went; each name in it has been told as deleted before.
+    /// The watched directory is gone, after a `Deleted` for each name in it.
     DirDeleted,
-    /// The kernel assigned an id to a peer namespace.
+    /// The kernel assigned an nsid to a peer namespace.
     NsidNew {
-        /// The id, as seen in `origin`.
+        /// The nsid, as seen in `origin`.
         nsid: i32,
-        /// The id of the namespace that it happened in; `None`: the watcher's own.
+        /// The nsid of the namespace in which the event happened; `None`: the watcher's own.
         origin: Option<i32>,
-        /// The netlink port of who asked for it explicitly, else 0.
+        /// The netlink port of the requester, after an explicit request; else 0.
         portid: u32,
     },
-    /// The namespace that had the id is no more.
+    /// The namespace that had the nsid died.
     NsidDel {
-        /// The id, as seen in `origin`.
+        /// The nsid, as seen in `origin`.
         nsid: i32,
-        /// The id of the namespace that it happened in; `None`: the watcher's own.
+        /// The nsid of the namespace in which the event happened; `None`: the watcher's own.
         origin: Option<i32>,
     },
     /// A network namespace exists, with or without a name. Only [`Watcher::all`](crate::Watcher::all) reports it.
     NetnsNew {
-        /// Which one.
+        /// The namespace.
         netns: Netns,
-        /// A path by which it could be opened when it was found. It may lead elsewhere by now:
-        /// [`Watcher::open_netns`](crate::Watcher::open_netns) opens this very namespace or fails.
+        /// A path that led to the namespace when the watcher found it. It may lead elsewhere by now:
+        /// [`Watcher::open_netns`](crate::Watcher::open_netns) opens exactly this namespace or fails.
         path: Option<Arc<Path>>,
-        /// A process or thread that was in it when it was found, and may have ended since; `None`: none is known.
+        /// A process or thread that was in the namespace when the watcher found it, and may have ended; `None`: none
+        /// known.
         pid: Option<i32>,
     },
-    /// The network namespace is gone: nothing keeps it any more. Only [`Watcher::all`](crate::Watcher::all) reports it.
+    /// The network namespace is gone: nothing keeps it alive. Only [`Watcher::all`](crate::Watcher::all) reports it.
     NetnsDel(Netns),
-    /// What was replayed at open, or by a resync, is complete.
+    /// The replay, at open or of a resync, is complete.
     Synced,
-    /// The kernel, or a full queue, lost events; what they did follows as replayed events, then `Synced`. Of ids also:
-    /// the kernel does not list all, so that some may be missing even then.
+    /// The kernel or a full queue lost events. Replayed events follow for all that changed, then `Synced`. For nsids
+    /// also: the kernel does not list all, and some may be missing even after that.
     Overflow {
-        /// How many; 0: unknown, or ids may be missing.
+        /// How many; 0: unknown, or nsids may be missing.
         dropped: u64,
     },
 }
 
 impl EventKind {
-    /// The name of this kind of event, the same in every language and in the `nswatch` command: `"created"`,
-    /// `"dir_deleted"`, `"nsid_new"`.
+    /// The name of this type, the same in every language and in the `nswatch` command: `"created"`, `"dir_deleted"`,
+    /// `"nsid_new"`.
     pub fn type_name(&self) -> &'static str {
         type_name(self.number()).to_str().unwrap_or_default()
     }
 
-    /// The number of this kind of event in C.
+    /// The number of this type in C.
     pub(crate) fn number(&self) -> u32 {
         match self {
             Self::Created(_) => 1,
@@ -186,8 +188,8 @@ impl EventKind {
     }
 }
 
-/// The name of a kind of event by its number in C. The constants of the header and the values that the command takes are
-/// checked against it.
+/// The name of a type by its number in C. Tests check the constants of the header and the values of the command against
+/// it.
 pub(crate) fn type_name(number: u32) -> &'static CStr {
     match number {
         1 => c"created",
@@ -206,9 +208,9 @@ pub(crate) fn type_name(number: u32) -> &'static CStr {
     }
 }
 
-/// Something that happened, when the library learned of it, and whether it is news.
+/// A change, when the library noticed it, and whether it is replayed.
 ///
-/// It is a plain value: clone it, keep it, send it. It outlives its watcher.
+/// A plain value: clone it, keep it, send it. It outlives its watcher.
 ///
 /// ```
 /// use std::time::Duration;
@@ -229,27 +231,27 @@ pub struct Event {
     pub(crate) kind: EventKind,
     pub(crate) replayed: bool,
     pub(crate) time: Duration,
-    /// The directory that the name is in.
+    /// The directory of the name.
     pub(crate) dir: Option<Arc<CStr>>,
 }
 
 impl Event {
-    /// What happened.
+    /// The type, with its data.
     pub fn kind(&self) -> &EventKind {
         &self.kind
     }
 
-    /// Existing state, told at open or by a resync, rather than a change seen as it happened.
+    /// Whether this is a replayed event: a replay at open or a resync found it, not the change itself.
     pub fn is_replayed(&self) -> bool {
         self.replayed
     }
 
-    /// `CLOCK_MONOTONIC` when the library learned of it.
+    /// When the library noticed the change, by `CLOCK_MONOTONIC`.
     pub fn time(&self) -> Duration {
         self.time
     }
 
-    /// The name that the event is about, if it is about one.
+    /// The name, if this type has one.
     pub fn name(&self) -> Option<&Name> {
         match &self.kind {
             EventKind::Created(name)
@@ -260,8 +262,8 @@ impl Event {
         }
     }
 
-    /// Of a name: the watched directory and the name. Of a [`NetnsNew`](EventKind::NetnsNew): a path by which the namespace
-    /// could be opened when the watcher found it.
+    /// Of a name: the watched directory and the name. Of a [`NetnsNew`](EventKind::NetnsNew): a path that led to the
+    /// namespace when the watcher found it.
     ///
     /// ```
     /// use nswatch::{Options, Watcher};
@@ -282,7 +284,7 @@ impl Event {
         Some(Path::new(OsStr::from_bytes(dir.to_bytes())).join(self.name()?))
     }
 
-    /// The namespace that a `Ready`, a `NetnsNew` or a `NetnsDel` is about.
+    /// The namespace of a `Ready`, `NetnsNew` or `NetnsDel`.
     pub fn netns(&self) -> Option<&Netns> {
         match &self.kind {
             EventKind::Ready(_, netns) | EventKind::NetnsNew { netns, .. } | EventKind::NetnsDel(netns) => Some(netns),
@@ -300,7 +302,7 @@ impl Event {
 }
 
 impl fmt::Display for Event {
-    /// For people: `ready blue net:[4026532177]`, `nsid_new 3 in 7 (existing)`, `netns_new net:[4026532177]
+    /// One line for people: `ready blue net:[4026532177]`, `nsid_new 3 in 7 (existing)`, `netns_new net:[4026532177]
     /// /run/netns/blue`. Names and paths are [`printable`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.type_name())?;

@@ -1,17 +1,17 @@
 //! Optional features of this kernel and these privileges, probed at run time.
 //!
-//! Each trial is a call of the very code that a watcher uses, so the answer is what a watcher would use. It leaves
-//! nothing behind.
+//! Each probe runs the code that a watcher runs, so the result is what a watcher would use. Nothing stays open
+//! afterwards.
 
 use std::fmt;
 
 use crate::error::{Doing, Result, is_transient};
 use crate::{all, mounts, netns, nsid};
 
-/// Something that makes watchers better where it is there, and that they do without where it is not.
+/// An optional feature: watchers use it if it is available, and a fallback if not.
 ///
-/// It depends on the kernel, on the privileges of the calling thread and on its namespaces, and on seccomp filters:
-/// so it is tried, each time it is asked for, and never concluded from a version.
+/// It depends on the kernel, on the privileges of the calling thread, on its namespaces, and on seccomp filters. So
+/// each call probes it, and never derives it from a version.
 ///
 /// ```no_run
 /// for feature in nswatch::Feature::ALL {
@@ -22,44 +22,48 @@ use crate::{all, mounts, netns, nsid};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Feature {
-    /// Fanotify reports mounts (Linux 6.15, `CAP_SYS_ADMIN` over the mount namespace). Without it, by
+    /// Fanotify reports mounts. Requires Linux 6.15 and `CAP_SYS_ADMIN` over the mount namespace. Fallback:
     /// [`MountPoll`](Self::MountPoll).
     MountEvents = 1,
-    /// A kernel AIO poll of mountinfo (Linux 4.18, where AIO is not forbidden). Where neither this nor
-    /// [`MountEvents`](Self::MountEvents) is there, mountinfo itself is polled, whose readiness is gone once polled:
-    /// ask for events after every wake-up.
+    /// A kernel AIO poll of mountinfo. Requires Linux 4.18 and permission to use AIO. Without this and
+    /// [`MountEvents`](Self::MountEvents), the watcher polls mountinfo itself, and only one poll of the watcher's
+    /// descriptor sees a wake-up for a mount: call [`Watcher::next_event`](crate::Watcher::next_event) after every
+    /// wake-up.
     MountPoll = 2,
-    /// Namespaces have a cookie, a number that the kernel never reuses (Linux 6.18), which distinguishes one from its
-    /// successor. Without it, the change time of its inode does while the namespace is mounted, and nothing does behind
-    /// a symbolic link to `/proc/PID/ns/net`.
+    /// Namespaces have a cookie, a number that the kernel never reuses, which distinguishes one from its successor.
+    /// Requires Linux 6.18. Fallback: the change time of the inode while the namespace is mounted; nothing behind a
+    /// symbolic link to `/proc/PID/ns/net`.
     Cookie = 3,
-    /// Mounts have an id that is never used again (Linux 6.8), so that a mount that goes is traced to its names. Without
-    /// it each change of a mount costs a look at every known name, if mount events are wanted.
+    /// Mounts have an id that the kernel never reuses. By it the watcher finds the names of a mount that goes. Requires
+    /// Linux 6.8. Fallback, with mount events: a probe of every known name at each change of a mount.
     MountId = 4,
-    /// A file handle says in one system call which namespace a name leads to (Linux 6.18). Without it names are opened.
+    /// A file handle identifies the namespace behind a name in one system call. Requires Linux 6.18. Fallback: the
+    /// watcher opens names.
     NsHandles = 5,
-    /// `statmount(2)` says what a mount is mounted on (Linux 6.8). Without it mount events are not the
-    /// default, and where they are wanted each change of a mount costs a look at every known name.
+    /// `statmount(2)` returns where a mount is mounted. Requires Linux 6.8. Without it, mount events are not the
+    /// default; with them, the watcher probes every known name at each change of a mount.
     Statmount = 6,
-    /// A peer's ids can be asked for by the id of the peer (Linux 5.0), with `CAP_NET_ADMIN` over the peer. Without it
+    /// The kernel lists the nsids of a peer. Requires Linux 5.0 and `CAP_NET_ADMIN` over the peer. Without it
     /// [`nsid::translate`] fails.
     TargetNsid = 8,
-    /// What happens in peers can be listened to (Linux 4.2, `CAP_NET_BROADCAST`). Without it
+    /// The kernel notifies of nsids in peers. Requires Linux 4.2 and `CAP_NET_BROADCAST`. Without it
     /// [`Options::all_nsid`](crate::Options::all_nsid) fails.
     AllNsid = 9,
-    /// listns(2) lists every network namespace (Linux 6.19; since 7.0 to `CAP_SYS_ADMIN` in the initial user and pid
-    /// namespaces). Without it a census goes through mounts, processes and their descriptors.
+    /// listns(2) lists every network namespace. Requires Linux 6.19; from 7.0 on also `CAP_SYS_ADMIN` in the initial
+    /// user and pid namespaces. Fallback: a census searches mounts, processes and their descriptors.
     ListNs = 10,
-    /// New namespaces are reported as they are made, by the kernel's perf records (`CAP_PERFMON` or `CAP_SYS_ADMIN` in the
-    /// initial user namespace). Without it they are noticed when mounts change, when a namespace dies, and by a resync.
+    /// The watcher reports new namespaces as they are made, by the kernel's perf records. Requires `CAP_PERFMON` or
+    /// `CAP_SYS_ADMIN` in the initial user namespace. Fallback: it notices them when mounts change, when a namespace
+    /// dies, and at a resync.
     Births = 11,
-    /// Deaths of namespaces are reported as they happen, from an observation post: a network namespace of the watcher's own
-    /// (`CAP_SYS_ADMIN` and `CAP_NET_ADMIN`, or user namespaces may be made). Without it they are noticed at a resync.
+    /// The watcher reports deaths of namespaces as they happen, from an observation post: a network namespace of its
+    /// own. Requires `CAP_SYS_ADMIN` and `CAP_NET_ADMIN`, or permission to make user namespaces. Fallback: it notices
+    /// them at a resync.
     Deaths = 12,
 }
 
 impl Feature {
-    /// All that there are.
+    /// All features.
     pub const ALL: [Self; 11] = [
         Self::MountEvents,
         Self::MountPoll,
@@ -74,11 +78,11 @@ impl Feature {
         Self::Deaths,
     ];
 
-    /// Tries it: whether a watcher that the calling thread opened now would have it.
+    /// Probes whether a watcher that the calling thread opened now would have the feature.
     ///
     /// # Errors
-    /// Where it could not be found out just now, as a limit was reached (`EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`,
-    /// `ENOSPC`, `EAGAIN`), or `EOPNOTSUPP`: /proc is not mounted.
+    /// A limit is reached (`EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`, `ENOSPC`, `EAGAIN`), and the probe has no result.
+    /// `EOPNOTSUPP`: /proc is not mounted.
     pub fn is_available(self) -> Result<bool> {
         let tried = match self {
             Self::MountEvents => mounts::try_events(),
@@ -99,36 +103,36 @@ impl Feature {
         }
     }
 
-    /// The name by which the command and C call it, such as `mount_events`.
+    /// The name of the feature in the command and in C, such as `mount_events`.
     pub fn name(self) -> &'static str {
         self.texts().0
     }
 
-    /// What it is good for and what it requires, in a line, as `nswatch features` prints it.
+    /// The purpose and the requirements in one line, as `nswatch features` prints them.
     pub fn purpose(self) -> &'static str {
         self.texts().1
     }
 
-    /// The table of both.
+    /// The table of names and purposes.
     fn texts(self) -> (&'static str, &'static str) {
         match self {
             Self::MountEvents => {
-                ("mount_events", "mounts reported by fanotify: Linux 6.15, CAP_SYS_ADMIN over the mount namespace")
+                ("mount_events", "mount events by fanotify: Linux 6.15, CAP_SYS_ADMIN over the mount namespace")
             }
             Self::MountPoll => {
-                ("mount_poll", "mounts reported by a kernel AIO poll of mountinfo: Linux 4.18, no filter on AIO")
+                ("mount_poll", "mount events by a kernel AIO poll of mountinfo: Linux 4.18, no filter on AIO")
             }
-            Self::Cookie => ("cookie", "namespaces identified by a cookie: Linux 6.18"),
-            Self::MountId => ("mount_id", "a mount that goes traced to its names by a never-reused id: Linux 6.8"),
-            Self::NsHandles => ("ns_handles", "one system call a name, none is opened: Linux 6.18"),
-            Self::Statmount => ("statmount", "a new mount traced to the names it concerns: Linux 6.8"),
-            Self::TargetNsid => ("target_nsid", "ids of a peer asked for: Linux 5.0, CAP_NET_ADMIN over the peer"),
-            Self::AllNsid => ("all_nsid", "peers listened to: Linux 4.2, CAP_NET_BROADCAST"),
-            Self::ListNs => ("listns", "every namespace listed by the kernel: Linux 6.19, CAP_SYS_ADMIN"),
-            Self::Births => ("births", "new namespaces reported as they are made: CAP_PERFMON or CAP_SYS_ADMIN"),
+            Self::Cookie => ("cookie", "a cookie identifies each namespace: Linux 6.18"),
+            Self::MountId => ("mount_id", "a never-reused mount id finds the names of an unmount: Linux 6.8"),
+            Self::NsHandles => ("ns_handles", "one system call per name, without opening it: Linux 6.18"),
+            Self::Statmount => ("statmount", "statmount(2) finds the names of a new mount: Linux 6.8"),
+            Self::TargetNsid => ("target_nsid", "lists the nsids of a peer: Linux 5.0, CAP_NET_ADMIN over the peer"),
+            Self::AllNsid => ("all_nsid", "nsid events from peers: Linux 4.2, CAP_NET_BROADCAST"),
+            Self::ListNs => ("listns", "the kernel lists every namespace: Linux 6.19, CAP_SYS_ADMIN"),
+            Self::Births => ("births", "reports new namespaces as they are made: CAP_PERFMON or CAP_SYS_ADMIN"),
             Self::Deaths => (
                 "deaths",
-                "deaths of namespaces reported as they happen: CAP_SYS_ADMIN, or user namespaces may be made",
+                "reports deaths of namespaces as they happen: CAP_SYS_ADMIN, or permission to make user namespaces",
             ),
         }
     }

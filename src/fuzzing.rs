@@ -1,7 +1,7 @@
-//! What the fuzzers in `fuzz/` are let at: the parsers of bytes that the kernel gives, and the source that believes one of
-//! them; and what `benches/parts.rs` measures. No part of the API.
+//! The entry points of the fuzzers in `fuzz/`: the parsers of bytes from the kernel, and the source that uses one of
+//! them; and what `benches/parts.rs` measures. Not part of the API.
 //!
-//! Each function panics where a promise is broken; that it ends and does not panic by itself is the first of them.
+//! Each function panics if a guarantee is broken. The first guarantee: it terminates without a panic of its own.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -20,12 +20,12 @@ use crate::outbox::Outbox;
 use crate::source::Source;
 use crate::sys::Epoll;
 
-/// The names that a source of names knows.
+/// The names known to a source of names.
 #[derive(Debug, Default)]
 pub struct Names(named::Names);
 
 impl Names {
-    /// Each becomes a namespace. How many changes that makes.
+    /// Each becomes a namespace. Returns the number of changes.
     pub fn come(&mut self, names: &[CString]) -> usize {
         let state = |cookie| State::Namespace(Netns::new(4, 7, cookie, 0));
         let changes = |(name, cookie): (&CString, u64)| {
@@ -36,39 +36,39 @@ impl Names {
         names.iter().zip(1..).map(changes).sum()
     }
 
-    /// Each goes. How many changes that makes.
+    /// Each goes. Returns the number of changes.
     pub fn go(&mut self, names: &[CString]) -> usize {
         names.iter().filter(|name| self.0.observe(name, State::Absent).is_some()).count()
     }
 }
 
-/// A notification of an id, as the kernel writes it.
+/// A notification of an nsid, in the kernel's form.
 pub fn notification(nsid: i32) -> Vec<u8> {
     let header = Header { kind: wire::RTM_NEWNSID, ..Header::default() };
     wire::encode(header, &Attributes { nsid: Some(nsid), ..Attributes::default() })
 }
 
-/// What inotify gives.
+/// Bytes from inotify.
 pub fn inotify(bytes: &[u8]) {
     let count =
         named::inotify::notices(bytes).inspect(|notice| assert!(notice.name.count_bytes() < bytes.len())).count();
     assert!(count <= bytes.len() / 16, "an event has at least a header");
 }
 
-/// What inotify gives, to a source of names that watches a real directory, where none of that has happened: whatever it is
-/// made to believe keeps the grammar, and a resync puts it right.
+/// Bytes from inotify, for a source of names that watches a real directory, where none of that has happened: the events
+/// must keep the grammar, and a resync must restore the truth.
 pub fn named(bytes: &[u8]) {
     thread_local! {
         static WATCHED: RefCell<Watched> = RefCell::new(Watched::new());
     }
-    WATCHED.with_borrow_mut(|watched| watched.hear(bytes));
+    WATCHED.with_borrow_mut(|watched| watched.receive(bytes));
 }
 
 struct Watched {
     dir: PathBuf,
     source: Named,
     out: Outbox,
-    /// Name → it is a namespace.
+    /// Name → whether it is a namespace.
     believed: BTreeMap<Name, bool>,
     truth: BTreeMap<Name, bool>,
     directory: bool,
@@ -88,7 +88,7 @@ impl Watched {
         Self { dir, source, out, believed: BTreeMap::new(), truth, directory: false }
     }
 
-    fn hear(&mut self, bytes: &[u8]) {
+    fn receive(&mut self, bytes: &[u8]) {
         self.source.pretend(bytes, &mut self.out).unwrap();
         self.add_up();
         self.source.resync(&mut self.out).unwrap();
@@ -99,7 +99,7 @@ impl Watched {
         assert_eq!((self.out.counters.known.get(), self.out.counters.pending.get()), (3, 2));
     }
 
-    /// Takes all events, each of which the grammar must allow; whether the last one was `Synced`.
+    /// Takes all events and checks the grammar. Returns whether the last one was `Synced`.
     fn add_up(&mut self) -> bool {
         let mut synced = false;
         while let Some(event) = self.out.pop() {
@@ -129,7 +129,7 @@ impl Drop for Watched {
     }
 }
 
-/// What rtnetlink gives.
+/// Bytes from rtnetlink.
 pub fn nsid(bytes: &[u8]) {
     let mut count = 0;
     for message in wire::messages(bytes) {
@@ -152,7 +152,7 @@ pub fn nsid(bytes: &[u8]) {
     assert!(count <= bytes.len() / 16 + 1, "a message has at least a header");
 }
 
-/// What perf records.
+/// Bytes of perf records.
 pub fn perf(bytes: &[u8]) {
     let read: Vec<_> = records::records(bytes).collect();
     assert!(read.len() <= bytes.len() / 8 + 1, "a record has at least a header");

@@ -1,12 +1,13 @@
-//! Know at once, and without ever being wrong, which Linux network namespaces there are, come and go.
+//! Watch Linux network namespaces appear, become usable and disappear.
 //!
-//! A [`Watcher`] tells what happens, as a sequence of [`Event`]s. There are three kinds, which stand on their own:
-//! - [`Watcher::named`] tells of the names in `/run/netns`, as `ip netns` makes them, or in another directory: when a
-//!   name appears, when the namespace behind it can really be *opened*, when it is replaced, when it is gone;
-//! - [`Watcher::nsid`] tells of the ids that the kernel assigns to peer namespaces. The module [`nsid`] asks for such
-//!   ids, and assigns them;
-//! - [`Watcher::all`] reports every network namespace of the host that can be seen, with or without a name: when it is
-//!   made, and when it is gone. [`census`] lists them once.
+//! A [`Watcher`] emits [`Event`]s. There are three kinds of watcher, which work independently:
+//! - [`Watcher::named`] watches the names in `/run/netns`, as `ip netns` makes them, or in another directory. It
+//!   reports when a name appears, when its namespace can be *opened*, when another namespace replaces it, and when it
+//!   is gone.
+//! - [`Watcher::nsid`] watches the nsids that the kernel assigns to peer namespaces. The functions in [`nsid`] get and
+//!   assign nsids.
+//! - [`Watcher::all`] watches every network namespace of the host that the caller can see, with or without a name. It
+//!   reports when a namespace is made, and when it is gone. [`census`] lists them once.
 //!
 //! ```no_run
 //! use nswatch::{EventKind, Options, Watcher};
@@ -21,9 +22,11 @@
 //! # Ok::<(), nswatch::Error>(())
 //! ```
 //!
-//! It needs no privilege, starts no thread unless asked to, wakes up for nothing, and keeps no descriptor of a namespace
-//! that it reports. (A watcher of nsids has sockets, which keep the namespace alive that they were made in. A watcher of all
-//! namespaces sees more with privileges, and may start a thread that ends before the call returns.) The watcher first reports what exists, as [replayed](Event::is_replayed) events that end with [`Synced`](EventKind::Synced):
+//! A watcher requires no privilege, starts no thread unless you ask for one, and sleeps while nothing changes. It keeps
+//! no descriptor of a namespace that it reports. (A watcher of nsids has sockets, which keep alive the namespace that
+//! they were made in. A watcher of all namespaces sees more with privileges, and may start a thread that ends before
+//! the call returns.) The watcher first emits what exists, as [replayed](Event::is_replayed) events that end with
+//! [`Synced`](EventKind::Synced):
 //!
 //! ```
 //! use nswatch::{EventKind, Options, Watcher};
@@ -32,8 +35,8 @@
 //! # std::fs::create_dir(&dir)?;
 //! std::fs::write(dir.join("blue"), "")?; // a name, but no namespace
 //! let mut watcher = Watcher::named(&Options::new().dir(&dir)?)?;
-//! let told: Vec<String> = watcher.by_ref().take(2).map(|event| event.unwrap().to_string()).collect();
-//! assert_eq!(told, ["created blue (existing)", "synced"]);
+//! let events: Vec<String> = watcher.by_ref().take(2).map(|event| event.unwrap().to_string()).collect();
+//! assert_eq!(events, ["created blue (existing)", "synced"]);
 //!
 //! std::fs::remove_file(dir.join("blue"))?;
 //! let event = watcher.wait(None)?.expect("waited for ever");
@@ -43,19 +46,17 @@
 //! ```
 //!
 //! # The grammar
-//! For every sequence of events that a watcher ever yields, whatever happened underneath:
-//! - per name: `( Created ( Ready Detached? )* Deleted )*`; a `Ready` right after a `Ready` of the same name means
-//!   that another namespace took its place;
-//! - `DirDeleted` comes only after `Deleted` for every known name;
-//! - per id, and namespace that it is relative to: `( NsidNew NsidDel )*`;
+//! Every sequence of events from a watcher follows these rules:
+//! - per name: `( Created ( Ready Detached? )* Deleted )*`. A `Ready` directly after a `Ready` of the same name:
+//!   another namespace replaced the first one.
+//! - `DirDeleted` comes only after `Deleted` for every known name.
+//! - per nsid and origin, the namespace that the nsid is relative to: `( NsidNew NsidDel )*`.
 //! - per namespace: `( NetnsNew NetnsDel )?` where it has a [cookie](Netns::cookie), `( NetnsNew NetnsDel )*` before
-//!   Linux 6.18;
-//! - `Overflow` is followed by `Synced`;
-//! - after `Synced`, what the consumer believes by adding up the events equals what the kernel has, if nothing
-//!   changes any more.
+//!   Linux 6.18.
+//! - `Synced` follows each `Overflow`.
+//! - After `Synced`, applying the events yields the kernel's state, if nothing changes any more.
 //!
-//! So a map from names to namespaces that is kept by these few lines is right, and stays right when the kernel loses
-//! events:
+//! So these lines keep a correct map from names to namespaces, even when the kernel loses events:
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -72,43 +73,44 @@
 //! }
 //! ```
 //!
-//! Traces for every case are in `docs/events.md` of the package.
+//! `docs/events.md` of the package has traces for every case.
 //!
 //! # Waiting
-//! The same events, in the way that fits the program:
+//! Choose the way to wait that fits the program:
 //!
-//! | the program | has |
+//! | Program | Interface |
 //! |---|---|
 //! | does nothing else in this thread | [`Watcher`] as an [`Iterator`], or [`Watcher::wait`] with a time limit |
-//! | has an event loop (poll, epoll, mio, …) | the descriptor by [`AsFd`](std::os::fd::AsFd), and [`Watcher::next_event`] until it says `None` |
-//! | is driven by tokio | [`Watcher::into_stream`], with the feature `tokio` |
+//! | has an event loop (poll, epoll, mio, …) | the descriptor by [`AsFd`](std::os::fd::AsFd), and [`Watcher::next_event`] until it returns `None` |
+//! | runs on tokio | [`Watcher::into_stream`], with the feature `tokio` |
 //! | selects from channels | [`Watcher::into_channel`] |
 //!
-//! The descriptor is level-triggered: it is readable while there is an event to be had, whoever polls it and however
-//! often. (One exception: where a seccomp filter forbids AIO and the privilege for fanotify is missing, ask for events
-//! after every wake-up.)
+//! The descriptor is level-triggered: readable as long as there is an event to take, however often and by whatever
+//! means you poll it. (One exception: if a seccomp filter forbids AIO and the privilege for fanotify is missing, call
+//! [`Watcher::next_event`] after every wake-up.)
 //!
-//! # Going into a namespace
-//! [`Watcher::open_netns`] opens the very namespace that a [`Ready`](EventKind::Ready) or a
-//! [`NetnsNew`](EventKind::NetnsNew) announced, or says `ENOENT` or `ESTALE` if it is gone or replaced by then.
+//! # Entering a namespace
+//! [`Watcher::open_netns`] opens exactly the namespace of a [`Ready`](EventKind::Ready) or
+//! [`NetnsNew`](EventKind::NetnsNew), or returns `ENOENT` or `ESTALE` if that namespace is gone or replaced.
 //! [`netns::enter`] runs a closure inside, on a thread of its own.
 //!
 //! # Without a watcher
-//! [`list_named`] and [`list_all`] return what there is now, [`wait_ready`] waits for one name.
+//! [`list_named`] and [`list_all`] list what exists now, [`wait_ready`] waits for one name.
 //!
 //! # Threads
-//! A watcher may move between threads ([`Send`]) and is used by one at a time. Two things start a thread, because they
-//! are asked to: [`Options::queue`] and [`Watcher::into_channel`]. It ends with the watcher, and has all signals blocked.
-//! In a process with a second thread `unshare(CLONE_NEWUSER)` fails, as does `setns(2)` to a user or mount namespace. If
-//! it hangs in a filesystem that does not answer, dropping the watcher does not wait for it.
+//! A watcher may move between threads ([`Send`]); one thread at a time uses it. Two functions start a thread:
+//! [`Options::queue`] and [`Watcher::into_channel`]. The thread has all signals blocked, and ends with the watcher. In
+//! a process with a second thread, `unshare(CLONE_NEWUSER)` fails, as does `setns(2)` to a user or mount namespace. If
+//! the thread hangs in a filesystem that does not answer, dropping the watcher does not wait for it.
 //!
-//! In a child of `fork(2)` the calls of its parent's watchers fail with `ECHILD`; dropping one leaves the parent's alone.
+//! In a child of `fork(2)`, calls on a watcher of the parent fail with `ECHILD`. Dropping it there leaves the parent's
+//! watcher alone.
 //!
-//! The thread that opens a watcher decides what it is about: the mount namespace in which the path is resolved, the
-//! network namespace whose ids are told, and what of the host can be seen.
+//! The thread that opens a watcher determines the mount namespace in which the watcher resolves paths, the network
+//! namespace whose nsids it reports, and what it can see of the host.
 //!
 //! # Errors
-//! An [`Error`] has the errno, and as its text what failed, on what, and what can be done about it:
+//! An [`Error`] has the errno. Its text says what failed, on what, and the remedy:
 //!
 //! ```
 //! let error = nswatch::nsid::open("no such name").unwrap_err();
@@ -116,37 +118,40 @@
 //! assert!(error.to_string().starts_with("cannot open the network namespace no such name: "));
 //! ```
 //!
-//! An error loses nothing: what was learned before is told before, the descriptor stays readable, and the next call
-//! goes on where this one stopped. If the reason still stands, so does the error: who iterates should not ignore it,
-//! for it comes again at once. Only [one that is final](Error::is_final) is the end, and what iterates ends after it.
+//! An error loses nothing: the watcher emits earlier events first, the descriptor stays readable, and the next call
+//! continues where this one stopped. While the cause persists, so does the error: a loop that ignores it spins. Only a
+//! [final error](Error::is_final) ends the watch, and iteration stops after it.
 //!
 //! # Kernels and privileges
-//! It works for everybody on Linux 5.10 and newer, with `/proc` mounted. What is better with more is found out by trying,
-//! when it is needed:
-//! - That a name became ready is noticed by fanotify's mount events with `CAP_SYS_ADMIN` over the mount namespace on
-//!   Linux 6.15, else by an AIO poll of mountinfo, 150 to 200 µs later.
-//! - The [cookie](Netns::cookie) distinguishes a namespace from its successor on Linux 6.18; before, the id of its
-//!   mount (6.8) or a change time does.
-//! - To assign ids takes `CAP_NET_ADMIN`, to watch those of peers ([`Options::all_nsid`]) `CAP_NET_BROADCAST`.
-//! - [`Watcher::all`] reports a new namespace as it is made with `CAP_PERFMON` or `CAP_SYS_ADMIN`, a death as it happens
-//!   with `CAP_SYS_ADMIN` or where user namespaces may be made: [`Feature::Births`], [`Feature::Deaths`],
-//!   [`Feature::ListNs`] say what is in use.
+//! The crate works without privileges on Linux 5.10 and newer, with `/proc` mounted. It probes optional kernel features
+//! at run time:
+//! - Readiness of a name: fanotify mount events (Linux 6.15, `CAP_SYS_ADMIN` over the mount namespace). Fallback: an
+//!   AIO poll of mountinfo, 150 to 200 µs later.
+//! - Identity: the [cookie](Netns::cookie) distinguishes a namespace from its successor (Linux 6.18). Fallback: the id
+//!   of its mount (6.8) or a change time.
+//! - Nsids: assigning requires `CAP_NET_ADMIN`, watching those of peers ([`Options::all_nsid`]) `CAP_NET_BROADCAST`.
+//! - [`Watcher::all`]: reporting a new namespace as it is made requires `CAP_PERFMON` or `CAP_SYS_ADMIN`; reporting a
+//!   death as it happens requires `CAP_SYS_ADMIN`, or permission to make user namespaces. [`Feature::Births`],
+//!   [`Feature::Deaths`] and [`Feature::ListNs`] show what is available.
 //!
-//! The README of the package has the whole table.
+//! The README of the package has the complete table.
+//!
+//! # Versions
+//! Every item is available since version 0.1.
 //!
 //! # Features
-//! None is on by default; a Rust program needs at most the first.
+//! No feature is on by default. A Rust program needs at most the first.
 //!
-//! | feature | what it adds | dependencies |
+//! | Feature | Adds | Dependencies |
 //! |---|---|---|
 //! | `tokio` | [`Watcher::into_stream`] and [`EventStream`] | tokio (`net`), futures-core |
 //! | `capi` | the C ABI of `nswatch.h`, in the module [`capi`] | |
 //! | `cli` | the command `nswatch` | clap and others |
-//! | `header` | builds write `include/nswatch.h` anew | cbindgen |
-//! | `fuzzing`, `panic-on-demand` | what the project's own tests need | |
+//! | `header` | builds generate `include/nswatch.h` | cbindgen |
+//! | `fuzzing`, `panic-on-demand` | hooks for the project's own tests | |
 //!
-//! [`EventChannel`] has [`crossbeam_channel`] in its face, [`EventStream`] the trait `Stream` of futures-core; a new major
-//! version of one of these is one of this crate.
+//! The API of [`EventChannel`] contains [`crossbeam_channel`], that of [`EventStream`] the trait `Stream` of
+//! futures-core: a new major version of one of these is a new major version of this crate.
 //!
 #![cfg_attr(not(feature = "tokio"), doc = " [`Watcher::into_stream`]: #features")]
 #![cfg_attr(not(feature = "tokio"), doc = " [`EventStream`]: #features")]

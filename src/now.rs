@@ -1,4 +1,4 @@
-//! What there is now, and one name to wait for: a watcher that lives for one call.
+//! Lists, and waiting for one name: each by a watcher that lives for one call.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -13,15 +13,16 @@ use crate::watcher::Watcher;
 
 const WAIT: &str = "wait for the network namespace";
 
-/// Waits until a named network namespace can be opened, and identifies it; `None`: `timeout` is over, which in `timeout`
-/// itself is for ever. `name` is one in `/run/netns`; if it has a `/` in it, a path.
+/// Waits until a named network namespace can be opened, and identifies it. `name` is a name in `/run/netns`; with a `/`
+/// in it, a path. A `timeout` of `None` waits without limit. Returns `None` when the time is over.
 ///
-/// It waits for events, and asks for nothing in between. What does not exist yet may be the file, its directory, or all on
-/// the way to it. On a filesystem that reports no changes, as /proc, it notices only what is there at the start.
+/// It waits for events and does not poll. The file, its directory, or the whole path may be missing at first. On a
+/// filesystem that reports no changes, such as /proc, it notices only what exists at the start.
 ///
 /// # Errors
-/// `EINVAL`: `name` is empty, has `..` as a component or a NUL byte in it. `EINTR`: a signal came. `EACCES`, `ELOOP`,
-/// `ENOTDIR`, `ENAMETOOLONG`, `E2BIG` and others: as [`Watcher::named`].
+/// - `EINVAL`: `name` is empty, has `..` as a component or contains a NUL byte.
+/// - `EINTR`: a signal handler ran.
+/// - `EACCES`, `ELOOP`, `ENOTDIR`, `ENAMETOOLONG`, `E2BIG` and others: as [`Watcher::named`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -61,9 +62,8 @@ fn wait_for(name: &OsStr, timeout: Option<Duration>) -> Result<Option<Netns>> {
     }
 }
 
-/// The names in a directory now, as the events by which [`Watcher::named`] reports them first: a
-/// [`Created`](EventKind::Created) for each, and a [`Ready`](EventKind::Ready) after that if it can be opened. A directory
-/// that is missing has none.
+/// Lists the names in a directory, as the events that [`Watcher::named`] emits first: a [`Created`](EventKind::Created)
+/// for each, followed by a [`Ready`](EventKind::Ready) if it can be opened. A missing directory has no names.
 ///
 /// # Errors
 /// As [`Watcher::named`].
@@ -82,8 +82,8 @@ pub fn list_named(dir: impl AsRef<Path>) -> Result<Vec<Event>> {
     until_synced(Watcher::named(&Options::new().dir(dir)?)?)
 }
 
-/// Every network namespace of the host that can be seen now, as the [`NetnsNew`](EventKind::NetnsNew) by which
-/// [`Watcher::all`] reports it first. [`census`](crate::census()) has all places where each was seen.
+/// Lists every network namespace of the host that the caller can see, as the [`NetnsNew`](EventKind::NetnsNew) events
+/// that [`Watcher::all`] emits first. [`census`](crate::census()) returns all places of each.
 ///
 /// # Errors
 /// As [`Watcher::all`].

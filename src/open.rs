@@ -1,6 +1,6 @@
-//! Opening a watcher: which source it gets, and whether a queue stands in front of it.
+//! Opens a watcher: chooses the source, and puts a queue in front of it on request.
 //!
-//! This is the only file that knows all sources.
+//! Only this file knows all sources.
 
 use std::sync::Arc;
 
@@ -20,13 +20,17 @@ impl Watcher {
     /// Watches the names in a directory, `/run/netns` by default.
     ///
     /// # Errors
-    /// `EINVAL`: an option that only other watchers have. `ENOTDIR`: a part of the path is not a directory.
-    /// `EACCES`: the directory may not be read or searched. `ENOENT`: it is missing, with [`Options::parent`]
-    /// switched off. `ELOOP`: too many symbolic links on the way to it, or, with [`Options::symlinks`] switched
-    /// off, one that root does not own. `ENAMETOOLONG`: as in `open(2)`. `E2BIG`: it has more names than
-    /// [`Options::max_names`]. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit was reached; the error's text
-    /// says which to raise. `EPERM`, `ENOSYS`, `EACCES`: a seccomp filter or a security policy refuses a system
-    /// call that has no fallback; the text names it.
+    /// - `EINVAL`: an option is set that only other watchers have.
+    /// - `ENOTDIR`: a part of the path is not a directory.
+    /// - `EACCES`: the caller may not read or search the directory.
+    /// - `ENOENT`: the directory is missing, and [`Options::parent`] is off.
+    /// - `ELOOP`: too many symbolic links on the way to it, or, with [`Options::symlinks`] off, one that root does not
+    ///   own.
+    /// - `ENAMETOOLONG`: as in `open(2)`.
+    /// - `E2BIG`: the directory has more names than [`Options::max_names`].
+    /// - `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit is reached; the error's text names the limit to raise.
+    /// - `EPERM`, `ENOSYS`, `EACCES`: a seccomp filter or a security policy refuses a system call that has no fallback;
+    ///   the text names it.
     pub fn named(options: &Options) -> Result<Self> {
         options.check(Watched::Names)?;
         let (epoll, mut out) = front()?;
@@ -35,10 +39,10 @@ impl Watcher {
         finish(Box::new(source), out, epoll, options, Some(place))
     }
 
-    /// Watches the ids that the kernel assigns to peers of the network namespace that the calling thread is in.
+    /// Watches the nsids that the kernel assigns to peers of the network namespace of the calling thread.
     ///
-    /// The watcher goes on about that namespace wherever the thread goes, and keeps it alive. Only by
-    /// [`Options::all_nsid`] does it take privilege.
+    /// The watcher stays with that namespace wherever the thread goes, and keeps it alive. It requires no privilege,
+    /// except with [`Options::all_nsid`].
     ///
     /// ```
     /// use nswatch::{EventKind, Options, Watcher};
@@ -54,13 +58,14 @@ impl Watcher {
     /// # Ok::<(), nswatch::Error>(())
     /// ```
     ///
-    /// After an [`Overflow`](crate::EventKind::Overflow) an id that was there and is there may by now be
-    /// that of another namespace, which the kernel gives no means to find out.
+    /// After an [`Overflow`](crate::EventKind::Overflow), an nsid that existed before and still exists may belong to
+    /// another namespace. The kernel does not show that.
     ///
     /// # Errors
-    /// `EINVAL`: an option that only other watchers have. `EPERM`: `CAP_NET_BROADCAST` is missing, for
-    /// [`Options::all_nsid`]. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached. `EAGAIN`: the
-    /// kernel was interrupted time and again.
+    /// - `EINVAL`: an option is set that only other watchers have.
+    /// - `EPERM`: [`Options::all_nsid`] requires `CAP_NET_BROADCAST`.
+    /// - `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit is reached.
+    /// - `EAGAIN`: changes kept interrupting the kernel's answer.
     pub fn nsid(options: &Options) -> Result<Self> {
         options.check(Watched::Nsids)?;
         let (epoll, mut out) = front()?;
@@ -68,11 +73,12 @@ impl Watcher {
         finish(Box::new(source), out, epoll, options, None)
     }
 
-    /// Watches every network namespace of the host that can be seen, with or without a name.
+    /// Watches every network namespace of the host that the caller can see, with or without a name.
     ///
-    /// A namespace exists as long as a process, a mount, a descriptor or a socket keeps it. One that lives too briefly to be
-    /// looked at may be left out. What the watcher sees, and when, depends on privileges: see [`Feature::Births`],
-    /// [`Feature::Deaths`] and [`Feature::ListNs`]. `docs/all.md` of the package has the whole table.
+    /// A namespace exists as long as a process, a mount, a descriptor or a socket keeps it. The watcher may miss one
+    /// that dies before the watcher can identify it. What the watcher sees, and when, depends on privileges: see
+    /// [`Feature::Births`], [`Feature::Deaths`] and [`Feature::ListNs`]. `docs/all.md` of the package has the complete
+    /// table.
     ///
     /// ```
     /// use nswatch::{EventKind, Options, Watcher};
@@ -89,11 +95,14 @@ impl Watcher {
     /// ```
     ///
     /// # Errors
-    /// `EINVAL`: an option that only other watchers have. `EOPNOTSUPP`: /proc is not mounted, or not that of
-    /// this process. `E2BIG`: there are more namespaces than [`Options::max_names`]. `EAGAIN`: `RLIMIT_NPROC`
-    /// prevents starting the thread that makes the observation post, which ends before this returns. `EMFILE`,
-    /// `ENFILE`, `ENOMEM`, `ENOSPC`, `ENOBUFS`: a limit was reached. `EPERM`, `ENOSYS`, `EACCES`: a seccomp
-    /// filter or a security policy refuses a system call that has no fallback; the text names it.
+    /// - `EINVAL`: an option is set that only other watchers have.
+    /// - `EOPNOTSUPP`: /proc is not mounted, or belongs to another pid namespace.
+    /// - `E2BIG`: there are more namespaces than [`Options::max_names`].
+    /// - `EAGAIN`: `RLIMIT_NPROC` prevents starting the thread that makes the observation post, and that ends before
+    ///   this returns.
+    /// - `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`, `ENOBUFS`: a limit is reached.
+    /// - `EPERM`, `ENOSYS`, `EACCES`: a seccomp filter or a security policy refuses a system call that has no fallback;
+    ///   the text names it.
     ///
     /// [`Feature::Births`]: crate::Feature::Births
     /// [`Feature::Deaths`]: crate::Feature::Deaths
@@ -107,12 +116,12 @@ impl Watcher {
     }
 }
 
-/// What a watcher has besides its source.
+/// The parts of a watcher besides its source.
 fn front() -> Result<(Arc<Epoll>, Outbox)> {
     Ok((Arc::new(Epoll::new().doing("make an epoll descriptor")?), Outbox::default()))
 }
 
-/// Makes the watcher, and puts a reader thread and a queue in front of it if the options ask for that.
+/// Makes the watcher, with a reader thread and a queue in front if the options ask for them.
 fn finish(
     source: Box<dyn Source>,
     out: Outbox,

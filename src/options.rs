@@ -1,4 +1,4 @@
-//! What a watcher can be asked to do differently. Pure data: nothing is looked at before a watcher is opened.
+//! Options of a watcher. Pure data: opening a watcher checks them.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,36 +6,36 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::walk::Links;
 
-/// Where `ip netns` keeps its names.
+/// The directory in which `ip netns` keeps names.
 pub const DEFAULT_DIR: &str = "/run/netns";
 
-/// The most events that a queue can be asked to hold.
+/// The maximum capacity of a queue.
 pub const QUEUE_MAX: u32 = 1 << 20;
 
-/// How many names a watcher keeps unless it is asked to keep fewer, or more.
+/// The default maximum number of names.
 pub const MAX_NAMES: u32 = 1 << 20;
 
-/// What a full queue does with one event more. What is dropped is counted, and made good by a resync.
+/// The policy of a full queue. The watcher counts dropped events and recovers by a resync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
-    /// The reader thread waits for room; meanwhile the kernel queues, and then overflows.
+    /// The reader thread waits for room. Meanwhile the kernel queues, and then overflows.
     Block,
-    /// The events in the queue are still told, then `Overflow` and what has changed since.
+    /// The watcher still emits the queued events, then `Overflow` and the changes since then.
     DropNewest,
-    /// The events in the queue are dropped, so that `Overflow` and what is now come first.
+    /// The watcher drops the queued events, so that `Overflow` and the present state come first.
     DropOldest,
 }
 
-/// Whether a watcher of names listens to mounts all the time, or only while a name is pending.
+/// Whether a watcher of names watches mounts all the time, or only while a name is pending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MountEvents {
-    /// Where a change of a mount does not cost a look at every known name.
+    /// If one change of a mount does not require a probe of every known name.
     WhereCheap,
     Always,
     Never,
 }
 
-/// What a watcher watches, which decides what options it has.
+/// The subject of a watcher, which determines the options that apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Watched {
     Names,
@@ -43,7 +43,7 @@ pub(crate) enum Watched {
     Everything,
 }
 
-/// How to watch. The default watches `/run/netns`, tells what exists first, and waits for a missing directory.
+/// Options of a watcher. The default watches `/run/netns`, emits what exists first, and waits for a missing directory.
 ///
 /// ```
 /// use std::time::Duration;
@@ -59,7 +59,7 @@ pub(crate) enum Watched {
 /// # Ok::<(), nswatch::Error>(())
 /// ```
 ///
-/// A watcher refuses an option that it does not have (`EINVAL`). An option that has its default value counts as not set.
+/// A watcher refuses an option that it does not have (`EINVAL`). An option with its default value counts as not set.
 ///
 /// ```
 /// use nswatch::{Options, Watcher};
@@ -103,16 +103,16 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The defaults.
+    /// Options with the default values.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// The directory whose entries are the names. It need not exist.
     ///
-    /// Whoever may write to the directory decides what the watcher reports and how long its calls take: a name that is a
-    /// symbolic link has the watcher look at whatever it leads to, and call it ready if that is a network namespace, be it
-    /// the own one. For a directory that others may write to, set [`symlinks(false)`](Self::symlinks) and
+    /// Everybody who may write to the directory controls what the watcher reports and how long its calls take. For a
+    /// name that is a symbolic link, the watcher probes the target, and emits `Ready` if that is a network namespace,
+    /// even the caller's own. For a directory that others may write to, set [`symlinks(false)`](Self::symlinks) and
     /// [`max_names`](Self::max_names).
     ///
     /// # Errors
@@ -130,9 +130,9 @@ impl Options {
         Ok(self)
     }
 
-    /// Whether to tell what exists when the watcher is opened (default: yes).
+    /// Whether to emit what exists at open, as replayed events (default: yes).
     ///
-    /// Without it, a name is first told when it changes, or by a resync.
+    /// If not, the watcher first reports a name when it changes, or at a resync.
     pub fn replay(mut self, replay: bool) -> Self {
         self.replay = replay;
         self
@@ -140,45 +140,44 @@ impl Options {
 
     /// Whether to wait for a missing directory by watching its nearest ancestor (default: yes).
     ///
-    /// Without it a missing directory is `ENOENT`, and its removal ends the watch: [`crate::EventKind::DirDeleted`]
-    /// is told whatever [`dir_events`](Self::dir_events) says, and after it each request for an event fails with
-    /// `ENOENT`.
+    /// If not, opening a watcher of a missing directory fails with `ENOENT`. If the directory goes later, the watch
+    /// ends: the watcher emits [`crate::EventKind::DirDeleted`], even without [`dir_events`](Self::dir_events), and
+    /// afterwards each call for an event fails with `ENOENT`.
     pub fn parent(mut self, parent: bool) -> Self {
         self.parent = parent;
         self
     }
 
-    /// Whether to tell when the directory itself comes and goes (default: no).
+    /// Whether to report when the directory itself appears and disappears (default: no).
     pub fn dir_events(mut self, dir_events: bool) -> Self {
         self.dir_events = dir_events;
         self
     }
 
-    /// Whether to report unmounts and re-binds of known names, mounts over the directory or the way to it, and the end of
-    /// a process that a name is a link to, as they happen and not only at a resync.
+    /// Whether to report these changes as they happen, not only at a resync: unmounts and re-binds of known names,
+    /// mounts over the directory or the way to it, and the end of a process that a name links to.
     ///
-    /// The default: yes, where one change of a mount does not cost a look at every known name. That is so with
-    /// `CAP_SYS_ADMIN` over the mount namespace from Linux 6.15 on, and for everybody from Linux 6.8 on. `true`: yes, in
-    /// any case. `false`: no.
+    /// The default is yes where one change of a mount does not require a probe of every known name: from Linux 6.15 on
+    /// with `CAP_SYS_ADMIN` over the mount namespace, from Linux 6.8 on for everybody. `true`: always. `false`: never.
     pub fn mount_events(mut self, mount_events: bool) -> Self {
         self.mount_events = if mount_events { MountEvents::Always } else { MountEvents::Never };
         self
     }
 
-    /// How long a name may change before the outcome is told (default: zero, every change is told at once).
+    /// Debounces names: the watcher reports the net change of a name this long after its first change (default: zero,
+    /// each change at once).
     ///
-    /// The first change of a name starts the time; when it is over, the difference is told. So a name that comes and
-    /// goes within it is never told, and one that keeps changing is told once in each such time. What is replayed
-    /// does not wait.
+    /// It never reports a name that appears and disappears within that time. A name that keeps changing gets one report
+    /// per period. Replayed events do not wait.
     pub fn settle(mut self, settle: Duration) -> Self {
         self.settle = settle;
         self
     }
 
-    /// Asks for a reader thread with a queue of `capacity` events (default: no thread).
+    /// Starts a reader thread with a queue of `capacity` events (default: no thread).
     ///
-    /// The thread takes events from the kernel as they come, however rarely the consumer asks. It ends with the
-    /// watcher and has all signals blocked. The price: a process with a second thread can no longer
+    /// The thread takes events from the kernel as they come, however rarely the program calls the watcher. It has all
+    /// signals blocked, and ends with the watcher. The price: a process with a second thread can no longer call
     /// `unshare(CLONE_NEWUSER)`, or `setns` to a user or mount namespace.
     ///
     /// # Errors
@@ -197,39 +196,40 @@ impl Options {
         Ok(self)
     }
 
-    /// For [`Watcher::nsid`](crate::Watcher::nsid): whether to tell what happens in peer namespaces too, those that
-    /// have an id here (default: no). Needs `CAP_NET_BROADCAST`, and over each peer that is to be heard of.
+    /// For [`Watcher::nsid`](crate::Watcher::nsid): whether to report also what happens in peer namespaces that have an
+    /// nsid here (default: no). Requires `CAP_NET_BROADCAST`, also over each peer to be reported.
     pub fn all_nsid(mut self, all_nsid: bool) -> Self {
         self.all_nsid = all_nsid;
         self
     }
 
-    /// For [`Watcher::nsid`](crate::Watcher::nsid): the size of the socket's receive buffer in bytes, which the kernel
-    /// doubles; a notification takes some 800 of them. 0, the default, is the library's choice, 2 MiB.
+    /// For [`Watcher::nsid`](crate::Watcher::nsid): the size of the socket's receive buffer in bytes. The kernel
+    /// doubles it; a notification takes some 800 bytes of the result. 0, the default: 2 MiB.
     ///
-    /// Without `CAP_NET_ADMIN` no more than `net.core.rmem_max` is given.
+    /// Without `CAP_NET_ADMIN`, `net.core.rmem_max` limits the size.
     pub fn rcvbuf(mut self, bytes: u32) -> Self {
         self.rcvbuf = bytes;
         self
     }
 
-    /// Whether to follow symbolic links (default: yes). `false` is for a directory that others may write to.
+    /// Whether to follow symbolic links (default: yes). Set `false` for a directory that others may write to.
     ///
-    /// Without it a name that is a symbolic link stays pending: it is [`Created`](crate::EventKind::Created) and never
-    /// [`Ready`](crate::EventKind::Ready), and changes of mounts cost it nothing. On the way to the directory only links that
-    /// root owns are followed, root of the caller's user namespace: another one is `ELOOP` at open, and later the directory
-    /// counts as gone until the link goes. [`Watcher::open_netns`](crate::Watcher::open_netns) follows no other links either.
+    /// With `false`, a name that is a symbolic link stays pending: it gets [`Created`](crate::EventKind::Created) and
+    /// never [`Ready`](crate::EventKind::Ready), and a change of a mount does not probe it. On the way to the
+    /// directory, the watcher follows only links owned by root of the caller's user namespace. Another link is `ELOOP`
+    /// at open; if it appears later, the directory counts as gone until the link goes.
+    /// [`Watcher::open_netns`](crate::Watcher::open_netns) follows the same links.
     pub fn symlinks(mut self, symlinks: bool) -> Self {
         self.links = if symlinks { Links::All } else { Links::RootsOnTheWay };
         self
     }
 
-    /// The most names, or with [`Watcher::all`](crate::Watcher::all) namespaces, that the watcher keeps; 0, the default, is
-    /// [`MAX_NAMES`]. Directories do not count.
+    /// The maximum number of names that the watcher keeps, or with [`Watcher::all`](crate::Watcher::all) of namespaces;
+    /// 0, the default, is [`MAX_NAMES`]. Directories do not count.
     ///
-    /// It bounds the memory: a name takes up to 400 bytes. Opening a watcher where there are more is `E2BIG`. Later, one
-    /// request for an event fails with `E2BIG` each time that the limit is crossed; the watcher goes on with those that
-    /// it knows, and reports those that it left out when others have gone.
+    /// This bounds the memory: a name takes up to 500 bytes. Opening a watcher fails with `E2BIG` if there are more.
+    /// Later, one call for an event fails with `E2BIG` each time that the number crosses the limit. The watcher keeps
+    /// reporting the names that it knows, and reports the others when there is room.
     pub fn max_names(mut self, names: u32) -> Self {
         self.set_max_names(names);
         self
@@ -239,17 +239,17 @@ impl Options {
         self.max_names = if names == 0 { MAX_NAMES } else { names } as usize;
     }
 
-    /// Whether to make at open all that could be needed later, such as descriptors of fallbacks (default: no, when they
-    /// are first needed). The watcher then listens to mounts all the time.
+    /// Whether to make at open all that the watcher could need later, such as descriptors of fallbacks (default: no,
+    /// when first needed). The watcher then watches mounts all the time.
     ///
-    /// Set it if the program gives up privileges or installs a seccomp filter after it has opened the watcher.
-    /// `docs/syscalls.md` lists the system calls that the watcher goes on to make.
+    /// Set it if the program gives up privileges or installs a seccomp filter after opening the watcher.
+    /// `docs/syscalls.md` lists the system calls that the watcher makes afterwards.
     pub fn prepare(mut self, prepare: bool) -> Self {
         self.prepare = prepare;
         self
     }
 
-    /// Refuses an option that this kind of watcher does not have.
+    /// Fails if an option is set that this kind of watcher does not have.
     pub(crate) fn check(&self, watched: Watched) -> Result<()> {
         use Watched::{Everything, Names, Nsids};
 

@@ -1,7 +1,7 @@
-//! Where events wait until they are asked for, with the count of all that passed.
+//! Events ready to be returned, and the counters.
 //!
-//! A source pushes at one end, the watcher pops at the other. It is filled only when it is empty, or
-//! by a resync that was asked for, so it holds at most what one drain and those resyncs found.
+//! A source pushes at one end, the watcher pops at the other. A drain fills it only when it is empty, so it holds at
+//! most the events of one drain and of the resyncs since.
 
 use std::collections::VecDeque;
 use std::ffi::CStr;
@@ -16,7 +16,7 @@ type Cell = std::sync::atomic::AtomicU64;
 #[cfg(not(target_has_atomic = "64"))]
 type Cell = std::sync::Mutex<u64>;
 
-/// A number that one thread at a time sets, and any thread may read meanwhile.
+/// A number that one thread at a time sets, and any thread may read.
 #[derive(Debug, Default)]
 pub(crate) struct Count(Cell);
 
@@ -52,7 +52,7 @@ impl Count {
     }
 }
 
-/// What has passed so far, and what there is now.
+/// The counters.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) delivered: Count,
@@ -81,25 +81,25 @@ impl Counters {
 pub(crate) struct Outbox {
     queue: VecDeque<Event>,
     now: Duration,
-    /// An `Overflow` has been pushed and its `Synced` not yet.
+    /// It has an `Overflow` whose `Synced` has not been pushed yet.
     overflown: bool,
-    /// The directory that the names of all events are in.
+    /// The directory of all names.
     pub(crate) dir: Option<Arc<CStr>>,
     pub(crate) counters: Arc<Counters>,
 }
 
 impl Outbox {
-    /// States that what is pushed from here on was learned at this moment.
-    pub(crate) fn learned_now(&mut self) {
+    /// Sets the time of the events pushed from here on to now.
+    pub(crate) fn noticed_now(&mut self) {
         self.now = sys::monotonic();
     }
 
-    /// States that what is pushed from here on was learned at that moment, which is not before the last one.
-    pub(crate) fn learned_at(&mut self, moment: Duration) {
+    /// Sets the time of the events pushed from here on, not before the last one.
+    pub(crate) fn noticed_at(&mut self, moment: Duration) {
         self.now = moment;
     }
 
-    /// The moment of which [`learned_now`](Self::learned_now) spoke last.
+    /// The time set last.
     pub(crate) fn now(&self) -> Duration {
         self.now
     }
@@ -109,13 +109,13 @@ impl Outbox {
         self.forward(Event { kind, replayed, time: self.now, dir });
     }
 
-    /// Takes on an event as it is.
+    /// Pushes an event as it is.
     pub(crate) fn forward(&mut self, event: Event) {
         match event.kind {
             EventKind::Overflow { dropped } => {
                 self.counters.dropped.add(dropped);
                 if std::mem::replace(&mut self.overflown, true) {
-                    // more was lost before the first loss was made good: the one `Synced` to come serves both
+                    // more was lost before the recovery from the first loss: one `Synced` serves both
                     let emitted = self.queue.iter_mut().rev().find_map(|event| match &mut event.kind {
                         EventKind::Overflow { dropped } => Some(dropped),
                         _ => None,
@@ -148,7 +148,7 @@ impl Outbox {
         self.counters.delivered.add(1);
         self.counters.waiting.set(self.len());
         if self.queue.is_empty() {
-            // a replay of thousands must not be paid for ever after
+            // frees the memory of a large replay
             self.queue.shrink_to(64);
         }
         Some(event)

@@ -1,15 +1,15 @@
-//! Spacing out the work that others can provoke. Pure.
+//! Limits the rate of work that others can provoke. Pure.
 //!
-//! Each piece of work has a price, in time until the next one. After a pause the next one is not delayed, nor are several
-//! short ones in a row: so much may be owed.
+//! Each piece of work has a price, in time until the next one. After a pause the next one starts at once, and so do
+//! several short ones in a row, up to the credit.
 
 use std::time::Duration;
 
 #[derive(Debug)]
 pub(crate) struct Pace {
-    /// How much may be owed when a piece of work begins.
+    /// The maximum debt at which a piece of work may begin.
     credit: Duration,
-    /// When everything is paid for.
+    /// When all work is paid for.
     paid: Duration,
 }
 
@@ -23,7 +23,7 @@ impl Pace {
         self.paid.saturating_sub(self.credit)
     }
 
-    /// Work that began at this moment has this price.
+    /// Records work that began at `begun` and its price.
     pub(crate) fn worked(&mut self, begun: Duration, price: Duration) {
         self.paid = self.paid.max(begun).saturating_add(price);
     }
@@ -45,7 +45,7 @@ mod tests {
         assert!(pace.next() <= HOUR);
         pace.worked(HOUR, PRICE * second);
         assert_eq!(pace.next(), HOUR + 4 * second - CREDIT);
-        // after a pause it is as if there had been none
+        // after a pause, the state is as new
         let later = HOUR + 10 * second;
         assert!(pace.next() <= later);
         pace.worked(later, PRICE * second);

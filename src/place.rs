@@ -1,20 +1,20 @@
-//! Where a watcher was opened: the root directory and the mount namespace in which its paths mean what they mean.
+//! The place where a watcher was opened: the root directory and the mount namespace in which it resolves paths.
 //!
-//! A thread can change both between two calls (chroot, unshare, setns), and another thread of the process can change its
-//! root at any moment. So who looks at a path checks the place before and again afterwards, and uses what it has seen
-//! only then. Nothing is kept open for it: a descriptor of a directory would be a way out of a container.
+//! A thread can change both between two calls (chroot, unshare, setns), and another thread of the process can change
+//! its root at any moment. So code that probes a path checks the place before and after, and discards the result if the
+//! place has changed. It keeps no descriptor of a directory: that would be a way out of a container.
 
 use crate::error::{Doing, Error, Result, errno_of, refusal, refused};
 use crate::sys::{self, Root, RootMount};
 
 /// The root directory and the mount namespace of a thread.
 ///
-/// The id of the mount shows both: a copied mount namespace has mounts with ids of their own. Before Linux 6.8 the kernel
-/// reuses the ids, so the inode number of the namespace is compared too.
+/// The id of the root mount shows both: a copied mount namespace has mounts with ids of their own. Before Linux 6.8 the
+/// kernel reuses the ids, so this compares the inode number of the namespace, too.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
     root: Root,
-    /// What to compare where the never-reused id is missing; `None`: /proc was missing.
+    /// The fallback without never-reused ids; `None`: /proc was missing.
     other: Option<Reusable>,
 }
 
@@ -25,7 +25,7 @@ struct Reusable {
     namespace: u64,
 }
 
-const FIND_OUT: &str = "find out the root and the mount namespace of the calling thread";
+const FIND_OUT: &str = "identify the root directory and the mount namespace of the calling thread";
 
 impl Place {
     /// The place of the calling thread.
@@ -38,7 +38,7 @@ impl Place {
     pub(crate) fn check(&self) -> Result<()> {
         match self.is_here().doing(FIND_OUT)? {
             true => Ok(()),
-            false => Err(Error::new(libc::EXDEV, "look at paths")),
+            false => Err(Error::new(libc::EXDEV, "resolve paths")),
         }
     }
 
@@ -55,7 +55,7 @@ impl Place {
     }
 }
 
-/// The root of the calling thread, which every process may look at.
+/// The root of the calling thread, which every process may read.
 fn root() -> std::io::Result<Root> {
     sys::root().map_err(|error| match errno_of(&error) {
         libc::EPERM | libc::ENOSYS | libc::EACCES => refused(&error, refusal!("statx(2) and fstatat(2)")),

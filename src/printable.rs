@@ -1,11 +1,11 @@
-//! Text that others have chosen, as it can be shown.
+//! Printing text from others safely.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 
-/// What a terminal obeys, or what shows nothing: controls, separators, and characters that
-/// format or reverse. The same ranges are in `bindings/python/nswatch/_printable.py`, `bindings/go/printable.go` and
+/// Characters that a terminal obeys or that show nothing: controls, separators, and characters that format or reverse.
+/// The same ranges are in `bindings/python/nswatch/_printable.py`, `bindings/go/printable.go` and
 /// `examples/c/printable.h`.
 const HIDDEN: [(u32, u32); 23] = [
     (0x0000, 0x0020),
@@ -33,11 +33,12 @@ const HIDDEN: [(u32, u32); 23] = [
     (0xe0000, 0xe0fff),
 ];
 
-/// A name or a path in one word and one line, such that a terminal shows it and does not obey it.
+/// Makes a name or a path safe to print: one word on one line, without characters that a terminal obeys.
 ///
-/// Printable characters stay as they are, also those that look like others. Escaped are spaces (`\x20`), backslashes and
+/// Printable characters stay as they are, even if they look like others. It escapes spaces (`\x20`), backslashes and
 /// quotes (`\\`, `\"`, `\'`), control characters and those that show nothing or reverse the text (`\n`, `\u{1b}`,
-/// `\u{202e}`), and bytes that are not UTF-8 (`\xff`). [`Name`](crate::Name) is displayed so; the `nswatch` command and the bindings write names in the same form.
+/// `\u{202e}`), and bytes that are not UTF-8 (`\xff`). [`Name`](crate::Name), the `nswatch` command and the bindings
+/// print names in this form.
 ///
 /// ```
 /// use nswatch::printable;
@@ -49,7 +50,7 @@ pub fn printable(text: impl AsRef<OsStr>) -> String {
     escaped(text.as_ref(), r"\x20")
 }
 
-/// The same of a part of a sentence, in which spaces are spaces.
+/// As [`printable`], for a part of a sentence: spaces stay spaces.
 pub(crate) fn in_sentence(text: &OsStr) -> String {
     escaped(text, " ")
 }

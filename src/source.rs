@@ -1,26 +1,26 @@
-//! What the kinds of watcher have in common, seen from the front.
+//! The interface of the kinds of watcher to the front.
 
 use crate::error::Result;
 use crate::outbox::{Counters, Outbox};
 
-/// How far a source came when it stopped reading.
+/// How far a source got when it stopped reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// Nothing is left, or only what its descriptors show to those who poll them.
+    /// No work is left, or only work that its descriptors show.
     Done,
-    /// Work is left that no descriptor shows: it stopped to bound the work of one call.
+    /// Work is left that no descriptor shows: the source stopped to bound the work of one call.
     More,
 }
 
 /// Turns kernel notifications into events.
 ///
-/// A source registers the descriptors it listens on with the watcher's epoll set when it is made. What it could not
-/// finish because of an error it keeps, and goes on with in the next call: an error loses nothing.
+/// When made, a source registers its descriptors with the watcher's epoll set. After an error it keeps the unfinished
+/// work and continues in the next call: an error loses nothing.
 pub(crate) trait Source: Send {
     /// Reads a bounded number of the kernel's notifications and pushes the events.
     fn drain(&mut self, out: &mut Outbox) -> Result<Progress>;
 
-    /// Compares with the kernel now and pushes the differences, then `Synced`.
+    /// Compares with the kernel's state and pushes the differences, then `Synced`.
     fn resync(&mut self, out: &mut Outbox) -> Result<()>;
 
     /// Whether opening, or a resync, left work that no descriptor shows.
@@ -28,6 +28,6 @@ pub(crate) trait Source: Send {
         false
     }
 
-    /// Sets how many objects are known, reported or not, and how many of them are not usable yet.
+    /// Sets how many objects are known, reported or not, and how many of them are pending.
     fn count(&self, counters: &Counters);
 }

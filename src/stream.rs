@@ -1,9 +1,8 @@
-//! A watcher in a program that is driven by tokio.
+//! A watcher on tokio.
 //!
-//! The stream owns a watcher and its registration with the runtime's reactor, and nothing else: no thread, no timer, no
-//! queue. What it must get right is the one thing in which the reactor differs from `poll(2)`: it remembers that a
-//! descriptor was readable until the stream clears that, and waits for edges. So the stream clears it only when the
-//! watcher has returned `None`.
+//! The stream owns a watcher and its registration with the runtime's reactor: no thread, no timer, no queue. The
+//! reactor differs from `poll(2)` in one way: it remembers that a descriptor was readable until the stream clears that,
+//! and waits for edges. So the stream clears it only when the watcher has returned `None`.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -15,21 +14,20 @@ use crate::event::Event;
 use crate::sys::Registration;
 use crate::watcher::Watcher;
 
-/// The events of a watcher as a stream, woken by the reactor of tokio. Made by [`Watcher::into_stream`].
+/// The events of a watcher as a stream, woken by the tokio reactor. Made by [`Watcher::into_stream`].
 ///
-/// [`next`](Self::next) is all that most programs need; it is also a [`Stream`], for combinators. Both are cancel-safe:
-/// an event is taken from the watcher in the moment in which it is handed out, so a branch of `select!` that loses
-/// takes none with it.
+/// Most programs need only [`next`](Self::next); for combinators, this is also a [`Stream`]. Both are cancel-safe: they
+/// take an event from the watcher only when they return it, so a branch of `select!` that loses takes none with it.
 ///
-/// It yields errors as the watcher does. One [that is final](Error::is_final) is the last item. After another it goes
-/// on where it stopped; while that which caused it stands, the next item is the same error at once, so do not ignore
-/// them in a loop.
+/// It yields errors as the watcher does. A [final error](Error::is_final) is the last item. After another error it
+/// continues where it stopped. While the cause persists, the next item is the same error at once: do not ignore errors
+/// in a loop.
 ///
 /// Dropping it closes the watcher.
 ///
 /// # Examples
-/// A loop that waits for something else as well. (It runs: a stream needs no privilege, and the directory need not
-/// exist.)
+/// A loop that waits for something else as well. (This example runs: a stream requires no privilege, and the directory
+/// need not exist.)
 ///
 /// ```
 /// use nswatch::{EventKind, Options, Watcher};
@@ -58,19 +56,18 @@ use crate::watcher::Watcher;
 pub struct EventStream {
     reactor: Registration,
     watcher: Watcher,
-    /// The error that is the end has been returned.
+    /// The final error has been returned.
     over: bool,
 }
 
 impl Watcher {
-    /// Registers the watcher with the tokio runtime that the caller is in, to be a stream of events there.
+    /// Registers the watcher with the tokio runtime of the caller, and makes it a stream of events.
     ///
     /// # Errors
-    /// `EMFILE`, `ENOMEM`, `ENOSPC`: a limit was reached (`ENOSPC`: `fs.epoll.max_user_watches`).
+    /// `EMFILE`, `ENOMEM`, `ENOSPC`: a limit is reached (`ENOSPC`: `fs.epoll.max_user_watches`).
     ///
     /// # Panics
-    /// If it is called outside a runtime, or in one without `enable_io`, as everything of tokio does that waits for a
-    /// descriptor.
+    /// Outside a runtime, or in one without `enable_io`, as every tokio function that waits for a descriptor.
     #[track_caller]
     pub fn into_stream(self) -> Result<EventStream> {
         let reactor = Registration::new(self.pollable()).doing("register the watcher with the runtime")?;
@@ -79,10 +76,10 @@ impl Watcher {
 }
 
 impl EventStream {
-    /// Waits for the next event. `None`: no event can come any more.
+    /// Waits for the next event. `None`: no event will come any more.
     ///
     /// # Errors
-    /// As [`Watcher::next_event`]; and `ECANCELED`: the runtime that the stream was made in has shut down.
+    /// As [`Watcher::next_event`]; and `ECANCELED`: the runtime of the stream has shut down.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.
@@ -92,7 +89,7 @@ impl EventStream {
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event>>> {
         while !self.over {
-            // takes part in the budget of the task: a storm of events does not keep the other tasks from running
+            // takes part in the task budget: a storm of events does not starve other tasks
             let Ok(mut readable) = ready!(self.reactor.poll_readable(cx)) else {
                 self.over = true;
                 let gone = Error::new(libc::ECANCELED, "wait for an event");
@@ -100,7 +97,7 @@ impl EventStream {
             };
             match self.watcher.next_event() {
                 Ok(Some(event)) => return Poll::Ready(Some(Ok(event))),
-                // does nothing if the reactor has learned of another edge since it answered
+                // does nothing if the reactor has seen another edge since
                 Ok(None) => readable.clear_ready(),
                 Err(error) => {
                     self.over = error.is_final();
@@ -111,12 +108,12 @@ impl EventStream {
         Poll::Ready(None)
     }
 
-    /// The watcher, to open a namespace or to look at the counters.
+    /// The watcher, to open a namespace or to read the counters.
     pub fn get_ref(&self) -> &Watcher {
         &self.watcher
     }
 
-    /// As [`Watcher::resync`]. What it finds comes through the stream.
+    /// As [`Watcher::resync`]. The differences come through the stream.
     ///
     /// # Errors
     /// As [`Watcher::resync`].
@@ -124,7 +121,7 @@ impl EventStream {
         self.watcher.resync()
     }
 
-    /// Takes the watcher back from the runtime, with all that has not been handed out.
+    /// Takes the watcher back from the runtime, with all pending events.
     pub fn into_inner(self) -> Watcher {
         self.watcher
     }

@@ -1,4 +1,4 @@
-//! The front: one descriptor to poll, one call to ask for the next event.
+//! The front: one descriptor to poll, one call for the next event.
 //!
 //! The watcher owns a source and an outbox and keeps the one promise that neither can: its descriptor polls readable
 //! while there is an event to return. It knows the trait only, not what its source listens to.
@@ -18,25 +18,25 @@ use crate::source::{Progress, Source};
 use crate::sys::{self, Epoll, Process, Waker};
 use crate::walk::Links;
 
-/// What a watcher has counted since it was opened, and what it holds now.
+/// The counters of a watcher.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Events handed out.
+    /// Events returned to the caller.
     pub delivered: u64,
-    /// Events known to be lost, as far as the loss could be counted.
+    /// Lost events, as far as the watcher could count them.
     pub dropped: u64,
     /// `Overflow` events.
     pub overflows: u64,
-    /// Completed comparisons with the kernel, the replay at open among them.
+    /// Completed comparisons with the kernel, including the replay at open.
     pub resyncs: u64,
-    /// Events waiting to be handed out.
+    /// Events ready to be returned.
     pub queued: u64,
-    /// The most that ever waited.
+    /// The maximum of `queued` so far.
     pub queued_max: u64,
-    /// Names that do not refer to a network namespace.
+    /// Pending names, which exist and do not refer to a network namespace.
     pub pending: u64,
-    /// Names, or ids, that exist.
+    /// Existing names, nsids or namespaces.
     pub known: u64,
 }
 
@@ -55,10 +55,10 @@ impl From<&Counters> for Stats {
     }
 }
 
-/// Tells what happens to network namespaces. Made by [`Watcher::named`], [`Watcher::nsid`] or [`Watcher::all`].
+/// Watches network namespaces and emits events. Made by [`Watcher::named`], [`Watcher::nsid`] or [`Watcher::all`].
 ///
-/// Poll the descriptor ([`AsFd`]) for readability and call [`next_event`](Self::next_event) until it answers `None`;
-/// or call [`wait`](Self::wait); or iterate, which waits for ever. A watcher may move between threads. In a child of
+/// Poll the descriptor ([`AsFd`]) for readability and call [`next_event`](Self::next_event) until it returns `None`; or
+/// call [`wait`](Self::wait); or iterate, which waits without limit. A watcher may move between threads. In a child of
 /// `fork(2)` its calls fail with `ECHILD`, and dropping it leaves the watcher of the parent alone.
 ///
 /// In an event loop:
@@ -86,17 +86,17 @@ pub struct Watcher {
     unfinished: bool,
     readable: Readable,
     epoll: Arc<Epoll>,
-    /// Where the paths of its events lead, if it watches paths.
+    /// The place where it resolves paths, if it watches paths.
     place: Option<Place>,
-    /// Which links in them are followed.
+    /// The symbolic links that it follows.
     links: Links,
-    /// An iteration has returned the error that is the end.
+    /// An iteration has returned the final error.
     over: bool,
-    /// A child of fork(2) would take the events of its parent.
+    /// Guards against a child of fork(2), which would take the events of its parent.
     process: Process,
 }
 
-/// Keeps the descriptor readable while there is something that the kernel's own descriptors do not show.
+/// Keeps the descriptor readable while there is work that the kernel's own descriptors do not show.
 #[derive(Debug)]
 struct Readable {
     waker: Waker,
@@ -108,7 +108,7 @@ impl Readable {
         if self.awake { Ok(()) } else { self.wake_again() }
     }
 
-    /// A new edge for those who poll for edges and got `None` just now.
+    /// Makes a new edge, for edge-triggered consumers that have just got `None`.
     fn wake_again(&mut self) -> Result<()> {
         self.waker.wake().doing("mark the watcher as readable")?;
         self.awake = true;
@@ -125,17 +125,17 @@ impl Readable {
 }
 
 impl Watcher {
-    /// What [`AsFd`] lends, to be kept.
+    /// The descriptor of [`AsFd`], to keep.
     pub(crate) fn pollable(&self) -> Arc<Epoll> {
         Arc::clone(&self.epoll)
     }
 
-    /// The process that it works in.
+    /// The process that opened it.
     pub(crate) fn process(&self) -> Process {
         self.process
     }
 
-    /// What it counts, for any thread to read.
+    /// The counters, which any thread may read.
     pub(crate) fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.out.counters)
     }
@@ -144,8 +144,8 @@ impl Watcher {
         if self.process.is_this() { Ok(()) } else { Err(not_this_process()) }
     }
 
-    /// `epoll` has the descriptors of the source in it, `out` what opening the source found; `place` is where the paths
-    /// of its events lead, if it watches paths, and `links` which links in them are followed.
+    /// `epoll` contains the descriptors of the source, `out` the events from opening it. `place` is where the watcher
+    /// resolves paths, if it watches paths; `links` are the links that it follows.
     pub(crate) fn new(
         source: Box<dyn Source>,
         out: Outbox,
@@ -154,7 +154,7 @@ impl Watcher {
         links: Links,
     ) -> Result<Self> {
         let waker = Waker::new().doing("make an event descriptor")?;
-        epoll.add(waker.as_fd()).doing("listen to an event descriptor")?;
+        epoll.add(waker.as_fd()).doing("add an event descriptor to epoll")?;
         let mut readable = Readable { waker, awake: false };
         let process = Process::this().doing("map memory")?;
         source.count(&out.counters);
@@ -165,30 +165,31 @@ impl Watcher {
         Ok(Self { source, out, unfinished, readable, epoll, place, links, over: false, process })
     }
 
-    /// The next event, or `None` if there is none now. Never blocks.
+    /// Takes the next event, or `None` if there is none now. Never blocks.
     ///
-    /// The work of one call is bounded by one kernel queue and one comparison of the names with the directory.
+    /// The work of one call is bounded: one kernel queue and one comparison of the names with the directory.
     ///
     /// # Errors
-    /// `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit kept the watcher from looking. Nothing is lost: the
-    /// descriptor stays readable, and the next call goes on where this one stopped.
-    /// `ENOBUFS`, `EAGAIN`: a watcher of ids, and the kernel had no memory or room for an answer, or was interrupted time
-    /// and again. Nothing is lost, as above.
-    /// `EPERM`, `ENOSYS`, `EACCES`: a seccomp filter, a security policy or a lost privilege refuses a system call that has
-    /// no fallback; `EACCES` also: the process has given up the right to reach the directory. Nothing is lost, as above.
-    /// `EXDEV`: the call has to look at paths, and the calling thread has another root directory or mount namespace than
-    /// the one that opened the watcher. Nothing is lost here either: the next call from the right place goes on.
-    /// `E2BIG`: the directory has more names than [`Options::max_names`](crate::Options::max_names). One call returns it each
-    /// time that the limit is crossed, after the events of the names that there is room for; the descriptor is not readable
-    /// because of it.
-    /// `ENOENT`: the directory is gone and [`Options::parent`](crate::Options::parent) was switched off.
-    /// `ECHILD`: this is a child of fork(2), and the watcher that of its parent.
+    /// - `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC`: a limit prevented the watcher from probing. Nothing is lost: the
+    ///   descriptor stays readable, and the next call continues where this one stopped.
+    /// - `ENOBUFS`, `EAGAIN`: a watcher of nsids: the kernel had no memory or the socket no room for an answer, or
+    ///   changes kept interrupting the answer. Nothing is lost, as above.
+    /// - `EPERM`, `ENOSYS`, `EACCES`: a seccomp filter, a security policy or a lost privilege refuses a system call
+    ///   that has no fallback; `EACCES` also: the process has given up the right to reach the directory. Nothing is
+    ///   lost, as above.
+    /// - `EXDEV`: the call must resolve paths, and the calling thread has another root directory or mount namespace
+    ///   than the thread that opened the watcher. Nothing is lost: the next call from the original place continues.
+    /// - `E2BIG`: the directory has more names than [`Options::max_names`](crate::Options::max_names). One call returns
+    ///   this each time that the number crosses the limit, after the events of the names that fit; the descriptor is
+    ///   not readable because of it.
+    /// - `ENOENT`: the directory is gone, and [`Options::parent`](crate::Options::parent) is off.
+    /// - `ECHILD`: this is a child of fork(2), and the watcher belongs to its parent.
     pub fn next_event(&mut self) -> Result<Option<Event>> {
         self.check_process()?;
         self.take_event()
     }
 
-    /// As [`next_event`](Self::next_event), for a caller who has checked the process.
+    /// As [`next_event`](Self::next_event), for a caller that has checked the process.
     pub(crate) fn take_event(&mut self) -> Result<Option<Event>> {
         let mut failure = None;
         if self.out.is_empty() {
@@ -205,17 +206,17 @@ impl Watcher {
             (0 | 1, false) => self.readable.clear()?,
             _ => self.readable.wake()?,
         }
-        // what was learned before a failure comes before the failure, which comes again if it still stands
+        // events from before a failure come first; the failure recurs while its cause persists
         match (self.out.pop(), failure) {
             (None, Some(error)) => Err(error),
             (event, _) => Ok(event),
         }
     }
 
-    /// Waits for the next event; `None` in `timeout` is for ever, `None` in the result means that the time is over.
+    /// Waits for the next event. A `timeout` of `None` waits without limit. Returns `None` when the time is over.
     ///
     /// # Errors
-    /// As [`next_event`](Self::next_event); and `EINTR`: a signal came.
+    /// As [`next_event`](Self::next_event); and `EINTR`: a signal handler ran.
     ///
     /// ```
     /// use std::time::Duration;
@@ -231,8 +232,8 @@ impl Watcher {
         self.wait_by(timeout, &sys::poll_readable)
     }
 
-    /// As [`wait`](Self::wait), for a caller who has checked the process. `poll` waits for the descriptor, and nothing is
-    /// half done when it is called.
+    /// As [`wait`](Self::wait), for a caller that has checked the process. `poll` waits for the descriptor, with no
+    /// operation in progress.
     pub(crate) fn wait_by(
         &mut self,
         timeout: Option<Duration>,
@@ -244,7 +245,7 @@ impl Watcher {
                 return Ok(Some(event));
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            // asked for at least once, and no longer than was said, however much there is that tells nothing
+            // probes at least once, and no longer than `timeout`, however many wake-ups yield no event
             if left == Some(Duration::ZERO) {
                 return Ok(None);
             }
@@ -254,10 +255,11 @@ impl Watcher {
         }
     }
 
-    /// Compares with the kernel now; the differences follow as replayed events, then [`crate::EventKind::Synced`].
+    /// Compares the events so far with the kernel's state. The differences follow as replayed events, then
+    /// [`crate::EventKind::Synced`].
     ///
     /// # Errors
-    /// As [`next_event`](Self::next_event); the events told so far stay true.
+    /// As [`next_event`](Self::next_event). Events emitted before the error stay valid.
     ///
     /// ```
     /// use nswatch::{EventKind, Options, Watcher};
@@ -272,7 +274,7 @@ impl Watcher {
         self.check_process()?;
         let done = self.source.resync(&mut self.out);
         self.source.count(&self.out.counters);
-        // the next call does what an error kept from being done: the consumer must be woken to make it
+        // after an error, wakes the consumer: the next call completes the resync
         self.unfinished |= done.is_err() || self.source.unfinished();
         if self.unfinished || !self.out.is_empty() {
             self.readable.wake()?;
@@ -280,15 +282,19 @@ impl Watcher {
         done
     }
 
-    /// Opens the very namespace that a [`Ready`](EventKind::Ready) or a [`NetnsNew`](EventKind::NetnsNew) announced, by the
-    /// path of the event; where that fails for a `NetnsNew`, by its cookie (Linux 6.18, `CAP_SYS_ADMIN`). Follows the links
-    /// that the watcher follows ([`Options::symlinks`](crate::Options::symlinks)).
+    /// Opens exactly the namespace of a [`Ready`](EventKind::Ready) or [`NetnsNew`](EventKind::NetnsNew), by the path
+    /// of the event. If that fails for a `NetnsNew`, uses its cookie (Linux 6.18, `CAP_SYS_ADMIN`) and then the mounts.
+    /// Follows the links that the watcher follows ([`Options::symlinks`](crate::Options::symlinks)).
     ///
     /// # Errors
-    /// `ENOENT`: it is gone from this path. `ESTALE`: the path leads to another namespace by now. `EINVAL`: the
-    /// event is neither. `EPERM`, `EOPNOTSUPP`: a `NetnsNew` has no path, and its cookie cannot be used here. `EXDEV`: the
-    /// calling thread has another root directory or mount namespace than the one that opened the watcher. `ECHILD`: this is
-    /// a child of fork(2), and the watcher that of its parent. Otherwise as `open(2)`.
+    /// - `ENOENT`: the path no longer leads to a network namespace.
+    /// - `ESTALE`: the namespace is gone: it has died, or another one has taken its place at the path.
+    /// - `EINVAL`: the event is of another type.
+    /// - `EPERM`, `EOPNOTSUPP`: a `NetnsNew` has no path, and its cookie is not usable here.
+    /// - `EXDEV`: the calling thread has another root directory or mount namespace than the thread that opened the
+    ///   watcher.
+    /// - `ECHILD`: this is a child of fork(2), and the watcher belongs to its parent.
+    /// - Otherwise as `open(2)`.
     ///
     /// ```no_run
     /// use std::os::fd::AsRawFd;
@@ -300,7 +306,7 @@ impl Watcher {
     ///     if let EventKind::Ready(name, _) = event.kind() {
     ///         match watcher.open_netns(&event) {
     ///             Ok(namespace) => println!("{name} is descriptor {}", namespace.as_raw_fd()),
-    ///             // it is gone or replaced already, and the next event says so
+    ///             // gone or replaced: an event follows
     ///             Err(error) if [libc::ENOENT, libc::ESTALE].contains(&error.errno()) => {}
     ///             Err(error) => return Err(error),
     ///         }
@@ -316,13 +322,13 @@ impl Watcher {
         let check = || self.place.as_ref().map_or(Ok(()), Place::check);
         check()?;
         let path = event.path();
-        // what was opened is the announced one, wherever the path leads; a failure says something about one place only
+        // a successful open is the right namespace wherever the path leads; a failure concerns one place only
         let opened = match event.dir.as_deref().zip(event.name()).zip(path.as_ref()) {
             Some(((dir, name), path)) if !self.links.are_followed() => netns.open_in(dir, name.as_c_str(), path),
             _ => netns.open(path.as_deref()),
         };
         let opened = opened.or_else(|error| match event.kind() {
-            // who was in it may have left, and a name have come
+            // its process may have left, and a name may have appeared
             EventKind::NetnsNew { .. } => netns.open(None).or_else(|_| open_mounted(netns)?.ok_or(error)),
             _ => Err(error),
         });
@@ -335,27 +341,27 @@ impl Watcher {
     }
 }
 
-/// Opens a namespace where it is mounted; `None`: nowhere within reach.
+/// Opens a namespace by one of its mounts; `None`: no mount is in sight.
 fn open_mounted(netns: &Netns) -> Result<Option<OwnedFd>> {
     let mounts = census::mounts().doing("look for the network namespace among the mounts")?;
     let found = mounts.into_iter().filter(|(ino, _)| *ino == netns.ino());
     Ok(found.map(|(_, path)| netns.open(Some(&path))).find_map(Result::ok))
 }
 
-/// The error of a call on a watcher in a child of fork(2).
+/// The error of a call on the parent's watcher in a child of fork(2).
 pub(crate) fn not_this_process() -> Error {
     Error::new(libc::ECHILD, "use a watcher of the parent process")
 }
 
 impl std::fmt::Debug for Watcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // what the source holds is of no use to a reader, and code for it would be in every program
+        // omits the source: its contents do not help a reader, and the code would be in every program
         f.debug_struct("Watcher").field("fd", &self.as_raw_fd()).field("stats", &self.stats()).finish_non_exhaustive()
     }
 }
 
 impl AsFd for Watcher {
-    /// Level-triggered: readable while there is an event to be had. To be polled only; never read or close it.
+    /// Level-triggered: readable as long as there is an event to take. Poll it only; never read or close it.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()
     }
@@ -370,8 +376,7 @@ impl AsRawFd for Watcher {
 impl Iterator for Watcher {
     type Item = Result<Event>;
 
-    /// Waits for ever for the next event. Ends only where no further event can come, after the
-    /// [error](Error::is_final) that says so.
+    /// Waits for the next event, without limit. Ends after a [final error](Error::is_final).
     fn next(&mut self) -> Option<Self::Item> {
         while !self.over {
             match self.wait(None) {

@@ -32,7 +32,7 @@ func TestErrors(t *testing.T) {
 		t.Errorf("%#v", failure)
 	}
 	// the text is the library's, not that of Go's errno table
-	if text := err.Error(); !strings.HasPrefix(text, "nswatch: cannot watch "+missing+": no such file, name or id") {
+	if text := err.Error(); !strings.HasPrefix(text, "nswatch: cannot watch "+missing+": no such file, name or nsid") {
 		t.Error(text)
 	}
 	if errors.Is(err, syscall.EPERM) {
@@ -131,7 +131,7 @@ func TestTheSentenceOfAWatcher(t *testing.T) {
 	expect(t, watcher, "dir_deleted")
 	_, err = watcher.Next(context.Background())
 	is(t, err, syscall.ENOENT)
-	if text := err.Error(); !strings.HasPrefix(text, "nswatch: cannot go on watching "+dir+": no such file") {
+	if text := err.Error(); !strings.HasPrefix(text, "nswatch: cannot continue watching "+dir+": no such file") {
 		t.Error(text)
 	}
 }
@@ -182,7 +182,7 @@ func TestPrivileges(t *testing.T) {
 			t.Error("what is missing is not told:", err)
 		}
 		_, err = nswatch.Open(nswatch.NSID(), nswatch.AllNSID())
-		if !errors.Is(err, syscall.EPERM) || !strings.HasPrefix(err.Error(), "nswatch: cannot listen to the namespace ids of peers too: ") {
+		if !errors.Is(err, syscall.EPERM) || !strings.HasPrefix(err.Error(), "nswatch: cannot listen to nsids of peers: ") {
 			t.Error("all nsids:", err)
 		}
 	})
@@ -208,8 +208,8 @@ func TestEnterWithoutPrivilege(t *testing.T) {
 	err = blue.Enter("/run/netns/blue", func() error { return errors.New("it is inside") })
 	is(t, err, syscall.EPERM)
 	// one sentence in all languages
-	if err.Error() != "nswatch: cannot enter the network namespace /run/netns/blue: setns(2) requires CAP_SYS_ADMIN in the caller's "+
-		"user namespace and in the one that owns the network namespace, and no filter against it" {
+	if err.Error() != "nswatch: cannot enter the network namespace /run/netns/blue: CAP_SYS_ADMIN is missing, in your user "+
+		"namespace or in the one that owns the network namespace; or a seccomp filter refuses setns(2)" {
 		t.Error(err)
 	}
 }

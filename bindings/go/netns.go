@@ -161,8 +161,8 @@ func enter(file *os.File, do func() error) error {
 
 // refusal is the error of who may not enter.
 func refusal(name string, err error) error {
-	const op, needs = "enter the network namespace", "setns(2) requires CAP_SYS_ADMIN in the caller's user namespace and in " +
-		"the one that owns the network namespace, and no filter against it"
+	const op, needs = "enter the network namespace", "CAP_SYS_ADMIN is missing, in your user namespace or in the one that " +
+		"owns the network namespace; or a seccomp filter refuses setns(2)"
 	if err == syscall.EPERM {
 		return &Error{Op: op, Path: name, Errno: syscall.EPERM, Text: "cannot " + op + " " + Printable(name) + ": " + needs}
 	}

@@ -1,8 +1,8 @@
-//! Asking for each namespace by its cookie (Linux 6.18), which takes no privilege of its own.
+//! Deaths by asking for each namespace by its cookie (Linux 6.18), which requires no privilege.
 //!
-//! The kernel says of a dead namespace what it says of one that this process may not open. So a namespace is dead if it
-//! cannot be opened, and could be before, by a process with the same rights. From Linux 6.19 on not even then: a socket may
-//! keep it.
+//! The kernel returns the same error for a dead namespace and for one that this process may not open. So a namespace
+//! counts as dead if it cannot be opened now and could be before, with the same rights. From Linux 6.19 on, not even
+//! then: a socket may keep it.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -14,7 +14,7 @@ use crate::sys::{self, Credentials};
 
 #[derive(Debug, Default)]
 pub(super) struct Asking {
-    /// Those that could be opened.
+    /// The namespaces that could be opened.
     reachable: Vec<Reachable>,
     last: i32,
 }
@@ -32,20 +32,20 @@ impl Asking {
     }
 }
 
-/// Whether a namespace can be opened by its cookie: the kernel's answer, and `None` where there is none.
+/// Whether a namespace can be opened by its cookie: the kernel's answer; `None`: no answer.
 fn opens(netns: &Netns) -> io::Result<Option<bool>> {
     let (Some(cookie), Ok(ino)) = (netns.cookie(), u32::try_from(netns.ino())) else { return Ok(None) };
     match sys::open_by_cookie(cookie, ino) {
         Ok(_) => Ok(Some(true)),
         Err(error) if is_shortage(&error) => Err(error),
-        // a filter refuses by other numbers
+        // a filter refuses with other numbers
         Err(error) => Ok((errno_of(&error) == libc::ESTALE).then_some(false)),
     }
 }
 
 impl Deaths for Asking {
     fn watch(&mut self, _namespace: BorrowedFd<'_>, netns: &Netns) -> io::Result<i32> {
-        // everybody may open the own one, as long as it is the own one
+        // everybody may open the own namespace, while it is the own one
         let is_certain = sys::is_kernel_before(6, 19);
         let is_lasting = sys::sees_all_namespaces() || !of_calling_thread()?.same(netns);
         let reached = is_certain && is_lasting && opens(netns)? == Some(true);

@@ -1,30 +1,30 @@
-//! When to look at what is recorded: at each record while they are few, at intervals while they are many. Pure.
+//! When to read records: at each record while they are few, at intervals while they are many. Pure.
 //!
-//! As network drivers do it. Each look takes a processor from sleep to the consumer and back, and in a storm of forks there
-//! would be one for each fork.
+//! Network drivers do the same. Each read wakes a processor and the consumer, which would be one wake-up per fork in a
+//! storm of forks.
 
 use std::time::Duration;
 
 use crate::pace::Pace;
 
-/// What a look costs in time until the next one: 500 a second take half a hundredth of a processor.
+/// The price of a read, in time until the next one: 500 a second take half a hundredth of a processor.
 const PRICE: Duration = Duration::from_millis(2);
 
-/// 100 looks in a row.
+/// 100 reads in a row.
 const CREDIT: Duration = Duration::from_millis(200);
 
-/// From one look to the next while there are many records.
+/// The time between reads while there are many records.
 const INTERVAL: Duration = Duration::from_millis(15);
 
-/// As many records in an interval can be looked at one by one.
+/// The maximum number of records per interval that are read one by one.
 const FEW: usize = 7;
 
 #[derive(Debug)]
 pub(super) struct Cadence {
     pace: Pace,
-    /// When the next look is due, while there are many records.
+    /// When the next read is due, while there are many records.
     due: Option<Duration>,
-    /// How many were found since the last one that was due.
+    /// The number of records since the last read that was due.
     found: usize,
 }
 
@@ -33,7 +33,7 @@ impl Cadence {
         Self { pace: Pace::new(CREDIT), due: None, found: 0 }
     }
 
-    /// A look at this moment found so many records; `woken`: a record was the reason for it. When the next look is due;
+    /// Records a read that found `found` records; `woken`: a record caused it. Returns when the next read is due;
     /// `None`: at the next record.
     pub(super) fn looked(&mut self, now: Duration, found: usize, woken: bool) -> Option<Duration> {
         self.found += found;
@@ -61,7 +61,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// How many looks a second of records takes that come at equal distances, and the longest that one waited.
+    /// The number of reads for a second of evenly spaced records, and the longest wait of a record.
     fn looks(cadence: &mut Cadence, start: Duration, records: u32) -> (u32, Duration) {
         let (mut looks, mut longest, mut unread, mut due) = (0, Duration::ZERO, Vec::new(), None);
         let mut look = |now: Duration, unread: &mut Vec<Duration>| {
@@ -96,7 +96,7 @@ mod tests {
             assert!((60..=300).contains(&looks), "{records}: {looks}");
             assert!(longest <= INTERVAL, "{records}: {longest:?}");
         }
-        // after a storm the first ones are seen at once again
+        // after a storm, the first records are read at once again
         assert_eq!(looks(&mut cadence, HOUR + 20 * SECOND, 15), (15, Duration::ZERO));
     }
 

@@ -1,7 +1,7 @@
-//! Learning of the deaths of network namespaces: what a mechanism offers, and the choice between them.
+//! Deaths of network namespaces: the interface of a mechanism, and the choice between mechanisms.
 //!
-//! A process can give up its rights, or be denied a system call, at any time. What a mechanism watches by then it goes on
-//! reporting; the next one watches what comes after.
+//! A process can give up its rights, or a filter can deny a system call, at any time. A mechanism continues to report
+//! what it watches already; the next mechanism watches new namespaces.
 
 use std::fmt;
 use std::io;
@@ -14,7 +14,7 @@ use crate::error::is_transient;
 use crate::netns::Netns;
 use crate::sys::Epoll;
 
-/// What stands for a watched namespace. No number is used twice.
+/// Identifies a watched namespace. No number is used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Number {
     mechanism: usize,
@@ -27,35 +27,36 @@ impl Number {
     }
 }
 
-/// A mechanism that knows of deaths. Its descriptor, if it has one, is in the watcher's epoll set.
+/// A mechanism that reports deaths. Its descriptor, if it has one, is in the watcher's epoll set.
 pub(super) trait Deaths: Send {
-    /// Watches this open namespace from here on. The same number again if it does so already.
+    /// Watches this open namespace from here on. Returns the same number if it watches the namespace already.
     fn watch(&mut self, namespace: BorrowedFd<'_>, netns: &Netns) -> io::Result<i32>;
 
-    /// Passes on those that have died; whether some were lost: then [`living`](Self::living) says which.
+    /// Passes the dead ones to `take`. Returns whether some were lost: then ask [`living`](Self::living).
     fn read(&mut self, take: &mut dyn FnMut(i32)) -> io::Result<bool>;
 
-    /// Whether there is something to read that the descriptor does not show.
+    /// Whether there are deaths to read that the descriptor does not show.
     fn has_unread(&self) -> bool {
         false
     }
 
-    /// Those of these that are not known to be dead. They are in ascending order, and so is the answer.
+    /// Removes those known to be dead. Numbers and result are in ascending order.
     fn living(&mut self, numbers: &[i32]) -> io::Result<Vec<i32>>;
 
-    /// Whether the death of this one can be known.
+    /// Whether the mechanism can notice the death of this one.
     fn watches(&self, number: i32) -> bool;
 
-    /// The source does not keep this one.
+    /// The source no longer keeps this one.
     fn forget(&mut self, number: i32);
 
-    /// Whether deaths wake the consumer. Else somebody has to ask which are living.
+    /// Whether deaths wake the consumer. If not, the source must ask which are living.
     fn reports(&self) -> bool;
 
     /// Whether the mechanism made this namespace for itself.
     fn is_own(&self, netns: &Netns) -> bool;
 
-    /// A [`uevent_socket`](crate::sys::uevent_socket) in that namespace, which keeps nothing else. Once.
+    /// A [`uevent_socket`](crate::sys::uevent_socket) in the mechanism's own namespace, which keeps no other namespace
+    /// alive. Once.
     fn take_uevents(&mut self) -> Option<OwnedFd> {
         None
     }
@@ -67,7 +68,7 @@ impl fmt::Debug for dyn Deaths {
     }
 }
 
-/// Makes a mechanism; `None`: it cannot be had here.
+/// Makes a mechanism; `None`: not available here.
 type Make = fn(&Epoll) -> io::Result<Option<Box<dyn Deaths>>>;
 
 /// The mechanisms, from the best to the last resort.
@@ -77,19 +78,19 @@ const MECHANISMS: [Make; 3] = [
     |_| Ok(Some(Box::new(Asking::default()))),
 ];
 
-/// The mechanisms in use: the last one watches what comes, the others what they have watched before.
+/// The mechanisms in use: the last one watches new namespaces, the others what they have watched before.
 #[derive(Debug)]
 pub(super) struct DeathWatch {
     epoll: Arc<Epoll>,
     mechanisms: Vec<Option<Box<dyn Deaths>>>,
-    /// The one that watches what comes.
+    /// The one that watches new namespaces.
     current: usize,
-    /// Some deaths were lost, and the source does not know yet.
+    /// Some deaths were lost, and the source has not been informed.
     lost: bool,
 }
 
 impl DeathWatch {
-    /// `prepare`: makes every mechanism that can be had, and none later.
+    /// `prepare`: makes every available mechanism now, and none later.
     pub(super) fn open(epoll: Arc<Epoll>, prepare: bool) -> io::Result<Self> {
         let mut this = Self { epoll, mechanisms: Vec::new(), current: 0, lost: false };
         while this.mechanisms.iter().flatten().next().is_none() || prepare && this.mechanisms.len() < MECHANISMS.len() {
@@ -99,7 +100,7 @@ impl DeathWatch {
         Ok(this)
     }
 
-    /// From here on the best of those that were made watches what comes, again if it was refused for a time.
+    /// Watches new namespaces with the best available mechanism again, in case it was refused for a time.
     pub(super) fn start_over(&mut self) {
         self.current = self.mechanisms.iter().position(Option::is_some).unwrap_or(0);
     }
@@ -129,7 +130,7 @@ impl DeathWatch {
         }
     }
 
-    /// Passes on those that have died; whether some were lost.
+    /// Passes the dead ones to `take`. Returns whether some were lost.
     pub(super) fn read(&mut self, take: &mut dyn FnMut(Number)) -> io::Result<bool> {
         for (mechanism, deaths) in self.mechanisms.iter_mut().enumerate() {
             if let Some(deaths) = deaths {
@@ -139,12 +140,12 @@ impl DeathWatch {
         Ok(std::mem::take(&mut self.lost))
     }
 
-    /// Whether there is something to read that no descriptor shows.
+    /// Whether there are deaths to read that no descriptor shows.
     pub(super) fn has_unread(&self) -> bool {
         self.lost || self.mechanisms.iter().flatten().any(|deaths| deaths.has_unread())
     }
 
-    /// Those of these, in ascending order, that are known to be dead.
+    /// Those known to be dead, of `numbers` in ascending order.
     pub(super) fn dead(&mut self, numbers: &[Number]) -> io::Result<Vec<Number>> {
         let mut dead = Vec::new();
         for (which, deaths) in self.made() {
@@ -161,13 +162,14 @@ impl DeathWatch {
         Ok(dead)
     }
 
-    /// Whether to watch this one again may be better: its death is not reported, and that of others is. `ask`: or not known.
+    /// Whether watching this one again may be better: the mechanism does not report its death, and reports those of new
+    /// ones. `ask`: or it does not notice it.
     pub(super) fn watches_badly(&self, number: Number, ask: bool) -> bool {
         let mechanism = self.mechanisms.get(number.mechanism).and_then(Option::as_ref);
         !self.reports(number) && self.is_reporting() || ask && !mechanism.is_some_and(|of| of.watches(number.number))
     }
 
-    /// The source does not keep this one.
+    /// The source no longer keeps this one.
     pub(super) fn forget(&mut self, number: Number) {
         if let Some(Some(deaths)) = self.mechanisms.get_mut(number.mechanism) {
             deaths.forget(number.number);
@@ -179,22 +181,22 @@ impl DeathWatch {
         matches!(self.mechanisms.get(number.mechanism), Some(Some(deaths)) if deaths.reports())
     }
 
-    /// Whether the death of what comes wakes the consumer.
+    /// Whether the deaths of new ones wake the consumer.
     pub(super) fn is_reporting(&self) -> bool {
         matches!(self.mechanisms.get(self.current), Some(Some(deaths)) if deaths.reports())
     }
 
-    /// Whether to watch a namespace again yields this number if, and only if, it is the one that the number stands for.
+    /// Whether watching a namespace again yields this number exactly if it is the same namespace.
     pub(super) fn recognizes(&self, number: Number) -> bool {
         number.mechanism == self.current && self.reports(number)
     }
 
-    /// Whether the namespace was made to watch from.
+    /// Whether the library made the namespace for watching.
     pub(super) fn is_own(&self, netns: &Netns) -> bool {
         self.mechanisms.iter().flatten().any(|deaths| deaths.is_own(netns))
     }
 
-    /// A socket to hear of processors by, which keeps no namespace but one that was made to watch from.
+    /// A socket for hotplug events of processors, which keeps only a namespace that the library made for watching.
     pub(super) fn take_uevents(&mut self) -> Option<OwnedFd> {
         self.made().find_map(|(_, deaths)| deaths.take_uevents())
     }

@@ -1,25 +1,25 @@
-//! What the source still has to do. Pure.
+//! The unfinished work of the source. Pure.
 
 use super::births::Hint;
 
-/// Work left to do. It stays due until it is done: an error on the way loses nothing.
+/// Unfinished work. It stays due until it is done: an error loses nothing.
 #[derive(Debug, Default)]
 pub(super) struct Due {
-    /// Births that may be of unknown namespaces, each thread once.
+    /// Births of possibly unknown namespaces, each thread once.
     pub(super) hints: Vec<Hint>,
-    /// Go through the mounts.
+    /// Scan the mounts.
     pub(super) mounts: bool,
-    /// Go through everything that can be seen.
+    /// Take a census.
     pub(super) census: Option<EmitMode>,
-    /// The consumer asked for it, and waits.
+    /// The consumer has requested it, and waits.
     pub(super) asked: bool,
-    /// Ask about each known namespace whether it lives.
+    /// Ask whether each known namespace is alive.
     pub(super) ask: bool,
     /// Emit `Synced` when all that is done.
     pub(super) synced: bool,
-    /// There are more namespaces than may be kept.
+    /// There are more namespaces than the limit.
     pub(super) left_out: bool,
-    /// The consumer is to learn of that.
+    /// Report that to the consumer.
     pub(super) too_many: bool,
 }
 
@@ -29,23 +29,23 @@ impl Due {
         (self.ask, self.synced) = (true, true);
     }
 
-    /// There is no room for all. The consumer is to learn of it once, until there is.
+    /// Notes that the limit is reached, and reports it once until there is room again.
     pub(super) fn leave_out(&mut self) {
         self.too_many |= !std::mem::replace(&mut self.left_out, true);
     }
 
-    /// Whether no look, and no event, is due.
+    /// Whether no probe and no event is due.
     pub(super) fn is_nothing(&self) -> bool {
         self.hints.is_empty() && !self.mounts && self.census.is_none() && !self.synced && !self.too_many
     }
 
-    /// A census that nobody asked for.
-    pub(super) fn look_around(&mut self) {
+    /// Plans a census that the consumer has not requested.
+    pub(super) fn plan_census(&mut self) {
         self.census.get_or_insert(EmitMode::News);
     }
 }
 
-/// How what a look finds is emitted.
+/// How to emit the results of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EmitMode {
     News,

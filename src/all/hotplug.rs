@@ -1,4 +1,5 @@
-//! Processors that come and go. After one was offline, what listened to it is silently dead, though it is online again.
+//! CPU hotplug: a perf event of a processor that was offline is silently dead, even after the processor is online
+//! again.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -6,20 +7,20 @@ use std::time::Duration;
 
 use crate::sys;
 
-/// Room for one message of the kernel's: it has at most 2 KiB.
+/// Room for one message of the kernel, which has at most 2 KiB.
 const ROOM: usize = 4096;
 
-/// How many messages one call reads at most.
+/// The maximum number of messages per call.
 const MESSAGES: usize = 1024;
 
-/// How much longer a suspension lasts than it takes to read two clocks.
+/// The minimum duration of a suspension, more than the time to read two clocks.
 const SUSPENSION: Duration = Duration::from_millis(1);
 
-/// Which processors have gone or come, or both.
+/// The processors that have gone offline or online.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Changed {
     These(Vec<u32>),
-    /// Any of them may have.
+    /// Possibly any of them.
     Perhaps,
 }
 
@@ -47,8 +48,8 @@ impl Changed {
     }
 }
 
-/// Listens to the kernel's announcements; without a socket, only for the system to wake up from suspension, at which it
-/// announces nothing.
+/// Receives the kernel's announcements. Without a socket, detects only wake-ups from suspension, which the kernel does
+/// not announce.
 #[derive(Debug)]
 pub(super) struct Hotplug {
     socket: Option<OwnedFd>,
@@ -64,7 +65,7 @@ impl Hotplug {
         self.socket.as_ref()
     }
 
-    /// Reads what was announced, and adds it to what has changed. An error ends the announcements.
+    /// Reads the announcements, and adds them to `changed`. An error ends the announcements.
     pub(super) fn read(&mut self, changed: &mut Changed) -> io::Result<()> {
         if has_slept(&mut self.suspended, sys::suspended()) {
             *changed = Changed::Perhaps;
@@ -102,8 +103,8 @@ fn has_slept(known: &mut Duration, now: Duration) -> bool {
     slept
 }
 
-/// The processor that a message of the kernel's says goes online or offline: `online@/devices/system/cpu/cpu1`, and after a
-/// NUL the same in other words.
+/// The processor in a message that announces it online or offline: `online@/devices/system/cpu/cpu1`, with the same in
+/// other words after a NUL.
 fn cpu_in(message: &[u8]) -> Option<u32> {
     let summary = message.split(|byte| *byte == 0).next()?;
     let (action, path) = std::str::from_utf8(summary).ok()?.split_once('@')?;
@@ -154,7 +155,7 @@ mod tests {
         assert!(!has_slept(&mut known, 5 * second));
         assert!(has_slept(&mut known, 7 * second));
         assert!(!has_slept(&mut known, 7 * second));
-        // between the two clocks this thread had to wait
+        // this thread had to wait between the two clocks
         assert!(!has_slept(&mut known, 6 * second));
         assert!(!has_slept(&mut known, 7 * second));
     }

@@ -1,7 +1,7 @@
-//! Every network namespace of the host that can be seen, with or without a name.
+//! Every network namespace of the host in sight, with or without a name.
 
-// source → due, state, births, deaths; births ← perf → records, cadence, hotplug; deaths → post, asking. The state
-// is pure and knows none of them.
+// source → due, state, births, deaths; births ← perf → records, cadence, hotplug; deaths → post, asking. The state is
+// pure and depends on none of them.
 mod asking;
 mod births;
 mod cadence;
@@ -20,7 +20,7 @@ use std::io;
 
 use crate::sys;
 
-/// Without /proc there is no watcher that could have a feature.
+/// Fails without /proc, because no watcher works without it.
 fn needs_proc() -> io::Result<()> {
     sys::is_proc_ours().then_some(()).ok_or_else(|| io::Error::from_raw_os_error(libc::EOPNOTSUPP))
 }

@@ -1,8 +1,9 @@
-//! Births by the kernel's perf records, for `CAP_PERFMON` or `CAP_SYS_ADMIN` in the initial user namespace (Linux 4.12).
+//! Births by the kernel's perf records. Requires `CAP_PERFMON` or `CAP_SYS_ADMIN` in the initial user namespace (Linux
+//! 4.12).
 //!
-//! Each processor has a ring, to which the kernel writes the namespaces of a task when it is born and when they change. The
-//! price is everybody's: each fork in the system writes a record. Whoever polls a perf event first consumes its readiness,
-//! so kernel AIO polls it on our behalf, and leaves the result in an eventfd that stays readable.
+//! Each processor has a ring. The kernel writes to it the namespaces of each task, when it is born and when they
+//! change. The price: each fork in the system writes a record. The first poll of a perf event consumes its readiness,
+//! so kernel AIO polls it for us and leaves the result in an eventfd that stays readable.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,13 +17,13 @@ use super::records::{Record, records};
 use crate::error::{is_shortage, is_transient};
 use crate::sys::{self, AioContext, Epoll, Process, Ring, Timer, Waker};
 
-/// When to try again what failed for want of memory or descriptors.
+/// When to retry after a lack of memory or descriptors.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Opens the rings of all processors. `None`: this kernel has no such records, or they are not permitted.
+/// Opens the rings of all processors. `None`: this kernel has no such records, or does not permit them.
 ///
-/// `uevents`: a [`uevent_socket`](sys::uevent_socket), which keeps the network namespace that it was made in. Without one, what
-/// happens on a processor that was offline stays unknown.
+/// `uevents`: a [`uevent_socket`](sys::uevent_socket), which keeps the network namespace that it was made in. Without
+/// one, changes on a processor that was offline stay unknown.
 pub(super) fn open(epoll: &Arc<Epoll>, uevents: Option<OwnedFd>) -> io::Result<Option<Box<dyn Births>>> {
     match Perf::open(epoll, uevents) {
         Ok(perf) => Ok(Some(Box::new(perf))),
@@ -39,7 +40,7 @@ pub(super) fn try_open() -> io::Result<bool> {
     }
 }
 
-/// Opens the rings of those of these processors that are online. After the last one that there can be, it ends.
+/// Opens the rings of those `cpus` that are online. Ends after the last possible one.
 fn online(cpus: impl Iterator<Item = u32>) -> impl Iterator<Item = io::Result<CpuRing>> {
     let open = |cpu| match CpuRing::open(cpu) {
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => None,
@@ -49,16 +50,16 @@ fn online(cpus: impl Iterator<Item = u32>) -> impl Iterator<Item = io::Result<Cp
     cpus.map_while(open).flatten()
 }
 
-/// The ring of a processor, and how far it is read.
+/// The ring of a processor, and the read position.
 #[derive(Debug)]
 struct CpuRing {
     cpu: u32,
     ring: Ring,
     tail: u64,
     mark: u64,
-    /// How many records had been lost.
+    /// The number of lost records so far.
     lost: u64,
-    /// The next record will wake.
+    /// The next record will wake the consumer.
     armed: bool,
 }
 
@@ -67,7 +68,7 @@ impl CpuRing {
         Ok(Self { cpu, ring: Ring::open(cpu)?, tail: 0, mark: 0, lost: 0, armed: false })
     }
 
-    /// Passes on what was recorded until the mark. How many records there were, and what was lost.
+    /// Passes the records up to the mark to `take`. Returns their number and the loss.
     fn read(&mut self, buffer: &mut Vec<u8>, take: &mut dyn FnMut(Hint)) -> (usize, Loss) {
         if self.mark == self.tail {
             return (0, Loss::Nothing);
@@ -81,7 +82,7 @@ impl CpuRing {
             count += 1;
             match record {
                 Record::Hint(hint) => take(hint),
-                // the kernel has been asked already
+                // the kernel has counted these already
                 Record::Lost(_) if self.ring.counts_losses() => {}
                 Record::Lost(more) => loss = loss.and(Loss::Hints(more)),
                 Record::Other => {}
@@ -95,7 +96,7 @@ impl CpuRing {
         (count, loss)
     }
 
-    /// What was lost since the last call.
+    /// The loss since the last call.
     fn lost(&mut self) -> Loss {
         let Ok(Some(lost)) = self.ring.lost() else { return Loss::Hints(0) };
         match lost.wrapping_sub(std::mem::replace(&mut self.lost, lost)) {
@@ -110,7 +111,7 @@ impl CpuRing {
 }
 
 impl Loss {
-    /// Both; what is unknown stays so.
+    /// The sum; unknown plus anything is unknown.
     fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Nothing, loss) | (loss, Self::Nothing) => loss,
@@ -120,36 +121,36 @@ impl Loss {
     }
 }
 
-/// What makes a descriptor in the epoll set readable at the next record.
+/// The part that makes a descriptor in the epoll set readable at the next record.
 #[derive(Debug)]
 enum Alarm {
     Polls {
         context: AioContext,
         done: Waker,
     },
-    /// Where AIO is forbidden, or all its requests are taken: the events themselves, whose readiness is gone once polled.
+    /// The events themselves, if AIO is forbidden or all its requests are in use. One poll consumes their readiness.
     Events,
 }
 
 #[derive(Debug)]
 struct Perf {
-    // first, so that it is dropped before the descriptors that its requests refer to
+    // first, so that it is dropped before the descriptors of its requests
     alarm: Alarm,
     rings: Vec<CpuRing>,
     buffer: Vec<u8>,
     timer: Timer,
     cadence: Cadence,
     hotplug: Hotplug,
-    /// Processors whose ring is to be opened again.
+    /// Processors whose rings to open again.
     changed: Changed,
-    /// What the source does not know of yet.
+    /// The loss that the source has not been informed of.
     lost: Loss,
-    /// Of the last mark.
+    /// The time of the last mark.
     now: Duration,
     epoll: Arc<Epoll>,
     process: Process,
-    /// Held, because the kernel makes an inode of each namespace of a task for each record, unless it has one: that halves
-    /// the price of a fork on the host. They are initial namespaces, which never die.
+    /// Descriptors of initial namespaces, which never die. For each record the kernel makes an inode of each namespace
+    /// of a task, unless one exists: holding these halves the price of a fork on the host.
     _initial: Vec<OwnedFd>,
 }
 
@@ -182,7 +183,7 @@ impl Perf {
         Ok(perf)
     }
 
-    /// Chooses how to be woken by the rings there are. None of them is armed then.
+    /// Chooses how the rings wake the consumer. None of them is armed then.
     fn set_alarm(&mut self) -> io::Result<()> {
         self.disarm();
         let room = u32::try_from(self.rings.len()).unwrap_or(u32::MAX);
@@ -194,7 +195,7 @@ impl Perf {
         Ok(())
     }
 
-    /// Ends what wakes.
+    /// Removes the alarm.
     fn disarm(&mut self) {
         for fd in self.alarm_descriptors() {
             self.epoll.remove(fd).ok();
@@ -211,7 +212,7 @@ impl Perf {
         done.into_iter().chain(rings.iter().filter(|ring| ring.armed).map(|ring| ring.ring.as_fd()))
     }
 
-    /// Has each ring wake at its next record.
+    /// Arms each ring to wake at its next record.
     fn arm(&mut self) -> io::Result<()> {
         if let Alarm::Polls { context, done } = &self.alarm {
             let submitted = self.rings.iter_mut().filter(|ring| !ring.armed).try_for_each(|ring| {
@@ -231,10 +232,10 @@ impl Perf {
         })
     }
 
-    /// Notes which rings have woken; whether any has.
-    fn hear(&mut self) -> bool {
+    /// Notes which rings have woken. Returns whether any has.
+    fn take_wakeups(&mut self) -> bool {
         let Alarm::Polls { context, done } = &self.alarm else { return false };
-        let heard = done.clear().and_then(|woken| {
+        let result = done.clear().and_then(|woken| {
             if woken {
                 context.reap(|cpu| {
                     if let Some(ring) = self.rings.iter_mut().find(|ring| u64::from(ring.cpu) == cpu) {
@@ -244,14 +245,15 @@ impl Perf {
             }
             Ok(woken)
         });
-        heard.unwrap_or_else(|_| {
-            // it is refused by now: which one has woken stays unknown
+        result.unwrap_or_else(|_| {
+            // refused by now: it stays unknown which one has woken
             self.disarm();
             true
         })
     }
 
-    /// Opens the rings of processors that have gone or come, if any have; whether any have. An error: of some it cannot.
+    /// Reopens the rings of processors that have gone or come. Returns whether there were any. An error: some rings
+    /// could not be opened.
     fn replug(&mut self) -> io::Result<bool> {
         if self.hotplug.read(&mut self.changed).is_err() {
             if let Some(socket) = self.hotplug.close() {
@@ -279,7 +281,7 @@ impl Perf {
         let opened = opened.or_else(|error| match is_shortage(&error) {
             true => Err(error),
             false => {
-                // the right to open them is lost by now: those there were may work on
+                // the right to open them is lost; the existing ones may still work
                 self.rings.retain(|ring| !changed.has(ring.cpu));
                 self.rings.extend::<Vec<_>>(old);
                 Ok(())
@@ -293,7 +295,7 @@ impl Perf {
         Ok(true)
     }
 
-    /// Leaves it to records or to the timer to wake the consumer.
+    /// Leaves the next wake-up to records or to the timer.
     fn wait(&mut self, found: usize, woken: bool) -> io::Result<()> {
         if let Some(due) = self.cadence.looked(self.now, found, woken) {
             if matches!(self.alarm, Alarm::Events) {
@@ -302,12 +304,12 @@ impl Perf {
             if self.timer.set(Some(due)).is_ok() {
                 return Ok(());
             }
-            // where a filter refuses it, nothing waits
+            // if a filter refuses the timer, nothing is delayed
         }
         if self.arm().is_err() {
             return self.timer.set(Some(self.now + RETRY));
         }
-        // what came since the mark may have woken before it was armed again
+        // a record after the mark may have woken before the ring was armed again
         let is_late = self.rings.iter().any(CpuRing::has_more);
         let retry = (!self.changed.is_nothing()).then(|| self.now + RETRY);
         self.timer.set(if is_late { Some(self.now) } else { retry })
@@ -322,7 +324,7 @@ impl Births for Perf {
     }
 
     fn read(&mut self, take: &mut dyn FnMut(Hint)) -> io::Result<Loss> {
-        let woken = self.hear();
+        let woken = self.take_wakeups();
         let (mut found, mut loss) = (0, Loss::Nothing);
         for ring in &mut self.rings {
             let (count, lost) = ring.read(&mut self.buffer, take);
@@ -339,7 +341,7 @@ impl Births for Perf {
 
 impl Drop for Perf {
     fn drop(&mut self) {
-        // closing is not enough where a child of fork(2) has a copy, which must leave the set of its parent as it is
+        // closing is not enough if a child of fork(2) has a copy; the child must not change the set of its parent
         if self.process.is_this() {
             self.disarm();
             let others = self.hotplug.socket().map(AsFd::as_fd).into_iter().chain([self.timer.as_fd()]);

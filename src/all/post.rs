@@ -1,8 +1,8 @@
-//! The observation post: a network namespace of the watcher's own, in which every known one is given an nsid. The kernel
-//! notifies there when the namespace that has it dies, named or not, and no nsid of the host changes.
+//! The observation post: a network namespace of the watcher's own, in which each known namespace has an nsid. When such
+//! a namespace dies, named or not, the kernel notifies there. The nsids of the host do not change.
 //!
-//! A thread that ends at once makes the post (`CAP_SYS_ADMIN`), or a child in a user namespace of its own (no privilege).
-//! Only the two sockets that are opened there keep it. It keeps no other namespace alive.
+//! A short-lived thread makes the post (`CAP_SYS_ADMIN`), or a child in a user namespace of its own (no privilege).
+//! Only two sockets keep the post alive. The post keeps no other namespace alive.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,10 +16,11 @@ use crate::nsid::request::RequestSocket;
 use crate::nsid::wire::{self, Attributes};
 use crate::sys::{self, CWD, Epoll};
 
-/// After so many nsids the queue of notifications is read: where no filter drops them, each comes back as one.
+/// The number of nsids after which to read the notification queue: if no filter drops them, each assignment comes back
+/// as a notification.
 const UNREAD: usize = 128;
 
-/// How many reads empty the queue.
+/// The number of reads that empty the queue.
 const READS: usize = 512;
 
 #[derive(Debug)]
@@ -27,9 +28,9 @@ pub(super) struct Post {
     listener: Listener,
     requests: RequestSocket,
     netns: Netns,
-    /// The nsid to give next. None is given twice, so that a notification is about one namespace for ever.
+    /// The next nsid. None is assigned twice, so a notification is about one namespace for ever.
     next: i32,
-    /// How many were given since the queue was read.
+    /// The number assigned since the last read of the queue.
     unread: usize,
     dead: Vec<i32>,
     lost: bool,
@@ -37,42 +38,43 @@ pub(super) struct Post {
 }
 
 impl Post {
-    /// A post that a thread makes. `None`: that takes `CAP_SYS_ADMIN` and `CAP_NET_ADMIN`.
+    /// Makes a post in a thread. `None`: requires `CAP_SYS_ADMIN` and `CAP_NET_ADMIN`.
     pub(super) fn privileged() -> io::Result<Option<Self>> {
         match sys::in_net_namespace(Self::here) {
-            // user.max_net_namespaces is 0, for ever
+            // user.max_net_namespaces is 0, permanently
             Err(error) if errno_of(&error) == libc::ENOSPC && sys::are_net_namespaces_forbidden() => Ok(None),
-            // EAGAIN: no thread can be started, but perhaps a child
+            // EAGAIN: no thread can start, but perhaps a child
             made => Self::unless_refused(made, libc::EAGAIN),
         }
     }
 
-    /// A post that a child makes. `None`: user namespaces may not be made here.
+    /// Makes a post in a child. `None`: user namespaces are not permitted here.
     pub(super) fn unprivileged() -> io::Result<Option<Self>> {
-        // ENOSPC: as many as user.max_user_namespaces permits are made, perhaps none
+        // ENOSPC: user.max_user_namespaces is reached, perhaps 0
         Self::unless_refused(sys::in_user_namespace(Self::here), libc::ENOSPC)
     }
 
-    /// The post with its notifications waking the consumer.
+    /// Adds the notifications of a new post to the consumer's epoll set.
     pub(super) fn made(post: io::Result<Option<Self>>, epoll: &Epoll) -> io::Result<Option<Box<dyn Deaths>>> {
         let Some(post) = post? else { return Ok(None) };
         epoll.add(post.listener.as_fd())?;
         Ok(Some(Box::new(post)))
     }
 
-    /// In the network namespace of the calling thread, which is to be the post.
+    /// Makes the post in the network namespace of the calling thread.
     fn here() -> io::Result<Self> {
         let netns = of_calling_thread()?;
         let (listener, mut requests) = (Listener::open(0, false)?, RequestSocket::open()?.checked());
-        // the nsids that are given here would wake the consumer; where the filter is refused, they do
+        // without this filter, the post's own assignments wake the consumer
         sys::drop_messages(listener.as_fd(), wire::RTM_NEWNSID).ok();
-        // it finds out how to ask quickly
+        // finds the fast way to ask
         requests.list(None)?;
         let uevents = sys::uevent_socket().ok();
         Ok(Self { listener, requests, netns, next: 0, unread: 0, dead: Vec::new(), lost: false, uevents })
     }
 
-    /// A post that works: where a security module takes away what a user namespace gives, no nsid can be given there.
+    /// Checks that the post works: a security module may deny what a user namespace grants, so that no nsid can be
+    /// assigned.
     fn unless_refused(made: io::Result<Self>, also: i32) -> io::Result<Option<Self>> {
         let tried = made.and_then(|mut post| {
             let own = sys::open(CWD, c"/proc/thread-self/ns/net", libc::O_RDONLY).map_err(sys::proc_error)?;
@@ -84,13 +86,13 @@ impl Post {
         }
     }
 
-    /// Gives an open namespace the next nsid, unless it has one.
+    /// Assigns the next nsid to an open namespace, unless it has one.
     fn give(&mut self, namespace: BorrowedFd<'_>) -> io::Result<i32> {
         let fd = namespace.as_raw_fd().unsigned_abs();
         let (given, assigned) = (self.next, self.requests.assign(fd, self.next));
         if !assigned.as_ref().is_err_and(|error| error.answer().is_some()) {
-            // Without an answer it may be given all the same. After two thousand million the post is used up, and the next
-            // mechanism serves.
+            // Without an answer, the nsid may be assigned nevertheless. After 2^31 nsids the post is used up, and the
+            // next mechanism serves.
             self.next = given.saturating_add(1);
             self.unread += 1;
         }

@@ -1,4 +1,4 @@
-//! The records of a perf event, as values. The parser is pure and total: whatever the bytes are, it ends and does not panic.
+//! The records of a perf event, as values. The parser is pure and total: it terminates without panic for all input.
 
 use super::births::Hint;
 
@@ -8,7 +8,7 @@ const PERF_RECORD_NAMESPACES: u32 = 16;
 /// Type, flags, length: 32, 16 and 16 bits.
 const HEADER: usize = 8;
 
-/// Before the namespaces: pid and tid of 32 bits, and how many there are.
+/// Before the namespaces: pid and tid of 32 bits, and the number of namespaces.
 const TASK: usize = 16;
 
 /// Device and inode number. The network namespace is the first.
@@ -17,14 +17,14 @@ const NAMESPACE: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Record {
     Hint(Hint),
-    /// So many records were lost before.
+    /// The number of records lost before this one.
     Lost(u64),
     Other,
-    /// Its length cannot be: nothing is known of it and of what follows.
+    /// An impossible length: the rest is unknown.
     Malformed,
 }
 
-/// Iterates over what was written to a ring. Ends after the first thing that cannot be.
+/// Iterates over the bytes of a ring. Ends after the first malformed record.
 pub(crate) fn records(mut bytes: &[u8]) -> impl Iterator<Item = Record> {
     std::iter::from_fn(move || {
         if bytes.is_empty() {
@@ -56,7 +56,7 @@ fn next(bytes: &mut &[u8]) -> Option<Record> {
             // -1: the task has ended already; no inode: it has no namespaces any more
             Some(if ino == 0 { Record::Other } else { Record::Hint(Hint { ino, pid, tid }) })
         }
-        // an id, then how many
+        // an id, then the number of lost records
         PERF_RECORD_LOST => number(body, 8).map(Record::Lost),
         _ => Some(Record::Other),
     }

@@ -1,8 +1,8 @@
 //! The source behind [`Watcher::all`](crate::Watcher::all).
 //!
-//! Births and mounts are *hints*: they say where to look. What a look finds is opened for a moment, identified, and put
-//! under watch before it is reported, so that no death is missed. What died is reported by the watch alone: a namespace
-//! that nobody sees any more may live on. One census serves the replay at open, the recovery from a loss, and `resync`.
+//! Births and mounts are *hints*: places to probe. The source opens what a probe finds for a moment, identifies it, and
+//! watches it before it reports it, so that it misses no death. Only the death watch reports deaths: a namespace out of
+//! sight may still be alive. One census serves the replay at open, the recovery from a loss, and `resync`.
 
 mod looks;
 
@@ -27,16 +27,16 @@ use crate::place::Place;
 use crate::source::{Progress, Source};
 use crate::sys::{self, Epoll, Timer};
 
-/// Instead of more hints than this, a census.
+/// With more hints than this, take a census instead.
 const HINTS: usize = 1024;
 
-/// What a look costs in time until the next one that nobody asked for, in times of what it took.
+/// The price of an unrequested probe in time until the next one, as a multiple of its duration.
 const PRICE: u32 = 4;
 
-/// The same of a census for births of which nothing is seen any more: most of them lived briefly.
+/// The price of a census for births that are out of sight: most of them lived briefly.
 const UNLIKELY: u32 = 16;
 
-/// How much may be owed when a look begins: 100 ms of looks in a row.
+/// The maximum debt at the start of a probe: 100 ms of probes in a row.
 const CREDIT: Duration = Duration::from_millis(400);
 
 const WATCH: &str = "watch all network namespaces";
@@ -50,9 +50,9 @@ pub(crate) struct All {
     state: State,
     due: Due,
     pace: Pace,
-    /// Wakes for a look that must wait.
+    /// Wakes for a delayed probe.
     timer: Timer,
-    /// The most namespaces that are kept.
+    /// The maximum number of namespaces.
     max: usize,
 }
 
@@ -62,7 +62,7 @@ impl All {
             return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)).doing(WATCH);
         }
         let timer = Timer::new().doing("make a timer")?;
-        epoll.add(timer.as_fd()).doing("listen to a timer")?;
+        epoll.add(timer.as_fd()).doing("add a timer to epoll")?;
         let mut mounts = Monitor::new(Arc::clone(epoll), OWN.as_ref());
         if options.prepare {
             mounts.prepare()?
@@ -71,7 +71,7 @@ impl All {
         }
         let mut this = Self {
             place: Place::of_caller()?,
-            // first: the watch is to begin before the births of what it makes for itself are reported
+            // first, so that its own namespaces are watched before births are reported
             deaths: DeathWatch::open(Arc::clone(epoll), options.prepare).doing("watch the deaths of namespaces")?,
             births: None,
             mounts,
@@ -82,10 +82,10 @@ impl All {
             max: options.max_names,
         };
         let uevents = this.deaths.take_uevents();
-        this.births = perf::open(epoll, uevents).doing("listen to the births of namespaces")?;
+        this.births = perf::open(epoll, uevents).doing("watch the births of namespaces")?;
         this.due.census = Some(if options.replay { EmitMode::Replayed } else { EmitMode::Silent });
         (this.due.asked, this.due.synced) = (true, options.replay);
-        out.learned_now();
+        out.noticed_now();
         this.catch_up(out)?;
         if this.due.left_out {
             return Err(this.too_many());
@@ -93,17 +93,16 @@ impl All {
         Ok(this)
     }
 
-    /// Where its paths lead.
+    /// The place where it resolves paths.
     pub(crate) fn place(&self) -> Place {
         self.place
     }
 
-    /// Reads what the kernel reports. An inode number in a hint is that of a namespace which was made after all the deaths
-    /// that are read after the mark and before the hint. `false`: there are deaths to report first, and descriptors show what
-    /// else there is.
+    /// Reads the kernel's reports. Deaths are read after the mark and before the hints, so the inode number of a hint
+    /// belongs to a namespace made after those deaths. `false`: report the deaths first; descriptors show the rest.
     fn read(&mut self, all: bool, out: &mut Outbox) -> Result<bool> {
         const READ: &str = "read the births of namespaces";
-        out.learned_now();
+        out.noticed_now();
         let births = self.births.as_mut();
         births.map_or(Ok(()), |births| births.mark(out.now())).doing(READ)?;
         self.read_deaths(out)?;
@@ -112,7 +111,7 @@ impl All {
         }
         if let Some(births) = &mut self.births {
             let (state, deaths, hints) = (&self.state, &self.deaths, &mut self.due.hints);
-            // a number that has another owner is noticed only where deaths are reported
+            // a reused number is noticed only where deaths are reported
             let is_known = |ino| state.get(ino).is_some_and(|known| deaths.reports(known.number));
             let loss = births.read(&mut |hint| {
                 if !is_known(hint.ino) && hints.len() < HINTS && !hints.contains(&hint) {
@@ -123,7 +122,7 @@ impl All {
                 self.lost(dropped, out);
             }
             if self.due.hints.len() == HINTS {
-                self.due.look_around();
+                self.due.plan_census();
             }
         }
         if self.mounts.read()? != Changes::Known(Vec::new()) {
@@ -146,7 +145,7 @@ impl All {
         if died {
             self.hinted();
             if self.due.left_out && self.state.len() < self.max {
-                self.due.look_around();
+                self.due.plan_census();
             }
         }
         if read.doing("read the deaths of namespaces")? {
@@ -155,10 +154,10 @@ impl All {
         Ok(())
     }
 
-    /// Something has changed that can have to do with a birth that nobody reports, or with a death.
+    /// Notes a change that may mean an unreported birth or death.
     fn hinted(&mut self) {
         if self.births.is_none() || !self.deaths.is_reporting() {
-            self.due.look_around();
+            self.due.plan_census();
         }
     }
 
@@ -167,14 +166,14 @@ impl All {
         self.due.everything();
     }
 
-    /// Does what is due.
+    /// Does the work that is due.
     fn catch_up(&mut self, out: &mut Outbox) -> Result<()> {
         let is_to_count = self.due.census.is_some() && (self.due.asked || self.may_look(out));
-        // a census finds all that hints lead to
+        // a census finds everything that hints lead to
         if !self.due.hints.is_empty() && !is_to_count {
             let found = self.look(|this| this.follow_hints())?;
             self.take_in_news(found, out);
-            // what its maker has left may be mounted, or in the hands of others
+            // what its maker has left may be mounted, or open elsewhere
             self.due.mounts |= !self.due.hints.is_empty();
         }
         if self.due.mounts && !is_to_count && self.may_look(out) {
@@ -184,11 +183,11 @@ impl All {
             self.due.mounts = false;
             self.take_in_news(found, out);
             if !self.due.hints.is_empty() && are_all(&self.state.cookies()) {
-                // they lived too briefly
+                // they died too early
                 self.due.hints.clear();
             }
             if !self.due.hints.is_empty() {
-                self.due.look_around();
+                self.due.plan_census();
             }
         }
         if let Some(mode) = self.due.census.filter(|_| self.due.asked || self.may_look(out)) {
@@ -207,7 +206,7 @@ impl All {
         Ok(())
     }
 
-    /// A census, and what follows from it.
+    /// Takes a census, and applies the results.
     fn count_all(&mut self, mode: EmitMode, out: &mut Outbox) -> Result<()> {
         if self.due.ask {
             self.deaths.start_over();
@@ -225,17 +224,17 @@ impl All {
             false => self.due.left_out = false,
         }
         if mode == EmitMode::Replayed {
-            // only a socket keeps them
+            // only a socket keeps these alive
             self.state.report_all(&mut |event| out.push(event, true));
         }
-        // what is not found has lived too briefly, or only a socket keeps it
+        // what it did not find has died too early, or only a socket keeps it
         self.due.hints.clear();
         self.due.census = None;
         (self.due.mounts, self.due.asked, self.due.ask) = (false, false, false);
         Ok(())
     }
 
-    /// Looks at paths, and returns what it found if the calling thread was in the right place all the time.
+    /// Runs a probe of paths, and returns the result if the calling thread was in the right place all the time.
     fn look(&mut self, look: impl FnOnce(&mut Self) -> Result<Vec<Found>>) -> Result<Vec<Found>> {
         self.place.check()?;
         let found = look(self);
@@ -243,7 +242,7 @@ impl All {
         found
     }
 
-    /// Takes in what hints have led to.
+    /// Adds the results of hints.
     fn take_in_news(&mut self, found: Vec<Found>, out: &mut Outbox) {
         let state = &self.state;
         let is_found = |hint: &Hint| found.iter().any(|found| found.netns.ino() == hint.ino);
@@ -253,7 +252,7 @@ impl All {
         }
     }
 
-    /// Takes in what a look has found, as far as there is room; whether it leaves out some.
+    /// Adds the results of a probe, up to the limit. Returns whether it left some out.
     fn take_in(&mut self, found: Vec<Found>, mode: EmitMode, out: &mut Outbox) -> bool {
         let mut leaves_out = false;
         for found in found {
@@ -271,7 +270,7 @@ impl All {
         leaves_out
     }
 
-    /// Whether it is time for a look that nobody asked for.
+    /// Whether an unrequested probe may run now.
     fn may_look(&self, out: &Outbox) -> bool {
         self.pace.next() <= out.now()
     }
@@ -279,7 +278,7 @@ impl All {
     fn set_timer(&mut self, out: &Outbox) {
         let waits = (self.due.census.is_some() || self.due.mounts) && !self.may_look(out);
         if self.timer.set(waits.then(|| self.pace.next())).is_err() {
-            // where a filter refuses it, nothing waits
+            // if a filter refuses the timer, nothing is delayed
             self.pace = Pace::new(CREDIT);
         }
     }
@@ -299,7 +298,7 @@ impl Source for All {
         if is_due || self.unfinished() {
             return Ok(Progress::More);
         }
-        // after the events of the namespaces that there is room for
+        // after the events of the namespaces that fit
         match out.is_empty() && std::mem::take(&mut self.due.too_many) {
             true => Err(self.too_many()),
             false => Ok(Progress::Done),

@@ -1,7 +1,7 @@
-//! The namespaces that exist, as far as the source knows. Pure: it knows no descriptor and no clock.
+//! The known namespaces. Pure: without descriptors and clock.
 //!
-//! [`State`] takes facts and emits what they change. Whatever the facts and their order, the events keep the grammar, and
-//! applying them yields the state.
+//! [`State`] takes facts and emits the changes. For all facts in any order, the events follow the grammar, and applying
+//! them yields the state.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::due::EmitMode;
 use crate::event::EventKind;
 use crate::netns::Netns;
 
-/// A namespace that was looked at, and is watched by now.
+/// A namespace that a probe found, and that is watched by now.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) netns: Netns,
@@ -21,17 +21,17 @@ pub(super) struct Found {
     pub(super) pid: Option<i32>,
 }
 
-/// What is kept of a namespace.
+/// The record of a namespace.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known {
-    /// As it was reported: its end is to be that of the same.
+    /// The reported identity, which its end must repeat.
     pub(super) netns: Netns,
     pub(super) number: Number,
-    /// The consumer knows of it: not so at first of what is not replayed at open.
+    /// It has been reported. Not so at first without a replay at open.
     pub(super) reported: bool,
 }
 
-/// Of two living namespaces no two have the same inode number.
+/// No two living namespaces have the same inode number.
 #[derive(Debug, Default)]
 pub(super) struct State {
     known: BTreeMap<u64, Known>,
@@ -47,32 +47,32 @@ impl State {
         self.known.len()
     }
 
-    /// The numbers of all, in ascending order.
+    /// All numbers, in ascending order.
     pub(super) fn numbers(&self) -> impl Iterator<Item = Number> + '_ {
         self.inodes.keys().copied()
     }
 
-    /// The cookies of all, in ascending order.
+    /// All cookies, in ascending order.
     pub(super) fn cookies(&self) -> Vec<u64> {
         let mut cookies: Vec<u64> = self.known.values().filter_map(|known| known.netns.cookie()).collect();
         cookies.sort_unstable();
         cookies
     }
 
-    /// It exists. One that had its inode number before is gone.
+    /// Adds a namespace. One that had its inode number before is gone.
     pub(super) fn add(&mut self, found: Found, mode: EmitMode, emit: &mut dyn FnMut(EventKind)) {
         let Found { netns, number, path, pid } = found;
         let before = self.known.get(&netns.ino()).copied();
         if before.is_none_or(|known| known.number != number) {
-            // a number that stands for another one stands for it no more
+            // the number has a new meaning
             self.remove(number, emit);
         }
         let has_cookie = |known: &Known| netns.cookie().is_some() && netns.cookie() == known.netns.cookie();
-        // a number is that of one namespace, whose inode may be made anew with another stamp
+        // a number belongs to one namespace, whose inode may be new with another stamp
         let is_it = |known: &Known| known.number == number || has_cookie(known);
         let reported = mode != EmitMode::Silent;
         match before {
-            // perhaps another mechanism watches it
+            // another mechanism may watch it now
             Some(known) if is_it(&known) => {
                 let reported = known.reported || mode == EmitMode::Replayed;
                 self.inodes.remove(&known.number);
@@ -93,7 +93,7 @@ impl State {
         }
     }
 
-    /// Emits those that exist and that the consumer does not know of.
+    /// Emits those that have not been reported.
     pub(super) fn report_all(&mut self, emit: &mut dyn FnMut(EventKind)) {
         for known in self.known.values_mut().filter(|known| !known.reported) {
             known.reported = true;
@@ -101,7 +101,7 @@ impl State {
         }
     }
 
-    /// The one that this number stands for is gone.
+    /// Removes the one with this number, which is gone.
     pub(super) fn remove(&mut self, number: Number, emit: &mut dyn FnMut(EventKind)) {
         let ino = self.inodes.remove(&number);
         if let Some(known) = ino.and_then(|ino| self.known.remove(&ino)).filter(|known| known.reported) {

@@ -1,6 +1,6 @@
 //! About the library
 //!
-//! These may be called at any time from any thread.
+//! Any thread may call these functions at any time.
 
 use std::ffi::{CStr, c_char};
 
@@ -8,14 +8,14 @@ use libc::c_int;
 
 use crate::error::explain;
 
-/// The version of the header: major. Since: 0.1
+/// The major version of this header. Since: 0.1
 pub const NSW_VERSION_MAJOR: u32 = 0;
-/// The version of the header: minor. Since: 0.1
+/// The minor version of this header. Since: 0.1
 pub const NSW_VERSION_MINOR: u32 = 1;
-/// The version of the header: patch. Since: 0.1
+/// The patch version of this header. Since: 0.1
 pub const NSW_VERSION_PATCH: u32 = 0;
 
-/// Returns the version of the library that is loaded, as "0.1.0". Static text.
+/// Returns the version of the loaded library, as "0.1.0". Static text.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -27,9 +27,9 @@ pub extern "C" fn nsw_version() -> *const c_char {
     VERSION.as_ptr()
 }
 
-/// Returns what a result of this library means, and what can be done about it.
+/// Returns what a result of this library means, and the remedy.
 ///
-/// @rc: 0 or a negative errno, as returned; a positive one is taken for its negative.
+/// @rc: 0 or a negative errno; a positive errno counts as its negative.
 ///
 /// Static text, never NULL.
 ///

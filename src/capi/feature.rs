@@ -1,57 +1,59 @@
 //! Features
 //!
-//! What this kernel and these privileges have that not all have. Watchers find it out for themselves, by trying, and
-//! do without what is not there; these functions tell what they would find. May be called from any thread.
+//! Optional features of the kernel that depend on its version and the caller's privileges. A watcher probes each at run
+//! time when it needs it, and uses a fallback without it. Any thread may call nsw_feature() at any time.
 
 use libc::c_int;
 
 use super::{guard, invalid};
 use crate::feature::Feature;
 
-/// Fanotify reports mounts: Linux 6.15 and CAP_SYS_ADMIN over the mount namespace. Without, by
+/// Fanotify reports mounts. Requires Linux 6.15 and CAP_SYS_ADMIN over the mount namespace. Fallback:
 /// NSW_FEATURE_MOUNT_POLL. Since: 0.1
 pub const NSW_FEATURE_MOUNT_EVENTS: u32 = 1;
-/// A kernel AIO poll of mountinfo: Linux 4.18, where AIO is not forbidden. Without both this and
-/// NSW_FEATURE_MOUNT_EVENTS the readiness of nsw_fd() for what a mount did is gone once polled: ask for events after
-/// every wake-up. Since: 0.1
+/// A kernel AIO poll of mountinfo. Requires Linux 4.18 and permission to use AIO. Without this and
+/// NSW_FEATURE_MOUNT_EVENTS, nsw_fd() shows the wake-up for a mount to one poll only: call nsw_next_event() after each
+/// wake-up. Since: 0.1
 pub const NSW_FEATURE_MOUNT_POLL: u32 = 2;
-/// Namespaces have a cookie, which distinguishes one from its successor: Linux 6.18. Without it, the change time of its
-/// inode does while the namespace is mounted, nothing does behind a symbolic link to /proc/PID/ns/net, and
-/// nsw_event_cookie() is 0.
-/// Since: 0.1
+/// Namespaces have a cookie, which distinguishes one from its successor. Requires Linux 6.18. Fallback: the change time
+/// of the inode while the namespace is mounted; nothing behind a symbolic link to /proc/PID/ns/net. nsw_event_cookie()
+/// is then 0. Since: 0.1
 pub const NSW_FEATURE_COOKIE: u32 = 3;
-/// Mounts have an id that is never used again: Linux 6.8. A mount that goes is traced to its names by it;
-/// without, with NSW_MOUNT_EVENTS, each change of a mount costs a look at every known name. Since: 0.1
+/// Mounts have an id that the kernel never reuses. By it the watcher finds the names of a mount that goes. Requires
+/// Linux 6.8. Fallback, with NSW_MOUNT_EVENTS: a probe of every known name at each change of a mount. Since: 0.1
 pub const NSW_FEATURE_MOUNT_ID: u32 = 4;
-/// A file handle says in one system call which namespace a name leads to: Linux 6.18. Without, names are opened.
-/// Since: 0.1
+/// A file handle identifies the namespace behind a name in one system call. Requires Linux 6.18. Fallback: the watcher
+/// opens names. Since: 0.1
 pub const NSW_FEATURE_NS_HANDLES: u32 = 5;
-/// statmount(2) says what a mount is mounted on: Linux 6.8. Without, mount events are not the default, and with
-/// NSW_MOUNT_EVENTS each change of a mount costs a look at every known name. Since: 0.1
+/// statmount(2) returns where a mount is mounted. Requires Linux 6.8. Without it, mount events are not the default;
+/// with NSW_MOUNT_EVENTS the watcher probes every known name at each change of a mount. Since: 0.1
 pub const NSW_FEATURE_STATMOUNT: u32 = 6;
-/// A peer's ids can be asked for, given CAP_NET_ADMIN over it: Linux 5.0. Without, nsid_translate() fails, and
-/// NSW_ALL_NSID tells of peers only what is notified. Since: 0.1
+/// The kernel lists the nsids of a peer. Requires Linux 5.0 and CAP_NET_ADMIN over the peer. Without it,
+/// nsid_translate() fails, and with NSW_ALL_NSID the watcher reports of peers only what the kernel notifies, not the
+/// nsids that exist already. Since: 0.1
 pub const NSW_FEATURE_TARGET_NSID: u32 = 8;
-/// What happens in peers can be listened to: Linux 4.2 and CAP_NET_BROADCAST. Without, nsw_open() with NSW_ALL_NSID is
-/// -EPERM. Since: 0.1
+/// The kernel notifies of nsids in peers. Requires Linux 4.2 and CAP_NET_BROADCAST. Without it, nsw_open() with
+/// NSW_ALL_NSID returns -EPERM. Since: 0.1
 pub const NSW_FEATURE_ALL_NSID: u32 = 9;
-/// listns(2) lists every network namespace: Linux 6.19, since 7.0 with CAP_SYS_ADMIN in the initial user and pid namespaces.
-/// Without, NSW_SOURCE_ALL goes through mounts, processes and their descriptors. Since: 0.1
+/// listns(2) lists every network namespace. Requires Linux 6.19; from 7.0 on also CAP_SYS_ADMIN in the initial user and
+/// pid namespaces. Fallback: NSW_SOURCE_ALL searches mounts, processes and their descriptors. Since: 0.1
 pub const NSW_FEATURE_LISTNS: u32 = 10;
-/// NSW_SOURCE_ALL reports new namespaces as they are made, by perf records: CAP_PERFMON or CAP_SYS_ADMIN in the initial user
-/// namespace. Without, it notices them when mounts change, when a namespace dies, and at a resync. Since: 0.1
+/// NSW_SOURCE_ALL reports new namespaces as they are made, by perf records. Requires CAP_PERFMON or CAP_SYS_ADMIN in
+/// the initial user namespace. Fallback: it notices them when mounts change, when a namespace dies, and at a resync.
+/// Since: 0.1
 pub const NSW_FEATURE_BIRTHS: u32 = 11;
-/// NSW_SOURCE_ALL reports deaths as they happen, from a network namespace of its own: CAP_SYS_ADMIN and CAP_NET_ADMIN, or
-/// user namespaces may be made. Without, it notices them at a resync, as far as the kernel says so. Since: 0.1
+/// NSW_SOURCE_ALL reports deaths as they happen, from a network namespace of its own. Requires CAP_SYS_ADMIN and
+/// CAP_NET_ADMIN, or permission to make user namespaces. Fallback: it notices them at a resync, as far as the kernel
+/// reports them. Since: 0.1
 pub const NSW_FEATURE_DEATHS: u32 = 12;
 
-/// Tries whether a watcher that the calling thread opened now would have a feature. It leaves nothing behind.
+/// Probes whether a watcher that the calling thread opened now would have a feature. Nothing stays open afterwards.
 ///
 /// @which: one of NSW_FEATURE_*.
 ///
-/// Returns 1: it would have it; 0: it would not; or
-/// -EINVAL: @which is none of them;
-/// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS, -ENOSPC, -EAGAIN: a limit is reached, so that it cannot be found out now;
+/// Returns 1: available; 0: not available; or
+/// -EINVAL: @which is unknown;
+/// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS, -ENOSPC, -EAGAIN: a limit is reached, and the probe has no result;
 /// -EOPNOTSUPP: /proc is not mounted.
 ///
 /// Since: 0.1

@@ -1,4 +1,4 @@
-//! What stands behind the handles of C: whose turn it is, what is lent, what failed last. No chapter of the header.
+//! The objects behind C handles: the thread in the call, the borrowed event, the last failure. No part of the header.
 
 use std::cell::UnsafeCell;
 use std::ffi::{CString, c_char};
@@ -16,24 +16,24 @@ use crate::outbox::Counters;
 use crate::sys::{self, Process};
 use crate::watcher::{Watcher, not_this_process};
 
-/// A watcher, as C holds it. What is outside of `inner` never changes, or atomically: any thread may look at it.
+/// A watcher, as C holds it. Any thread may read the fields outside of `inner`: they are constant or atomic.
 pub struct nsw_watcher {
     pub(super) fd: c_int,
     process: Process,
     pub(super) counters: Arc<Counters>,
     /// A thread is in a call.
     is_called: AtomicBool,
-    /// That thread, while it waits for the descriptor, and nothing is half done; else 0.
+    /// That thread, while it waits for the descriptor with no operation in progress; else 0.
     waits: AtomicUsize,
-    /// For that thread alone.
+    /// Only that thread uses it.
     inner: UnsafeCell<Inner>,
 }
 
 pub(super) struct Inner {
     pub(super) watcher: Watcher,
-    /// What the caller has borrowed.
+    /// The event that the caller has borrowed.
     pub(super) current: Lent,
-    /// A panic, here or in its thread, has left it in a state that nobody knows.
+    /// A panic, here or in its thread, has left it in an unknown state.
     broken: bool,
     failure: Failure,
 }
@@ -43,7 +43,7 @@ pub(super) struct Inner {
 pub(super) struct Failure(Option<CString>);
 
 impl Failure {
-    /// Passes on a result, and keeps the sentence of an error.
+    /// Returns the result, and keeps the sentence of an error.
     pub(super) fn keep<T>(&mut self, result: Result<T>) -> Result<T> {
         result.inspect_err(|error| self.set(error))
     }
@@ -59,7 +59,7 @@ impl Failure {
     }
 }
 
-/// The event that the caller has borrowed. A raw pointer: the caller may look at it while the watcher is at work.
+/// The borrowed event. A raw pointer: the caller may read it while the watcher works.
 pub(super) struct Lent(*mut nsw_event);
 
 impl Default for Lent {
@@ -69,12 +69,12 @@ impl Default for Lent {
 }
 
 impl Lent {
-    /// Puts an event into the place of the last one, which is lent no more.
+    /// Replaces the borrowed event.
     pub(super) fn lend(&mut self, event: nsw_event) -> *const nsw_event {
         if self.0.is_null() {
             self.0 = Box::into_raw(Box::new(event));
         } else {
-            // SAFETY: it came from `Box::into_raw`, and the caller has been told that the event ends with this call.
+            // SAFETY: it came from `Box::into_raw`; by contract the caller's event ends with this call.
             unsafe { *self.0 = event };
         }
         self.0
@@ -90,7 +90,7 @@ impl Drop for Lent {
     }
 }
 
-/// The turn of one thread, until it is dropped. A call that is left by longjmp(3) keeps it.
+/// The exclusive turn of one thread, until dropped. A call left by longjmp(3) keeps it.
 struct Turn<'a>(&'a AtomicBool);
 
 impl Drop for Turn<'_> {
@@ -135,15 +135,15 @@ impl nsw_watcher {
         }
     }
 
-    /// The sentence of the last failure. In a child of fork(2) that of the parent is whole, unless a call was at work.
+    /// The sentence of the last failure. In a child of fork(2), the parent's is intact unless a call was running.
     pub(super) fn error(&self) -> *const c_char {
         if self.is_called.swap(true, Ordering::Acquire) {
             return c"".as_ptr();
         }
         let _turn = Turn(&self.is_called);
-        // SAFETY: it is the turn of this thread.
+        // SAFETY: this thread has the turn.
         let inner = unsafe { &*self.inner.get() };
-        // a panic leaves no sentence behind
+        // a panic stores no sentence
         if inner.broken { explain(libc::ENOTRECOVERABLE).as_ptr() } else { inner.failure.as_ptr() }
     }
 
@@ -155,10 +155,10 @@ impl nsw_watcher {
         result
     }
 
-    /// Whether nothing of it is half done, so that it can be freed.
+    /// Whether no operation is in progress, so that it can be freed.
     pub(super) fn is_whole(&self) -> bool {
         let waits = self.waits.load(Ordering::SeqCst);
-        // who waited is not in the call any more: it has left by longjmp(3), or it is not in this process
+        // the waiting thread has left the call by longjmp(3), or is not in this process
         let has_left = || waits == sys::thread_number() || waits != 0 && !self.process.is_this();
         !self.is_called.load(Ordering::Acquire) || has_left()
     }
@@ -169,7 +169,7 @@ fn broken() -> Error {
     Error::new(libc::ENOTRECOVERABLE, "use a watcher that a panic has broken")
 }
 
-/// Runs `body` on a watcher, unless a panic has broken it before, or another thread uses it.
+/// Runs `body` on a watcher, unless an earlier panic has broken it or another thread uses it.
 ///
 /// # Safety
 /// `watcher` is NULL or came from nsw_open().
@@ -181,12 +181,12 @@ pub(super) unsafe fn with(
         // SAFETY: the caller's promise.
         let this = unsafe { borrow(watcher) }?;
         let _turn = this.enter()?;
-        // SAFETY: it is the turn of this thread.
+        // SAFETY: this thread has the turn.
         let inner = unsafe { &mut *this.inner.get() };
         if inner.broken {
             return Err(broken());
         }
-        // and stays so, if the body does not come back
+        // stays set if the body does not return
         inner.broken = true;
         let result = body(this, inner);
         inner.broken = result.as_ref().is_err_and(|error| error.errno() == libc::ENOTRECOVERABLE);

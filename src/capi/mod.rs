@@ -1,6 +1,6 @@
-//! nswatch.h - watch Linux network namespaces come, become usable and go
+//! nswatch.h - watch Linux network namespaces appear, become usable and disappear
 //!
-//! This is the whole of using it:
+//! A whole program:
 //!
 //! ```c
 //! #include <nswatch.h>
@@ -29,57 +29,72 @@
 //! Conventions
 //! ===========
 //!
-//! - Functions of type int return 0, a count or a flag on success, and a negative errno on failure. What they store
-//!   through pointers they store on success only.
-//! - 1: here is an event; 0: nothing now; negative: an error. The same wherever events are given out.
-//! - Every pointer argument may be NULL: that is -EINVAL, or nothing happens in nsw_close() and nsw_options_free().
-//! - Of a failure nsw_strerror() tells what its errno means; nsw_options_error() and nsw_error() say what failed, on what,
-//!   and why, of the last call that failed with these options or on this watcher.
-//! - Strings given out end in NUL and are owned by what gave them. Nothing but handles is ever freed by the caller.
-//! - A watcher may move between threads, and one thread at a time calls it. While a call runs, a call of another thread on
-//!   that watcher returns -EBUSY and changes nothing. nsw_stat() and nsw_fd() may be called from any thread at any time.
-//!   Different watchers are independent.
-//! - A call that a signal handler leaves by longjmp(3) never ends: all that follow return -EBUSY, and the thread cannot be
-//!   cancelled any more until it calls pthread_setcancelstate(3). Close the watcher.
+//! Return values
+//! - A function of type int returns 0, a count or a flag on success, and a negative errno on failure. It stores results
+//!   through pointers on success only.
+//! - A function that yields events returns 1 with an event, 0 without one, and a negative errno on failure.
+//! - A NULL pointer returns -EINVAL, unless the comment of the function says otherwise. nsw_close(NULL) and
+//!   nsw_options_free(NULL) do nothing.
+//! - nsw_strerror() explains an errno. nsw_options_error() and nsw_error() return a sentence about the last call that
+//!   failed with these options or on this watcher: what failed, on what, and why.
+//! - An internal error never leaves the library. The call returns -ENOTRECOVERABLE; so does every later call that needs
+//!   that watcher to work.
+//!
+//! Ownership
+//! - You own handles and the descriptors that a function opens for you. Free handles with nsw_close() and
+//!   nsw_options_free(), close descriptors with close(2). Free nothing else.
+//! - A string ends in NUL and belongs to the object that returned it.
+//! - An event belongs to its watcher, and its strings belong to the event. Both are valid until the next
+//!   nsw_next_event(), nsw_wait_event() or nsw_close() on that watcher.
+//!
+//! Threads and processes
+//! - A watcher may move between threads. One thread at a time may call it: while a call runs, a call from another
+//!   thread on that watcher returns -EBUSY and changes nothing. Any thread may call nsw_stat() and nsw_fd() at any
+//!   time. Different watchers are independent.
+//! - Options may move between threads. One thread at a time may use them.
+//! - If a signal handler leaves a call by longjmp(3), all later calls on that watcher return -EBUSY, and the thread
+//!   cannot be cancelled until it calls pthread_setcancelstate(3). Close the watcher.
+//! - pthread_cancel(3) acts after a call, not during it (with deferred cancelability, the default). To wait in a thread
+//!   that you want to cancel, call poll(2) on nsw_fd().
 //! - In a child of fork(2), calls on a watcher of the parent return -ECHILD and change nothing. nsw_close() frees the
-//!   child's memory and descriptors, and leaves the watcher of the parent alone.
-//! - pthread_cancel(3) of a thread in a call acts after the call, with deferred cancelability, the default. To cancel a
-//!   thread that waits, have it wait by poll(2) on nsw_fd().
-//! - A call that has to look at paths returns -EXDEV if the calling thread has another root directory or mount namespace than
-//!   the one that opened the watcher; nothing is lost, and the next call from the right place goes on.
-//! - An internal error never leaves the library: the call returns -ENOTRECOVERABLE, and so does every later call that
-//!   asks that watcher for something to be done.
-//! - All file descriptors that the library keeps or returns are 3 or above, and close-on-exec. Do not close those of the
-//!   library (closefrom(3), close_range(2)): calls would return -EBADF, or read, write and close what gets the number next.
-//! - The library starts no thread, installs no signal handler and prints nothing, unless asked for. (The message of an
-//!   internal error goes to standard error.) Its only global state is the number by which it recognizes a child of fork(2).
-//! - If the library's own allocation fails, the process aborts. What it allocates grows with the names in the directory
-//!   (up to 500 bytes each, as many as nsw_options_set_max_names() permits), with the namespaces (as many as that too), the
-//!   ids (100 bytes each) and the capacity of a queue.
+//!   child's memory and descriptors and leaves the watcher of the parent alone.
+//! - A call that must resolve paths returns -EXDEV if the calling thread has another root directory or mount namespace
+//!   than the thread that opened the watcher. Nothing is lost: the next call from the original place continues.
+//!
+//! Resources
+//! - All descriptors that the library keeps or returns are 3 or above and close-on-exec. Do not close the library's own
+//!   (closefrom(3), close_range(2)): calls would return -EBADF, or read, write and close the file that gets the number
+//!   next.
+//! - The library starts no thread, installs no signal handler and prints nothing unless you ask for it. One exception:
+//!   an internal error prints a message to standard error. The only global state is the number that identifies a child
+//!   of fork(2).
+//! - If the library's own allocation fails, the process aborts. Memory grows with the names in the directory (up to 500
+//!   bytes each) and with the namespaces, both bounded by nsw_options_set_max_names(); with the nsids (100 bytes each);
+//!   and with the capacity of a queue.
 //!
 //! The grammar of events
 //! =====================
 //!
-//! For every sequence of events that a watcher ever gives out, whatever happened underneath:
+//! Every sequence of events from a watcher follows these rules:
 //!
-//! - per name: ( CREATED ( READY DETACHED? )* DELETED )*; a READY right after a READY of the same name means that
-//!   another namespace took its place;
-//! - DIR_DELETED comes only after DELETED for every known name;
-//! - per id, and namespace that it is relative to: ( NSID_NEW NSID_DEL )*;
-//! - per namespace: ( NETNS_NEW NETNS_DEL )? where it has a cookie, ( NETNS_NEW NETNS_DEL )* before Linux 6.18;
-//! - OVERFLOW is followed by SYNCED;
-//! - after SYNCED, what the consumer believes by adding up the events equals what the kernel has, if nothing changes
-//!   any more. One exception: of ids the kernel may not list all. Then an OVERFLOW with nsw_event_dropped() 0 comes
-//!   before the SYNCED, and ids may be missing, but none is wrong.
+//! - per name: ( CREATED ( READY DETACHED? )* DELETED )*. A READY directly after a READY of the same name: another
+//!   namespace replaced the first one.
+//! - DIR_DELETED comes only after DELETED for every known name.
+//! - per nsid and origin, the namespace that the nsid is relative to: ( NSID_NEW NSID_DEL )*.
+//! - per namespace: ( NETNS_NEW NETNS_DEL )? where it has a cookie, ( NETNS_NEW NETNS_DEL )* before Linux 6.18.
+//! - SYNCED follows each OVERFLOW.
+//! - After SYNCED, applying the events yields the kernel's state, if nothing changes any more. One exception: the
+//!   kernel may not list all nsids. Then an OVERFLOW with nsw_event_dropped() 0 precedes the SYNCED: some nsids may be
+//!   missing, but none is wrong.
 
-// The C ABI of `nswatch.h` and nothing else: pointers in, numbers out. build.rs makes the head of the header from the
-// documentation above, and one chapter from each file of this module.
+// The C ABI of `nswatch.h` and nothing else. build.rs generates the head of the header from the documentation above,
+// and one chapter from each file of this module.
 //
-// Each function is one expression over the Rust API. What is special about C is dealt with here, once: a NULL, a panic
-// that must not leave the library, an error that becomes a negative errno.
+// Each function is one expression over the Rust API. This file handles what only C has: NULL pointers, panics that must
+// not cross the ABI, negative errnos.
 
 #![allow(unsafe_code, non_camel_case_types)]
-// what each function demands of its caller is said once a chapter, in the words of C
+// the head of the header and each chapter state the safety rules once, in the terms of C
 #![allow(clippy::missing_safety_doc)]
 
 pub mod about;
@@ -100,7 +115,7 @@ use libc::c_int;
 use crate::error::{Error, Result};
 use crate::sys;
 
-/// Runs the body of a function of the ABI. A panic is `ENOTRECOVERABLE`, and pthread_cancel(3) waits.
+/// Runs the body of an ABI function. Turns a panic into `ENOTRECOVERABLE` and postpones pthread_cancel(3).
 fn guard(body: impl FnOnce() -> Result<c_int>) -> c_int {
     let cancel = sys::disable_cancel();
     let answer = catch_unwind(AssertUnwindSafe(|| body().unwrap_or_else(negative_errno))).unwrap_or_else(|payload| {
@@ -112,19 +127,19 @@ fn guard(body: impl FnOnce() -> Result<c_int>) -> c_int {
     answer
 }
 
-/// Not in [`guard`], of which there is a copy for each function.
+/// Outside of [`guard`], which the compiler copies into each function.
 #[cold]
 fn negative_errno(error: Error) -> c_int {
     -error.errno()
 }
 
-/// The error for a NULL where something is needed, and for a number that means nothing.
+/// The error for a NULL pointer and for an unknown number.
 #[cold]
 fn invalid() -> Error {
-    Error::invalid("do that", "an argument is NULL or an unknown value")
+    Error::invalid("carry out the call", "an argument is NULL or has an unknown value")
 }
 
-/// Borrows what a handle of C points to.
+/// Borrows the object behind a C handle.
 ///
 /// # Safety
 /// `pointer` is NULL, or points to a live `T` that nobody else uses during the call.
@@ -133,7 +148,7 @@ unsafe fn borrow<'a, T>(pointer: *const T) -> Result<&'a T> {
     unsafe { pointer.as_ref() }.ok_or_else(invalid)
 }
 
-/// Where a result is stored, on success only. What is there before may be anything.
+/// An out-parameter: written on success only, possibly uninitialized before.
 struct Out<T>(std::ptr::NonNull<T>);
 
 impl<T> Out<T> {
@@ -144,12 +159,12 @@ impl<T> Out<T> {
     }
 
     fn put(self, value: T) {
-        // SAFETY: whoever made it promised so.
+        // SAFETY: the caller of `new` promised that it is writable.
         unsafe { self.0.write(value) }
     }
 }
 
-/// The bytes of a string of C.
+/// The bytes of a C string.
 ///
 /// # Safety
 /// `string` is NULL, or ends in NUL and stays as it is during the call.
@@ -161,7 +176,7 @@ unsafe fn bytes<'a>(string: *const c_char) -> Result<&'a [u8]> {
     }
 }
 
-/// Borrows a descriptor of the caller's.
+/// Borrows a descriptor that the caller owns.
 ///
 /// # Safety
 /// If `fd` is open it stays so during the call.
@@ -169,11 +184,11 @@ unsafe fn descriptor<'a>(fd: c_int) -> Result<BorrowedFd<'a>> {
     if fd < 0 {
         return Err(Error::new(libc::EBADF, "use a negative descriptor"));
     }
-    // SAFETY: not -1; the number is only handed to the kernel, which says EBADF if it is not open.
+    // SAFETY: not -1; only the kernel uses the number, and returns EBADF if it is not open.
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-/// Borrows for change what a handle of C points to, but not a watcher: see `enter`.
+/// Borrows the object behind a C handle mutably. Not for watchers: see `with`.
 ///
 /// # Safety
 /// As [`borrow`].
@@ -184,8 +199,8 @@ unsafe fn borrow_mut<'a, T>(pointer: *mut T) -> Result<&'a mut T> {
 
 #[cfg(test)]
 mod tests {
-    /// The constants in a chapter whose names begin with `prefix`, but for one: their names without it, as the other
-    /// languages write them, and their numbers.
+    /// The constants of a chapter that begin with `prefix`, except one. Returns their names without the prefix, as the
+    /// other languages write them, and their numbers.
     pub(super) fn constants(chapter: &str, prefix: &str, except: &str) -> Vec<(String, u32)> {
         let constants = chapter.lines().filter_map(|line| line.strip_prefix("pub const ")?.strip_prefix(prefix));
         let constants = constants.filter_map(|line| line.strip_suffix(';')?.split_once(": u32 = "));

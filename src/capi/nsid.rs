@@ -1,12 +1,11 @@
 //! Namespace ids
 //!
-//! The kernel can give a network namespace an id in another one, its peer: a number by which the one is called in the
-//! other, and nowhere else. Most namespaces have none: one is assigned when a link is put across two namespaces, or
-//! when somebody asks for it. When a namespace dies its ids become free and are soon used again.
+//! An nsid is the number that the kernel gives to one network namespace, a peer, inside another one. It is valid only
+//! there. Most namespaces have none. The kernel assigns one when a link connects two namespaces, or on request
+//! (nsid_assign()). When a namespace dies, its nsids become free, and the kernel soon reuses them.
 //!
-//! These functions ask and assign in the network namespace that the calling thread is in, but for nsid_get_as_seen_from().
-//! They keep nothing between calls and may be called from any thread. To ask by a pid, a descriptor or a name takes no
-//! privilege.
+//! These functions work in the network namespace of the calling thread, except nsid_get_as_seen_from(). Any thread may
+//! call them at any time. nsid_get_for_pid(), nsid_get_for_fd() and nsid_get_for_name() require no privilege.
 
 use std::ffi::{OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
@@ -18,7 +17,7 @@ use super::{Out, bytes, descriptor, guard, invalid};
 use crate::error::Result;
 use crate::nsid;
 
-/// Stores the answer where the caller wants it.
+/// Stores the answer in the caller's variable.
 ///
 /// # Safety
 /// `out` is NULL or writable.
@@ -31,110 +30,110 @@ unsafe fn answer(out: *mut i32, ask: impl FnOnce() -> Result<Option<i32>>) -> c_
     })
 }
 
-/// Asks for the id that the network namespace of a process has here.
+/// Gets the nsid that the network namespace of a process has here.
 ///
-/// @pid: a process, or a thread, of the caller's pid namespace.
-/// @nsid: where the id is stored; NSID_NOT_ASSIGNED if it has none.
+/// @pid: a process or thread in the caller's pid namespace.
+/// @nsid: where the function stores the nsid; NSID_NOT_ASSIGNED if there is none.
 ///
 /// Returns 0, or
 /// -EINVAL: @pid is not positive, or @nsid is NULL;
-/// -ESRCH: there is no such process;
+/// -ESRCH: no such process exists;
 /// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
 ///
-/// Since: 0.1 (Linux 4.0)
+/// Since: 0.1 (Linux 4.0; see rtnetlink(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsid_get_for_pid(pid: i32, nsid: *mut i32) -> c_int {
     // SAFETY: NULL or writable, as the documentation demands.
     unsafe { answer(nsid, || nsid::get_for_pid(pid)) }
 }
 
-/// Asks for the id that an open network namespace has here.
+/// Gets the nsid that an open network namespace has here.
 ///
-/// @fd: a descriptor of the namespace; stays the caller's.
-/// @nsid: where the id is stored; NSID_NOT_ASSIGNED if it has none.
+/// @fd: a descriptor of the namespace, which you keep.
+/// @nsid: where the function stores the nsid; NSID_NOT_ASSIGNED if there is none.
 ///
 /// Returns 0, or
-/// -EINVAL: @nsid is NULL, or @fd is not of a network namespace;
+/// -EINVAL: @nsid is NULL, or @fd does not refer to a network namespace;
 /// -EBADF: @fd is negative or not open;
 /// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
 ///
-/// Since: 0.1 (Linux 4.0)
+/// Since: 0.1 (Linux 4.0; see rtnetlink(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsid_get_for_fd(fd: c_int, nsid: *mut i32) -> c_int {
     // SAFETY: NULL or writable, and an open descriptor stays open, as the documentation demands.
     unsafe { answer(nsid, || nsid::get_for_fd(descriptor(fd)?)) }
 }
 
-/// Asks for the id that a named network namespace has here.
+/// Gets the nsid that a named network namespace has here.
 ///
-/// @name: a name in /run/netns, as `ip netns` makes them; if it has a '/' in it, a path. Any bytes.
-/// @nsid: where the id is stored; NSID_NOT_ASSIGNED if it has none.
+/// @name: a name in /run/netns, as `ip netns` makes them; with a '/' in it, a path. Any bytes.
+/// @nsid: where the function stores the nsid; NSID_NOT_ASSIGNED if there is none.
 ///
 /// Returns 0, or
 /// -ENOBUFS: a limit is reached;
-/// and all that nsw_netns_for_name() returns.
+/// and everything that nsw_netns_for_name() returns.
 ///
-/// Since: 0.1 (Linux 4.11)
+/// Since: 0.1 (Linux 4.11; see rtnetlink(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsid_get_for_name(name: *const c_char, nsid: *mut i32) -> c_int {
-    // SAFETY: NULL or writable, and NULL or a string of C, as the documentation demands.
+    // SAFETY: NULL or writable, and NULL or a C string, as the documentation demands.
     unsafe { answer(nsid, || nsid::get_for_name(OsStr::from_bytes(bytes(name)?))) }
 }
 
-/// Asks for the id that the network namespace of the process behind a pidfd has here, see pidfd_open(2).
+/// Gets the nsid that the network namespace of the process behind a pidfd has here, see pidfd_open(2).
 ///
-/// @pidfd: stays the caller's.
-/// @nsid: where the id is stored; NSID_NOT_ASSIGNED if it has none.
+/// @pidfd: the pidfd, which you keep.
+/// @nsid: where the function stores the nsid; NSID_NOT_ASSIGNED if there is none.
 ///
 /// Returns 0, or
 /// -ENOBUFS: a limit is reached;
-/// and all that nsw_netns_for_pidfd() returns.
+/// and everything that nsw_netns_for_pidfd() returns.
 ///
-/// Since: 0.1 (Linux 5.3)
+/// Since: 0.1 (Linux 5.3; see rtnetlink(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsid_get_for_pidfd(pidfd: c_int, nsid: *mut i32) -> c_int {
     // SAFETY: NULL or writable, and an open descriptor stays open, as the documentation demands.
     unsafe { answer(nsid, || nsid::get_for_pidfd(descriptor(pidfd)?)) }
 }
 
-/// Asks for the id that one network namespace has in another one, whatever namespace the calling thread is in.
+/// Gets the nsid that one network namespace has in another one, whatever the namespace of the calling thread.
 ///
-/// @where_fd: a descriptor of the namespace in which the id counts; stays the caller's.
-/// @fd: a descriptor of the namespace that has the id; stays the caller's.
-/// @nsid: where the id is stored; NSID_NOT_ASSIGNED if it has none there.
+/// @where_fd: a descriptor of the namespace in which the nsid is valid; you keep it.
+/// @fd: a descriptor of the namespace that has the nsid; you keep it.
+/// @nsid: where the function stores the nsid; NSID_NOT_ASSIGNED if there is none.
 ///
 /// Returns 0, or
-/// -EINVAL: @nsid is NULL, @where_fd is not of a namespace, or @fd is not of a network namespace;
-/// -EBADF: a descriptor is negative or not open, or @fd is opened by O_PATH;
-/// -EPROTOTYPE: @where_fd is of a namespace of another kind;
-/// -EPERM: @where_fd is another namespace than that of the calling thread, and the privilege to ask there is missing:
-/// CAP_NET_ADMIN over it if it has an id here, else CAP_SYS_ADMIN here and over it;
-/// -EAGAIN: RLIMIT_NPROC prevents starting the thread that asks there and ends with the call;
-/// -EOPNOTSUPP: /proc is not mounted, or not that of this process;
+/// -EINVAL: @nsid is NULL, @where_fd does not refer to a namespace, or @fd not to a network namespace;
+/// -EBADF: a descriptor is negative or not open, or @fd was opened with O_PATH;
+/// -EPROTOTYPE: @where_fd refers to a namespace of another kind;
+/// -EPERM: @where_fd is not the namespace of the calling thread, and a capability is missing: CAP_NET_ADMIN over it if
+/// it has an nsid here, else CAP_SYS_ADMIN here and over it;
+/// -EAGAIN: RLIMIT_NPROC prevents starting a thread, which ends before this call returns;
+/// -EOPNOTSUPP: /proc is not mounted, or belongs to another pid namespace;
 /// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
 ///
-/// Since: 0.1 (Linux 4.0)
+/// Since: 0.1 (Linux 4.0; see rtnetlink(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsid_get_as_seen_from(where_fd: c_int, fd: c_int, nsid: *mut i32) -> c_int {
     // SAFETY: NULL or writable, and open descriptors stay open, as the documentation demands.
     unsafe { answer(nsid, || nsid::get_as_seen_from(descriptor(where_fd)?, descriptor(fd)?)) }
 }
 
-/// Gives an open network namespace an id here, for as long as it lives. When it dies, watchers of NSW_SOURCE_NSID
-/// tell NSW_EVENT_NSID_DEL: an id is also a notice of death for a namespace that has no name.
+/// Assigns an nsid here to an open network namespace, for as long as that namespace lives. When it dies, watchers of
+/// NSW_SOURCE_NSID emit NSW_EVENT_NSID_DEL: so you can watch for the death of a namespace that has no name.
 ///
-/// @fd: a descriptor of the namespace; stays the caller's. While it is open the namespace lives.
-/// @wanted: the id that it is to have; -1: the lowest that is free.
-/// @nsid: where its id is stored.
+/// @fd: a descriptor of the namespace, which you keep. While it is open, the namespace lives.
+/// @wanted: the nsid to assign; -1: the lowest free one.
+/// @nsid: where the function stores the assigned nsid.
 ///
 /// Returns 0, or
-/// -EINVAL: @wanted is less than -1, @nsid is NULL, or @fd is not of a network namespace;
+/// -EINVAL: @wanted is less than -1, @nsid is NULL, or @fd does not refer to a network namespace;
 /// -EBADF: @fd is negative or not open;
-/// -EEXIST: the namespace has an id here already, or another one has the wanted id;
-/// -EPERM: CAP_NET_ADMIN over the namespace that the calling thread is in is missing;
+/// -EEXIST: the namespace has an nsid here already, or another one has the wanted nsid;
+/// -EPERM: requires CAP_NET_ADMIN over the namespace of the calling thread;
 /// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
 ///
-/// Since: 0.1 (Linux 4.0)
+/// Since: 0.1 (Linux 4.0; see rtnetlink(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsid_assign(fd: c_int, wanted: i32, nsid: *mut i32) -> c_int {
     let assign = || {
@@ -148,45 +147,45 @@ pub unsafe extern "C" fn nsid_assign(fd: c_int, wanted: i32, nsid: *mut i32) -> 
     unsafe { answer(nsid, assign) }
 }
 
-/// Asks for the id here of a namespace that is known by its id in a peer.
+/// Translates an nsid: gets the nsid here of a namespace whose nsid in a peer you know.
 ///
-/// @nsid: the id that it has in the peer.
-/// @from: the id that the peer has here.
-/// @result: where the id is stored; NSID_NOT_ASSIGNED if it has none here.
+/// @nsid: the nsid of the namespace in the peer.
+/// @from: the nsid of the peer here.
+/// @result: where the function stores the nsid; NSID_NOT_ASSIGNED if there is none here.
 ///
 /// Returns 0, or
-/// -EINVAL: an id is negative, @result is NULL, or no peer has the id @from;
+/// -EINVAL: an nsid is negative, @result is NULL, or no peer has the nsid @from;
 /// -ENOENT: the peer has no such @nsid;
-/// -EACCES: CAP_NET_ADMIN over the peer is missing;
+/// -EACCES: requires CAP_NET_ADMIN over the peer;
 /// -EOPNOTSUPP: Linux before 5.0;
-/// -EOVERFLOW: the peer has more ids than the kernel lists, 900 on Linux 6.18, and @nsid comes after them;
+/// -EOVERFLOW: the peer has more nsids than the kernel lists, 900 on Linux 6.18, and @nsid comes after them;
 /// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached;
-/// -EAGAIN: the kernel was interrupted time and again.
+/// -EAGAIN: changes kept interrupting the kernel's answer.
 ///
-/// Since: 0.1 (Linux 5.0)
+/// Since: 0.1 (Linux 5.0; see rtnetlink(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsid_translate(nsid: i32, from: i32, result: *mut i32) -> c_int {
     // SAFETY: NULL or writable, as the documentation demands.
     unsafe { answer(result, || nsid::translate(nsid, from)) }
 }
 
-/// Lists the ids that are assigned here, in ascending order.
+/// Lists the nsids assigned here, in ascending order.
 ///
-/// @nsids: where up to @capacity of them are stored; may be NULL if @capacity is 0.
-/// @capacity: how many there is room for.
-/// @count: where their number is stored; if it is more than @capacity, the list is not complete.
+/// @nsids: an array for up to @capacity nsids; may be NULL if @capacity is 0.
+/// @capacity: the size of the array.
+/// @count: where the function stores the number of nsids; if it exceeds @capacity, the array is not complete.
 ///
 /// Returns 0, or
 /// -EINVAL: a pointer is NULL;
-/// -EOVERFLOW: the list would not be complete: there are more ids than the kernel lists, and far apart;
+/// -EOVERFLOW: the list would not be complete: there are more nsids than the kernel lists, and they are far apart;
 /// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached;
-/// -EAGAIN: the kernel was interrupted time and again.
+/// -EAGAIN: changes kept interrupting the kernel's answer.
 ///
-/// Linux 6.18 itself lists the first 1158 only. For those after them this asks about up to 32,768 free numbers, and for
-/// the ids of all namespaces that are mounted, have a process or are open in this one. A namespace that none of these
-/// shows can be missed if its id comes after 8192 free ones in a row.
+/// Linux 6.18 itself lists the first 1158 only. To find the others, this function tries up to 32,768 free numbers, and
+/// gets the nsids of all namespaces that are mounted, have a process, or are open in this process. It can miss an nsid
+/// that comes after 8192 free ones in a row, if none of these show its namespace.
 ///
-/// Since: 0.1 (Linux 4.2)
+/// Since: 0.1 (Linux 4.2; see rtnetlink(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsid_list(nsids: *mut i32, capacity: usize, count: *mut usize) -> c_int {
     guard(|| {

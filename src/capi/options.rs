@@ -1,9 +1,9 @@
 //! Options
 //!
-//! Options are made by nsw_options_new() and owned by the caller, who gives them back to nsw_options_free(), at once
-//! after nsw_open() if they are not to be used again. One set may serve several watchers. nsw_open() refuses an option or a
-//! flag that the source does not have (-EINVAL, and nsw_options_error() names it); one that has its default value counts as
-//! not set. Without the name of a source, all sources have it. It may move between threads, and one at a time uses it.
+//! You own the options from nsw_options_new() and free them with nsw_options_free(), right after nsw_open() if you do
+//! not need them again. One set may serve several watchers. nsw_open() refuses an option or a flag that the source does
+//! not have (-EINVAL; nsw_options_error() names it). An option with its default value counts as not set. An option
+//! whose comment names no source applies to all sources.
 
 use std::ffi::{OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
@@ -17,55 +17,57 @@ use crate::error::{Error, Result};
 use crate::options::{MountEvents, Options, Policy};
 use crate::walk::Links;
 
-/// Start with now, not with what exists. Since: 0.1
+/// Emit no replayed events at open: start with the first change. Since: 0.1
 pub const NSW_NO_REPLAY: u32 = 0x1;
-/// NSW_SOURCE_NAMED: a missing directory is -ENOENT at open, and its removal ends the watch with an
-/// NSW_EVENT_DIR_DELETED that is always told. Since: 0.1
+/// NSW_SOURCE_NAMED: if the directory is missing, nsw_open() returns -ENOENT. If it goes later, the watcher emits
+/// NSW_EVENT_DIR_DELETED, even without NSW_DIR_EVENTS, and the watch ends. Since: 0.1
 pub const NSW_NO_PARENT: u32 = 0x2;
-/// NSW_SOURCE_NAMED: tell when the directory itself comes and goes. Since: 0.1
+/// NSW_SOURCE_NAMED: report when the directory itself appears and disappears. Since: 0.1
 pub const NSW_DIR_EVENTS: u32 = 0x4;
-/// NSW_SOURCE_NAMED: report unmounts and re-binds of known names, mounts over the directory or the way to it, and the end
-/// of a process that a name is a symbolic link to (for 64 links at most), as they happen and not only at a resync. The
-/// default where one change of a mount does not cost a look at every known name: with CAP_SYS_ADMIN over the mount
-/// namespace from Linux 6.15 on, for everybody from Linux 6.8 on. With this flag in any case. Since: 0.1
+/// NSW_SOURCE_NAMED: report these changes as they happen, not only at a resync: unmounts and re-binds of known names,
+/// mounts over the directory or the way to it, and the end of a process that a name links to (for at most 64 links).
+/// This is the default where one change of a mount does not require a probe of every known name: from Linux 6.15 on
+/// with CAP_SYS_ADMIN over the mount namespace, from Linux 6.8 on for everybody. With this flag, always. Since: 0.1
 pub const NSW_MOUNT_EVENTS: u32 = 0x8;
-/// NSW_SOURCE_NSID: tell what happens in peer namespaces too, those that have an id here. Needs CAP_NET_BROADCAST,
-/// and over each peer that is to be heard of. Since: 0.1
+/// NSW_SOURCE_NSID: also report what happens in peer namespaces that have an nsid here. Requires CAP_NET_BROADCAST,
+/// also over each peer to be reported. Since: 0.1
 pub const NSW_ALL_NSID: u32 = 0x10;
-/// Make at open all that could be needed later, such as descriptors of fallbacks, and listen to mounts all the time: for
-/// a program that gives up privileges or installs a seccomp filter after nsw_open(). docs/syscalls.md lists the system
-/// calls that the watcher goes on to make. Since: 0.1
+/// Make at open all that the watcher could need later, such as descriptors of fallbacks, and watch mounts all the time.
+/// For a program that gives up privileges or installs a seccomp filter after nsw_open(). docs/syscalls.md lists the
+/// system calls that the watcher makes afterwards. Since: 0.1
 pub const NSW_PREPARE: u32 = 0x80;
 
-/// NSW_SOURCE_NAMED: no mount events, even where they are the default: what NSW_MOUNT_EVENTS describes is reported at a
-/// resync only. Together with NSW_MOUNT_EVENTS: -EINVAL. Since: 0.1
+/// NSW_SOURCE_NAMED: no mount events, even where they are the default. Only a resync then reports the changes that
+/// NSW_MOUNT_EVENTS describes. Together with NSW_MOUNT_EVENTS: -EINVAL. Since: 0.1
 pub const NSW_NO_MOUNT_EVENTS: u32 = 0x20;
 
-/// NSW_SOURCE_NAMED, for a directory that others may write to: a name that is a symbolic link is never followed. It stays
-/// pending (NSW_EVENT_CREATED, never NSW_EVENT_READY), and a change of a mount costs it nothing. On the way to the directory
-/// only symbolic links that root owns are followed, root of the caller's user namespace: another one is -ELOOP for
-/// nsw_open(); if one comes later, the directory counts as gone until the link goes. Since: 0.1
+/// NSW_SOURCE_NAMED, for a directory that others may write to: never follow a name that is a symbolic link. Such a name
+/// stays pending (NSW_EVENT_CREATED, never NSW_EVENT_READY), and a change of a mount does not probe it. On the way to
+/// the directory, follow only symbolic links owned by root of the caller's user namespace: with another one, nsw_open()
+/// returns -ELOOP; if one appears later, the directory counts as gone until the link goes. Since: 0.1
 pub const NSW_NO_SYMLINKS: u32 = 0x40;
 
 const MOUNT_FLAGS: u32 = NSW_MOUNT_EVENTS | NSW_NO_MOUNT_EVENTS;
 const FLAGS: u32 =
     NSW_NO_REPLAY | NSW_NO_PARENT | NSW_DIR_EVENTS | MOUNT_FLAGS | NSW_NO_SYMLINKS | NSW_ALL_NSID | NSW_PREPARE;
 
-/// A full queue: the reader thread waits for room; meanwhile the kernel queues, and then overflows. Since: 0.1
+/// A full queue: the reader thread waits for room. Meanwhile the kernel queues, and then overflows. Since: 0.1
 pub const NSW_QUEUE_BLOCK: u32 = 1;
-/// A full queue: the events in it are still told, then NSW_EVENT_OVERFLOW and what has changed since. Since: 0.1
+/// A full queue: the watcher still emits the queued events, then NSW_EVENT_OVERFLOW and the changes since then.
+/// Since: 0.1
 pub const NSW_QUEUE_DROP_NEWEST: u32 = 2;
-/// A full queue: the events in it are dropped, so that NSW_EVENT_OVERFLOW and what is now come first. Since: 0.1
+/// A full queue: the watcher drops the queued events, so that NSW_EVENT_OVERFLOW and the present state come first.
+/// Since: 0.1
 pub const NSW_QUEUE_DROP_OLDEST: u32 = 3;
 
-/// What to do differently, as C holds it.
+/// Options, as C holds them.
 #[derive(Default)]
 pub struct nsw_options {
     pub(super) wanted: Options,
     pub(super) failure: Failure,
 }
 
-/// Changes options, and keeps the sentence of a refusal.
+/// Changes options, and keeps the sentence of a failure.
 ///
 /// # Safety
 /// `o` is NULL, or came from nsw_options_new() and nobody else uses it during the call.
@@ -80,7 +82,7 @@ unsafe fn change(o: *mut nsw_options, change: &mut dyn FnMut(&mut Options) -> Re
 
 /// Makes options with the default values.
 ///
-/// Returns them; NULL after an internal error.
+/// Returns the options, which you own; NULL after an internal error.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -88,7 +90,7 @@ pub extern "C" fn nsw_options_new() -> *mut nsw_options {
     std::panic::catch_unwind(|| Box::into_raw(Box::<nsw_options>::default())).unwrap_or(std::ptr::null_mut())
 }
 
-/// Frees options. Watchers that were opened with them are not affected. NULL does nothing.
+/// Frees options. Watchers opened with them are not affected. NULL does nothing.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -99,13 +101,13 @@ pub unsafe extern "C" fn nsw_options_free(o: *mut nsw_options) {
     }
 }
 
-/// Sets the flags, in place of those set before.
+/// Sets the flags. They replace all earlier flags.
 ///
-/// @flags: 0, or one or several of NSW_NO_REPLAY, NSW_NO_PARENT, NSW_DIR_EVENTS, NSW_MOUNT_EVENTS,
-/// NSW_NO_MOUNT_EVENTS, NSW_NO_SYMLINKS, NSW_ALL_NSID, NSW_PREPARE.
+/// @flags: 0, or any of NSW_NO_REPLAY, NSW_NO_PARENT, NSW_DIR_EVENTS, NSW_MOUNT_EVENTS, NSW_NO_MOUNT_EVENTS,
+/// NSW_NO_SYMLINKS, NSW_ALL_NSID, NSW_PREPARE.
 ///
-/// Returns 0, or -EINVAL: @o is NULL, a bit is unknown, or both NSW_MOUNT_EVENTS and NSW_NO_MOUNT_EVENTS are set; then
-/// nothing is changed.
+/// Returns 0, or -EINVAL: @o is NULL, a bit is unknown, or NSW_MOUNT_EVENTS and NSW_NO_MOUNT_EVENTS are both set. An
+/// error changes nothing.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -133,40 +135,40 @@ pub unsafe extern "C" fn nsw_options_set_flags(o: *mut nsw_options, flags: u32) 
         options.prepare = has(NSW_PREPARE);
         Ok(())
     };
-    // SAFETY: NULL or live, as the chapter demands.
+    // SAFETY: NULL or live, as the conventions demand.
     unsafe { change(o, set) }
 }
 
-/// Sets the directory whose entries are the names, for NSW_SOURCE_NAMED. It need not exist.
+/// NSW_SOURCE_NAMED: sets the directory whose entries are the names. It need not exist.
 ///
-/// Whoever may write to the directory decides what the watcher reports and how long its calls take: a name that is a
-/// symbolic link has the watcher look at whatever it leads to (a directory that only root may read, an automount, a
-/// filesystem that hangs), and the watcher reports it as ready if that is a network namespace, be it the caller's own. For a
+/// Everybody who may write to the directory controls what the watcher reports and how long its calls take. For a name
+/// that is a symbolic link, the watcher probes the target: a directory that only root may read, an automount, a
+/// filesystem that hangs. It emits NSW_EVENT_READY if the target is a network namespace, even the caller's own. For a
 /// directory that others may write to, set NSW_NO_SYMLINKS and nsw_options_set_max_names().
 ///
-/// @path: an absolute path; copied. Default: "/run/netns". More than 3839 bytes are
-/// -ENAMETOOLONG for nsw_open(): no name in it could be reached.
+/// @path: an absolute path, which the function copies. Default: "/run/netns". With more than 3839 bytes, nsw_open()
+/// returns -ENAMETOOLONG, because no name in the directory could be reached.
 ///
-/// Returns 0, or -EINVAL: an argument is NULL, or the path is not absolute; then nothing is changed.
+/// Returns 0, or -EINVAL: an argument is NULL, or the path is not absolute. An error changes nothing.
 ///
-/// Since: 0.1
+/// Since: 0.1 (see ip-netns(8))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_options_set_dir(o: *mut nsw_options, path: *const c_char) -> c_int {
     let set = &mut |options: &mut Options| {
-        // SAFETY: NULL, or a string of C.
+        // SAFETY: NULL, or a C string.
         let path = unsafe { bytes(path) }.map_err(|_| Error::invalid("watch", "the path is NULL"))?;
         *options = options.clone().dir(OsStr::from_bytes(path))?;
         Ok(())
     };
-    // SAFETY: NULL or live, as the chapter demands.
+    // SAFETY: NULL or live, as the conventions demand.
     unsafe { change(o, set) }
 }
 
-/// Sets for how long a name may change before the outcome is told, for NSW_SOURCE_NAMED. The first change of a name
-/// starts the time, and when it is over, the difference is told: a name that comes and goes within it is never told,
-/// and one that keeps changing is told once in each such time. What is replayed does not wait.
+/// NSW_SOURCE_NAMED: debounces names. The watcher reports the net change of a name @ms milliseconds after its first
+/// change. It never reports a name that appears and disappears within that time. A name that keeps changing gets one
+/// report per @ms. Replayed events do not wait.
 ///
-/// @ms: milliseconds; 0, the default: every change is told at once.
+/// @ms: milliseconds; 0, the default: report each change at once.
 ///
 /// Returns 0, or -EINVAL: @o is NULL.
 ///
@@ -177,21 +179,22 @@ pub unsafe extern "C" fn nsw_options_set_settle(o: *mut nsw_options, ms: u32) ->
         options.settle = Duration::from_millis(ms.into());
         Ok(())
     };
-    // SAFETY: NULL or live, as the chapter demands.
+    // SAFETY: NULL or live, as the conventions demand.
     unsafe { change(o, set) }
 }
 
-/// Asks for a background reader thread with a bounded queue, which takes events from the kernel as they come, however
-/// rarely they are asked for. The thread ends with nsw_close(), which does not wait for one that hangs, and has all signals blocked. The price: a process with a
-/// second thread can no longer unshare(CLONE_NEWUSER), or setns(2) to a user or mount namespace.
+/// Makes nsw_open() start a reader thread with a bounded queue. The thread takes events from the kernel as they come,
+/// however rarely you call nsw_next_event(). It has all signals blocked. It ends with nsw_close(), which does not wait
+/// for a thread that hangs. The price: a process with a second thread can no longer call unshare(CLONE_NEWUSER), or
+/// setns(2) to a user or mount namespace.
 ///
-/// @capacity: how many events the queue holds, 1 to 1048576.
-/// @policy: what a full queue does: NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST or NSW_QUEUE_DROP_OLDEST. What is dropped is
-/// counted, reported by NSW_EVENT_OVERFLOW, and made good by a resync.
+/// @capacity: the number of events that the queue holds, 1 to 1048576.
+/// @policy: what happens when the queue is full: NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST or NSW_QUEUE_DROP_OLDEST. The
+/// watcher counts dropped events, reports them by NSW_EVENT_OVERFLOW and recovers by a resync.
 ///
-/// Returns 0, or -EINVAL: @o is NULL, or a value is none of those; then nothing is changed.
+/// Returns 0, or -EINVAL: @o is NULL, or a value is out of range. An error changes nothing.
 ///
-/// Since: 0.1
+/// Since: 0.1 (see unshare(2), setns(2))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_options_set_queue(o: *mut nsw_options, capacity: u32, policy: u32) -> c_int {
     let set = &mut |options: &mut Options| {
@@ -207,16 +210,17 @@ pub unsafe extern "C" fn nsw_options_set_queue(o: *mut nsw_options, capacity: u3
         *options = options.clone().queue(capacity, policy)?;
         Ok(())
     };
-    // SAFETY: NULL or live, as the chapter demands.
+    // SAFETY: NULL or live, as the conventions demand.
     unsafe { change(o, set) }
 }
 
-/// Sets how many names, or with NSW_SOURCE_ALL namespaces, the watcher keeps at most. Directories do not count. This bounds
-/// the memory: a name takes up to 500 bytes. NSW_SOURCE_NSID does not have it.
+/// NSW_SOURCE_NAMED, NSW_SOURCE_ALL: sets the maximum number of names, or namespaces, that the watcher keeps.
+/// Directories do not count. This bounds the memory: a name takes up to 500 bytes.
 ///
-/// @names: the limit; 0, the default: 1048576. More of them are -E2BIG for nsw_open(). Later, one call of nsw_next_event() or
-/// nsw_wait_event() returns -E2BIG each time that the limit is crossed, and the descriptor is not readable because of it. The
-/// watcher goes on with those that it knows, and reports those that it left out when others have gone.
+/// @names: the limit; 0, the default: 1048576. If there are more, nsw_open() returns -E2BIG. Later, one call of
+/// nsw_next_event() or nsw_wait_event() returns -E2BIG each time that the number crosses the limit; the descriptor is
+/// not readable because of it. The watcher keeps reporting the names that it knows, and reports the others when there
+/// is room.
 ///
 /// Returns 0, or -EINVAL: @o is NULL.
 ///
@@ -227,37 +231,37 @@ pub unsafe extern "C" fn nsw_options_set_max_names(o: *mut nsw_options, names: u
         options.set_max_names(names);
         Ok(())
     };
-    // SAFETY: NULL or live, as the chapter demands.
+    // SAFETY: NULL or live, as the conventions demand.
     unsafe { change(o, set) }
 }
 
-/// Sets the size of the socket's receive buffer, for NSW_SOURCE_NSID. The kernel doubles it; a notification takes some
-/// 800 bytes of that. Without CAP_NET_ADMIN no more than net.core.rmem_max is given.
+/// NSW_SOURCE_NSID: sets the size of the socket's receive buffer. The kernel doubles it; a notification takes some 800
+/// bytes of the result. Without CAP_NET_ADMIN, net.core.rmem_max limits the size.
 ///
-/// @bytes: the size; 0, the default: the library's choice, 2 MiB.
+/// @bytes: the size; 0, the default: 2 MiB, the library's choice.
 ///
 /// Returns 0, or -EINVAL: @o is NULL.
 ///
-/// Since: 0.1
+/// Since: 0.1 (see SO_RCVBUF in socket(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_options_set_rcvbuf(o: *mut nsw_options, bytes: u32) -> c_int {
     let set = &mut |options: &mut Options| {
         options.rcvbuf = bytes;
         Ok(())
     };
-    // SAFETY: NULL or live, as the chapter demands.
+    // SAFETY: NULL or live, as the conventions demand.
     unsafe { change(o, set) }
 }
 
-/// What the last call with these options that failed could not do, on what, and why, in a sentence: "cannot watch
-/// run/netns: the path must be absolute, without a NUL byte". nsw_open() is one of those calls.
+/// Describes in a sentence the last call with these options that failed, nsw_open() included: what failed, on what,
+/// and why, as "cannot watch run/netns: the path must be absolute, without a NUL byte".
 ///
-/// Returns the sentence, which belongs to the options and stays as it is until another call with them fails, or
-/// nsw_options_free(); "" if none has failed, or @o is NULL. Never NULL.
+/// Returns the sentence, which belongs to the options and does not change until another call with them fails, or until
+/// nsw_options_free(). "" if no call has failed, or @o is NULL. Never NULL.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_options_error(o: *const nsw_options) -> *const c_char {
-    // SAFETY: NULL or live, as the chapter demands.
+    // SAFETY: NULL or live, as the conventions demand.
     unsafe { o.as_ref() }.map_or(c"".as_ptr(), |this| this.failure.as_ptr())
 }

@@ -1,8 +1,7 @@
 //! Watching
 //!
-//! A watcher is opened by nsw_open() and owned by the caller, who gives it back to nsw_close(). It may move between
-//! threads, and one at a time calls it. The event that nsw_next_event() or nsw_wait_event() gives out is borrowed from
-//! it, until the next call of one of the two, or of nsw_close(), on the same watcher.
+//! nsw_open() opens a watcher, nsw_close() closes it. The thread rule and the lifetime of events: see the conventions
+//! at the head of this file.
 
 use std::ffi::c_char;
 use std::os::fd::IntoRawFd;
@@ -22,63 +21,64 @@ pub use super::handle::nsw_watcher;
 
 /// Names in a directory, as `ip netns` makes them (inotify). Since: 0.1
 pub const NSW_SOURCE_NAMED: u32 = 1;
-/// Ids that the kernel assigns to peers of the network namespace that the calling thread is in (rtnetlink). The watcher
-/// goes on about that namespace wherever the thread goes, and keeps it alive until it is closed. Since: 0.1
+/// Nsids that the kernel assigns to peers of the network namespace of the calling thread (rtnetlink). The watcher stays
+/// with that namespace wherever the thread goes, and keeps it alive until nsw_close(). Since: 0.1
 pub const NSW_SOURCE_NSID: u32 = 2;
-/// Every network namespace of this host that can be seen, with or without a name: NSW_EVENT_NETNS_NEW and
-/// NSW_EVENT_NETNS_DEL. A namespace that cannot be opened is not identified, and not reported; nor may one be that lives too
-/// briefly to be looked at. The observation post of a watcher (NSW_FEATURE_DEATHS) is a namespace as any other: all watchers
-/// but its own report it. Since: 0.1
+/// Every network namespace of this host that the caller can see, with or without a name: NSW_EVENT_NETNS_NEW and
+/// NSW_EVENT_NETNS_DEL. The watcher does not report a namespace that it cannot open, and may miss one that dies before
+/// the watcher can identify it. A watcher may make a network namespace of its own (NSW_FEATURE_DEATHS); all other
+/// watchers report it. Since: 0.1
 pub const NSW_SOURCE_ALL: u32 = 3;
 
-/// nsw_stat(): events handed out. Since: 0.1
+/// nsw_stat(): events returned to the caller. Since: 0.1
 pub const NSW_STAT_DELIVERED: u32 = 1;
-/// nsw_stat(): events known to be lost, as far as the loss could be counted. Since: 0.1
+/// nsw_stat(): lost events, as far as the library could count them. Since: 0.1
 pub const NSW_STAT_DROPPED: u32 = 2;
 /// nsw_stat(): NSW_EVENT_OVERFLOW events. Since: 0.1
 pub const NSW_STAT_OVERFLOWS: u32 = 3;
-/// nsw_stat(): completed comparisons with the kernel, the replay at open among them. Since: 0.1
+/// nsw_stat(): completed comparisons with the kernel, including the replay at open. Since: 0.1
 pub const NSW_STAT_RESYNCS: u32 = 4;
-/// nsw_stat(): events that wait to be handed out. Since: 0.1
+/// nsw_stat(): events ready to be returned. Since: 0.1
 pub const NSW_STAT_QUEUED: u32 = 5;
-/// nsw_stat(): the most events that ever waited. Since: 0.1
+/// nsw_stat(): the maximum of NSW_STAT_QUEUED so far. Since: 0.1
 pub const NSW_STAT_QUEUED_MAX: u32 = 6;
-/// nsw_stat(): names that exist and do not refer to a network namespace; 0 but for NSW_SOURCE_NAMED. Since: 0.1
+/// nsw_stat(): pending names, which exist and do not refer to a network namespace; 0 except for NSW_SOURCE_NAMED.
+/// Since: 0.1
 pub const NSW_STAT_PENDING: u32 = 7;
-/// nsw_stat(): names, ids, or namespaces, that exist. Since: 0.1
+/// nsw_stat(): existing names, nsids or namespaces. Since: 0.1
 pub const NSW_STAT_KNOWN: u32 = 8;
 
-/// Opens a watcher. What exists already is told first, as replayed events that end with NSW_EVENT_SYNCED, unless
+/// Opens a watcher. It first emits what exists already, as replayed events that end with NSW_EVENT_SYNCED, unless
 /// NSW_NO_REPLAY is set.
 ///
 /// @source: NSW_SOURCE_NAMED, NSW_SOURCE_NSID or NSW_SOURCE_ALL.
-/// @options: what to do differently, or NULL. Not needed any more when the call returns, but for nsw_options_error(), which
-/// then has the sentence of a failure.
-/// @watcher: where the new watcher is stored.
+/// @options: NULL for the defaults. You may free the options when the call has returned. If the call fails,
+/// nsw_options_error() has the sentence; with NULL, only the errno remains (nsw_strerror()).
+/// @watcher: where the function stores the new watcher, which you own.
 ///
 /// Returns 0, or
-/// -EINVAL: @watcher is NULL, @source is none of those above, or @options has an option that the source does not have;
+/// -EINVAL: @watcher is NULL, @source is unknown, or @options has an option that the source does not have;
 /// -ENOTDIR: a part of the path is not a directory;
-/// -EACCES: the directory may not be read or searched by this process;
-/// -ENOENT: the directory is missing, and NSW_NO_PARENT was set;
+/// -EACCES: this process may not read or search the directory;
+/// -ENOENT: the directory is missing, and NSW_NO_PARENT is set;
 /// -ELOOP: too many symbolic links on the way, or with NSW_NO_SYMLINKS one that root does not own;
 /// -ENAMETOOLONG: as open(2);
-/// -E2BIG: the directory has more names, or NSW_SOURCE_ALL finds more namespaces, than nsw_options_set_max_names() permits;
+/// -E2BIG: the directory has more names, or NSW_SOURCE_ALL finds more namespaces, than nsw_options_set_max_names()
+/// permits;
 /// -EMFILE, -ENFILE: the limit of inotify instances, or of open files, is reached;
-/// -ENOSPC: the limit of inotify watches is reached; for NSW_SOURCE_ALL, which makes a network namespace of its own, that of
-/// network namespaces;
-/// -EPERM: NSW_SOURCE_NSID with NSW_ALL_NSID, and CAP_NET_BROADCAST is missing;
+/// -ENOSPC: the limit of inotify watches is reached; for NSW_SOURCE_ALL, which makes a network namespace of its own,
+/// the limit of network namespaces;
+/// -EPERM: NSW_SOURCE_NSID with NSW_ALL_NSID requires CAP_NET_BROADCAST;
 /// -EPERM, -ENOSYS, -EACCES: a seccomp filter or a security policy refuses a system call that has no fallback;
-/// -EAGAIN: NSW_SOURCE_NSID, and the kernel was interrupted time and again; or RLIMIT_NPROC prevents starting the reader
-/// thread of nsw_options_set_queue(), or that of NSW_SOURCE_ALL, which ends before this call returns;
-/// -EOPNOTSUPP: /proc is not mounted, or not that of this process;
-/// -ENOMEM, -ENOBUFS: the kernel is out of memory, or has no room for an answer (net.core.rmem_default). (If the library's
-/// own allocation fails, the process aborts.)
+/// -EAGAIN: NSW_SOURCE_NSID: changes kept interrupting the kernel's answer. Or RLIMIT_NPROC prevents starting the
+/// reader thread of nsw_options_set_queue(), or the thread of NSW_SOURCE_ALL, which ends before this call returns;
+/// -EOPNOTSUPP: /proc is not mounted, or belongs to another pid namespace;
+/// -ENOMEM, -ENOBUFS: the kernel is out of memory, or the socket has no room for an answer (net.core.rmem_default).
 ///
-/// NSW_SOURCE_NAMED uses one inotify instance and four file descriptors, up to three more once a name has waited for its
-/// mount. NSW_SOURCE_NSID uses four file descriptors, with NSW_ALL_NSID five, and needs Linux 5.0. NSW_SOURCE_ALL uses up to
-/// 16, with NSW_PREPARE up to 22, and one per processor. nsw_options_set_queue() takes four more. Paths are resolved in the
-/// mount namespace of the calling thread.
+/// Descriptors: NSW_SOURCE_NAMED uses one inotify instance and four descriptors, and up to three more once a name has
+/// been pending. NSW_SOURCE_NSID uses four, with NSW_ALL_NSID five. NSW_SOURCE_ALL uses up to 16, with NSW_PREPARE up
+/// to 22, and one per processor. nsw_options_set_queue() adds four. NSW_SOURCE_NSID requires Linux 5.0. The library
+/// resolves paths in the mount namespace of the calling thread.
 ///
 /// Since: 0.1 (Linux 5.10; see inotify(7), fanotify(7), rtnetlink(7))
 #[unsafe(no_mangle)]
@@ -113,19 +113,19 @@ fn open(source: u32, options: &Options) -> Result<Watcher> {
     }
 }
 
-/// Closes a watcher and frees all that belongs to it, the event borrowed from it included. NULL does nothing. No other
-/// thread may be in a call on the watcher, and none may call it afterwards.
+/// Closes a watcher and frees everything that belongs to it, including the borrowed event. NULL does nothing. No other
+/// thread may be in a call on the watcher, or call it afterwards.
 ///
-/// Waits for the reader thread of nsw_options_set_queue() to end. If that hangs (in a filesystem that does not answer) and
-/// takes no processor time for two seconds, the call returns, and the thread frees its part, with descriptors, when it
-/// goes on.
+/// The call waits for the reader thread of nsw_options_set_queue(). If that thread hangs (in a filesystem that does not
+/// answer) and uses no processor time for two seconds, the call returns; the thread frees its memory and descriptors
+/// when it continues.
 ///
-/// In a child of fork(2) it frees the child's copies and leaves the watcher of the parent alone. What a thread of the
-/// parent was at work on at the moment of the fork stays until the child ends or executes a program, as do some hundred
-/// bytes and the stack of a reader thread. If nsw_close() finds that a call of another thread has not ended, or that
-/// longjmp(3) left one that did not wait, it frees nothing.
+/// In a child of fork(2), the call frees the child's copies and leaves the parent's watcher alone. The objects that a
+/// thread of the parent was using at the time of the fork remain until the child exits or calls execve(2); so do some
+/// hundred bytes and the stack of a reader thread. If a call by another thread is still running, or longjmp(3) left a
+/// call that was not waiting, nsw_close() frees nothing.
 ///
-/// Since: 0.1
+/// Since: 0.1 (see fork(2))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_close(watcher: *mut nsw_watcher) {
     guard(|| {
@@ -138,47 +138,46 @@ pub unsafe extern "C" fn nsw_close(watcher: *mut nsw_watcher) {
     });
 }
 
-/// The file descriptor to poll for POLLIN. It is level-triggered: readable while there is an event to be had, however
-/// often and by whatever means it is polled. (One exception: where both fanotify mount events and AIO are refused, a
-/// wake-up for a mount is seen by one poll only; ask for events after each.) Close-on-exec, non-blocking, the same for
-/// the life of the watcher. May be called from any thread at any time.
+/// Gets the file descriptor to poll for POLLIN. It is level-triggered: readable as long as there is an event to take,
+/// however often and by whatever means you poll it. (One exception: if both fanotify mount events and AIO are refused,
+/// only one poll sees the wake-up for a mount. Call nsw_next_event() after each wake-up.) The descriptor is
+/// non-blocking and stays the same until nsw_close(). Any thread may call this at any time.
 ///
-/// Returns the descriptor, which stays the watcher's: do not read or close it; or -EINVAL: @watcher is NULL.
+/// Returns the descriptor, which the watcher owns: do not read or close it; or -EINVAL: @watcher is NULL.
 ///
-/// Since: 0.1
+/// Since: 0.1 (see poll(2), epoll(7))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_fd(watcher: *const nsw_watcher) -> c_int {
     // SAFETY: NULL or live, as the documentation demands.
     unsafe { watcher.as_ref() }.map_or(-libc::EINVAL, |this| this.fd)
 }
 
-/// Gives out the next event. Never waits for one. (A name that is a symbolic link into a filesystem that hangs makes
-/// the look at it hang: set NSW_NO_SYMLINKS for a directory that others may write to.)
+/// Takes the next event. Never waits for one. (It can hang when a name is a symbolic link into a filesystem that hangs:
+/// set NSW_NO_SYMLINKS for a directory that others may write to.)
 ///
-/// @event: where a pointer to the event is stored; it is borrowed until the next call of this function,
-/// nsw_wait_event() or nsw_close() on the same watcher.
+/// @event: where the function stores a pointer to the event, borrowed from the watcher.
 ///
-/// Returns 1: here is an event; 0: nothing now, @event is untouched; or
+/// Returns 1: an event; 0: no event now, @event is untouched; or
 /// -EINVAL: an argument is NULL;
-/// -EMFILE, -ENFILE, -ENOMEM, -ENOSPC: a limit kept the watcher from looking. Nothing is lost: the descriptor stays
-/// readable, and the next call goes on where this one stopped;
-/// -ENOBUFS, -EAGAIN: NSW_SOURCE_NSID or NSW_SOURCE_ALL, and the kernel had no memory or room for an answer, or was
-/// interrupted time and again. Nothing is lost, as above. (Notifications for which there was no room are no error:
-/// NSW_EVENT_OVERFLOW.)
+/// -EMFILE, -ENFILE, -ENOMEM, -ENOSPC: a limit prevented the watcher from probing. Nothing is lost: the descriptor
+/// stays readable, and the next call continues where this one stopped;
+/// -ENOBUFS, -EAGAIN: NSW_SOURCE_NSID or NSW_SOURCE_ALL: the kernel had no memory or the socket no room for an answer,
+/// or changes kept interrupting its answer. Nothing is lost, as above. (A full receive buffer is not an error: the
+/// watcher emits NSW_EVENT_OVERFLOW.)
 /// -EPERM, -ENOSYS, -EACCES: a seccomp filter, a security policy or a lost privilege refuses a system call that has no
 /// fallback; -EACCES also: the process has given up the right to reach the directory. Nothing is lost, as above;
-/// -EXDEV: the call has to look at paths, and the calling thread has another root directory or mount namespace than the one
-/// that called nsw_open() (chroot, pivot_root, unshare, setns). Nothing is lost here either: call again from the right
-/// place, or close the watcher;
-/// -E2BIG: there are more names, or namespaces, than nsw_options_set_max_names() permits. One call returns it each time that
-/// the limit is crossed, after the events of those that there is room for. The watcher goes on; see there;
-/// -ENOENT: the directory is gone, and NSW_NO_PARENT was set: no event will come any more;
-/// -EBUSY: another thread is in a call on this watcher, or longjmp(3) left one;
+/// -EXDEV: the call must resolve paths, and the calling thread has another root directory or mount namespace than the
+/// thread that called nsw_open() (chroot, pivot_root, unshare, setns). Nothing is lost here either: call again from the
+/// original place, or close the watcher;
+/// -E2BIG: there are more names or namespaces than nsw_options_set_max_names() permits. One call returns this each time
+/// that the number crosses the limit, after the events of those that fit. The watcher continues; see there;
+/// -ENOENT: the directory is gone, and NSW_NO_PARENT is set: no event will come any more;
+/// -EBUSY: another thread is in a call on this watcher, or longjmp(3) left a call;
 /// -ECHILD: the process is a child of the one that opened the watcher;
 /// -EBADF: the program has closed a descriptor of the library;
-/// -ENOTRECOVERABLE: an internal error; the watcher is of no more use.
+/// -ENOTRECOVERABLE: an internal error. Close the watcher.
 ///
-/// One call does at most the work of one full kernel queue and of one comparison of all names.
+/// The work of one call is bounded: one full kernel queue and one comparison of all names.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -187,14 +186,14 @@ pub unsafe extern "C" fn nsw_next_event(watcher: *mut nsw_watcher, event: *mut *
     unsafe { give(watcher, event, None) }
 }
 
-/// Waits for the next event and gives it out.
+/// Waits for the next event and returns it.
 ///
-/// @timeout_ms: how long to wait, in milliseconds; 0: not at all; negative: for ever.
+/// @timeout_ms: how long to wait, in milliseconds; 0: not at all; negative: without limit.
 /// @event: as for nsw_next_event().
 ///
-/// Returns 1: here is an event; 0: the time is over, @event is untouched; or
+/// Returns 1: an event; 0: the time is over, @event is untouched; or
 /// -EINTR: a signal handler ran;
-/// and all that nsw_next_event() returns.
+/// and everything that nsw_next_event() returns.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -207,7 +206,7 @@ pub unsafe extern "C" fn nsw_wait_event(
     unsafe { give(watcher, event, Some(timeout_ms)) }
 }
 
-/// Gives out the next event; with a timeout, waits for it.
+/// Returns the next event; with a timeout, waits for it.
 ///
 /// # Safety
 /// As [`with`]; and `event` is NULL or writable.
@@ -234,11 +233,12 @@ unsafe fn give(watcher: *mut nsw_watcher, event: *mut *const nsw_event, timeout_
     unsafe { with(watcher, body) }
 }
 
-/// Compares what has been told with what the kernel has now. The differences follow as replayed events, then
-/// NSW_EVENT_SYNCED. Costs one look at every name; for NSW_SOURCE_ALL, one at every process. A borrowed event stays valid.
+/// Compares the events so far with the kernel's state. The watcher emits the differences as replayed events, then
+/// NSW_EVENT_SYNCED. The cost: one probe of every name; for NSW_SOURCE_ALL, of every process. A borrowed event stays
+/// valid.
 ///
-/// Returns 0, or as nsw_next_event(): after an error the comparison is still due, and is made by the next call of
-/// nsw_next_event() that can.
+/// Returns 0, or as nsw_next_event(). After an error the comparison remains due; the next nsw_next_event() that can
+/// makes it.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -247,23 +247,24 @@ pub unsafe extern "C" fn nsw_resync(watcher: *mut nsw_watcher) -> c_int {
     unsafe { with(watcher, |_, inner| inner.watcher.resync().map(|()| 0)) }
 }
 
-/// Opens the very namespace that an NSW_EVENT_READY or an NSW_EVENT_NETNS_NEW announced, for setns(2) and its like. The way
-/// is the path of the event; for NSW_EVENT_NETNS_NEW, where that fails, the cookie (Linux 6.18, CAP_SYS_ADMIN).
+/// Opens exactly the namespace of an NSW_EVENT_READY or NSW_EVENT_NETNS_NEW, for setns(2) and similar calls. It uses
+/// the path of the event. For NSW_EVENT_NETNS_NEW, if that fails, it uses the cookie (Linux 6.18, CAP_SYS_ADMIN) and
+/// then the mounts.
 ///
 /// @event: an event of this watcher, still borrowed.
 ///
-/// Returns a file descriptor, close-on-exec, owned by the caller, who closes it with close(2); or
+/// Returns a file descriptor, close-on-exec, which you own and close with close(2); or
 /// -EINVAL: an argument is NULL, or the event is of another type;
-/// -ENOENT: what was at the path is gone, or is no network namespace any more;
-/// -ESTALE: the path leads to another namespace by now;
+/// -ENOENT: the path no longer leads to a network namespace;
+/// -ESTALE: the namespace is gone: it has died, or another one has taken its place at the path;
 /// -EOPNOTSUPP: an NSW_EVENT_NETNS_NEW without a path, before Linux 6.18;
-/// -EXDEV: the calling thread has another root directory or mount namespace than the one that called nsw_open();
+/// -EXDEV: the calling thread has another root directory or mount namespace than the thread that called nsw_open();
 /// -EACCES, -EMFILE, -ENFILE, -ENOMEM: as open(2);
-/// -EPERM, -ENOSYS: a seccomp filter or a security policy refuses a system call; -EPERM also: the cookie is the only way,
-/// and CAP_SYS_ADMIN is missing;
+/// -EPERM, -ENOSYS: a seccomp filter or a security policy refuses a system call; -EPERM also: only the cookie remains,
+/// and it requires CAP_SYS_ADMIN;
 /// -EBUSY, -ECHILD, -ENOTRECOVERABLE: as nsw_next_event().
 ///
-/// Since: 0.1
+/// Since: 0.1 (see setns(2), open_by_handle_at(2))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nsw_open_netns(watcher: *const nsw_watcher, event: *const nsw_event) -> c_int {
     let open = |_: &nsw_watcher, inner: &mut Inner| {
@@ -275,12 +276,12 @@ pub unsafe extern "C" fn nsw_open_netns(watcher: *const nsw_watcher, event: *con
     unsafe { with(watcher, open) }
 }
 
-/// What the last call on this watcher that failed could not do, on what, why, and what can be done about it, in a
-/// sentence: "cannot watch /run/netns: permission denied: ...". -EBUSY and -ECHILD leave it as it is; nsw_options_error() has
-/// the sentence of nsw_open().
+/// Describes in a sentence the last call on this watcher that failed: what failed, on what, why, and the remedy, as
+/// "cannot watch /run/netns: permission denied: ...". -EBUSY and -ECHILD do not change it. nsw_options_error() has the
+/// sentence of nsw_open().
 ///
-/// Returns the sentence, which belongs to the watcher and stays as it is until another call on it fails, or nsw_close(); ""
-/// if none has failed, @watcher is NULL, or another thread is in a call. Never NULL.
+/// Returns the sentence, which belongs to the watcher and does not change until another call on it fails, or until
+/// nsw_close(). "" if no call has failed, @watcher is NULL, or another thread is in a call. Never NULL.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -289,9 +290,9 @@ pub unsafe extern "C" fn nsw_error(watcher: *const nsw_watcher) -> *const c_char
     unsafe { watcher.as_ref() }.map_or(c"".as_ptr(), nsw_watcher::error)
 }
 
-/// One of the numbers NSW_STAT_*, of this watcher since it was opened. May be called from any thread at any time.
+/// Reads one counter of this watcher, NSW_STAT_*, since nsw_open(). Any thread may call this at any time.
 ///
-/// Returns the number; 0 if @watcher is NULL or @which is none of them.
+/// Returns the number; 0 if @watcher is NULL or @which is unknown.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]

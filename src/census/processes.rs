@@ -1,4 +1,5 @@
-//! What processes show: the namespaces that they and their threads are in, and those that only their descriptors keep.
+//! The census of processes: the namespaces that they and their threads are in, and those that only their descriptors
+//! keep.
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
@@ -14,29 +15,29 @@ use crate::error::{is_refused, is_shortage, is_transient};
 use crate::netns::Netns;
 use crate::sys::{self, CWD};
 
-/// The links of `/proc/PID/task` where there is one thread: those of a directory, and one for each thread.
+/// The number of links of `/proc/PID/task` with one thread: those of a directory, and one per thread.
 const LINKS_OF_ONE_THREAD: u64 = 3;
 
-/// Who looks at the processes.
+/// The threads that read the processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Threads {
     /// The calling thread.
     Own,
-    /// A second one too, where there are many and it can be had.
+    /// A second one too, if there are many processes and the thread can start.
     Two,
 }
 
 /// With fewer processes than this, a second thread costs about what it saves.
 const MANY: usize = 100;
 
-/// A thread takes so many at a time.
+/// The number of processes that a thread takes at a time.
 const SHARE: usize = 16;
 
-/// What a look at a process found.
+/// The result of reading a process.
 enum Met {
     /// It, or a thread of it, is in this namespace.
     In(Netns, i32),
-    /// The descriptors of the process are those of this thread, which has not ended.
+    /// The descriptors of the process belong to this thread, which has not ended.
     Holder(i32),
 }
 
@@ -59,7 +60,7 @@ impl Census {
         Ok(())
     }
 
-    /// Calls `look` for each of these numbers, and puts together what it found, in no order.
+    /// Calls `look` for each of these numbers, and joins the results, in any order.
     fn look_at<T: Send>(
         &self,
         numbers: &[i32],
@@ -83,7 +84,7 @@ impl Census {
         }
         let (second, own) = sys::in_two_threads(take_part, take_part);
         let mut found = own.unwrap_or_else(|panic| resume_unwind(panic))?;
-        // without a second thread this one has looked at all
+        // without a second thread, this one has read all
         if let Ok(second) = second {
             found.extend(second.unwrap_or_else(|panic| resume_unwind(panic))?);
         }
@@ -99,12 +100,12 @@ impl Census {
             None | Some(LINKS_OF_ONE_THREAD) => None,
             Some(_) => self.threads(proc, &tasks, pid, netns, met)?,
         };
-        // where the first thread has ended, the descriptors are those of another
+        // after the end of the first thread, the descriptors belong to another one
         met.extend(netns.map(|_| pid).or(holder).map(Met::Holder));
         Ok(())
     }
 
-    /// The threads that are in another namespace than their process. One that has not ended.
+    /// The threads in other namespaces than their process. Returns one that has not ended.
     fn threads(
         &self,
         proc: BorrowedFd<'_>,
@@ -129,8 +130,7 @@ impl Census {
         Ok(living)
     }
 
-    /// The namespaces that nothing has shown so far, and that a process has a descriptor of. Threads that have descriptors
-    /// of their own are not asked.
+    /// The namespaces that only descriptors of processes show. Ignores threads with descriptor tables of their own.
     pub(super) fn descriptors(&mut self) -> io::Result<()> {
         let mut known: BTreeSet<u64> = self.found.iter().map(|sighting| sighting.netns.ino()).collect();
         let holders = std::mem::take(&mut self.holders);
@@ -156,30 +156,30 @@ impl Census {
     }
 }
 
-/// The network namespaces that a process, or a thread, has descriptors of: inode numbers, and paths.
+/// The network namespaces that a process or thread has descriptors of: inode numbers and paths.
 pub(crate) fn descriptors_of(pid: i32) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     descriptors(pid, counts_descriptors()?, &mut |ino, path| found.push((ino, path())))?;
     Ok(found)
 }
 
-/// Whether the kernel says how many descriptors a process has (Linux 6.2): this one has some.
+/// Whether the kernel returns the number of descriptors of a process (Linux 6.2): this one has some.
 fn counts_descriptors() -> io::Result<bool> {
     let own = unless_out_of_sight(sys::stat(CWD, c"/proc/thread-self/fd", 0))?;
     Ok(own.is_some_and(|stat| stat.size > 0))
 }
 
-/// Up to so many descriptors cost less to look at by their numbers than to list.
+/// With at most this many descriptors, trying their numbers costs less than listing them.
 const FEW: u64 = 10;
 
-/// Passes on the descriptors of network namespaces: the inode number, and what makes the path.
+/// Passes the descriptors of network namespaces to `pass`: the inode number, and the parts of the path.
 fn descriptors(pid: i32, counts: bool, pass: &mut dyn FnMut(u64, &dyn Fn() -> PathBuf)) -> io::Result<()> {
     let path = CString::new(format!("/proc/{pid}/fd"))?;
     let count = match counts {
         true => unless_out_of_sight(sys::stat(CWD, &path, 0))?.map_or(0, |stat| stat.size),
         false => u64::MAX,
     };
-    // most processes have the lowest numbers, and no gap between them
+    // most processes have the lowest numbers, without a gap
     let looked_at = if count <= FEW { lowest_descriptors(pid, count, pass)? } else { 0 };
     if looked_at == count {
         return Ok(());
@@ -198,7 +198,7 @@ fn descriptors(pid: i32, counts: bool, pass: &mut dyn FnMut(u64, &dyn Fn() -> Pa
     Ok(())
 }
 
-/// Looks at up to `count` descriptors from 0 on, until there is a gap. How many there were.
+/// Reads up to `count` descriptors from 0 on, until there is a gap. Returns their number.
 fn lowest_descriptors(pid: i32, count: u64, pass: &mut dyn FnMut(u64, &dyn Fn() -> PathBuf)) -> io::Result<u64> {
     for number in 0..count {
         let path = format!("/proc/{pid}/fd/{number}");
@@ -209,10 +209,10 @@ fn lowest_descriptors(pid: i32, count: u64, pass: &mut dyn FnMut(u64, &dyn Fn() 
     Ok(count)
 }
 
-/// Whether there is one at `path`; if it is of a network namespace, the inode number is passed on.
+/// Whether there is a descriptor at `path`. If it is of a network namespace, passes the inode number to `pass`.
 fn look_at_descriptor(at: BorrowedFd<'_>, path: &CStr, pass: &mut dyn FnMut(u64)) -> io::Result<bool> {
     let mut room = [0; ROOM];
-    // most descriptors are of something else: what is in brackets says so without going there
+    // most descriptors refer to something else: the link text shows that without following it
     match sys::link_begins(at, path, &mut room) {
         Ok(target) => {
             number_in_brackets(target).into_iter().for_each(pass);
@@ -223,10 +223,10 @@ fn look_at_descriptor(at: BorrowedFd<'_>, path: &CStr, pass: &mut dyn FnMut(u64)
     }
 }
 
-/// Room for `net:[4294967295]`, and for some more, lest what goes on is taken for it.
+/// Room for `net:[4294967295]` and more, so that a longer text is not mistaken for it.
 const ROOM: usize = 32;
 
-/// `None`: it has ended, or is not to be seen.
+/// `None`: it has ended, or is out of sight.
 fn unless_out_of_sight<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Err(error) if is_transient(&error) || is_refused(&error) => Err(error),

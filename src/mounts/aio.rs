@@ -1,7 +1,7 @@
-//! A kernel AIO poll of mountinfo, for everybody: some mount changed, not which (Linux 4.18, no privilege).
+//! A kernel AIO poll of mountinfo: reports that some mount changed, not which (Linux 4.18, no privilege).
 //!
-//! Whoever polls mountinfo first consumes its readiness, so it cannot be in a set that others poll. A kernel AIO poll
-//! polls it once, on our behalf, and leaves the result in an eventfd that stays readable.
+//! The first poll of mountinfo consumes its readiness, so it cannot be in a set that others poll. A kernel AIO poll
+//! polls it once for us and leaves the result in an eventfd that stays readable.
 
 use std::fs::File;
 use std::io;
@@ -12,13 +12,13 @@ use super::backend::{Backend, Changes};
 use super::mountinfo;
 use crate::sys::{AioContext, Waker};
 
-/// How many completions one call takes, when mounts change faster than it can submit.
+/// The maximum number of completions per call, when mounts change faster than it can submit.
 const COMPLETIONS: usize = 4;
 
 /// One poll of mountinfo, in flight or completed.
 #[derive(Debug)]
 pub(super) struct MountPoll {
-    // first, so that it is dropped before the descriptors that its request refers to
+    // first, so that it is dropped before the descriptors of its request
     context: AioContext,
     mountinfo: File,
     done: Waker,
@@ -26,7 +26,7 @@ pub(super) struct MountPoll {
 }
 
 impl MountPoll {
-    /// Fails with `ENOSYS` or `EPERM` where AIO is missing or forbidden, `EAGAIN` beyond `fs.aio-max-nr`.
+    /// Fails with `ENOSYS` or `EPERM` if AIO is missing or forbidden, with `EAGAIN` beyond `fs.aio-max-nr`.
     pub(super) fn open(process: &Path) -> io::Result<Self> {
         let context = AioContext::new(1)?;
         let mut poll = Self { context, mountinfo: mountinfo::open(process)?, done: Waker::new()?, in_flight: false };
@@ -34,17 +34,17 @@ impl MountPoll {
         Ok(poll)
     }
 
-    /// Submits the next poll if the last one has completed; whether it had, that is, whether mounts have changed.
+    /// Submits the next poll if the last one has completed. Returns whether it had: whether mounts have changed.
     ///
-    /// A poll submitted after a second change completes at once. That result is older than what the caller does next,
-    /// so it is taken too, lest it wakes somebody for nothing.
+    /// A poll submitted after a second change completes at once. The caller's next probe is newer than that result, so
+    /// this takes it too and avoids an empty wake-up.
     fn renew(&mut self) -> io::Result<bool> {
         let mut changed = false;
         for _ in 0..COMPLETIONS {
             if self.done.clear()? {
                 changed = true;
                 self.in_flight = false;
-                // makes room in the ring; what it says is known from the eventfd already
+                // frees the slot in the ring; the eventfd has given the result already
                 self.context.reap(drop)?;
             }
             if self.in_flight {
@@ -63,7 +63,7 @@ impl MountPoll {
 }
 
 impl Backend for MountPoll {
-    /// While stopped, the poll in flight stays, unseen: it serves when started again.
+    /// While stopped, the poll in flight stays, outside the set, and serves at the next start.
     fn start(&mut self) -> io::Result<()> {
         self.renew().map(drop)
     }

@@ -1,4 +1,4 @@
-//! What a mechanism offers to the monitor, and what it reports.
+//! The interface of a mount backend, and its reports.
 
 use std::fmt;
 use std::io;
@@ -6,19 +6,19 @@ use std::os::fd::AsFd;
 
 use crate::sys::Epoll;
 
-/// A change of one mount, which has this never-reused id.
+/// A change of the mount with this never-reused id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
     Attached(u64),
     Detached(u64),
 }
 
-/// What a backend has to report since it was last read.
+/// The report of a backend since the last read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Changes {
-    /// These; perhaps none.
+    /// These changes, possibly none.
     Known(Vec<Change>),
-    /// Some mount may have changed, and the backend does not know which.
+    /// Some mount may have changed; the backend does not know which.
     Unknown,
     /// The kernel has dropped changes.
     Lost,
@@ -30,32 +30,32 @@ impl Changes {
     }
 }
 
-/// A mechanism of the kernel that reports changes in the mount namespace of the thread that starts it. Its descriptor is
+/// A kernel mechanism that reports changes in the mount namespace of the thread that starts it. Its descriptor is
 /// readable while there are changes to read.
 pub(super) trait Backend: AsFd + Send {
-    /// Has the kernel report each change from here on.
+    /// Starts the reports.
     fn start(&mut self) -> io::Result<()>;
 
-    /// Spares the kernel the reports. The owner has stopped listening to the descriptor before.
+    /// Stops the reports, after the owner has removed the descriptor from its set.
     fn stop(&mut self) -> io::Result<()> {
         Ok(())
     }
 
-    /// Puts the descriptor into the set of those that wake the consumer.
+    /// Adds the descriptor to the set of the consumer.
     fn add_to(&self, epoll: &Epoll) -> io::Result<()> {
         epoll.add(self.as_fd())
     }
 
-    /// What has changed since it was started or last read.
+    /// The changes since the start or the last read.
     fn read(&mut self) -> io::Result<Changes>;
 
-    /// Whether it reports which mount has changed, and not only that some did.
+    /// Whether it reports which mount has changed, not only that some did.
     fn reports_each(&self) -> bool {
         false
     }
 }
 
-// Not a supertrait: the library would carry what prints the fields of each backend.
+// Not a supertrait, which would put code to print each backend into the library.
 impl fmt::Debug for dyn Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Backend")

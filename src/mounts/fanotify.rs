@@ -1,4 +1,4 @@
-//! fanotify mount events: which mount came or went (Linux 6.15, `CAP_SYS_ADMIN` over the mount namespace).
+//! fanotify mount events: report which mount came or went (Linux 6.15, `CAP_SYS_ADMIN` over the mount namespace).
 
 use std::ffi::CString;
 use std::io;
@@ -15,22 +15,22 @@ const FAN_MNT_ATTACH: u64 = 0x0100_0000;
 const FAN_MNT_DETACH: u64 = 0x0200_0000;
 const FAN_EVENT_INFO_TYPE_MNT: u8 = 7;
 
-/// Beyond so many changes, one look at all that matters is cheaper than one at each of them.
+/// With more changes than this, one probe of all names is cheaper than one per change.
 const MANY: usize = 1000;
 
-/// How many reads empty a queue of the default length: some hundred events each.
+/// The number of reads that empty a queue of the default length: some hundred events each.
 const READS_OF_A_QUEUE: usize = 256;
 
 /// A fanotify group.
 #[derive(Debug)]
 pub(super) struct MountGroup {
     group: OwnedFd,
-    /// The path of the mount namespace, which a mark does not keep.
+    /// The path of the mount namespace, which a mark does not keep alive.
     namespace: CString,
 }
 
 impl MountGroup {
-    /// Fails with `EINVAL` before Linux 6.15, with `EPERM` or `ENOSYS` where it is forbidden.
+    /// Fails with `EINVAL` before Linux 6.15, with `EPERM` or `ENOSYS` if forbidden.
     pub(super) fn open(process: &Path) -> io::Result<Self> {
         let namespace = CString::new(process.join("ns/mnt").into_os_string().into_vec())?;
         Ok(Self { group: sys::fanotify_init(FAN_REPORT_MNT)?, namespace })
@@ -60,7 +60,7 @@ impl Backend for MountGroup {
         self.mark(libc::FAN_MARK_ADD, FAN_MNT_ATTACH | FAN_MNT_DETACH)
     }
 
-    /// Takes away all marks, whichever thread made them and whatever mount namespace this thread is in.
+    /// Removes all marks, whichever thread made them, in whatever mount namespace this thread is.
     fn stop(&mut self) -> io::Result<()> {
         self.mark(libc::FAN_MARK_FLUSH, 0)
     }
@@ -77,7 +77,7 @@ impl Backend for MountGroup {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) if reads == 0 => return Err(error),
-                // the next call meets it again; what was read before it must not be lost
+                // the next call meets the error again; changes read before it must not be lost
                 Err(_) => break,
             }
             if queued.changes.len() > MANY {
@@ -99,7 +99,7 @@ impl AsFd for MountGroup {
     }
 }
 
-/// What the queue of the group held.
+/// The contents of the group's queue.
 #[derive(Debug, Default)]
 struct Queued {
     changes: Vec<Change>,
@@ -122,7 +122,7 @@ fn parse(mut bytes: &[u8], queued: &mut Queued) {
         let mut records = event.get(24..).unwrap_or_default();
         while let [kind, _, low, high, ..] = *records {
             let length = usize::from(u16::from_ne_bytes([low, high]));
-            // the id is the last in the record: a 32-bit x86 kernel has no gap before it
+            // the id is at the end of the record: a 32-bit x86 kernel has no gap before it
             let id = length.checked_sub(8).and_then(|at| u64_at(records, at));
             if let (FAN_EVENT_INFO_TYPE_MNT, Some(id)) = (kind, id) {
                 if mask & FAN_MNT_ATTACH != 0 {

@@ -1,8 +1,8 @@
-//! Learning that mounts have changed, by the best backend that the kernel and the privileges permit.
+//! Changes of mounts, by the best backend that the kernel and the privileges permit.
 //!
-//! One file per mechanism, each a [`Backend`]; a [`Monitor`] chooses one, and listens only while its owner needs it. It
-//! reports what the backend knows: which mount came or went, or only that some did. What that means for a name is for
-//! the owner to find out.
+//! Each mechanism has a file and is a [`Backend`]; a [`Monitor`] chooses one, and runs it only while its owner needs
+//! it. It reports what the backend knows: which mount came or went, or only that some did. The owner finds out what
+//! that means for a name.
 
 mod aio;
 mod backend;
@@ -21,16 +21,16 @@ pub(crate) use backend::{Change, Changes};
 use fanotify::MountGroup;
 use mountinfo::Mountinfo;
 
-/// The directory in /proc of the calling thread, in whose mount namespace the kernel resolves its paths.
+/// The /proc directory of the calling thread. The kernel resolves its paths in the thread's mount namespace.
 pub(crate) const OWN: &str = "/proc/thread-self";
 
-const LISTEN: &str = "listen to mounts";
+const LISTEN: &str = "watch mounts";
 
-/// A mechanism of the kernel, and its backend once it is made.
+/// A kernel mechanism and, once made, its backend.
 struct Mechanism {
     /// Makes the backend for the mounts of the process with this directory in /proc.
     make: fn(&Path) -> io::Result<Box<dyn Backend>>,
-    /// Whether an error of making or starting the backend is worth waiting for its end. Else the next mechanism serves.
+    /// Whether an error of making or starting the backend is temporary. If not, the next mechanism serves.
     passes: fn(&io::Error) -> bool,
     made: Option<Box<dyn Backend>>,
 }
@@ -40,7 +40,7 @@ const MECHANISMS: [Mechanism; 3] = [
     Mechanism { make: |process| Ok(Box::new(MountGroup::open(process)?)), passes: |_| false, made: None },
     Mechanism {
         make: |process| Ok(Box::new(MountPoll::open(process)?)),
-        // EAGAIN: all requests that the system permits are taken, which can last
+        // EAGAIN: all permitted requests are in use, which can last
         passes: |error| is_transient(error) && errno_of(error) != libc::EAGAIN,
         made: None,
     },
@@ -65,12 +65,12 @@ impl Mechanism {
     /// Closes the backend.
     fn close(&mut self, epoll: &Epoll) {
         if let Some(backend) = self.made.take() {
-            // closing it is not enough where a child of fork(2) has a copy; one that is not listened to is not in the set
+            // closing is not enough if a child of fork(2) has a copy; a stopped backend is not in the set
             epoll.remove(backend.as_fd()).ok();
         }
     }
 
-    /// Stops listening. A backend that may not be stopped is closed; whether it is still there.
+    /// Stops the backend. Closes one that may not be stopped. Returns whether it remains.
     fn stop(&mut self, epoll: &Epoll) -> bool {
         let stopped = |backend: &mut Box<dyn Backend>| epoll.remove(backend.as_fd()).and_then(|()| backend.stop());
         if self.made.as_mut().is_some_and(|backend| stopped(backend).is_err()) {
@@ -80,19 +80,19 @@ impl Mechanism {
     }
 }
 
-/// Listens to mounts by the best backend there is. If a filter or a lost privilege stops it from working, at any time,
-/// the monitor drops it, and goes on with the next one when it is armed again.
+/// Reports changes of mounts by the best available backend. If a filter or a lost privilege stops the backend from
+/// working, at any time, the monitor drops it and uses the next one when it is armed again.
 #[derive(Debug)]
 pub(crate) struct Monitor {
     epoll: Arc<Epoll>,
-    /// The directory in /proc of the process whose mounts these are.
+    /// The /proc directory of the process whose mounts to watch.
     process: PathBuf,
     mechanisms: [Mechanism; MECHANISMS.len()],
-    /// Which one is started, or was last.
+    /// The backend that is or was started.
     current: Option<usize>,
-    /// Which one comes after the one that stopped working.
+    /// The backend after the one that stopped working.
     next: Option<usize>,
-    /// Nothing is made, or disarmed, any more.
+    /// Make and disarm nothing any more.
     prepared: bool,
     armed: bool,
 }
@@ -110,8 +110,8 @@ impl Monitor {
         }
     }
 
-    /// Makes every backend that can be made here, and none later, and arms the monitor for good: a filter may kill who
-    /// tries later.
+    /// Makes every available backend now, and none later, and arms the monitor for good: a filter may kill the process
+    /// for a later attempt.
     pub(crate) fn prepare(&mut self) -> Result<()> {
         for mechanism in &mut self.mechanisms {
             match (mechanism.make)(&self.process) {
@@ -124,7 +124,7 @@ impl Monitor {
         self.arm()
     }
 
-    /// Gives up all that it has of the process.
+    /// Releases everything that refers to the process.
     pub(crate) fn close(&mut self) {
         self.mechanisms.iter_mut().for_each(|mechanism| mechanism.close(&self.epoll));
         (self.armed, self.current) = (false, None);
@@ -134,21 +134,21 @@ impl Monitor {
         self.armed
     }
 
-    /// Whether the backend reports which mount has changed, and not only that some did.
+    /// Whether the backend reports which mount has changed, not only that some did.
     pub(crate) fn reports_each(&self) -> bool {
         let mechanism = self.current.and_then(|which| self.mechanisms.get(which));
         mechanism.and_then(|mechanism| mechanism.made.as_ref()).is_some_and(|backend| backend.reports_each())
     }
 
-    /// Whether the backend cannot know whether mounts have changed, so that it always says so.
+    /// Whether the backend cannot detect changes, so that it always reports one.
     pub(crate) fn is_last_resort(&self) -> bool {
         self.current == Some(LAST_RESORT)
     }
 
-    /// From here on each change of a mount wakes the consumer.
+    /// From here on, each change of a mount wakes the consumer.
     pub(crate) fn arm(&mut self) -> Result<()> {
         if !self.armed {
-            // the last resort is worth another try of the others
+            // from the last resort, it tries the others again
             let kept = self.current.filter(|which| *which != LAST_RESORT);
             let first = self.next.take().or(kept).unwrap_or(0);
             self.start_from(first)?;
@@ -157,7 +157,7 @@ impl Monitor {
         Ok(())
     }
 
-    /// From here on no change of a mount wakes the consumer.
+    /// From here on, no change of a mount wakes the consumer.
     pub(crate) fn disarm(&mut self) {
         if !self.prepared && std::mem::take(&mut self.armed) {
             let Self { mechanisms, epoll, .. } = self;
@@ -165,8 +165,8 @@ impl Monitor {
         }
     }
 
-    /// What has changed since it was armed or last read. Where the backend does not work any more, the monitor is not
-    /// armed any more: what changes until it is, it does not know.
+    /// The changes since it was armed or last read. If the backend no longer works, the monitor is disarmed, and misses
+    /// changes until it is armed again.
     pub(crate) fn read(&mut self) -> Result<Changes> {
         let Some((which, mechanism)) =
             self.current.filter(|_| self.armed).and_then(|which| Some((which, self.mechanisms.get_mut(which)?)))
@@ -183,7 +183,7 @@ impl Monitor {
         }
     }
 
-    /// Starts the first mechanism that works, from this one on.
+    /// Starts the first mechanism that works, beginning with `first`.
     fn start_from(&mut self, first: usize) -> Result<()> {
         self.current = None;
         let mut failure = None;
@@ -211,7 +211,7 @@ impl Monitor {
         }
         let failure = failure.unwrap_or_else(|| io::Error::from_raw_os_error(libc::EPERM));
         if self.process != Path::new(OWN) {
-            // of another process it may be what nobody forbids
+            // for another process, the cause may not be a prohibition
             return Err(failure).doing(LISTEN);
         }
         Err(refused(&failure, refusal!("fanotify, kernel AIO and polling mountinfo alike"))).doing(LISTEN)
@@ -224,17 +224,18 @@ impl std::fmt::Debug for Mechanism {
     }
 }
 
-/// Whether fanotify mount events can be had.
+/// Whether fanotify mount events are available.
 pub(crate) fn try_events() -> io::Result<bool> {
     MountGroup::open(OWN.as_ref())?.start().map(|()| true)
 }
 
-/// Whether an AIO poll can be had.
+/// Whether an AIO poll is available.
 pub(crate) fn try_poll() -> io::Result<bool> {
     MountPoll::open(OWN.as_ref()).map(|_| true)
 }
 
-/// Whether a mount says what it is mounted on: that of /proc, which is within reach wherever this process is rooted.
+/// Whether the kernel returns where a mount is mounted. Tries the mount of /proc, which is in reach whatever the root
+/// of this process.
 pub(crate) fn try_statmount() -> io::Result<bool> {
     let proc = sys::stat(CWD, c"/proc/thread-self", 0).map_err(sys::proc_error)?;
     Ok(matches!(proc.mount_id.map(sys::mount_point).transpose()?, Some(Some(_))))

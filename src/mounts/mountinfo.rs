@@ -1,5 +1,5 @@
-//! mountinfo itself, where AIO is forbidden: some mount may have changed. Polling consumes its readiness, so the watcher
-//! has to be asked after every wake-up.
+//! mountinfo itself, if AIO is forbidden: some mount may have changed. The first poll consumes its readiness, so the
+//! consumer must take events after every wake-up.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +10,7 @@ use super::backend::{Backend, Changes};
 use crate::error::is_transient;
 use crate::sys::{self, Epoll};
 
-/// Opens the mountinfo of a process. While it is open, it keeps the mount namespace of the process.
+/// Opens the mountinfo of a process. While open, it keeps the mount namespace of the process alive.
 pub(super) fn open(process: &Path) -> io::Result<File> {
     let file = File::open(process.join("mountinfo")).map_err(sys::proc_error)?;
     sys::above_standard(file.into()).map(File::from)
@@ -35,8 +35,8 @@ impl Backend for Mountinfo {
     }
 
     fn read(&mut self) -> io::Result<Changes> {
-        // Lest it wakes the consumer for what is probed now. A "no" means nothing: another may have polled it before. A
-        // refusal costs no more than that one wake-up.
+        // Consumes the readiness for what is probed now. A "no" means nothing: another poll may have consumed it
+        // before. A refusal costs one wake-up.
         match sys::poll_priority(self.as_fd()) {
             Err(error) if is_transient(&error) => Err(error),
             _ => Ok(Changes::Unknown),

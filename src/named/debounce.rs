@@ -1,10 +1,10 @@
-//! When a change of a name is emitted: at once, or debounced.
+//! Emits changes of names: at once, or debounced.
 //!
-//! This part owns the [`Names`] and is the only one to emit their changes. With a window, the first change of a name
-//! starts its clock. When the time is over, the owner looks at the name again, and the difference between what was last
-//! emitted of it and what it is then is emitted. So a name that came and went within the window is never reported, and
-//! one that keeps flapping is reported at the end of each window, since further changes do not start the clock again. A
-//! scan, and a directory that goes, do not wait: they emit that difference at once.
+//! This part owns the [`Names`], and alone emits their changes. With a window, the first change of a name starts its
+//! clock. When the time is over, the owner probes the name again, and this emits the net change since the last event of
+//! the name. So it never reports a name that appears and disappears within the window, and it reports a flapping name
+//! once per window, because further changes do not restart the clock. A scan, and a directory that goes, do not wait:
+//! they emit the net change at once.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::CStr;
@@ -14,7 +14,8 @@ use super::names::{Names, State, Transition};
 use crate::event::Name;
 use crate::outbox::Outbox;
 
-/// How many names that came and went keep their clock, for they may be flapping. Of all others nothing is kept.
+/// The maximum number of names that appeared and disappeared and keep their clock, because they may be flapping. It
+/// keeps nothing about others.
 const GONE: usize = 64;
 
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub(crate) struct Debounce {
     window: Option<Window>,
 }
 
-/// The changes that are held back.
+/// The held changes.
 #[derive(Debug)]
 struct Window {
     length: Duration,
@@ -41,25 +42,25 @@ impl Debounce {
         &self.names
     }
 
-    /// A name was seen to come or go.
+    /// A probe saw the name, or it went.
     pub(crate) fn observe(&mut self, name: &CStr, state: State, out: &mut Outbox) {
         let change = self.names.observe(name, state);
         self.changed(change, out);
     }
 
-    /// A name came that may be known already.
+    /// A name appeared that may be known already.
     pub(crate) fn appear(&mut self, name: &CStr, out: &mut Outbox) {
         let change = self.names.appear(name);
         self.changed(change, out);
     }
 
-    /// A name was probed again.
+    /// A probe saw the name again.
     pub(crate) fn review(&mut self, name: &CStr, state: State, out: &mut Outbox) {
         let change = self.names.review(name, state);
         self.changed(change, out);
     }
 
-    /// A name exists, but is not to be reported.
+    /// A name exists that is not to be reported.
     pub(crate) fn assume(&mut self, name: &CStr, state: State) {
         self.names.assume(name, state);
     }
@@ -69,7 +70,7 @@ impl Debounce {
         self.names.begin_scan();
     }
 
-    /// A scan found this name, which is emitted at once.
+    /// The scan found this name, which is emitted at once.
     pub(crate) fn scan_found(&mut self, name: &CStr, state: State, replayed: bool, out: &mut Outbox) {
         let change = self.names.observe(name, state);
         match self.window.as_mut().and_then(|window| window.held.release(name)) {
@@ -78,7 +79,7 @@ impl Debounce {
         }
     }
 
-    /// Ends a scan: what it did not find is gone.
+    /// Ends a scan: names that it did not find are gone.
     pub(crate) fn end_scan(&mut self, replayed: bool, out: &mut Outbox) {
         for mut change in self.names.end_scan() {
             if let Some((_, from)) = self.window.as_mut().and_then(|window| window.held.release(change.name.as_c_str()))
@@ -101,13 +102,13 @@ impl Debounce {
         }
     }
 
-    /// The names whose time is over at this moment, and what they are.
+    /// The names whose time is over at this moment, and their state.
     pub(crate) fn over(&self, moment: Duration) -> impl Iterator<Item = (&Name, State)> {
         let over = self.window.iter().flat_map(move |window| window.held.over(moment));
         over.map(|name| (name, self.names.state(name.as_c_str())))
     }
 
-    /// Emits the changes of these names, if they are held back.
+    /// Emits the changes of these names, if they are held.
     pub(crate) fn emit_held(&mut self, names: &[Name], replayed: bool, out: &mut Outbox) {
         let Some(window) = &mut self.window else { return };
         for (name, from) in names.iter().filter_map(|name| window.held.release(name.as_c_str())) {
@@ -116,9 +117,9 @@ impl Debounce {
         }
     }
 
-    /// Emits what inotify said of the names that are held back: that they came or went. What they lead to is looked at
-    /// later.
-    pub(crate) fn emit_learned(&mut self, out: &mut Outbox) {
+    /// Emits what inotify reported about the held names: that they appeared or went. A later probe finds where they
+    /// lead.
+    pub(crate) fn emit_noticed(&mut self, out: &mut Outbox) {
         let Some(window) = &mut self.window else { return };
         for (name, from) in window.held.all() {
             let to = match (from, self.names.state(name.as_c_str())) {
@@ -135,27 +136,26 @@ impl Debounce {
         }
     }
 
-    /// When the time of a name is over next.
+    /// When the next window ends.
     pub(crate) fn next_end(&self) -> Option<Duration> {
         self.window.as_ref()?.held.next_end()
     }
 }
 
-/// The names that have changed, and what was last emitted of them.
+/// The changed names, and the last emitted state of each.
 #[derive(Debug, Default)]
 struct Held {
-    /// By name: its number in `ends`, and what was last emitted.
+    /// By name: its number in `ends`, and the last emitted state.
     names: BTreeMap<Name, (u64, State)>,
-    /// When the time of each is over, in this order.
+    /// When the window of each ends, in this order.
     ends: VecDeque<(u64, Duration, Name)>,
-    /// Those that came and went, in ascending order.
+    /// Those that appeared and disappeared, in ascending order.
     gone: Vec<u64>,
     next: u64,
 }
 
 impl Held {
-    /// Holds a change back until `end`, which is not before that of the last one, or as long as an earlier change of that
-    /// name.
+    /// Holds a change until `end`, which is not before that of the last one, or with an earlier change of that name.
     fn hold(&mut self, change: Transition, end: Duration) {
         let Self { names, ends, gone, next } = self;
         let (number, from) = *names.entry(change.name).or_insert_with_key(|name| {
@@ -174,7 +174,7 @@ impl Held {
         }
     }
 
-    /// Holds a name back no longer. What was last emitted of it.
+    /// Releases a name. Returns its last emitted state.
     fn release(&mut self, name: &CStr) -> Option<(Name, State)> {
         let (name, (number, from)) = self.names.remove_entry(name)?;
         take_end(&mut self.ends, number);
@@ -184,7 +184,7 @@ impl Held {
         Some((name, from))
     }
 
-    /// Notes what was emitted of a name that stays held.
+    /// Notes the emitted state of a name that stays held.
     fn emitted(&mut self, name: &CStr, state: State) {
         if let Some((_, from)) = self.names.get_mut(name) {
             *from = state;
@@ -204,7 +204,7 @@ impl Held {
     }
 }
 
-/// Takes the one with this number out of those whose time is not over.
+/// Removes the one with this number from the running windows.
 fn take_end(ends: &mut VecDeque<(u64, Duration, Name)>, number: u64) -> Option<(u64, Duration, Name)> {
     let at = ends.binary_search_by_key(&number, |(number, ..)| *number).ok()?;
     ends.remove(at)

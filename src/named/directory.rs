@@ -1,4 +1,4 @@
-//! The directory comes, goes, or is another one.
+//! The directory appears, goes, or is replaced.
 
 use super::Named;
 use super::due::{EmitMode, LeftOut};
@@ -8,13 +8,13 @@ use crate::event::EventKind;
 use crate::outbox::Outbox;
 
 impl Named {
-    /// Notes where the path leads now. `coming`: how to report a directory that was not there before.
+    /// Notes where the path leads now. `coming`: how to report a directory that was missing before.
     pub(super) fn arrive(&mut self, resolution: Resolution, coming: EmitMode, out: &mut Outbox) -> Result<()> {
         self.due.stale_deletes |= matches!(resolution, Resolution::Directory { narrow_mask: true, .. });
         let directory = match resolution {
             Resolution::Directory { opened, same: true, .. } => {
-                // it may have been away, and names were probed in what was in its place; or it is a step on its own way
-                // too, by a link or `..`, and had a narrow mask while the path was resolved
+                // it may have been away, and the probes saw its replacement; or it is also a step on its own way, by a
+                // link or `..`, and had a narrow mask while the path was resolved
                 if *self.due.scan.get_or_insert(EmitMode::Changes) == EmitMode::Replayed {
                     self.report_directory(true, out);
                 }
@@ -38,7 +38,7 @@ impl Named {
         if let (Some(directory), Some(mode)) = (directory, self.due.scan) {
             for _ in 0..2 {
                 self.scan(&directory, mode, out)?;
-                // names that are gone may have taken the room while it was read
+                // names that are gone may have used the room while it was read
                 if !self.due.left_out.needs_scan(self.room()) {
                     break;
                 }
@@ -48,20 +48,20 @@ impl Named {
         Ok(())
     }
 
-    /// Reports that the directory is there, unless the consumer knows, or does not want to.
+    /// Reports that the directory exists, unless the consumer knows, or does not want to.
     fn report_directory(&mut self, replayed: bool, out: &mut Outbox) {
         if self.dir_events && !std::mem::replace(&mut self.reported, true) {
             out.push(EventKind::DirCreated, replayed);
         }
     }
 
-    /// Reports that the directory is gone, if it was there.
+    /// Reports that the directory is gone, if it existed.
     fn leave(&mut self, replayed: bool, out: &mut Outbox) {
         if !self.present {
             return;
         }
         (self.present, self.reported) = (false, false);
-        // names of a directory that is gone: a scan covers whatever comes next
+        // names of a missing directory: a scan covers its successor
         self.due.vacated.clear();
         self.due.left_out = LeftOut::default();
         self.debounce.begin_scan();
@@ -72,7 +72,7 @@ impl Named {
             out.push(EventKind::DirDeleted, replayed);
         }
         if self.ended && std::mem::take(&mut self.due.synced) {
-            // nothing will be caught up with after this
+            // nothing follows after this
             out.push(EventKind::Synced, false);
         }
     }

@@ -1,44 +1,44 @@
-//! Work that is left to do. It stays due until it is done: an error on the way loses nothing. Pure.
+//! Unfinished work. It stays due until it is done: an error loses nothing. Pure.
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
 
 use crate::event::Name;
 
-/// How many vacated names are probed one by one; beyond that a scan does it.
+/// The maximum number of vacated names that are probed one by one; beyond it, a scan is due.
 const VACATED: usize = 1024;
 
 #[derive(Debug, Default)]
 pub(crate) struct Due {
     /// The path may lead elsewhere.
     pub(crate) resolve: bool,
-    /// The names are to be compared with the directory, and the differences emitted in this mode.
+    /// Compare the names with the directory, and emit the differences in this mode.
     pub(crate) scan: Option<EmitMode>,
-    /// The caller asked for that: it does not wait for the pace of looks.
+    /// The caller has requested it: it does not wait for the pace of probes.
     pub(crate) asked: bool,
-    /// Names may not be looked at until that is done.
+    /// Probe no names until that is done.
     pub(crate) denied: bool,
-    /// When all that is done, `Synced` is to be emitted.
+    /// Emit `Synced` when all that is done.
     pub(crate) synced: bool,
-    /// Until the queue has been read to its end, a name that it reports as deleted may exist again.
+    /// Until the queue is read to its end, a name that it reports as deleted may exist again.
     pub(crate) stale_deletes: bool,
-    /// Names that something was moved away from, to be probed for something else: when two names change places, inotify
+    /// Names that something was moved away from, to probe for a replacement: when two names change places, inotify
     /// reports each as the target of one move and then as the source of the other.
     pub(crate) vacated: BTreeSet<Name>,
-    /// Names that there was no room for.
+    /// Names that did not fit.
     pub(crate) left_out: LeftOut,
-    /// The consumer is to learn that names were left out.
+    /// Report to the consumer that names were left out.
     pub(crate) too_many: bool,
 }
 
-/// How the differences that a scan finds are emitted.
+/// How to emit the differences that a scan finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EmitMode {
-    /// As existing state.
+    /// As replayed events.
     Replayed,
-    /// As news: the directory has just come.
+    /// As changes: the directory has just appeared.
     News,
-    /// As news, and only what has changed: what was not to be reported is not reported now.
+    /// As changes, without names that were not to be reported and have not changed.
     Changes,
     /// Not at all.
     Silent,
@@ -49,12 +49,12 @@ impl Due {
         Self { synced, ..Self::default() }
     }
 
-    /// The kernel has lost notices, nobody knows how many.
+    /// Plans everything: the kernel has lost an unknown number of notices.
     pub(crate) fn everything(&mut self) {
         (self.resolve, self.scan, self.synced) = (true, Some(EmitMode::Replayed), true);
     }
 
-    /// Whether to find out where the path leads, or what is there.
+    /// Whether a resolution of the path or a scan is due.
     pub(crate) fn is_to_look(&self) -> bool {
         self.resolve || self.scan.is_some()
     }
@@ -63,27 +63,26 @@ impl Due {
     pub(crate) fn vacate(&mut self, name: &CStr) {
         self.vacated.insert(Name::new(name));
         if self.vacated.len() > VACATED {
-            // while they cannot be probed, they use no more memory than that
+            // bounds the memory while they cannot be probed
             self.vacated.clear();
             self.scan.get_or_insert(EmitMode::Changes);
         }
     }
 }
 
-/// Names that exist beyond the limit of names.
+/// Names beyond the limit of names.
 ///
-/// So many of them are kept that most that follow when there is room do so without a scan: a scan is due once for each
-/// [`WAITING`] of them.
+/// It keeps enough of them that most fill free room without a scan: a scan is due once per [`WAITING`] of them.
 #[derive(Debug, Default)]
 pub(crate) struct LeftOut {
     names: BTreeSet<Name>,
     /// There are more, which only a scan finds.
     more: bool,
-    /// The consumer knows, or is about to learn, that names are left out.
+    /// It has been reported, or is about to be, that names are left out.
     reported: bool,
 }
 
-/// How many names that were left out are kept.
+/// The maximum number of left-out names that are kept.
 const WAITING: usize = 1024;
 
 impl LeftOut {
@@ -91,12 +90,12 @@ impl LeftOut {
         self.names.is_empty() && !self.more
     }
 
-    /// Whether some are known by a scan only.
+    /// Whether only a scan finds some of them.
     pub(crate) fn is_more(&self) -> bool {
         self.more
     }
 
-    /// There was no room for this name.
+    /// This name did not fit.
     pub(crate) fn add(&mut self, name: &CStr) {
         if self.names.len() < WAITING {
             self.names.insert(Name::new(name));
@@ -110,23 +109,23 @@ impl LeftOut {
         self.names.remove(name);
     }
 
-    /// A scan finds all of them anew.
+    /// Discards all: a scan finds them again.
     pub(crate) fn begin_scan(&mut self) {
         self.names.clear();
         self.more = false;
     }
 
-    /// Whether it takes a scan to fill so much room.
+    /// Whether filling this much room requires a scan.
     pub(crate) fn needs_scan(&self, room: usize) -> bool {
         self.more && room > self.names.len()
     }
 
-    /// Takes names for so much room.
+    /// Takes names to fill this much room.
     pub(crate) fn take(&mut self, room: usize) -> impl Iterator<Item = Name> {
         std::iter::from_fn(|| self.names.pop_first()).take(room)
     }
 
-    /// Whether names are left out since this was last asked, where none were then.
+    /// Whether names have been left out since the last call, at which none were.
     pub(crate) fn is_crossed(&mut self) -> bool {
         let over = !self.is_empty();
         !std::mem::replace(&mut self.reported, over) && over

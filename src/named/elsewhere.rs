@@ -1,6 +1,8 @@
-//! A directory that is reached through a process, as `/proc/PID/root/run/netns` is: its mounts are those of that process.
+//! A directory that is reached through a process, such as `/proc/PID/root/run/netns`: its mounts are those of that
+//! process.
 //!
-//! The way ends with the process, which /proc does not report; a pidfd does. It keeps neither the process nor its mounts.
+//! The path ends with the process. /proc does not report that; a pidfd does. It keeps neither the process nor its
+//! mounts alive.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,7 +14,7 @@ use crate::error::{Doing, Error, Result, errno_of, is_refusal, is_transient};
 use crate::sys::{self, Epoll};
 use crate::walk::{MAX_LINKS, open_step, walk};
 
-/// The process that the path goes through.
+/// The process on the path.
 #[derive(Debug)]
 pub(crate) struct Elsewhere {
     /// `None`: it has ended.
@@ -22,9 +24,9 @@ pub(crate) struct Elsewhere {
 }
 
 impl Elsewhere {
-    /// `None`: the path goes through no other process.
+    /// `None`: the path leads through no other process.
     pub(crate) fn on_the_way(path: &WatchedPath, epoll: &Epoll) -> Result<Option<Self>> {
-        // what is behind a link that is not to be followed is not to be looked at either
+        // probe nothing behind a link that must not be followed
         if !path.links().are_followed() && !passes_proc(path).doing_on("watch", path.as_os_str())? {
             return Ok(None);
         }
@@ -32,8 +34,7 @@ impl Elsewhere {
         let Some((pid, process)) = process_on(path) else { return Ok(None) };
         let doing = "watch through a process";
         if !sys::is_proc_ours() {
-            let why =
-                "/proc numbers processes otherwise than this process does, so the end of that one cannot be noticed";
+            let why = "/proc belongs to another pid namespace, so the watcher would miss the end of the process";
             return Err(Error::new(libc::EOPNOTSUPP, doing).because(why).on(path));
         }
         let pidfd = sys::pidfd_open(pid, false).doing_on(doing, path)?;
@@ -41,7 +42,7 @@ impl Elsewhere {
         Ok(Some(Self { pidfd: Some(pidfd), process }))
     }
 
-    /// Whether the process has ended since this was last asked. From then on it wakes nobody.
+    /// Whether the process has ended since the last call. After that it wakes nobody.
     pub(crate) fn take_end(&mut self, epoll: &Epoll) -> io::Result<bool> {
         let Some(pidfd) = &self.pidfd else { return Ok(false) };
         if !sys::poll_readable(pidfd.as_fd(), Some(Duration::ZERO))? {
@@ -53,7 +54,7 @@ impl Elsewhere {
     }
 }
 
-/// Whether the path goes through /proc, as far as it leads anywhere. `ELOOP`: by a link that is not to be followed.
+/// Whether the path leads through /proc, as far as it leads anywhere. `ELOOP`: by a link that must not be followed.
 fn passes_proc(path: &WatchedPath) -> io::Result<bool> {
     let mut passes = false;
     let walked = walk(path.as_c_str(), path.links(), &mut |here, next| {
@@ -66,7 +67,7 @@ fn passes_proc(path: &WatchedPath) -> io::Result<bool> {
     }
 }
 
-/// The process whose link in /proc the path takes, by way of other links perhaps.
+/// The process whose link in /proc the path takes, possibly by way of other links.
 fn process_on(path: &Path) -> Option<(i32, PathBuf)> {
     let mut here = PathBuf::from("/");
     let mut rest: Vec<_> = components(path);
@@ -79,7 +80,7 @@ fn process_on(path: &Path) -> Option<(i32, PathBuf)> {
         let parent = here.clone();
         here.push(next);
         let target = std::fs::read_link(&here);
-        // that there is no such process is for the caller to find out
+        // the caller finds out if the process does not exist
         if let Some(pid) = process_at(&parent).filter(|_| target.is_ok() || here.ends_with("root")) {
             return Some((pid, Path::new("/proc").join(pid.to_string())));
         }
@@ -101,7 +102,7 @@ fn components(path: &Path) -> Vec<PathBuf> {
     parts.rev().map(|part| Path::new(part.as_os_str()).to_owned()).collect()
 }
 
-/// The process in whose directory in /proc this is.
+/// The process whose directory in /proc this is.
 fn process_at(path: &Path) -> Option<i32> {
     path.strip_prefix("/proc").ok()?.components().next()?.as_os_str().to_str()?.parse().ok().filter(|pid| *pid > 0)
 }

@@ -1,5 +1,5 @@
-//! An inotify instance, and the bytes that it returns, as values. The parser is pure and total: whatever the bytes are,
-//! it ends and does not panic. That of rustix reads from descriptors only, so no fuzzer can feed it.
+//! An inotify instance, and its notices as values. The parser is pure and total: it terminates without panic for all
+//! input. rustix's parser reads from descriptors only, so no fuzzer can feed it.
 
 use std::ffi::CStr;
 use std::io;
@@ -19,14 +19,13 @@ impl Inotify {
         sys::above_standard(inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?).map(Self)
     }
 
-    /// Watches an open directory; one that is watched already gets the mask in place of its own. Returns the watch
-    /// descriptor.
+    /// Watches an open directory; replaces the mask of an existing watch. Returns the watch descriptor.
     pub(crate) fn watch(&self, directory: BorrowedFd<'_>, mask: WatchFlags) -> io::Result<i32> {
         let watch = inotify::add_watch(&self.0, sys::proc_path(directory), mask | WatchFlags::ONLYDIR);
         watch.map_err(|error| sys::proc_error(error.into()))
     }
 
-    /// Ends a watch, unless the kernel has ended it already, with the object that it was on.
+    /// Ends a watch, unless the kernel has ended it with its object.
     pub(crate) fn unwatch(&self, watch: i32) {
         inotify::remove_watch(&self.0, watch).ok();
     }
@@ -44,14 +43,14 @@ pub(crate) struct Notice<'a> {
     /// The watch descriptor; -1 for an overflow.
     pub(crate) watch: i32,
     pub(crate) mask: ReadFlags,
-    /// Empty if it is about the watched object itself.
+    /// Empty if the notice is about the watched object itself.
     pub(crate) name: &'a CStr,
 }
 
 /// wd, mask, cookie, length: four numbers of 32 bits.
 const HEADER: usize = 16;
 
-/// Iterates over what one `read(2)` of an inotify descriptor returned. Stops at the first thing that cannot be.
+/// Iterates over the result of one `read(2)` of an inotify descriptor. Stops at the first malformed notice.
 pub(crate) fn notices(mut bytes: &[u8]) -> impl Iterator<Item = Notice<'_>> {
     std::iter::from_fn(move || {
         let [w0, w1, w2, w3, m0, m1, m2, m3, _, _, _, _, l0, l1, l2, l3] = *bytes.first_chunk::<HEADER>()?;

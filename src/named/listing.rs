@@ -1,21 +1,22 @@
-//! Which mounts came and went, where the kernel only reports that some did: the list of now beside the list of before.
+//! The mounts that came and went, if the kernel only reports that some did: compares the present list with the last
+//! one.
 //!
-//! The kernel lists ids of mounts in one call (Linux 6.8, no privilege), so a change costs a look at what has changed and
-//! not a look at every name. A mount that was moved and not made has the same id: the lists do not show it.
+//! The kernel lists mount ids in one call (Linux 6.8, no privilege), so a change requires a probe of what has changed,
+//! not of every name. A moved mount keeps its id: the lists do not show it.
 
 use crate::mounts::Change;
 use crate::sys;
 
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
-    /// The mounts at the last look; `None`: unknown.
+    /// The mounts at the last comparison; `None`: unknown.
     mounts: Option<Vec<u64>>,
-    /// What a probe has found since: it may be gone again at the next look, as if it had never been.
+    /// Mounts that probes have found since: one may be gone at the next comparison, and both lists lack it.
     seen: Vec<u64>,
 }
 
 impl Listing {
-    /// Begins anew with the mounts of now.
+    /// Starts again with the present mounts.
     pub(crate) fn renew(&mut self) {
         *self = Self { mounts: sys::list_mounts().ok(), seen: Vec::new() };
     }
@@ -35,7 +36,7 @@ impl Listing {
         }
     }
 
-    /// What has changed since the last look; `None`: this cannot be known.
+    /// The changes since the last comparison; `None`: unknown.
     pub(crate) fn changes(&mut self) -> Option<Vec<Change>> {
         let before = std::mem::take(self);
         self.renew();
@@ -47,7 +48,7 @@ impl Listing {
     }
 }
 
-/// What leads from one ascending list to another.
+/// The changes from one ascending list to another.
 fn difference(before: &[u64], now: &[u64]) -> Vec<Change> {
     let (mut before, mut now) = (before.iter().peekable(), now.iter().peekable());
     std::iter::from_fn(|| {

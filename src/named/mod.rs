@@ -1,9 +1,8 @@
 //! The source that watches the names in a directory.
 //!
-//! It owns an inotify instance and wires the parts together: notices about the way go to the [`WatchedPath`], notices
-//! about names to [`Debounce`], which emits the events, and new names to [`Pending`]. One function finds out the whole
-//! truth, [`Named::scan`]: it serves the replay at open, the recovery from an overflow, a directory that came, and
-//! `resync` alike.
+//! It owns an inotify instance and connects the parts: notices about the path go to the [`WatchedPath`], notices about
+//! names to [`Debounce`], which emits the events, and new names to [`Pending`]. [`Named::scan`] finds the complete
+//! state: it serves the replay at open, the recovery from an overflow, a directory that appears, and `resync`.
 
 mod debounce;
 mod directory;
@@ -39,20 +38,20 @@ pub(crate) use names::{Names, State, Transition};
 use path::{Resolution, WatchedPath};
 use pending::{MountImpact, Pending};
 
-/// Room for what one read returns: some 500 notices of short names.
+/// Room for the result of one read: some 500 notices of short names.
 const BUFFER: usize = 16 * 1024;
 
-/// How many reads without an event one drain makes before it yields.
+/// The maximum number of reads without an event in one drain.
 const READS: usize = 16;
 
-/// How many reads fetch all that an inotify queue of the default length can hold.
+/// The number of reads that fetch the contents of a full inotify queue of the default length.
 const READS_OF_A_QUEUE: usize = 16384 * 272 / BUFFER;
 
-/// What a look at every name costs in time until the next one, in times of the processor time that it took: who may rename
-/// the directory, or fill the queue, makes the watcher take a quarter of a processor at most.
+/// The price of a scan in time until the next one, as a multiple of its processor time: others who rename the
+/// directory, or fill the queue, make the watcher use at most a quarter of a processor.
 const PRICE: u32 = 4;
 
-/// 100 ms of looks in a row.
+/// 100 ms of scans in a row.
 const CREDIT: Duration = Duration::from_millis(400);
 
 #[derive(Debug)]
@@ -60,21 +59,21 @@ pub(crate) struct Named {
     inotify: Inotify,
     buffer: Box<[u8]>,
     path: WatchedPath,
-    /// The directory is there, as far as it is known.
+    /// The directory exists, as far as known.
     present: bool,
-    /// The consumer knows that it is there.
+    /// The consumer knows that it exists.
     reported: bool,
     debounce: Debounce,
     pending: Pending,
     probe: Probe,
     due: Due,
     pace: Pace,
-    /// Wakes for what is held back, and for a look that must wait.
+    /// Wakes for held changes, and for a delayed probe.
     timer: Timer,
     dir_events: bool,
-    /// Without it the watch ends with its directory.
+    /// Without it, the watch ends with its directory.
     parent: bool,
-    /// The most names that are kept.
+    /// The maximum number of names.
     max_names: usize,
     ended: bool,
 }
@@ -82,9 +81,9 @@ pub(crate) struct Named {
 impl Named {
     pub(crate) fn open(options: &Options, epoll: Arc<Epoll>, out: &mut Outbox) -> Result<Self> {
         let inotify = Inotify::new().doing("make an inotify instance")?;
-        epoll.add(inotify.as_fd()).doing("listen to an inotify instance")?;
+        epoll.add(inotify.as_fd()).doing("add an inotify instance to epoll")?;
         let timer = Timer::new().doing("make a timer")?;
-        epoll.add(timer.as_fd()).doing("listen to a timer")?;
+        epoll.add(timer.as_fd()).doing("add a timer to epoll")?;
         let path = WatchedPath::new(&options.dir, options.links)?;
         let mut this = Self {
             inotify,
@@ -108,7 +107,7 @@ impl Named {
             this.pending.prepare()?;
         }
         this.pending.start(&this.path)?;
-        out.learned_now();
+        out.noticed_now();
         let mode = if options.replay { EmitMode::Replayed } else { EmitMode::Silent };
         match this.path.resolve(&this.inotify)? {
             Resolution::Nowhere(why) if !this.parent || why.kind() != io::ErrorKind::NotFound => {
@@ -123,12 +122,12 @@ impl Named {
         Ok(this)
     }
 
-    /// Where its paths lead.
+    /// The place where it resolves paths.
     pub(crate) fn place(&self) -> Place {
         self.path.place()
     }
 
-    /// Reads until there is nothing more, an event to emit, or enough was done; `false` if there may be more.
+    /// Reads until the queue is empty, there is an event to emit, or the bound is reached; `false`: there may be more.
     fn read(&mut self, out: &mut Outbox) -> Result<bool> {
         for reads in 1.. {
             let n = match sys::read(self.inotify.as_fd(), &mut self.buffer) {
@@ -139,12 +138,12 @@ impl Named {
                 }
                 Err(error) => return Err(error).doing("read inotify events"),
             };
-            out.learned_now();
+            out.noticed_now();
             let buffer = std::mem::take(&mut self.buffer);
             self.take_in(buffer.get(..n).unwrap_or_default(), out);
             self.buffer = buffer;
             let enough = match self.due.scan {
-                // what is in the queue now is older than the scan to come
+                // the queue is older than the scan to come
                 Some(_) if self.is_to_look(out) => READS_OF_A_QUEUE,
                 _ if out.is_empty() => READS,
                 _ => break,
@@ -156,12 +155,12 @@ impl Named {
         Ok(false)
     }
 
-    /// Takes in what one read returned.
+    /// Handles the result of one read.
     fn take_in(&mut self, bytes: &[u8], out: &mut Outbox) {
         inotify::notices(bytes).for_each(|notice| self.notice(&notice, out));
     }
 
-    /// What a read of these bytes would do, whatever they are: for the fuzzer.
+    /// Handles these bytes as the result of a read: for the fuzzer.
     #[cfg(feature = "fuzzing")]
     pub(crate) fn pretend(&mut self, bytes: &[u8], out: &mut Outbox) -> Result<()> {
         self.take_in(bytes, out);
@@ -195,21 +194,21 @@ impl Named {
         }
     }
 
-    /// The kernel has lost notices, nobody knows how many: a scan is due.
+    /// The kernel has lost an unknown number of notices: a scan is due.
     fn lost(&mut self, out: &mut Outbox) {
-        self.debounce.emit_learned(out);
+        self.debounce.emit_noticed(out);
         out.push(EventKind::Overflow { dropped: 0 }, false);
         self.due.everything();
     }
 
-    /// Does what is due.
+    /// Does the work that is due.
     fn catch_up(&mut self, out: &mut Outbox) -> Result<()> {
-        // it may be a mount or the clock that woke us, of which nothing was read
-        out.learned_now();
-        // first, as what follows can fail
+        // the cause of the wake-up may be a mount or the clock, without a read
+        out.noticed_now();
+        // first, because the rest can fail
         self.emit_gone(out);
         let impact = self.pending.read_mounts(&self.path, self.debounce.names()).inspect_err(|_| {
-            // a mount on the way may have been in what could not be read
+            // a lost change may concern a mount on the path
             self.due.resolve |= self.pending.follows_path();
         })?;
         match impact {
@@ -229,35 +228,35 @@ impl Named {
         self.catch_up_with_names(out)
     }
 
-    /// Finds out where the path leads, and what is there.
+    /// Resolves the path, and scans the directory.
     fn look(&mut self, out: &mut Outbox) -> Result<()> {
         let resolution = self.path.resolve(&self.inotify)?;
         self.due.resolve = false;
-        // what a scan finds out about the directory is no more news than what it finds out about the names
+        // a scan reports the directory in the same mode as the names
         self.arrive(resolution, self.due.scan.unwrap_or(EmitMode::News), out)?;
         (self.due.asked, self.due.denied) = (false, false);
         Ok(())
     }
 
-    /// Whether it is time for a look that nobody asked for.
+    /// Whether an unrequested probe may run now.
     fn may_look(&self, out: &Outbox) -> bool {
         self.pace.next() <= out.now()
     }
 
-    /// Whether to find out now where the path leads, or what is there.
+    /// Whether to resolve the path or scan the directory now.
     fn is_to_look(&self, out: &Outbox) -> bool {
         self.due.is_to_look() && (self.due.asked || self.may_look(out))
     }
 
-    /// Does what else is due.
+    /// Does the remaining work that is due.
     fn catch_up_with_names(&mut self, out: &mut Outbox) -> Result<()> {
         if self.due.denied {
-            // until that look
+            // until that probe
             return self.set_timer();
         }
         let done = self.look_at_names(out);
         if done.as_ref().is_err_and(|error| error.errno() == libc::EACCES) {
-            // whether the names are out of reach or the directory has changed, the way to it shows
+            // the path shows whether the names are out of reach or the directory has changed
             (self.due.resolve, self.due.denied) = (true, true);
         }
         done
@@ -269,7 +268,7 @@ impl Named {
         while let Some(name) = self.due.vacated.first().cloned() {
             let is_known = self.debounce.names().state(name.as_c_str()) != State::Absent;
             let has = if is_known { Some(false) } else { self.path.has(&name)? };
-            // where the path leads elsewhere, the scan that follows finds the name
+            // if the path leads elsewhere, the next scan finds the name
             self.due.resolve |= has.is_none();
             if has == Some(true) && self.admit(name.as_c_str()) {
                 self.debounce.observe(name.as_c_str(), State::Placeholder, out);
@@ -300,14 +299,14 @@ impl Named {
         self.set_timer()
     }
 
-    /// Has the timer wake for what is held back, and for a look that must wait.
+    /// Sets the timer for held changes, and for a delayed probe.
     fn set_timer(&mut self) -> Result<()> {
         let waits = self.due.is_to_look() || self.pending.is_to_look();
         let look = waits.then(|| self.pace.next());
         let held = self.debounce.next_end();
         match self.timer.set(look.into_iter().chain(held).min()) {
             Err(_) if held.is_none() => {
-                // where a filter refuses it, nothing waits
+                // if a filter refuses the timer, nothing is delayed
                 self.pace = Pace::new(CREDIT);
                 Ok(())
             }
@@ -315,22 +314,22 @@ impl Named {
         }
     }
 
-    /// Emits the names whose time is over and that are gone, of which no look says more.
+    /// Emits the held names whose window is over and that are gone, which need no probe.
     fn emit_gone(&mut self, out: &mut Outbox) {
         let is_gone = |&(name, state): &(&Name, State)| state == State::Absent && !self.due.vacated.contains(name);
         let gone: Vec<Name> = self.debounce.over(out.now()).filter(is_gone).map(|(name, _)| name.clone()).collect();
         self.debounce.emit_held(&gone, false, out);
     }
 
-    /// Emits the names whose time was over at that moment. They have been probed since.
+    /// Emits the names whose window was over at `moment`. They have been probed since.
     fn emit_settled(&mut self, moment: Duration, out: &mut Outbox) -> Result<()> {
         let over: Vec<Name> = self.debounce.over(moment).map(|(name, _)| name.clone()).collect();
         if !over.is_empty() {
-            out.learned_now();
+            out.noticed_now();
         }
         let mut missing = Vec::new();
         for name in &over {
-            // what is still to be read says so too
+            // unread notices agree
             if self.debounce.names().state(name.as_c_str()).is_pending() {
                 match self.path.is_missing(name)? {
                     Some(true) => missing.push(name),
@@ -378,26 +377,26 @@ impl Named {
         let was_to_look = self.due.is_to_look();
         self.catch_up(out)?;
         if all && was_to_look && !self.due.is_to_look() && out.is_empty() {
-            // the watches that resolving gives up say so in the queue, and would wake the consumer for nothing
+            // removed watches leave notices in the queue, which would cause an empty wake-up
             all = self.read(out)?;
             if !self.is_to_look(out) {
                 self.catch_up_with_names(out)?;
             }
         }
         self.due.too_many |= self.due.left_out.is_crossed();
-        // one scan is enough for one call
+        // one scan per call is enough
         let may_look = self.is_to_look(out) || (self.pending.is_to_look() && self.may_look(out));
         if may_look || (!all && out.is_empty()) {
             return Ok(Progress::More);
         }
-        // after the events of the names that there is room for
+        // after the events of the names that fit
         match out.is_empty() && std::mem::take(&mut self.due.too_many) {
             true => Err(self.too_many()),
             false => Ok(Progress::Done),
         }
     }
 
-    /// A failure, unless it comes from another place: another thread may have changed the root of this one meanwhile.
+    /// The result, unless the place has changed: another thread may have changed the root of this one meanwhile.
     fn or_elsewhere<T>(&self, result: Result<T>) -> Result<T> {
         result.map_err(|error| match self.path.confirm_place() {
             _ if error.is_settled() => error,
@@ -406,10 +405,10 @@ impl Named {
         })
     }
 
-    /// Begins a call.
+    /// Starts a call.
     fn begin(&self) -> Result<()> {
         self.path.begin_call();
-        let over = || Error::new(libc::ENOENT, "go on watching").on(self.path.as_os_str()).last();
+        let over = || Error::new(libc::ENOENT, "continue watching").on(self.path.as_os_str()).last();
         if self.ended { Err(over()) } else { Ok(()) }
     }
 }

@@ -1,8 +1,8 @@
-//! Which names end on which mount, so that a change of a mount can be traced to its names. Pure.
+//! The names on each mount, to trace a change of a mount to its names. Pure.
 //!
-//! A pending name that is a symbolic link ends nowhere: any mount may complete its way. Such names take turns.
+//! A pending name that is a symbolic link ends nowhere: any mount may complete its path. Such names take turns.
 //!
-//! It may name too many: it does not note that a name ends elsewhere by now. The caller probes each anyway.
+//! It may return too many names: it keeps names that have moved to another mount. The caller probes each.
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
@@ -10,24 +10,24 @@ use std::ops::Bound;
 
 use crate::event::Name;
 
-/// How much may be stale at any rate.
+/// The number of stale entries that are always acceptable.
 const SLACK: usize = 64;
 
-/// How many pending links one change of a mount costs a probe.
+/// The maximum number of pending links to probe per change of a mount.
 pub(super) const LINKS: usize = 32;
 
 #[derive(Debug, Default)]
 pub(crate) struct Mounted {
-    /// The names behind the mounts that they end on: see [`key`].
+    /// The names, each after its mount: see [`key`].
     names: BTreeSet<Name>,
     /// The pending names that are symbolic links.
     links: BTreeSet<Name>,
-    /// The link whose turn was last.
+    /// The last link that had its turn.
     turn: Option<Name>,
 }
 
 impl Mounted {
-    /// Notes the mount that a name ends on now. Returns whether this is new.
+    /// Notes the present mount of a name. Returns whether this is new.
     pub(crate) fn note(&mut self, name: &CStr, mount_id: u64) -> bool {
         self.names.insert(key(mount_id, name))
     }
@@ -37,12 +37,12 @@ impl Mounted {
         self.links.insert(Name::new(name))
     }
 
-    /// Notes that it is not so, or not any more.
+    /// Notes that the name is no such link.
     pub(crate) fn forget_link(&mut self, name: &CStr) {
         self.links.remove(name);
     }
 
-    /// The links whose turn it is.
+    /// The next links in turn.
     pub(crate) fn next_links(&mut self) -> Vec<Name> {
         let last = self.turn.take();
         let after = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
@@ -53,7 +53,7 @@ impl Mounted {
         next
     }
 
-    /// The names that end on this mount: several where symbolic links lead to it.
+    /// The names on this mount: several if symbolic links lead to it.
     pub(crate) fn names_on(&self, mount_id: u64) -> Vec<Name> {
         let first = key(mount_id, c"");
         let on_mount = self.names.range::<Name, _>(&first..).map(Name::as_c_str).map(CStr::to_bytes_with_nul);
@@ -61,7 +61,7 @@ impl Mounted {
         names.filter_map(|name| CStr::from_bytes_with_nul(name).ok()).map(Name::new).collect()
     }
 
-    /// Forgets what was on a mount that was taken away: those names are to be probed, and noted anew.
+    /// Forgets a removed mount. Its names are to be probed, and noted again.
     pub(crate) fn gone(&mut self, mount_id: u64) -> Vec<Name> {
         let names = self.names_on(mount_id);
         for name in &names {
@@ -70,13 +70,13 @@ impl Mounted {
         names
     }
 
-    /// Whether most of what is kept is about what so many names were once, not about what they are.
+    /// Whether most entries are stale, given this number of names.
     pub(crate) fn is_stale(&self, names: usize) -> bool {
         self.names.len() > 2 * names + SLACK
     }
 }
 
-/// The mount, then the name: one kind of set for all that is kept of names makes the library smaller.
+/// The mount, then the name: using one kind of set for names makes the library smaller.
 fn key(mount_id: u64, name: &CStr) -> Name {
     let mut bytes = Vec::with_capacity(11 + name.count_bytes());
     // seven bits each and one that is set: a NUL would end the string

@@ -1,7 +1,7 @@
-//! The names that exist and what each refers to. Pure: it knows no descriptor and no clock.
+//! The existing names and the state of each. Pure: without descriptors and clock.
 //!
-//! It takes what was seen and returns what that changed. Whatever it takes, in whatever order, the changes that it
-//! returns keep the grammar of events and add up to its state.
+//! It takes observations and returns the changes. For all observations in any order, the changes follow the grammar of
+//! events and add up to its state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
@@ -9,26 +9,26 @@ use std::ffi::CStr;
 use crate::event::{EventKind, Name};
 use crate::netns::Netns;
 
-/// What a name is at one moment.
+/// The state of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Absent,
-    /// There, but not a network namespace that can be opened.
+    /// It exists, and is not a network namespace that can be opened.
     Placeholder,
-    /// There, and a symbolic link that is not to be followed. For the consumer a placeholder.
+    /// A symbolic link that must not be followed. For the consumer, a placeholder.
     Link,
     Namespace(Netns),
 }
 
 impl State {
-    /// Whether a name is there and waits to become a namespace, as far as the consumer knows.
+    /// Whether the name is pending, as far as the consumer knows.
     pub(crate) fn is_pending(self) -> bool {
         matches!(self, Self::Placeholder | Self::Link)
     }
 }
 
 impl From<Option<Netns>> for State {
-    /// The state of a name that is there, by the namespace that a probe found.
+    /// The state of an existing name, by the namespace that a probe found.
     fn from(found: Option<Netns>) -> Self {
         found.map_or(Self::Placeholder, Self::Namespace)
     }
@@ -63,17 +63,16 @@ impl Transition {
     }
 }
 
-/// What is known of one name.
+/// The record of a name.
 ///
-/// The state is kept without a tag, by which of the maps the entry is in: with thousands of names this is what a
-/// watcher takes of memory.
+/// The map of an entry implies its state: for thousands of names, this saves most of the memory.
 #[derive(Debug, PartialEq, Eq)]
 struct Entry {
-    /// Meaningless for a name that is no namespace.
+    /// Meaningless for a name that is not a namespace.
     netns: Netns,
-    /// The scan that found it last.
+    /// The last scan that found it.
     scan: u32,
-    /// The consumer has got it. Not so for what existed when a watcher without replay was opened.
+    /// The consumer has got it. Not so for names that existed when a watcher without replay was opened.
     reported: bool,
 }
 
@@ -81,26 +80,26 @@ type Entries = BTreeMap<Name, Entry>;
 
 const NO_NETNS: Netns = Netns::new(0, 0, 0, 0);
 
-/// Every name that exists, as far as it is known. Each is in one of the maps.
+/// Every known existing name, each in one of the maps.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Names {
     namespaces: Entries,
     /// The placeholders.
     pending: Entries,
-    /// The links that are not followed. A change of a mount costs them nothing.
+    /// The links that must not be followed. A change of a mount does not probe them.
     links: Entries,
     scan: u32,
-    /// How many names the scan has not found yet.
+    /// The number of names that the scan has not found yet.
     unseen: usize,
 }
 
 impl Names {
-    /// Notes what was seen and is to be reported. Returns the change of what the consumer believes, if any.
+    /// Notes an observation, to be reported. Returns the change of the consumer's state, if any.
     pub(crate) fn observe(&mut self, name: &CStr, to: State) -> Option<Transition> {
         self.set(name, to, true)
     }
 
-    /// Notes that a name exists, whatever it is. Returns the change, if it was not known. Costs one search.
+    /// Notes that a name exists in some state. Returns the change, if the name was unknown. Costs one search.
     pub(crate) fn appear(&mut self, name: &CStr) -> Option<Transition> {
         if self.state(name) != State::Absent {
             return None;
@@ -110,8 +109,8 @@ impl Names {
         Some(Transition { name, from: State::Absent, to: State::Placeholder })
     }
 
-    /// Notes what was seen, which is to be reported only if it is a change: what was only assumed so far, and is found as
-    /// it was, stays unreported.
+    /// Notes an observation, to be reported only if it is a change: an assumed name in an unchanged state stays
+    /// unreported.
     pub(crate) fn review(&mut self, name: &CStr, to: State) -> Option<Transition> {
         let scan = self.scan;
         match self.entry_in(name, to) {
@@ -124,17 +123,17 @@ impl Names {
         }
     }
 
-    /// A name was found, or goes, that a scan found last.
+    /// Counts a name that was found, or goes, and that a scan found last.
     fn saw(&mut self, scan: u32) {
         self.unseen = self.unseen.saturating_sub((scan != self.scan).into());
     }
 
-    /// Notes what exists without reporting it: it is reported as new when it changes, or at the next scan.
+    /// Notes an existing name without reporting it: its next change, or the next scan, reports it as new.
     pub(crate) fn assume(&mut self, name: &CStr, state: State) {
         self.set(name, state, false);
     }
 
-    /// The entry of a name that is in this state.
+    /// The entry of a name in this state.
     fn entry_in(&mut self, name: &CStr, state: State) -> Option<&mut Entry> {
         match state {
             State::Absent => None,
@@ -147,7 +146,7 @@ impl Names {
     fn set(&mut self, name: &CStr, to: State, reported: bool) -> Option<Transition> {
         let scan = self.scan;
         if let Some(entry) = self.entry_in(name, to) {
-            // what was reported before need not be reported again, and what is not to be reported is not
+            // an already reported name is not reported again, nor one that is not to be reported
             if entry.reported || !reported {
                 entry.reported = reported;
                 let before = std::mem::replace(&mut entry.scan, scan);
@@ -168,7 +167,7 @@ impl Names {
         Some(Transition { name, from, to })
     }
 
-    /// Notes what a name is, whatever it was.
+    /// Sets the state of a name.
     pub(crate) fn put(&mut self, name: &Name, state: State) {
         self.remove(name.as_c_str());
         self.insert(name.clone(), state, true);
@@ -185,7 +184,7 @@ impl Names {
         entries.insert(name, Entry { netns, scan, reported });
     }
 
-    /// Takes a name out. Returns whether it was reported, and what it was.
+    /// Removes a name. Returns whether it was reported, and its state.
     fn remove(&mut self, name: &CStr) -> Option<(Name, bool, State)> {
         let (name, entry, state) = if let Some((name, entry)) = self.namespaces.remove_entry(name) {
             let state = State::Namespace(entry.netns);
@@ -200,20 +199,20 @@ impl Names {
         Some((name, entry.reported, state))
     }
 
-    /// Begins a scan of the directory: what is not observed before [`Names::end_scan`] is gone.
+    /// Begins a scan of the directory: names not observed before [`Names::end_scan`] are gone.
     pub(crate) fn begin_scan(&mut self) {
         (self.scan, self.unseen) = (self.scan.wrapping_add(1), self.len());
     }
 
-    /// Whether the scan has found every name that was known.
+    /// Whether the scan has found every known name.
     pub(crate) fn are_all_seen(&self) -> bool {
         self.unseen == 0
     }
 
-    /// The names that the scan did not find, as changes.
+    /// Removes the names that the scan did not find, and returns the changes.
     pub(crate) fn end_scan(&mut self) -> Vec<Transition> {
         let missing = |(name, entry): (&Name, &Entry)| (entry.scan != self.scan).then(|| name.clone());
-        // in the order of their names
+        // in the order of the names
         let mut gone = BTreeSet::new();
         gone.extend(self.namespaces.iter().chain(&self.pending).chain(&self.links).filter_map(missing));
         gone.iter().filter_map(|name| self.observe(name.as_c_str(), State::Absent)).collect()
@@ -238,7 +237,7 @@ impl Names {
         self.pending.keys()
     }
 
-    /// How many names are pending, as far as the consumer knows.
+    /// The number of pending names, as far as the consumer knows.
     pub(crate) fn pending_len(&self) -> usize {
         self.pending.len() + self.links.len()
     }

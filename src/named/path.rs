@@ -1,9 +1,9 @@
-//! Where the watched path leads at the moment, and which inotify watches report when it leads elsewhere.
+//! The present target of the watched path, and the inotify watches that report when it leads elsewhere.
 //!
-//! The path is resolved one component at a time, as the kernel does. Every directory on the way is watched *before* the
-//! next component is opened in it, so no change can fall between. The way ends at the directory itself, or at its
-//! nearest ancestor where a component is missing. Nothing but watches is kept: an open directory would keep its
-//! filesystem busy. This part does not know what the names in the directory mean.
+//! This resolves the path one component at a time, as the kernel does. It watches each directory *before* it opens the
+//! next component in it, so it misses no change. The path ends at the directory itself, or at its nearest ancestor if a
+//! component is missing. It keeps only watches: an open directory would keep its filesystem busy. It does not know what
+//! the names in the directory mean.
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString, OsStr};
@@ -20,42 +20,43 @@ use crate::place::Place;
 use crate::sys::{self, CWD};
 use crate::walk::{Links, open_step, walk, walk_to};
 
-/// The narrow mask, of a step: what can take a component away, or make it lead elsewhere. Creation is not among it: a
-/// directory above the watched one may be busy, and its business is not ours.
+/// The narrow mask, of a step: events that can remove a component, or make it lead elsewhere. Not creation: a directory
+/// above the watched one may be busy with other files.
 const WAY: WatchFlags =
     WatchFlags::DELETE.union(WatchFlags::MOVE).union(WatchFlags::ATTRIB).union(WatchFlags::MOVE_SELF);
 
-/// The mask of the end: what can happen in the directory itself, or make a missing component appear.
+/// The mask of the end: changes in the directory itself, or the creation of a missing component.
 const END: WatchFlags = WAY.union(WatchFlags::CREATE).union(WatchFlags::DELETE_SELF);
 
-/// Says that the watched object itself was moved, removed or unmounted, or that its watch ended.
+/// The watched object itself was moved, removed or unmounted, or its watch ended.
 const SELF: ReadFlags =
     ReadFlags::MOVE_SELF.union(ReadFlags::DELETE_SELF).union(ReadFlags::UNMOUNT).union(ReadFlags::IGNORED);
 
 /// Readable or not.
 const ANY: [bool; 2] = [true, false];
 
-const GIVEN_UP: &str = "the calling thread has given up the right to it: its permissions and its owner are the same as when it was open to it";
+const GIVEN_UP: &str =
+    "the calling thread has given up its right to the directory, whose permissions and owner have not changed";
 
-/// The longest path of a directory whose every name can be reached: with `/`, a name of 255 bytes and a NUL.
+/// The maximum length of a path to a directory whose names are all in reach: with `/`, a name of 255 bytes and a NUL.
 const LONGEST: usize = libc::PATH_MAX as usize - 257;
 
-/// A directory on the way, and the component that follows in it.
+/// A directory on the path, and the next component in it.
 #[derive(Debug)]
 struct Step {
     watch: i32,
-    /// `None` at the end of the way.
+    /// `None` at the end of the path.
     next: Option<CString>,
 }
 
-/// What the path was resolved to.
+/// The result of resolving the path.
 #[derive(Debug)]
 pub(crate) enum Resolution {
-    /// A directory, opened for reading; `same` if it is the one that was watched before; `narrow_mask` if what is queued
-    /// about it may be from when it was watched as a step only, so that the queue reports that a name went, and not that
-    /// it came again.
+    /// A directory, opened for reading. `same`: it is the one watched before. `narrow_mask`: queued notices may be from
+    /// the time when it was watched as a step only, so that the queue reports that a name went, but not that it
+    /// appeared again.
     Directory { opened: OwnedFd, same: bool, narrow_mask: bool },
-    /// Nothing, for this reason.
+    /// No directory, for this reason.
     Nowhere(io::Error),
 }
 
@@ -63,23 +64,23 @@ pub(crate) enum Resolution {
 pub(crate) struct WatchedPath {
     path: CString,
     links: Links,
-    /// Where the path starts.
+    /// The place where the path is resolved.
     place: Place,
-    /// The place was checked in this call.
+    /// The place has been checked in this call.
     checked: Cell<bool>,
     steps: Vec<Step>,
-    /// The directories on the way as they were when they let this process through.
+    /// The directories on the path as they were when this process could pass them.
     passed: Vec<Passed>,
     /// The watch of the directory itself, if the path leads to one.
     directory: Option<i32>,
-    /// The directory and the mount that it is on, to notice that mounts have changed where the path leads.
+    /// The directory and its mount, to notice changed mounts on the path.
     end: Option<End>,
 }
 
 /// Device, inode, mount.
 type End = (u64, u64, Option<u64>);
 
-/// Device, inode, permissions, and whether it could be read, not only searched.
+/// Device, inode, permissions, and whether it was readable, not only searchable.
 type Passed = (u64, u64, sys::Access, bool);
 
 impl WatchedPath {
@@ -117,13 +118,13 @@ impl WatchedPath {
         self.place
     }
 
-    /// A call begins: the thread that makes it may be anywhere.
+    /// Starts a call, whose thread may be in any place.
     pub(crate) fn begin_call(&self) {
         self.checked.set(false);
     }
 
-    /// To be called before paths are looked at: fails with `EXDEV` where they would lead elsewhere. Costs a system call
-    /// once a call.
+    /// Call this before probing paths: fails with `EXDEV` if they would lead elsewhere. Costs a system call per call of
+    /// the API.
     pub(crate) fn require_place(&self) -> Result<()> {
         if !self.checked.get() {
             self.place.check()?;
@@ -132,7 +133,7 @@ impl WatchedPath {
         Ok(())
     }
 
-    /// To be called before what was seen is used: another thread may have changed the root of this one meanwhile.
+    /// Call this before using a result: another thread may have changed the root of this one meanwhile.
     pub(crate) fn confirm_place(&self) -> Result<()> {
         self.place.check()
     }
@@ -147,14 +148,14 @@ impl WatchedPath {
         CString::from_vec_with_nul([self.path.to_bytes(), b"/", name.to_bytes_with_nul()].concat()).unwrap_or_default()
     }
 
-    /// Where to look names up. Where links are not to be followed, the directory as the path leads to it now: a link that
-    /// came to the way in this moment is not followed either.
+    /// The base for probing names. If links must not be followed, this is the present directory: so a link that appears
+    /// on the path in this moment is not followed either.
     pub(crate) fn base(&self) -> io::Result<Base<'_>> {
         let directory = if self.links.are_followed() { None } else { Some(self.open()?) };
         Ok(Base { path: self, directory })
     }
 
-    /// The directory that the path leads to now.
+    /// Opens the present directory of the path.
     fn open(&self) -> io::Result<OwnedFd> {
         match self.links {
             Links::All => sys::open(CWD, &self.path, libc::O_PATH | libc::O_DIRECTORY),
@@ -169,23 +170,23 @@ impl WatchedPath {
         }
     }
 
-    /// Probes whether there is something of this name in the directory, other than a directory. `None`: the path leads
-    /// elsewhere at this moment.
+    /// Probes whether the directory has a file of this name that is not a directory. `None`: the path leads elsewhere
+    /// at this moment.
     pub(crate) fn has(&self, name: &Name) -> Result<Option<bool>> {
         self.require_place()?;
         let has = self.look(name)?.map(|found| found.is_ok_and(|stat| !stat.is_directory));
         self.confirm_place().map(|()| has)
     }
 
-    /// Whether nothing of this name is there. What cannot be looked at is there. `None`: the path leads elsewhere at this
-    /// moment. The caller confirms the place.
+    /// Whether no file of this name exists. An unreadable file exists. `None`: the path leads elsewhere at this moment.
+    /// The caller confirms the place.
     pub(crate) fn is_missing(&self, name: &Name) -> Result<Option<bool>> {
         let missing = |found: io::Result<_>| found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         Ok(self.look(name)?.map(missing))
     }
 
-    /// What is there under a name in the directory, or what the kernel answers instead. Fails where it gives no answer.
-    /// `None`: a mount hides the directory at this moment, which may be over before anything else shows it.
+    /// The file under a name in the directory, or the kernel's error about it. Fails if the kernel gives no answer.
+    /// `None`: a mount hides the directory at this moment, possibly only briefly.
     fn look(&self, name: &Name) -> Result<Option<io::Result<sys::Stat>>> {
         let looked = self.open().and_then(|directory| {
             let is_watched = end(sys::stat(directory.as_fd(), c"", 0)?) == self.end;
@@ -193,7 +194,7 @@ impl WatchedPath {
         });
         match looked {
             Err(error) | Ok(Some(Err(error))) if is_transient(&error) || is_refusal(&error) || is_denied(&error) => {
-                Err(error).doing_on("look at", name)
+                Err(error).doing_on("probe", name)
             }
             Err(_) => Ok(None),
             Ok(answer) => Ok(answer),
@@ -205,8 +206,8 @@ impl WatchedPath {
         !notice.name.is_empty() && self.directory == Some(notice.watch)
     }
 
-    /// Whether a notice is about the way to the directory: it may lead elsewhere now. A name can be a part of the way
-    /// too, if it is a symbolic link that leads back to where it is.
+    /// Whether a notice is about the path to the directory, which may lead elsewhere now. A name can be a part of the
+    /// path too, if it is a symbolic link that leads back.
     pub(crate) fn is_way(&self, notice: &Notice<'_>) -> bool {
         self.steps.iter().filter(|step| step.watch == notice.watch).any(|step| match &step.next {
             _ if notice.name.is_empty() => notice.mask.intersects(SELF.union(ReadFlags::ATTRIB)),
@@ -215,21 +216,21 @@ impl WatchedPath {
         })
     }
 
-    /// Resolves the path and replaces the watches by those of the way found. An error leaves the watches of before in
-    /// place, and perhaps more; the next call puts that right.
+    /// Resolves the path and replaces the watches by those of the new path. After an error the old watches stay, and
+    /// possibly some new ones; the next call corrects that.
     pub(crate) fn resolve(&mut self, inotify: &Inotify) -> Result<Resolution> {
         self.require_place()?;
         let mut walk = Walk { inotify, before: &self.passed, steps: Vec::new(), passed: Vec::new() };
         let walked = match walk.walk_on(&self.path, self.links) {
             Err(error) if is_transient(&error) || is_refusal(&error) => {
-                Err(error).doing_on("watch the way to", self.as_os_str())
+                Err(error).doing_on("watch the path to", self.as_os_str())
             }
             walked => self.confirm_place().map(|()| walked),
         };
         let resolution = match walked {
             Ok(resolution) => resolution,
             Err(error) => {
-                // what it has watched so far is kept, for the next call to take away what it does not need
+                // keeps the new watches, for the next call to remove what it does not need
                 for step in walk.steps {
                     if !self.steps.iter().any(|known| known.watch == step.watch && known.next == step.next) {
                         self.steps.push(step);
@@ -263,23 +264,23 @@ impl WatchedPath {
         }
     }
 
-    /// The never-reused id of the mount that the path ends on now (Linux 6.8).
+    /// The never-reused id of the present mount at the end of the path (Linux 6.8).
     pub(crate) fn mount_id(&self) -> Option<u64> {
         self.stat().ok()?.mount_id
     }
 
-    /// Whether the path leads where it was last resolved to, as far as mounts are concerned. A path that leads nowhere
-    /// may do so by other ancestors than before, which are to be watched.
+    /// Whether the path leads where it last did, as far as mounts are concerned. A path that leads nowhere may have
+    /// other ancestors than before, which must be watched.
     pub(crate) fn is_unmoved(&self) -> bool {
         self.end.is_some() && self.stat().ok().and_then(end) == self.end
     }
 }
 
-/// Where names are looked up.
+/// The base for looking up names.
 #[derive(Debug)]
 pub(crate) struct Base<'a> {
     path: &'a WatchedPath,
-    /// `None`: at the path, by whatever links.
+    /// `None`: by the path, through all links.
     directory: Option<OwnedFd>,
 }
 
@@ -288,14 +289,14 @@ impl Base<'_> {
         self.directory.as_ref().map_or(CWD, AsFd::as_fd)
     }
 
-    /// A name, or its path, as it is looked up there.
+    /// The name, or its path, relative to the base.
     pub(crate) fn name(&self, name: &CStr) -> CString {
         if self.directory.is_some() { name.to_owned() } else { self.path.path_of(name) }
     }
 }
 
 fn end(stat: sys::Stat) -> Option<End> {
-    // where a filter refuses both ways to it, nobody knows the mount
+    // if a filter refuses both ways, the mount is unknown
     let is_known = stat.mount_id.is_some() || stat.is_mount_root.is_some();
     is_known.then_some((stat.dev, stat.ino, stat.mount_id))
 }
@@ -308,7 +309,7 @@ fn passed(directory: BorrowedFd<'_>, is_readable: bool) -> io::Result<Passed> {
 /// A resolution in progress.
 struct Walk<'a> {
     inotify: &'a Inotify,
-    /// What let this process through before.
+    /// The directories that this process could pass before.
     before: &'a [Passed],
     steps: Vec<Step>,
     passed: Vec<Passed>,
@@ -321,12 +322,12 @@ impl Walk<'_> {
         self.arrive(end.as_fd())
     }
 
-    /// Watches the end of the way and opens it for reading.
+    /// Watches the end of the path and opens it for reading.
     fn arrive(&mut self, end: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-        // "." of a directory can be opened by who may both read and search it
+        // opening "." requires both read and search permission
         let open = |flags| sys::open(end, c".", flags | libc::O_DIRECTORY);
         match (self.watch(end, END, None), open(libc::O_RDONLY)) {
-            // who may read it may watch it, and who may watch and search it may read it
+            // reading permits watching; watching and searching together permit reading
             (Err(error), Ok(_)) if is_denied(&error) => Err(refused(&error, refusal!("inotify_add_watch(2)"))),
             (Ok(()), Err(error)) if is_denied(&error) && open(libc::O_PATH).is_ok() => {
                 Err(refused(&error, refusal!("openat(2) of the directory")))
@@ -339,24 +340,24 @@ impl Walk<'_> {
         }
     }
 
-    /// Notes that this directory has let this process through.
+    /// Notes that this process could pass this directory.
     fn pass(&mut self, directory: BorrowedFd<'_>, is_readable: bool) -> io::Result<()> {
         self.passed.push(passed(directory, is_readable)?);
         Ok(())
     }
 
-    /// Makes a refusal of a missing permission where the directory is as it was when it let this process through, with
-    /// this readability: then the process has changed, which says nothing about what is in there.
+    /// Makes a refusal of a missing permission if the directory has not changed since this process could pass it, with
+    /// this readability: then the process has changed, which says nothing about the contents.
     fn why_denied(&self, directory: BorrowedFd<'_>, readable: &[bool], error: io::Error) -> io::Error {
         let had = |is_readable: &bool| passed(directory, *is_readable).is_ok_and(|now| self.before.contains(&now));
         if is_denied(&error) && readable.iter().any(had) { refused(&error, GIVEN_UP) } else { error }
     }
 
-    /// Opens `next` in the directory `here`, having watched `here` first.
+    /// Watches the directory `here`, then opens `next` in it.
     fn step(&mut self, here: BorrowedFd<'_>, next: &CStr) -> io::Result<OwnedFd> {
         let open = || open_step(here, next);
         match self.watch(here, WAY, Some(next)) {
-            // who may not read a directory cannot watch it, but can perhaps go through it
+            // an unreadable directory cannot be watched, but perhaps passed
             Err(error) if is_denied(&error) => {
                 let found = open();
                 let found =
@@ -367,7 +368,7 @@ impl Walk<'_> {
             result => result?,
         }
         let found = open().or_else(|_| {
-            // it is missing or in the way; now watch for its coming too, and try again
+            // missing, or not a directory: watch for its creation too, and try again
             self.steps.pop();
             self.watch(here, END, Some(next))?;
             open()

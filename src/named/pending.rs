@@ -1,11 +1,11 @@
-//! Pending names, which are not network namespaces yet, and noticing when they become so.
+//! Pending names, which are not network namespaces yet, and how the watcher notices their readiness.
 //!
-//! `ip netns add` mounts the namespace over its name some time after it has made the name, and inotify reports nothing
-//! of it. So the monitor of mounts is armed while a name is pending, and all the time where the options say so. The order
-//! makes it right: first arm, then probe; whatever happens after the probe is noticed.
+//! `ip netns add` mounts the namespace over its name some time after it has made the name, and inotify does not report
+//! the mount. So the monitor of mounts is armed while a name is pending, and always if the options say so. The order
+//! matters: first arm, then probe; so it misses nothing after the probe.
 //!
-//! A change of a mount is traced to the names that it concerns: those that end on the mount, those that it is mounted on,
-//! and pending links. Where the kernel does not say enough for that, every name is probed.
+//! It traces a change of a mount to its names: those that end on the mount, those that it is mounted on, and pending
+//! links. If the kernel does not show enough for that, it probes every name.
 
 mod trace;
 
@@ -29,37 +29,38 @@ use crate::options::{MountEvents, Options};
 use crate::outbox::Outbox;
 use crate::sys::{self, Epoll};
 
-/// How many names are probed before what was found is used.
+/// The number of names to probe before using the results.
 pub(super) const AT_ONCE: usize = 64;
 
-/// How often a name is probed in a row at most. Only a mount of something else than a network namespace takes so many.
+/// The maximum number of probes of a name in a row. Only mounts of something else than a network namespace need that
+/// many.
 const PROBES: usize = 8;
 
 #[derive(Debug)]
 pub(crate) struct Pending {
     epoll: Arc<Epoll>,
     mounts: Monitor,
-    /// The process whose mounts these are, if it is another one: of them nothing is known but that they change.
+    /// The process whose mounts these are, if it is another one: only that they change is known.
     elsewhere: Option<Elsewhere>,
     wanted: MountEvents,
-    /// The monitor is armed all the time: the names that are namespaces may stop being so.
+    /// The monitor is always armed: names that are namespaces may be unmounted.
     always: bool,
-    /// The mounts, where the monitor does not know which has changed.
+    /// The mounts, if the monitor does not report which has changed.
     listing: Listing,
-    /// The mount that the directory is on; `None`: unknown, so that no change can be traced.
+    /// The mount of the directory; `None`: unknown, so that no change can be traced.
     home: Option<u64>,
     mounted: Mounted,
     processes: Processes,
-    /// Names to probe, whatever they were.
+    /// Names to probe in any case.
     fresh: BTreeSet<Name>,
     /// More names to probe.
     stale: Stale,
 }
 
-const NOT_READABLE: &str =
-    "to watch the mounts of another process takes the right to read its /proc/PID/root (ptrace(2), PTRACE_MODE_READ)";
+const NOT_READABLE: &str = "watching the mounts of another process requires the right to read its /proc/PID/root \
+                            (ptrace(2), PTRACE_MODE_READ)";
 
-/// How much of what is known may be wrong since mounts have changed.
+/// The names whose state may be stale after changes of mounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stale {
     Nothing,
@@ -68,14 +69,14 @@ enum Stale {
     Everything,
 }
 
-/// What changes of mounts may concern besides single names.
+/// The extent of changes of mounts, besides single names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MountImpact {
-    /// Nothing else.
+    /// No more than names.
     Names,
-    /// Where the path leads: a part of it, or the directory itself.
+    /// The target of the path: a part of it, or the directory itself.
     Path,
-    /// Anything at all: the kernel has dropped changes.
+    /// Everything: the kernel has dropped changes.
     Lost,
 }
 
@@ -98,7 +99,7 @@ impl Pending {
         })
     }
 
-    /// Arms the monitor if it is to be armed all the time. Before the first scan, so that nothing falls between.
+    /// Arms the monitor if it is always armed. Before the first scan, so that it misses nothing.
     pub(crate) fn start(&mut self, path: &WatchedPath) -> Result<()> {
         if self.wanted == MountEvents::Never && self.elsewhere.is_none() {
             return Ok(());
@@ -120,7 +121,7 @@ impl Pending {
         Ok(())
     }
 
-    /// Whether a change of a mount costs no look at every known name.
+    /// Whether a change of a mount does not require a probe of every known name.
     fn is_cheap(&self) -> bool {
         let traces = || mounts::try_statmount().unwrap_or(false);
         self.elsewhere.is_none()
@@ -129,7 +130,7 @@ impl Pending {
             && traces()
     }
 
-    /// Listens from here on, to the mounts of where the watcher was opened.
+    /// Starts to watch the mounts of the place where the watcher was opened.
     fn listen(&mut self, path: &WatchedPath) -> Result<()> {
         path.require_place()?;
         self.mounts.arm()?;
@@ -141,7 +142,7 @@ impl Pending {
         path.confirm_place().inspect_err(|_| self.distrust())
     }
 
-    /// Stops listening, and forgets what only a listener keeps up to date. A monitor that was prepared goes on.
+    /// Stops watching, and forgets data that need updates. A prepared monitor continues.
     fn rest(&mut self) {
         self.mounts.disarm();
         if !self.mounts.is_armed() {
@@ -150,7 +151,7 @@ impl Pending {
         }
     }
 
-    /// A change may have been missed, or something seen where it means something else.
+    /// Marks everything as stale: a change may have been missed, or seen in another place.
     fn distrust(&mut self) {
         self.stale = self.everything();
         self.listing.forget();
@@ -166,7 +167,7 @@ impl Pending {
         self.mounts.prepare()
     }
 
-    /// Something new is there under this name.
+    /// A new file has this name.
     pub(crate) fn consider(&mut self, name: &CStr) {
         self.fresh.insert(Name::new(name));
     }
@@ -184,25 +185,25 @@ impl Pending {
         self.processes.retain(|_| false);
     }
 
-    /// All names in this directory are to be probed, and noted anew.
+    /// Plans a probe of all names in this directory.
     pub(crate) fn begin_scan(&mut self, directory: &OwnedFd) {
         self.mounted = Mounted::default();
         self.home = sys::stat(directory.as_fd(), c"", 0).ok().and_then(|stat| stat.mount_id);
     }
 
-    /// These are the names that the scan found.
+    /// Takes the names that the scan found.
     pub(crate) fn end_scan(&mut self, names: &Names) {
         self.processes.retain(|name| names.state(name.as_c_str()) != State::Absent);
     }
 
-    /// A scan is about to probe a link. Noted before, it need not be probed twice, which can take milliseconds.
+    /// Notes a link that a scan is about to probe. Noting it first saves a second probe, which can take milliseconds.
     pub(crate) fn expect_link(&mut self, name: &CStr, path: &WatchedPath) {
         if self.mounts.is_armed() && path.links().are_followed() {
             self.mounted.note_link(name);
         }
     }
 
-    /// A scan found this under a name in the directory. Returns what the name is.
+    /// A scan found this under a name in the directory. Returns the state of the name.
     pub(crate) fn scanned(
         &mut self,
         directory: &OwnedFd,
@@ -217,8 +218,8 @@ impl Pending {
         Ok(state)
     }
 
-    /// Notes where a name ends, of which a probe found this. Returns what the name is, and whether it is to be probed
-    /// again: until it was noted, a change could not be traced to it.
+    /// Notes the mount of a name after a probe. Returns the state of the name, and whether to probe it again: before it
+    /// was noted, a change could not be traced to it.
     fn note(
         &mut self,
         name: &CStr,
@@ -254,7 +255,7 @@ impl Pending {
 
     fn note_pending(&mut self, name: &CStr, at: BorrowedFd<'_>, place: &CStr, follows: bool) -> Result<(State, bool)> {
         let stat = match sys::stat(at, place, libc::AT_SYMLINK_NOFOLLOW) {
-            Err(error) if is_transient(&error) => return Err(error).doing_on("look at", Name::new(name)),
+            Err(error) if is_transient(&error) => return Err(error).doing_on("probe", Name::new(name)),
             stat => stat,
         };
         let is_new = match stat {
@@ -265,25 +266,25 @@ impl Pending {
             _ if !self.mounts.is_armed() => false,
             Ok(stat) if !stat.is_link => {
                 self.mounted.forget_link(name);
-                // what is not on another mount than the directory is no namespace at this very moment
+                // a file on the directory's own mount is no namespace at this moment
                 let other = stat.mount_id.filter(|_| stat.mount_id != self.home);
-                // a mount over the way may have come and gone: the probe saw what it hid, this what it showed again
+                // a mount on the path may have come and gone: the probe saw what it hid, and this call what it showed
+                // again
                 let is_doubtful = stat.is_mount_root != Some(false);
                 other.is_some_and(|id| self.note_mount(name, id) || is_doubtful)
             }
-            // or something that cannot be looked at: any mount may change that
+            // or an unreadable target: any mount may change that
             _ => self.mounted.note_link(name),
         };
         Ok((State::Placeholder, is_new))
     }
 
-    /// Whether names are to be probed of which nothing is known but that mounts have changed.
+    /// Whether a probe of all stale names is due.
     pub(crate) fn is_to_look(&self) -> bool {
         self.stale != Stale::Nothing
     }
 
-    /// Probes each name that may have changed and emits the changes; if it `may_look`, also the names of which nothing is
-    /// known but that mounts have changed.
+    /// Probes each name that may have changed and emits the changes; with `may_look`, also all stale names.
     pub(crate) fn check(
         &mut self,
         may_look: bool,
@@ -305,7 +306,7 @@ impl Pending {
                 // a failure does not keep the other names from being reported
                 armed = self.arm(debounce, path);
                 if armed.is_ok() {
-                    out.learned_now();
+                    out.noticed_now();
                     continue;
                 }
             }
@@ -324,7 +325,7 @@ impl Pending {
             Stale::Everything => debounce.names().names().cloned().collect(),
         };
         if !stale.is_empty() {
-            out.learned_now();
+            out.noticed_now();
         }
         self.probe_all(&stale, debounce, probe, path, out)?;
         self.stale = Stale::Nothing;
@@ -335,8 +336,8 @@ impl Pending {
         Ok(())
     }
 
-    /// Arms the monitor because names are pending. It does not report what was mounted on them before: they are to be
-    /// probed from here on, as those that are fresh are anyway.
+    /// Arms the monitor because names are pending. It does not report earlier mounts on them: so they are probed from
+    /// here on, as fresh ones are anyway.
     fn arm(&mut self, debounce: &Debounce, path: &WatchedPath) -> Result<()> {
         self.listen(path)?;
         if debounce.names().pending().any(|name| !self.fresh.contains(name)) {
@@ -345,7 +346,7 @@ impl Pending {
         Ok(())
     }
 
-    /// Probes what names refer to now and emits the differences. Whether a name exists is for inotify to say.
+    /// Probes the present state of names and emits the differences. inotify reports whether a name exists.
     fn probe_all(
         &mut self,
         names: &[Name],
@@ -357,7 +358,7 @@ impl Pending {
         names.chunks(AT_ONCE).try_for_each(|names| self.probe_some(names, debounce, probe, path, out))
     }
 
-    /// Probes so many names.
+    /// Probes these names.
     fn probe_some(
         &mut self,
         names: &[Name],
@@ -375,9 +376,9 @@ impl Pending {
         let base = match path.base() {
             Ok(base) => Some(base),
             Err(error) if is_transient(&error) || is_refusal(&error) || is_denied(&error) => {
-                return Err(error).doing_on("look at", path.as_os_str());
+                return Err(error).doing_on("probe", path.as_os_str());
             }
-            // the path leads nowhere now, which inotify reports too
+            // the path leads nowhere now, which inotify reports, too
             Err(_) => None,
         };
         let mut found = Vec::with_capacity(known.len());
@@ -395,13 +396,13 @@ impl Pending {
         looked
     }
 
-    /// What a name refers to. Notes where it ends, and probes it again until that was noted before.
+    /// Probes a name. Notes its mount, and probes it again until the mount was noted before.
     fn probe(&mut self, name: &CStr, probe: Probe, base: Option<&Base<'_>>, path: &WatchedPath) -> Result<State> {
         let mut state = State::Placeholder;
         let Some(base) = base else { return Ok(state) };
         let place = base.name(name);
         for _ in 0..PROBES {
-            let found = probe.look(base.at(), &place).doing_on("look at", Name::new(name))?;
+            let found = probe.look(base.at(), &place).doing_on("probe", Name::new(name))?;
             let again;
             (state, again) = self.note(name, base.at(), &place, path, found)?;
             if !again {

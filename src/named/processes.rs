@@ -1,7 +1,7 @@
-//! The processes that names are links to.
+//! The processes that names link to.
 //!
-//! A link to `/proc/PID/ns/net` stops being a namespace when the process ends, and only a pidfd reports that. A pidfd
-//! keeps neither the process nor its namespaces.
+//! A link to `/proc/PID/ns/net` is no namespace after the process has ended, and only a pidfd reports that. A pidfd
+//! keeps neither the process nor its namespaces alive.
 
 use std::ffi::{CStr, OsStr};
 use std::io;
@@ -13,10 +13,10 @@ use std::sync::Arc;
 use crate::event::Name;
 use crate::sys::{self, CWD, Epoll};
 
-/// How many pidfds one watcher has at most.
+/// The maximum number of pidfds of one watcher.
 const MOST: usize = 64;
 
-/// How many links are followed to that to a process.
+/// The maximum number of links on the way to the one to a process.
 const HOPS: usize = 8;
 
 /// A process, or one thread of it, by its number.
@@ -26,12 +26,12 @@ struct Task {
     is_thread: bool,
 }
 
-/// Which processes are watched, and for which name each.
+/// The watched processes, each with its name.
 #[derive(Debug)]
 pub(crate) struct Processes {
     epoll: Arc<Epoll>,
     watched: Vec<(Name, Task, OwnedFd)>,
-    /// The mount that every link to a process ends on, where the kernel says so (Linux 6.8); `None`: not started.
+    /// The common mount of all links to processes, if the kernel shows it (Linux 6.8); `None`: not started.
     nsfs: Option<Option<u64>>,
 }
 
@@ -40,7 +40,7 @@ impl Processes {
         Self { epoll, watched: Vec::new(), nsfs: None }
     }
 
-    /// Watches from here on, if /proc numbers processes as pidfd_open(2) does.
+    /// Starts to watch, if /proc is that of the pid namespace of pidfd_open(2).
     pub(crate) fn start(&mut self) {
         if sys::is_proc_ours() {
             self.nsfs = Some(sys::stat(CWD, c"/proc/thread-self/ns/net", 0).ok().and_then(|stat| stat.mount_id));
@@ -52,8 +52,8 @@ impl Processes {
         mount_id.is_some() && self.nsfs == Some(mount_id)
     }
 
-    /// Watches the process that a name, which leads to a namespace on this mount, is a link to, if it is one. Returns
-    /// whether it is watched only now: before, it may have ended unnoticed.
+    /// Watches the process that a name links to, if it leads to a namespace on this mount and is such a link. Returns
+    /// whether the process was not watched before, when its end would have been missed.
     pub(crate) fn note(&mut self, name: &CStr, path: &CStr, mount_id: Option<u64>) -> bool {
         let Some(nsfs) = self.nsfs else { return false };
         let task = match mount_id.is_none() || mount_id == nsfs {
@@ -76,7 +76,7 @@ impl Processes {
                 self.watched.push((Name::new(name), task, pidfd));
                 true
             }
-            // it has ended by now, which another probe shows; or there is no descriptor to be had: for a resync
+            // it has ended by now, which another probe shows; or there is no free descriptor: leave it to a resync
             Err(error) => error.raw_os_error() == Some(libc::ESRCH),
             Ok(_) => false,
         }
@@ -85,18 +85,18 @@ impl Processes {
     pub(crate) fn forget(&mut self, name: &CStr) {
         if let Some(at) = self.watched.iter().position(|(watched, ..)| watched.as_c_str() == name) {
             let (.., pidfd) = self.watched.swap_remove(at);
-            // closing it is not enough where a child of fork(2) has a copy
+            // closing is not enough if a child of fork(2) has a copy
             self.epoll.remove(pidfd.as_fd()).ok();
         }
     }
 
-    /// Forgets the names of which this is not true.
+    /// Forgets the names for which `keep` is false.
     pub(crate) fn retain(&mut self, keep: impl Fn(&Name) -> bool) {
         let gone: Vec<Name> = self.watched.iter().map(|(name, ..)| name).filter(|name| !keep(name)).cloned().collect();
         gone.iter().for_each(|name| self.forget(name.as_c_str()));
     }
 
-    /// The names whose processes have ended; they are not watched any more.
+    /// The names whose processes have ended. It no longer watches them.
     pub(crate) fn take_ended(&mut self) -> io::Result<Vec<Name>> {
         if self.watched.is_empty() {
             return Ok(Vec::new());
@@ -109,7 +109,7 @@ impl Processes {
     }
 }
 
-/// The process whose network namespace a symbolic link leads to, by way of other links perhaps.
+/// The process whose network namespace a symbolic link leads to, possibly by way of other links.
 fn task_behind(link: &Path) -> Option<Task> {
     let mut here: PathBuf = link.to_owned();
     for _ in 0..HOPS {

@@ -1,4 +1,4 @@
-//! Comparing the names with what the directory holds, as far as there is room for them.
+//! Compares the names with the contents of the directory, up to the limit of names.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::mem::MaybeUninit;
@@ -29,7 +29,7 @@ impl Named {
         while let Some(entry) = entries.next() {
             let (name, kind) = match entry {
                 Ok(entry) => (entry.file_name().to_owned(), entry.file_type()),
-                // a removed directory holds no names
+                // a directory removed during the scan has no names
                 Err(Errno::NOENT | Errno::SRCH) => break,
                 Err(error) => return Err(error.into()).doing_on(doing, self.path.as_os_str()),
             };
@@ -45,12 +45,12 @@ impl Named {
                     self.pending.expect_link(&name, &self.path);
                 }
                 let found = self.probe.look(directory.as_fd(), &name);
-                let found = found.doing_on("look at", OsStr::from_bytes(name.to_bytes()))?;
+                let found = found.doing_on("probe", OsStr::from_bytes(name.to_bytes()))?;
                 let state = self.pending.scanned(directory, &self.path, &name, found)?;
                 links |= matches!(kind, FileType::Symlink | FileType::Unknown);
                 batch.push((name, state));
             } else if self.due.left_out.is_more() && self.debounce.names().are_all_seen() {
-                // what else there is has no room
+                // the rest does not fit
                 break;
             }
         }
@@ -60,7 +60,8 @@ impl Named {
         Ok(())
     }
 
-    /// Takes in what a scan found under some names. `links`: some lead to where paths start, as symbolic links may.
+    /// Handles the files that a scan found under some names. `links`: some lead from the root directory, as symbolic
+    /// links may.
     fn take_found(
         &mut self,
         batch: &mut Vec<(CString, State)>,
@@ -81,7 +82,7 @@ impl Named {
         Ok(())
     }
 
-    /// Whether there is room for a name that is there, or it is known.
+    /// Whether an existing name fits, or is known.
     pub(super) fn admit(&mut self, name: &CStr) -> bool {
         let admitted = self.room() > 0 || self.debounce.names().state(name) != State::Absent;
         if !admitted {
@@ -90,7 +91,7 @@ impl Named {
         admitted
     }
 
-    /// Room for names of which only a scan knows makes a scan due.
+    /// Plans a scan if there is room for names that only a scan finds.
     pub(super) fn note_room(&mut self) {
         if self.due.left_out.needs_scan(self.room()) {
             self.due.scan.get_or_insert(EmitMode::Changes);

@@ -1,8 +1,9 @@
-//! Looking at a path: which network namespace does it lead to?
+//! Probes a path: finds the network namespace that it leads to.
 //!
-//! "No" is an answer about the path. Where a system call fails in a way that may be a refusal, by a seccomp filter, a
-//! security policy or for want of a privilege, the own namespace decides: if the same call fails there in the same way,
-//! it is refused, and the next way is taken. If there is none, that is an error and never a "no".
+//! "No" is an answer about the path. If a system call fails in a way that may be a refusal, by a seccomp filter, a
+//! security policy or a missing privilege, the probe tries the same call on the own namespace. If it fails there in the
+//! same way, the call is refused, and the probe takes the next way. Without a next way it returns an error, never a
+//! "no".
 
 use std::ffi::CStr;
 use std::io;
@@ -13,7 +14,7 @@ use crate::error::{errno_of, is_refused, is_shortage, is_transient, refusal, ref
 use crate::sys::{self, CWD, Handle};
 use crate::walk::Links;
 
-/// The namespace that the calling thread is in. Every process may look at it.
+/// The namespace of the calling thread. Every process may read it.
 const OWN: &CStr = c"/proc/thread-self/ns/net";
 
 /// A network namespace that a path leads to.
@@ -24,16 +25,17 @@ pub(crate) struct Found {
     pub(crate) mount_id: Option<u64>,
 }
 
-/// How this kernel and its filters permit to look at a path. Probed once a watcher.
+/// The ways to probe a path that this kernel and its filters permit. Detected once per watcher.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Probe {
-    /// By file handles, and by opening where they are refused later; namespaces are on this device. `None`: by opening.
+    /// By file handles, or by opening if handles are refused later; namespaces are on this device. `None`: by opening.
     handles: Option<u64>,
     links: Links,
 }
 
 impl Probe {
-    /// Finds out by the own namespace. Fails where no way leads to it. `links`: those that a path ends on.
+    /// Detects the ways by probing the own namespace. Fails if no way leads to it. `links`: whether to follow a link at
+    /// the end of a path.
     pub(crate) fn detect(links: Links) -> io::Result<Self> {
         match own_handle() {
             Ok(Some(handle)) => match sys::stat(CWD, OWN, 0) {
@@ -46,10 +48,10 @@ impl Probe {
         of_calling_thread().map(|_| Self { handles: None, links })
     }
 
-    /// The network namespace that `path` leads to; `None` if it leads to anything else or nowhere.
+    /// The network namespace that `path` leads to; `None`: `path` leads to something else or nowhere.
     ///
-    /// Fails where the answer could not be had: because of a shortage, as all ways are [refused](is_refused), or as what
-    /// is at `path` may not be looked at, whether it is a symbolic link or not (`EACCES`).
+    /// Fails if there is no answer: a limit is reached, all ways are [refused](is_refused), or the caller may not read
+    /// what is at `path` (`EACCES`), whether it is a symbolic link or not.
     pub(crate) fn look(&self, at: BorrowedFd<'_>, path: &CStr) -> io::Result<Option<Found>> {
         let found = match self.handles {
             Some(dev) => by_handle(at, path, self.links, dev),
@@ -59,7 +61,7 @@ impl Probe {
             Err(error) if errno_of(&error) == libc::EACCES && !is_refused(&error) => {
                 match sys::stat(at, path, libc::AT_SYMLINK_NOFOLLOW) {
                     Err(error) if errno_of(&error) == libc::EACCES || is_transient(&error) => Err(error),
-                    // it leads to where this process may not go
+                    // it leads to a place that this process may not enter
                     _ => Ok(None),
                 }
             }
@@ -100,7 +102,7 @@ fn by_opening(at: BorrowedFd<'_>, path: &CStr, links: Links) -> io::Result<Optio
     }
 }
 
-/// Whether an error is about what the path leads to, whoever asks.
+/// Whether an error is about the target of the path, for every caller.
 fn is_about_path(error: &io::Error) -> bool {
     matches!(
         errno_of(error),
@@ -115,7 +117,7 @@ fn is_about_path(error: &io::Error) -> bool {
     )
 }
 
-/// A system call that failed, and the sentence for the case that it is refused.
+/// A failed system call, and the sentence for its refusal.
 struct Failure {
     error: io::Error,
     why: &'static str,
@@ -126,8 +128,8 @@ impl Failure {
         move |error| Self { error, why }
     }
 
-    /// A plain error where it is about the object, a [refusal](is_refused) where the own namespace meets it too.
-    fn told_apart(self) -> io::Error {
+    /// A plain error if it is about the object, a [refusal](is_refused) if the own namespace meets it too.
+    fn classified(self) -> io::Error {
         let Self { error, why } = self;
         if is_about_path(&error) || is_transient(&error) {
             return error;
@@ -135,19 +137,19 @@ impl Failure {
         match try_open(CWD, OWN, Links::All) {
             Err(own) if errno_of(&own.error) == errno_of(&error) => refused(&error, why),
             Err(own) if is_shortage(&own.error) => own.error,
-            // a /proc that hides the processes of others says so in its own way
+            // a /proc that hides other users' processes returns this
             _ if errno_of(&error) == libc::EPERM => io::Error::from_raw_os_error(libc::EACCES),
             _ => error,
         }
     }
 }
 
-/// Opens what a path leads to, if it is a network namespace.
+/// Opens the target of a path, if it is a network namespace.
 ///
-/// `links`: those that the path ends on. `ENODEV`: it is no namespace; `EPROTOTYPE`: it is one of another kind. Opens nothing but a file of nsfs, so it cannot
-/// block on a FIFO or set off a device.
+/// `links`: whether to follow a link at the end of the path. `ENODEV`: not a namespace. `EPROTOTYPE`: a namespace of
+/// another kind. Opens only files of nsfs, so it cannot block on a FIFO or trigger a device.
 pub(crate) fn open_path(at: BorrowedFd<'_>, path: &CStr, links: Links) -> io::Result<OwnedFd> {
-    try_open(at, path, links).map_err(Failure::told_apart)
+    try_open(at, path, links).map_err(Failure::classified)
 }
 
 fn try_open(at: BorrowedFd<'_>, path: &CStr, links: Links) -> Result<OwnedFd, Failure> {
@@ -156,7 +158,7 @@ fn try_open(at: BorrowedFd<'_>, path: &CStr, links: Links) -> Result<OwnedFd, Fa
     try_reopen(found.as_fd())
 }
 
-/// Opens what `fd` (any descriptor, `O_PATH` too) refers to, as [`open_path`] does.
+/// Opens the file behind `fd` (any descriptor, `O_PATH` too), as [`open_path`] does.
 fn try_reopen(fd: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
     let not = |errno| Failure { error: io::Error::from_raw_os_error(errno), why: "" };
     if !sys::is_namespace(fd).map_err(Failure::of(refusal!("fstatfs(2)")))? {
@@ -169,12 +171,12 @@ fn try_reopen(fd: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
     }
 }
 
-/// Identifies what a descriptor refers to.
+/// Identifies the file behind a descriptor.
 pub(super) fn identify(fd: BorrowedFd<'_>) -> io::Result<Found> {
-    identify_open(try_reopen(fd).map_err(Failure::told_apart)?.as_fd())
+    identify_open(try_reopen(fd).map_err(Failure::classified)?.as_fd())
 }
 
-/// Identifies an open network namespace. Of an open one there is nothing that only this one could be refused for.
+/// Identifies an open network namespace. Errors here are never about this namespace only.
 pub(crate) fn identify_open(namespace: BorrowedFd<'_>) -> io::Result<Found> {
     let unless_transient = |why| move |error| if is_transient(&error) { error } else { refused(&error, why) };
     let stat = sys::stat(namespace, c"", 0).map_err(unless_transient(refusal!("statx(2) and fstatat(2)")))?;
@@ -183,9 +185,9 @@ pub(crate) fn identify_open(namespace: BorrowedFd<'_>) -> io::Result<Found> {
         Err(error) if matches!(errno_of(&error), libc::ENOTTY | libc::EINVAL) => 0,
         cookie => cookie.map_err(unless_transient(refusal!("ioctl(2) NS_GET_ID")))?,
     };
-    // The inode was made after the last one of the same number had gone. That says something only while a mount pins it:
-    // of /proc/PID/ns/net the kernel makes another one at any time. The id of the mount will not do, since binding the
-    // directory onto itself gives each name another one.
+    // The change time shows that the inode is newer than the end of the last namespace with this number. It is reliable
+    // only while a mount pins the inode: for /proc/PID/ns/net the kernel makes a new inode at any time. The mount id
+    // does not work, because a bind of the directory onto itself gives each name another one.
     let is_pinned = match stat.is_mount_root {
         _ if cookie != 0 => false,
         Some(is_mount_root) => is_mount_root,
@@ -195,20 +197,20 @@ pub(crate) fn identify_open(namespace: BorrowedFd<'_>) -> io::Result<Found> {
     Ok(Found { netns: Netns { dev: stat.dev, ino: stat.ino, cookie, stamp }, mount_id: stat.mount_id })
 }
 
-/// Whether an open namespace was opened by a mount of its own, where `statx(2)` does not say so: those of /proc are on a
-/// mount of the kernel's.
+/// Whether an open namespace was opened through a mount of its own, where `statx(2)` does not show it: those of /proc
+/// are on an internal mount.
 fn is_mounted(namespace: BorrowedFd<'_>) -> io::Result<bool> {
     let own = sys::open(CWD, OWN, libc::O_RDONLY)?;
     Ok(sys::mount_of(namespace)? != sys::mount_of(own.as_fd())?)
 }
 
-/// Identifies the network namespace that the calling thread is in. `EOPNOTSUPP`: /proc is not mounted.
+/// Identifies the network namespace of the calling thread. `EOPNOTSUPP`: /proc is not mounted.
 pub(crate) fn of_calling_thread() -> io::Result<Netns> {
     let namespace = open_path(CWD, OWN, Links::All).map_err(sys::proc_error)?;
     Ok(identify_open(namespace.as_fd())?.netns)
 }
 
-/// What probing the own namespace shows of this kernel.
+/// The result of probing the own namespace.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Trial {
     pub(crate) by_handle: bool,
@@ -219,7 +221,7 @@ pub(crate) struct Trial {
 /// Probes the own namespace.
 pub(crate) fn try_own() -> io::Result<Trial> {
     let probe = Probe::detect(Links::All)?;
-    // where the own namespace is not found, /proc is not there
+    // without the own namespace, /proc is missing
     let found = probe.look(CWD, OWN)?.ok_or_else(|| io::Error::from_raw_os_error(libc::EOPNOTSUPP))?;
     Ok(Trial {
         by_handle: probe.handles.is_some(),

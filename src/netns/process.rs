@@ -16,19 +16,19 @@ pub(super) fn open_for_pid(pid: i32) -> io::Result<OwnedFd> {
     if pid <= 0 {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
-    // its numbers are those of another pid namespace otherwise
+    // else its numbers belong to another pid namespace
     if !sys::is_proc_ours() {
         return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
     }
     let path = CString::new(format!("/proc/{pid}/ns/net"))?;
     open_path(CWD, &path, Links::All).map_err(|error| match error.raw_os_error() {
         Some(libc::ENOENT) => {
-            // one that has ended and waits for its parent is listed; one that a mount option of /proc hides is not
+            // a zombie is listed; a process that a mount option of /proc hides is not
             let is_listed = std::fs::metadata(format!("/proc/{pid}")).is_ok();
             let is_hidden = !is_listed && sys::process_exists(pid);
             io::Error::from_raw_os_error(if is_hidden { libc::EACCES } else { libc::ESRCH })
         }
-        // Linux 5.10: without ptrace access, O_PATH opens the directory that the link is in
+        // Linux 5.10: without ptrace access, O_PATH opens the directory of the link
         Some(libc::ENODEV) => io::Error::from_raw_os_error(libc::EACCES),
         _ => error,
     })
@@ -54,16 +54,17 @@ pub(crate) fn open_for_pidfd(pidfd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     }
 }
 
-/// Why the namespace of a process could not be opened.
+/// The error for the namespace of a process that could not be opened.
 pub(crate) fn of_process(error: io::Error) -> Error {
     let refused = |errno, why| Error::new(errno, IDENTIFY).because(why);
     match errno_of(&error) {
         _ if is_refused(&error) => Error::of(&error, IDENTIFY),
         libc::EACCES | libc::EPERM => refused(
             libc::EACCES,
-            "no ptrace access to the process: that takes its user or CAP_SYS_PTRACE over it, and no security module against it",
+            "no ptrace access to the process: it requires the user of the process or CAP_SYS_PTRACE over it, and no \
+             security module against it",
         ),
-        libc::EBADF => refused(libc::EBADF, "the descriptor is not open, or no pidfd"),
+        libc::EBADF => refused(libc::EBADF, "the descriptor is not open, or is not a pidfd"),
         libc::EINVAL => refused(libc::EINVAL, "a pid is a positive number"),
         errno => Error::new(errno, IDENTIFY),
     }

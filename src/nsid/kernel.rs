@@ -1,7 +1,7 @@
-//! The kernel as it is now: the sockets of a watcher, and the answers that are worth remembering.
+//! The present state of the kernel: the sockets of a watcher, and a cache of answers.
 //!
-//! [`Kernel`] reads notifications and answers questions about the present, whatever was notified. It emits nothing and
-//! does not know the state: its caller hands it what it needs of that.
+//! [`Kernel`] reads notifications and answers questions about the present, independent of notifications. It emits
+//! nothing and does not know the state: its caller passes what it needs.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -15,39 +15,40 @@ use super::wire::Attributes;
 use crate::error::{Doing, Result};
 use crate::sys::{self, CWD};
 
-const ASK: &str = "ask who has a namespace id";
-const LIST: &str = "list the namespace ids";
+const ASK: &str = "ask which namespace has an nsid";
+const LIST: &str = "list the nsids";
 
-/// One request costs as much as listing so many ids. (The simulation has few ids: no more than one.)
+/// One request costs as much as listing this many nsids. (The simulation has few nsids, so 1.)
 const REQUEST_COST: usize = if cfg!(test) { 1 } else { 8 };
 
 /// The system calls that the source needs; the tests simulate them.
 pub(crate) trait Rtnetlink: Send {
-    /// Reads some datagrams, and passes on each with the id of the peer that it is from, if it is from one.
+    /// Reads some datagrams, and passes each to `take`, with the nsid of the peer that it comes from, if any.
     fn receive(&mut self, take: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Received>;
 
-    /// How many messages were lost since the last call; 0 if the kernel does not count.
+    /// The number of messages lost since the last call; 0 if the kernel does not count.
     fn take_dropped(&mut self) -> u64;
 
-    /// The queue never holds more messages than this.
+    /// The maximum number of messages in the queue.
     fn capacity(&self) -> usize;
 
-    /// Whom to ask.
+    /// The interface for questions.
     fn questions(&mut self) -> &mut dyn Questions;
 
-    /// The id that the own namespace has in itself.
+    /// The nsid of the own namespace in itself.
     fn own(&mut self) -> Result<Option<i32>, NetlinkError>;
 }
 
-/// The two sockets of a watcher, and the namespace that they belong to: that of the thread that made them, wherever it
-/// goes later.
+/// The two sockets of a watcher, and their namespace: that of the thread that made them, wherever the thread goes
+/// later.
 ///
-/// A socket that listens and asks would receive the notification of a request's effect before the answer.
+/// Two sockets, because one that listens and asks would receive the notification of a request's effect before the
+/// answer.
 #[derive(Debug)]
 pub(crate) struct Sockets {
     listener: Listener,
     requests: RequestSocket,
-    /// Kept only where it is asked about. The sockets keep the namespace alive anyway.
+    /// For questions about it. The sockets keep the namespace alive anyway.
     namespace: Option<OwnedFd>,
 }
 
@@ -84,20 +85,20 @@ impl Rtnetlink for Sockets {
     }
 }
 
-/// What the kernel says of the ids here that a batch of notifications is about, after all of them.
+/// The kernel's answers about the own nsids in a batch of notifications, from after the whole batch.
 #[derive(Debug)]
 pub(super) struct Answers {
-    /// Living or dying, as far as a list was asked for.
+    /// Living or dying, as far as a list was requested.
     listed: Ids,
-    /// Those that were asked about and live, in ascending order.
+    /// Those asked about that are alive, in ascending order.
     living: Vec<i32>,
 }
 
-/// What can be known of a peer.
+/// What the source can know of a peer.
 #[derive(Debug, Clone)]
 pub(super) enum Peer {
     Ids(Ids),
-    /// The kernel refuses to list its ids: only its notifications say what it has.
+    /// The kernel refuses to list its nsids: only notifications show them.
     Unreadable,
     Gone,
 }
@@ -108,24 +109,25 @@ impl From<Listing> for Ids {
     }
 }
 
-/// Owns the sockets, and what is remembered of their answers.
+/// The sockets, and a cache of their answers.
 #[derive(Debug)]
 pub(super) struct Kernel<R = Sockets> {
     sockets: R,
-    /// Whether peers are listened to.
+    /// Whether it listens to peers.
     all_nsid: bool,
-    /// The id that the own namespace has in itself: events in it can then come tagged as if they were a peer's.
+    /// The nsid of the own namespace in itself: the kernel can tag events in it with this number, as if they were a
+    /// peer's.
     own: Option<i32>,
-    /// Whether `own` is right for all that was notified. Reading resets it.
+    /// Whether `own` is valid for all notifications so far. Reading resets it.
     own_is_current: bool,
-    /// The ids here as far as the kernel lists them, after all that was notified. Reading forgets it.
+    /// The own nsids as far as the kernel lists them, after all notifications so far. Reading discards it.
     here: Option<Ids>,
-    /// The peers that were asked about, in ascending order, after all that was notified. Reading forgets them.
+    /// The peers asked about, in ascending order, after all notifications so far. Reading discards them.
     peers: Vec<(i32, Peer)>,
 }
 
 impl Kernel {
-    /// Listens from now on. `receive_buffer`: 0 is the library's choice. `all_nsid`: to peers too.
+    /// Starts to listen. `receive_buffer`: 0 is the library's choice. `all_nsid`: also to peers.
     pub(super) fn open(receive_buffer: u32, all_nsid: bool) -> io::Result<Self> {
         Ok(Self::new(Sockets::open(receive_buffer, all_nsid)?, all_nsid))
     }
@@ -141,8 +143,8 @@ impl<R: Rtnetlink> Kernel<R> {
         &mut self.sockets
     }
 
-    /// Puts about `limit` notifications into the inbox at most, and returns whether that was all there is. Sets `lost`
-    /// where the kernel dropped some, or sent what we do not understand.
+    /// Reads about `limit` notifications into the inbox at most. Returns whether the queue is empty. Sets `lost` if the
+    /// kernel dropped some, or sent an unknown message.
     pub(super) fn read(&mut self, limit: usize, inbox: &mut VecDeque<Notification>, lost: &mut bool) -> Result<bool> {
         self.own_is_current = false;
         self.here = None;
@@ -150,7 +152,7 @@ impl<R: Rtnetlink> Kernel<R> {
         let mut left = limit;
         while left > 0 {
             let received = self.sockets.receive(&mut |bytes, origin| *lost |= !decode(bytes, origin, inbox));
-            let read = match received.doing("read notifications of namespace ids")? {
+            let read = match received.doing("read nsid notifications")? {
                 Received::Nothing => return Ok(true),
                 Received::Loss => {
                     *lost = true;
@@ -163,17 +165,17 @@ impl<R: Rtnetlink> Kernel<R> {
         Ok(false)
     }
 
-    /// The queue never holds more notifications than this.
+    /// The maximum number of notifications in the queue.
     pub(super) fn capacity(&self) -> usize {
         self.sockets.capacity()
     }
 
-    /// How many notifications were lost since the last call.
+    /// The number of notifications lost since the last call.
     pub(super) fn take_dropped(&mut self) -> u64 {
         self.sockets.take_dropped()
     }
 
-    /// Everything that there is, and whether that is certain. `known` and `look` are as in [`list_here`].
+    /// The complete state, and whether it is certain. `known` and `look` are as in [`list_here`].
     pub(super) fn snapshot(&mut self, known: &dyn Fn(i32) -> BTreeSet<Id>, look: bool) -> Result<(Snapshot, bool)> {
         let Here { ids, mut complete } = list_here(self.sockets.questions(), known, look)?;
         let mut snapshot = Snapshot { own: ids, peers: Vec::new() };
@@ -192,8 +194,8 @@ impl<R: Rtnetlink> Kernel<R> {
         Ok((snapshot, complete))
     }
 
-    /// Whether the id is assigned after all that was notified, here also to a dying namespace, since its death is still to
-    /// be notified; `None`: the kernel does not say.
+    /// Whether the nsid is assigned after all notifications so far, here also to a dying namespace, whose death the
+    /// kernel will still notify; `None`: unknown.
     pub(super) fn is_assigned(&mut self, id: Id) -> Result<Option<bool>> {
         let nsid = id.nsid();
         match id.origin() {
@@ -206,12 +208,12 @@ impl<R: Rtnetlink> Kernel<R> {
         }
     }
 
-    /// Asks about the ids here that the inbox names. `known` is how many ids a list would return, about.
+    /// Asks about the own nsids in the inbox. `known` is the approximate number of nsids in a list.
     pub(super) fn ask_about(&mut self, inbox: &VecDeque<Notification>, known: usize) -> Result<Answers> {
         let mut listed = Ids { ids: Vec::new(), until: -1 };
         if inbox.len() * REQUEST_COST > known {
             listed = match self.sockets.questions().list(None) {
-                // they change faster than they can be listed: then each is asked about
+                // they change faster than the kernel lists them: ask about each
                 Err(error) if error.answer() == Some(libc::EAGAIN) => listed,
                 listing => listing.map_err(|error| error.doing(LIST))?.into(),
             };
@@ -219,7 +221,7 @@ impl<R: Rtnetlink> Kernel<R> {
         let mut open = BTreeSet::new();
         for Notification { id, change } in inbox {
             let id = self.resolve(*id)?;
-            // what is listed may be dying, what is not is gone
+            // a listed one may be dying, another one is gone
             let is_open = |listed| listed && matches!(change, Change::Gone);
             if id.origin().is_none() && listed.has(id.nsid()).is_none_or(is_open) {
                 open.insert(id);
@@ -230,8 +232,8 @@ impl<R: Rtnetlink> Kernel<R> {
         Ok(Answers { listed, living })
     }
 
-    /// Whether the id here is assigned after it was notified. After `Gone` only a living namespace counts; after
-    /// `Assigned` a dying one does too, since its death is still to be notified.
+    /// Whether the own nsid is assigned after its notification. After `Gone` only a living namespace counts; after
+    /// `Assigned` a dying one does too, because the kernel will still notify its death.
     pub(super) fn is_assigned_after(&mut self, change: Change, nsid: i32, answers: &Answers) -> Result<bool> {
         let lives = answers.living.binary_search(&nsid).is_ok();
         match change {
@@ -243,7 +245,7 @@ impl<R: Rtnetlink> Kernel<R> {
         }
     }
 
-    /// What is known of a peer after all that was notified.
+    /// The state of a peer after all notifications so far.
     pub(super) fn peer(&mut self, peer: i32) -> Result<&Peer> {
         let at = match self.peers.binary_search_by_key(&peer, |(peer, _)| *peer) {
             Ok(at) => at,
@@ -256,13 +258,13 @@ impl<R: Rtnetlink> Kernel<R> {
         Ok(self.peers.get(at).map_or(&Peer::Unreadable, |(_, found)| found))
     }
 
-    /// Which ids there are in a peer now.
+    /// The present nsids in a peer.
     pub(super) fn list_peer(&mut self, peer: i32) -> Result<Peer> {
         if !self.lives(peer)? {
             return Ok(Peer::Gone);
         }
         let listed = self.sockets.questions().list(Some(peer));
-        // the own namespace is none of its peers, even if it has become so just now
+        // the own namespace is not a peer of its own, even if it has just become one
         if self.ask_own()? == Some(peer) {
             return Ok(Peer::Gone);
         }
@@ -274,16 +276,16 @@ impl<R: Rtnetlink> Kernel<R> {
             Some(libc::EACCES | libc::EPERM | libc::EOPNOTSUPP) => Ok(Peer::Unreadable),
             // it went in the meantime
             Some(libc::EINVAL | libc::ENOENT) => Ok(Peer::Gone),
-            _ => Err(error.doing("list the namespace ids of a peer")),
+            _ => Err(error.doing("list the nsids of a peer")),
         }
     }
 
-    /// Whether the namespace that has this id here is a peer that is listened to.
-    pub(super) fn is_heard(&mut self, nsid: i32) -> Result<bool> {
+    /// Whether the namespace with this nsid here is a peer that it listens to.
+    pub(super) fn listens_to(&mut self, nsid: i32) -> Result<bool> {
         Ok(self.all_nsid && !self.is_own(nsid)?)
     }
 
-    /// An id with a tag that says "our own namespace" is one of our own.
+    /// Converts an nsid tagged with the own namespace into an own one.
     #[inline]
     pub(super) fn resolve(&mut self, id: Id) -> Result<Id> {
         match id.origin() {
@@ -292,7 +294,7 @@ impl<R: Rtnetlink> Kernel<R> {
         }
     }
 
-    /// Whether the own namespace has this id in itself, after all that was notified.
+    /// Whether the own namespace has this nsid in itself, after all notifications so far.
     fn is_own(&mut self, nsid: i32) -> Result<bool> {
         if !self.own_is_current {
             self.ask_own()?;
@@ -300,23 +302,23 @@ impl<R: Rtnetlink> Kernel<R> {
         Ok(self.own == Some(nsid))
     }
 
-    /// The id that the own namespace has in itself now. Once it has one it keeps it.
+    /// The present nsid of the own namespace in itself. It never changes once assigned.
     fn ask_own(&mut self) -> Result<Option<i32>> {
         if self.all_nsid && self.own.is_none() {
             let answer = self.sockets.own();
-            self.own = answer.map_err(|error| error.doing("ask for the id of the own namespace"))?;
+            self.own = answer.map_err(|error| error.doing("ask for the nsid of the own namespace"))?;
         }
         self.own_is_current = true;
         Ok(self.own)
     }
 
-    /// Whether a living namespace has the id here. A dying one still has it, but the kernel does not say so.
+    /// Whether a living namespace has the nsid here. A dying one still has it, but the kernel does not show that.
     fn lives(&mut self, nsid: i32) -> Result<bool> {
         self.sockets.questions().exists(nsid).map_err(|error| error.doing(ASK))
     }
 
-    /// Whether the id is among those that the kernel lists, after all that was notified: only a list shows the dying. One
-    /// that dies after the end of the list is taken for gone already.
+    /// Whether the kernel lists the nsid, after all notifications so far: only a list shows dying ones. A dying one
+    /// after the end of the list counts as gone.
     fn is_listed(&mut self, nsid: i32) -> Result<bool> {
         if self.here.is_none() {
             self.here = Some(self.sockets.questions().list(None).map_err(|error| error.doing(LIST))?.into());

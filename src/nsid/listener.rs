@@ -1,6 +1,6 @@
-//! The socket that listens, and the notifications it receives. It never blocks.
+//! The listening socket, and its notifications. It never blocks.
 //!
-//! It ignores what the kernel did not send: the sender's address says who did.
+//! It ignores messages whose sender address is not the kernel's.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,19 +10,19 @@ use super::state::Id;
 use super::wire::{self, Attributes, Body};
 use crate::sys;
 
-/// Joined by its number: as a mask of groups it would be another one.
+/// A group number: as a mask it would mean another group.
 const RTNLGRP_NSID: libc::c_int = 28;
 
-/// What the library asks for as a receive buffer: some 2500 notifications, twice that where it is allowed.
+/// The library's receive buffer: some 2500 notifications, twice that where permitted.
 const RECEIVE_BUFFER: u32 = 2 * 1024 * 1024;
 
 /// Room for one datagram: a notification takes 28 bytes.
 const ROOM: usize = 256;
 
-/// The least that the kernel accounts for one message.
+/// The minimum that the kernel accounts for one message.
 const LEAST_ACCOUNTED: usize = 256;
 
-/// The socket that listens.
+/// The listening socket.
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: OwnedFd,
@@ -31,18 +31,18 @@ pub(crate) struct Listener {
     capacity: usize,
 }
 
-/// What one read of the queue brought.
+/// The result of one read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Received {
     /// The queue is empty.
     Nothing,
-    /// Something was lost.
+    /// The kernel lost something.
     Loss,
-    /// So many datagrams, some perhaps not from the kernel.
+    /// The number of datagrams, some possibly not from the kernel.
     Datagrams(usize),
 }
 
-/// A change of an id that the kernel notified.
+/// A notification of a change of an nsid.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Notification {
     pub(crate) id: Id,
@@ -55,8 +55,7 @@ pub(crate) enum Change {
     Gone,
 }
 
-/// Puts the notifications of one datagram into the inbox; `false` if the kernel sent something that we do not
-/// understand.
+/// Adds the notifications of one datagram to the inbox; `false`: an unknown message from the kernel.
 pub(crate) fn decode(bytes: &[u8], origin: Option<i32>, inbox: &mut VecDeque<Notification>) -> bool {
     let mut understood = true;
     for message in wire::messages(bytes) {
@@ -74,7 +73,7 @@ pub(crate) fn decode(bytes: &[u8], origin: Option<i32>, inbox: &mut VecDeque<Not
     understood
 }
 
-/// Whether peers can be listened to.
+/// Whether listening to peers is permitted.
 pub(crate) fn try_all() -> io::Result<bool> {
     Listener::open(0, true).map(|_| true)
 }
@@ -97,7 +96,7 @@ impl Listener {
         Ok(Self { socket, buffer: vec![0; ROOM * sys::MANY], drops: 0, capacity })
     }
 
-    /// Reads some datagrams, and passes on each with the id of the peer that it is from, if it is from one.
+    /// Reads some datagrams, and passes each to `take`, with the nsid of the peer that it comes from, if any.
     pub(crate) fn receive(&mut self, take: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Received> {
         let mut longest = 0;
         let count = sys::receive_many(self.socket.as_fd(), &mut self.buffer, |received, bytes| {
@@ -116,21 +115,21 @@ impl Listener {
             Ok(n) => Ok(Received::Datagrams(n)),
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN) => Ok(Received::Nothing),
-                // the queue was full; or the kernel had no memory for a notification, or none that was long enough
+                // the queue was full; or the kernel had no memory for a notification
                 Some(libc::ENOBUFS | libc::ENOMEM | libc::EMSGSIZE) => Ok(Received::Loss),
                 _ => Err(error),
             },
         }
     }
 
-    /// How many messages were lost since the last call; 0 if the kernel does not count.
+    /// The number of messages lost since the last call; 0 if the kernel does not count.
     pub(crate) fn take_dropped(&mut self) -> u64 {
         let Ok(drops) = sys::drops(self.socket.as_fd()) else { return 0 };
         let before = std::mem::replace(&mut self.drops, drops);
         drops.wrapping_sub(before).into()
     }
 
-    /// The queue never holds more messages than this.
+    /// The maximum number of messages in the queue.
     pub(super) fn capacity(&self) -> usize {
         self.capacity
     }

@@ -1,7 +1,7 @@
-//! All ids here, although the kernel may list the first of them only.
+//! All own nsids, although the kernel may list only the first ones.
 //!
-//! Where it may have cut its list short, no answer says what comes after. So this asks about the ids that follow, one by
-//! one, up to a budget, then for those of the namespaces that can be seen; and says whether that was enough.
+//! A truncated list does not say what follows. So this asks about the following numbers one by one, up to a budget,
+//! then for the nsids of the namespaces in sight; and returns whether that was enough.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,34 +14,34 @@ use crate::census::{census_alone, numbers_in};
 use crate::error::{Doing, Result, is_shortage};
 use crate::sys;
 
-const LIST: &str = "list the namespace ids";
+const LIST: &str = "list the nsids";
 
-/// About so many ids that nobody has does one listing ask at most: 40 ms. (Those that somebody has cost their owner more.)
+/// The maximum number of free nsids that one listing asks about: 40 ms.
 const MAX_FREE: usize = 1 << 15;
 
-/// After so many in a row that nobody has, the listing takes the last one found for the last one there is ...
+/// After this many free nsids in a row, the listing takes the last one found for the last one of all ...
 const MIN_RUN: i32 = 1 << 13;
 
-/// ... if that is also so many times the widest gap before.
+/// ... if that is also this many times the widest gap before.
 const WIDER: i32 = 4;
 
-/// To find the id of a namespace the kernel goes through the ids. All such questions of one listing may have it visit so
-/// many: a third of a second.
+/// To find the nsid of a namespace, the kernel searches all nsids. This is the maximum number of visits for one
+/// listing: a third of a second.
 const MAX_VISITS: usize = 1 << 25;
 
 /// The questions that the kernel answers; the tests simulate them.
 pub(crate) trait Questions {
-    /// Whether a living namespace has the id here.
+    /// Whether a living namespace has the nsid here.
     fn exists(&mut self, nsid: i32) -> Result<bool, NetlinkError>;
 
-    /// Those of the ids that a living namespace has here, in their order.
+    /// Those of the nsids that a living namespace has here, in the same order.
     fn living(&mut self, nsids: &[i32]) -> Result<Vec<i32>, NetlinkError>;
 
-    /// The ids here, or in a peer, as far as the kernel lists them: of living and of dying namespaces.
+    /// The nsids here, or in a peer, as far as the kernel lists them: of living and of dying namespaces.
     fn list(&mut self, target: Option<i32>) -> Result<Listing, NetlinkError>;
 
-    /// The ids here of the namespaces that can be seen, or whose descriptors this process holds, and whether all
-    /// of those were asked about. `ids` is how many ids there are, about.
+    /// The nsids here of the namespaces in sight, and of those that this process has descriptors of; and whether it
+    /// asked about all of them. `ids` is the approximate number of nsids.
     fn visible(&mut self, ids: usize) -> Result<(Vec<i32>, bool)>;
 }
 
@@ -68,11 +68,11 @@ impl Questions for RequestSocket {
     }
 }
 
-/// Asks for the ids of the namespaces that can be seen.
+/// Asks for the nsids of the namespaces in sight.
 struct Seen<'a> {
     socket: &'a mut RequestSocket,
     found: Vec<i32>,
-    /// How many more namespaces it may ask about.
+    /// The remaining number of namespaces to ask about.
     left: usize,
 }
 
@@ -85,7 +85,7 @@ impl Seen<'_> {
             if self.left == 0 {
                 break;
             }
-            // what has died meanwhile has no id
+            // a namespace that has died meanwhile has no nsid
             if let Some(namespace) = sighting.open()? {
                 self.ask(namespace.as_raw_fd())?;
             }
@@ -93,7 +93,7 @@ impl Seen<'_> {
         Ok(())
     }
 
-    /// Asks about a descriptor, if it is one of a network namespace.
+    /// Asks about a descriptor, if it refers to a network namespace.
     fn ask(&mut self, fd: RawFd) -> Result<()> {
         if self.left > 0 {
             match self.socket.get(Attributes { fd: Some(fd.unsigned_abs()), ..Attributes::default() }) {
@@ -108,17 +108,17 @@ impl Seen<'_> {
     }
 }
 
-/// The ids here.
+/// The own nsids.
 #[derive(Debug)]
 pub(super) struct Here {
     /// In ascending order.
     pub(super) ids: Vec<i32>,
-    /// Whether these are all, as far as one can know.
+    /// Whether these are all, as far as it can know.
     pub(super) complete: bool,
 }
 
-/// Which ids there are here now. `known` returns those after the one given that may be assigned: they are asked about in
-/// any case. `look`: as a last resort look at the namespaces that can be seen, which takes system calls of its own.
+/// The present own nsids. `known` returns the possibly assigned ones after a number, which it asks about in any case.
+/// `look`: as a last resort, search the namespaces in sight, which requires more system calls.
 pub(super) fn list_here(
     questions: &mut dyn Questions,
     known: &dyn Fn(i32) -> BTreeSet<Id>,
@@ -148,18 +148,18 @@ pub(super) fn list_here(
     Ok(here)
 }
 
-/// What the questions about the ids after the end of a list have found.
+/// The result of asking about the nsids after the end of a list.
 #[derive(Debug)]
 struct Walk {
     found: Vec<i32>,
-    /// This id was the last one asked about.
+    /// The last nsid asked about.
     until: i32,
     /// It stopped because there seem to be no more, not because the budget was spent.
     ended: bool,
 }
 
-/// Asks about the ids after the last of those listed, and goes on to the one that is `known` as far as half the budget
-/// permits: many dying ids in a row, which count as free, can hide those that live after them.
+/// Asks about the nsids after the last listed one. Continues to the one that is `known`, as far as half the budget
+/// permits: many dying ones in a row, which count as free, can hide later living ones.
 fn walk(listed: &[i32], known: i32, questions: &mut dyn Questions) -> Result<Walk, NetlinkError> {
     let mut last = listed.last().copied().unwrap_or(-1);
     let known = known.min(last.saturating_add(MAX_FREE as i32 / 2));
@@ -194,7 +194,7 @@ fn walk(listed: &[i32], known: i32, questions: &mut dyn Questions) -> Result<Wal
 mod tests {
     use super::*;
 
-    /// A kernel with these ids.
+    /// A kernel with these nsids.
     struct Table<'a> {
         ids: &'a [i32],
         asked: usize,
@@ -219,7 +219,7 @@ mod tests {
         }
     }
 
-    /// The walk among these ids, of which the kernel lists the first 1158; and how many questions it asked.
+    /// The walk among these nsids, of which the kernel lists the first 1158; and the number of questions.
     fn walk_among(ids: &[i32]) -> (Walk, usize) {
         let (listed, _) = ids.split_at(1158.min(ids.len()));
         let mut table = Table { ids, asked: 0 };
@@ -252,7 +252,7 @@ mod tests {
             let (walk, _) = walk_among(&ids);
             assert!(walk.found == ids[1158..] || !walk.ended, "{gap}");
         }
-        // few ids are free between those of a host on which many have died
+        // on a host where many have died, few nsids between the others are free
         let ids: Vec<i32> = (0..3000).map(|n| n * 7).collect();
         let (walk, _) = walk_among(&ids);
         assert!(!walk.ended || walk.found == ids[1158..]);
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_dies_hides_nothing_that_is_known() {
+    fn dying_nsids_hide_no_known_ones() {
         let ids: Vec<i32> = (0..1158).chain(15_000..15_010).collect();
         let walk = walk(&ids[..1158], 15_005, &mut Table { ids: &ids, asked: 0 }).unwrap();
         assert_eq!(walk.found, ids[1158..]);

@@ -1,8 +1,9 @@
-//! Network namespace ids: ask for them, assign them, translate them. [`Watcher::nsid`](crate::Watcher::nsid) watches them.
+//! Nsids: get, assign and translate the numbers of network namespaces in others.
+//! [`Watcher::nsid`](crate::Watcher::nsid) watches them.
 //!
-//! The kernel can give a network namespace an id in another one, its peer: the number names the one in the other, and
-//! nowhere else. Each function opens a socket, asks, and closes it. A socket belongs to the namespace of the thread that
-//! made it, so all functions ask and assign in the namespace that the *calling thread* is in.
+//! An nsid is the number that the kernel gives to one network namespace, a peer, inside another one. It is valid only
+//! there. Each function opens a socket, asks, and closes it. A socket belongs to the namespace of the thread that made
+//! it, so these functions work in the namespace of the *calling thread*.
 //!
 //! All require Linux 4.0, unless a function says otherwise.
 
@@ -28,23 +29,24 @@ pub(crate) use source::Nsid;
 pub(crate) use state::Id;
 use wire::Attributes;
 
-const ASK: &str = "ask for a namespace id";
-const ASK_OF: &str = "ask for the id of the namespace";
-const ASSIGN: &str = "assign a namespace id";
-const TRANSLATE: &str = "translate a namespace id";
-const LIST: &str = "list the namespace ids";
+const ASK: &str = "ask for an nsid";
+const ASK_OF: &str = "ask for the nsid of the namespace";
+const ASSIGN: &str = "assign an nsid";
+const TRANSLATE: &str = "translate an nsid";
+const LIST: &str = "list the nsids";
 
 fn request_socket(doing: &'static str) -> Result<RequestSocket> {
     RequestSocket::open().doing(doing)
 }
 
-/// The id that the network namespace of a process has here; `None` if it has none.
+/// Gets the nsid that the network namespace of a process has here; `None`: no nsid assigned.
 ///
-/// `pid` is a process, or a thread, of the caller's pid namespace.
+/// `pid` is a process or thread in the caller's pid namespace.
 ///
 /// # Errors
-/// `EINVAL`: `pid` is not positive. `ESRCH`: there is no such process. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a
-/// limit was reached.
+/// - `EINVAL`: `pid` is not positive.
+/// - `ESRCH`: no such process exists.
+/// - `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit is reached.
 ///
 /// ```
 /// match nswatch::nsid::get_for_pid(std::process::id() as i32)? {
@@ -62,10 +64,11 @@ pub fn get_for_pid(pid: i32) -> Result<Option<i32>> {
     request_socket(ASK_OF)?.get(whose).map_err(|error| refused(error.doing(ASK_OF)))
 }
 
-/// The id that an open network namespace has here; `None` if it has none.
+/// Gets the nsid that an open network namespace has here; `None`: no nsid assigned.
 ///
 /// # Errors
-/// `EINVAL`: `namespace` is something else. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached.
+/// `EINVAL`: `namespace` does not refer to a network namespace. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit is
+/// reached.
 ///
 /// ```
 /// use nswatch::nsid;
@@ -79,12 +82,12 @@ pub fn get_for_fd(namespace: impl AsFd) -> Result<Option<i32>> {
     request_socket(ASK)?.get(Attributes { fd, ..Attributes::default() }).map_err(|error| error.doing(ASK))
 }
 
-/// The id that a named network namespace has here; `None` if it has none.
+/// Gets the nsid that a named network namespace has here; `None`: no nsid assigned.
 ///
 /// The name is as in [`open`].
 ///
 /// # Errors
-/// As [`open`]; and `ENOBUFS`: a limit was reached.
+/// As [`open`]; and `ENOBUFS`: a limit is reached.
 ///
 /// ```
 /// use nswatch::nsid;
@@ -98,24 +101,26 @@ pub fn get_for_name(name: impl AsRef<OsStr>) -> Result<Option<i32>> {
     get_for_fd(netns::open_name(ASK_OF, name)?).map_err(|error| error.on(name))
 }
 
-/// The id that the network namespace of the process behind a pidfd has here; `None` if it has none.
+/// Gets the nsid that the network namespace of the process behind a pidfd has here; `None`: no nsid assigned.
 ///
 /// # Errors
-/// As [`Netns::for_pidfd`]; and `ENOBUFS`: a limit was reached.
+/// As [`Netns::for_pidfd`]; and `ENOBUFS`: a limit is reached.
 pub fn get_for_pidfd(pidfd: impl AsFd) -> Result<Option<i32>> {
     get_for_fd(netns::open_for_pidfd(pidfd.as_fd()).map_err(netns::of_process)?)
 }
 
-/// The id that the network namespace `namespace` has in the namespace `place`, whatever namespace the calling thread is
-/// in; `None` if it has none there.
+/// Gets the nsid that the network namespace `namespace` has in the namespace `place`, whatever the namespace of the
+/// calling thread; `None`: no nsid assigned there.
 ///
-/// Where `place` is that of the calling thread, this takes no privilege. Else the kernel is asked by the id that `place`
-/// has here, which takes `CAP_NET_ADMIN` over it (Linux 5.0); where it has none, or that is refused, a thread that lives
-/// for this call goes there, which takes `CAP_SYS_ADMIN` here and over `place`.
+/// It requires no privilege if `place` is the namespace of the calling thread. Else, if `place` has an nsid here,
+/// `CAP_NET_ADMIN` over `place` suffices (Linux 5.0). Otherwise a short-lived thread enters `place`, which requires
+/// `CAP_SYS_ADMIN` here and over `place`.
 ///
 /// # Errors
-/// `EINVAL`: a descriptor is not that of a network namespace. `EPERM`: the privileges above are missing. `EAGAIN`:
-/// `RLIMIT_NPROC` prevents starting the thread. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached.
+/// - `EINVAL`: a descriptor does not refer to a network namespace.
+/// - `EPERM`: the privileges above are missing.
+/// - `EAGAIN`: `RLIMIT_NPROC` prevents starting the thread.
+/// - `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit is reached.
 ///
 /// ```
 /// use nswatch::nsid;
@@ -126,7 +131,7 @@ pub fn get_for_pidfd(pidfd: impl AsFd) -> Result<Option<i32>> {
 /// ```
 pub fn get_as_seen_from(place: impl AsFd, namespace: impl AsFd) -> Result<Option<i32>> {
     let (place, namespace) = (place.as_fd(), namespace.as_fd());
-    // which also refuses what is not open, or not a namespace, before anybody asks elsewhere
+    // this refuses a closed descriptor or another kind of file, before asking elsewhere
     let here = get_for_fd(namespace)?;
     if Netns::for_fd(place)?.same(&netns::of_calling_thread().doing(ASK)?) {
         return Ok(here);
@@ -136,7 +141,7 @@ pub fn get_as_seen_from(place: impl AsFd, namespace: impl AsFd) -> Result<Option
         let question = Attributes { fd, target: Some(target), ..Attributes::default() };
         let answer = request_socket(ASK)?.checked().get(question);
         let errno = answer.as_ref().err().and_then(NetlinkError::answer);
-        // it may not be asked, or has died and its nsid is another's by now: the descriptor still leads there
+        // not permitted, or dead and its nsid reused by now: the descriptor still leads there
         if !matches!(errno, Some(libc::EACCES | libc::EPERM | libc::EINVAL | libc::EOPNOTSUPP)) {
             return answer.map_err(|error| error.doing(ASK));
         }
@@ -150,12 +155,13 @@ pub fn get_as_seen_from(place: impl AsFd, namespace: impl AsFd) -> Result<Option
 }
 
 impl Netns {
-    /// Identifies the network namespace that has an id in the namespace of the calling thread, by going through
-    /// [all that can be seen](crate::census).
+    /// Identifies the network namespace that has an nsid in the namespace of the calling thread, by a
+    /// [census](crate::census).
     ///
     /// # Errors
-    /// `EINVAL`: `nsid` is negative. `ENOENT`: no namespace has the id, or the one that has it cannot be seen. `ENOBUFS`:
-    /// a limit was reached; and as [`census`](crate::census).
+    /// - `EINVAL`: `nsid` is negative.
+    /// - `ENOENT`: no namespace has the nsid, or the caller cannot see the namespace that has it.
+    /// - `ENOBUFS`: a limit is reached; and as [`census`](crate::census).
     pub fn for_nsid(nsid: i32) -> Result<Self> {
         const FIND: &str = "find the network namespace with the nsid";
         let refused = |errno, why| Error::new(errno, FIND).on(nsid.to_string()).because(why);
@@ -164,10 +170,10 @@ impl Netns {
         }
         let mut socket = request_socket(FIND)?.checked();
         if !socket.exists(nsid).map_err(|error| error.doing(FIND))? {
-            return Err(refused(libc::ENOENT, "no network namespace has it here"));
+            return Err(refused(libc::ENOENT, "no network namespace has this nsid here"));
         }
         for sighting in census_alone()? {
-            // what has died meanwhile is not the one
+            // skips a namespace that has died meanwhile
             let Some(namespace) = sighting.open()? else { continue };
             let fd = Some(namespace.as_raw_fd().unsigned_abs());
             let found = socket.get(Attributes { fd, ..Attributes::default() });
@@ -175,14 +181,14 @@ impl Netns {
                 return Ok(sighting.netns);
             }
         }
-        Err(refused(libc::ENOENT, "its namespace cannot be seen: no mount, process or descriptor here shows it"))
+        Err(refused(libc::ENOENT, "its namespace is out of sight: no mount, process or descriptor here shows it"))
     }
 }
 
-/// Opens a named network namespace, to [`assign`] it an id.
+/// Opens a named network namespace, for instance to [`assign`] an nsid to it.
 ///
-/// `name` is a name in `/run/netns`, as `ip netns` makes them; if it has a `/` in it, a path. Nothing but a namespace
-/// is ever opened, so it does not wait for a FIFO. Needs /proc.
+/// `name` is a name in `/run/netns`, as `ip netns` makes them; with a `/` in it, a path. It opens nothing but a
+/// namespace, so it never waits for a FIFO. Requires /proc.
 ///
 /// # Errors
 /// As [`Netns::for_name`](crate::Netns::for_name).
@@ -197,20 +203,22 @@ pub fn open(name: impl AsRef<OsStr>) -> Result<OwnedFd> {
     netns::open_name("open the network namespace", name.as_ref())
 }
 
-/// Gives an open network namespace an id here, for as long as it lives; `None`: the lowest that is free. The id.
+/// Assigns an nsid here to an open network namespace, for as long as that namespace lives. `None`: the lowest free one.
+/// Returns the nsid.
 ///
-/// When the namespace dies its id becomes free at once and a [watcher](crate::Watcher::nsid) reports it: an id is also
-/// a notice of death for a namespace that has no name.
+/// When the namespace dies, its nsid becomes free at once, and a [watcher](crate::Watcher::nsid) reports it: so you can
+/// watch for the death of a namespace that has no name.
 ///
 /// # Errors
-/// `EINVAL`: `wanted` is negative, or `namespace` is something else. `EEXIST`: it has an id already, or another has
-/// the wanted one. `EPERM`: `CAP_NET_ADMIN` over the namespace that the calling thread is in is missing. `EMFILE`,
-/// `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached.
+/// - `EINVAL`: `wanted` is negative, or `namespace` does not refer to a network namespace.
+/// - `EEXIST`: it has an nsid already, or another namespace has the wanted one.
+/// - `EPERM`: requires `CAP_NET_ADMIN` over the namespace of the calling thread.
+/// - `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit is reached.
 ///
 /// ```no_run
 /// use nswatch::nsid;
 ///
-/// // who has no name: the process 4711
+/// // a namespace without a name: that of process 4711
 /// let namespace = nsid::open("/proc/4711/ns/net")?;
 /// let id = nsid::assign(&namespace, None)?;
 /// println!("it is {id} here, and a watcher reports when it dies");
@@ -223,18 +231,20 @@ pub fn assign(namespace: impl AsFd, wanted: Option<i32>) -> Result<i32> {
     let fd = namespace.as_fd().as_raw_fd().unsigned_abs();
     let mut socket = request_socket(ASSIGN)?.checked();
     socket.assign(fd, wanted.unwrap_or(-1)).map_err(|error| error.doing(ASSIGN))?;
-    // the kernel does not say which it took
+    // the kernel does not return the nsid that it took
     let given = socket.get(Attributes { fd: Some(fd), ..Attributes::default() });
     given.map_err(|error| error.doing(ASSIGN))?.ok_or_else(|| Error::new(libc::EIO, ASSIGN))
 }
 
-/// The id here of the namespace that has the id `nsid` in the peer `from`; `None` if it has none here.
+/// Gets the nsid here of the namespace that has the nsid `nsid` in the peer `from`; `None`: no nsid assigned here.
 ///
 /// # Errors
-/// `EINVAL`: an id is negative, or no peer has the id `from` here. `ENOENT`: `from` has no such `nsid`. `EACCES`:
-/// `CAP_NET_ADMIN` over `from` is missing. `EOPNOTSUPP`: before Linux 5.0. `EOVERFLOW`: `from` has more ids than the
-/// kernel lists, 900 on Linux 6.18, and `nsid` comes after them. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`:
-/// a limit was reached.
+/// - `EINVAL`: an nsid is negative, or no peer has the nsid `from` here.
+/// - `ENOENT`: `from` has no such `nsid`.
+/// - `EACCES`: requires `CAP_NET_ADMIN` over `from`.
+/// - `EOPNOTSUPP`: before Linux 5.0.
+/// - `EOVERFLOW`: `from` has more nsids than the kernel lists, 900 on Linux 6.18, and `nsid` comes after them.
+/// - `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit is reached.
 ///
 /// ```no_run
 /// use nswatch::{EventKind, Options, Watcher, nsid};
@@ -250,7 +260,7 @@ pub fn translate(nsid: i32, from: i32) -> Result<Option<i32>> {
     if nsid < 0 || from < 0 {
         return Err(Error::new(libc::EINVAL, TRANSLATE));
     }
-    // The kernel answers the question in the other direction only; but it lists `from` with the ids that they have here.
+    // The kernel translates in the other direction only; but it lists `from` with the nsids that they have here.
     let Listing { ids, until } =
         request_socket(TRANSLATE)?.checked().list(Some(from)).map_err(|error| error.doing(TRANSLATE))?;
     match ids.binary_search_by_key(&nsid, |listed| listed.nsid).ok().and_then(|at| ids.get(at)) {
@@ -260,16 +270,18 @@ pub fn translate(nsid: i32, from: i32) -> Result<Option<i32>> {
     }
 }
 
-/// All ids that are assigned here, in ascending order.
+/// Lists the nsids assigned here, in ascending order.
 ///
-/// A list is one moment's only where nothing changes: to know of all changes, [watch](crate::Watcher::nsid). Linux 6.18
-/// itself lists the first 1158 only. For those after them this asks about number after number, and about the namespaces
-/// that [can be seen](crate::census), as far as a budget goes; `docs/nsid.md` says what can escape it.
+/// The list can be outdated if nsids change meanwhile: to get all changes, [watch](crate::Watcher::nsid). Linux 6.18
+/// itself lists the first 1158 only. To find the others, this asks about number after number, and about the namespaces
+/// [in sight](crate::census), up to a budget; `docs/nsid.md` describes what it can miss.
 ///
 /// # Errors
-/// `EOVERFLOW`: there are more ids than the kernel lists, and the budget was spent before there was an end of them, as
-/// where they are far apart. `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit was reached. `EAGAIN`: the kernel was
-/// interrupted time and again. `EOPNOTSUPP`: before Linux 4.2.
+/// - `EOVERFLOW`: there are more nsids than the kernel lists, and the budget was spent before their end, for instance
+///   because they are far apart.
+/// - `EMFILE`, `ENFILE`, `ENOMEM`, `ENOBUFS`: a limit is reached.
+/// - `EAGAIN`: changes kept interrupting the kernel's answer.
+/// - `EOPNOTSUPP`: before Linux 4.2.
 ///
 /// ```
 /// let ids = nswatch::nsid::list()?;

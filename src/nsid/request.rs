@@ -1,6 +1,6 @@
-//! The socket that asks. It never blocks: the kernel answers before `send` returns.
+//! The request socket. It never blocks: the kernel answers before `send` returns.
 //!
-//! It ignores what the kernel did not send: the sender's address says who did.
+//! It ignores messages whose sender address is not the kernel's.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -9,41 +9,41 @@ use super::wire::{self, Attributes, Body, Header, Message};
 use crate::error::{Error, errno_of};
 use crate::sys;
 
-/// The longest datagram of the kernel: a part of a dump, which it makes no longer than the longest read so far, and
-/// never longer than this. The socket asks again, with more room, for what is longer than its buffer.
+/// The maximum length of a datagram from the kernel: a part of a dump is at most this long, and no longer than the
+/// longest read so far. For a datagram longer than its buffer, the socket asks again with more room.
 const LONGEST: usize = 32 * 1024;
 
-/// Enough for one answer, and for an error around a request with the kernel's words on it.
+/// Enough for one answer, and for an error with the request and the kernel's explanation.
 const ANSWER: usize = 512;
 
-/// Fewer requests than this are sent one by one: to receive many answers at once has a price of its own.
+/// Fewer requests than this are sent one by one: receiving many answers at once has a price of its own.
 const MIN_BATCH: usize = 3;
 
-/// Below this a part of a dump ended because there was no more, not because it was full.
+/// A shorter part of a dump ended because there was no more, not because it was full.
 const CERTAINLY_NOT_FULL: usize = 3072;
 
-/// Of the room that the kernel takes for a part it needs less than this for itself; and one id more might not fit.
+/// The maximum room of a part that the kernel uses for itself, and that one more nsid might not fit into.
 const OVERHEAD: usize = 1536;
 
-/// How often a list requests a dump at most.
+/// The maximum number of dumps for a list.
 const MAX_DUMPS: usize = 16;
 
-/// No namespace has this id.
+/// An nsid that no namespace has.
 const NOWHERE: i32 = -1;
 
 /// A failed request.
 #[derive(Debug)]
 pub(crate) struct NetlinkError {
     errno: i32,
-    /// The kernel has read the request and answered with the error. Else a system call failed, which says nothing about
-    /// what the request is about.
+    /// The kernel has read the request and answered with the error. If not, a system call failed, which says nothing
+    /// about the subject of the request.
     answered: bool,
     /// The kernel's explanation.
     text: Option<String>,
 }
 
 impl NetlinkError {
-    /// The answer to a request.
+    /// An answer to a request.
     pub(crate) fn new(errno: i32) -> Self {
         Self { errno, answered: true, text: None }
     }
@@ -78,35 +78,35 @@ impl From<io::Error> for NetlinkError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Listed {
     pub(crate) nsid: i32,
-    /// The id that the same namespace has in the asker's, if the dump was of another.
+    /// The nsid that the same namespace has here, for a dump of a peer.
     pub(crate) here: Option<i32>,
 }
 
-/// The socket that asks.
+/// The request socket.
 #[derive(Debug)]
 pub(crate) struct RequestSocket {
     socket: OwnedFd,
     buffer: Vec<u8>,
     seq: u32,
     strict: bool,
-    /// Whether there is a quick way to ask what exists; `None`: not tried, and the socket has read nothing long yet.
+    /// Whether the kernel supports the quick question; `None`: not tried, and the socket has made no long read yet.
     quick: Option<bool>,
 }
 
-/// Whether the ids of a peer can be listed: a kernel that reads the target refuses this one.
+/// Whether the nsids of a peer can be listed: a kernel that supports the target attribute refuses this one.
 pub(crate) fn try_target() -> io::Result<bool> {
     match RequestSocket::open()?.checked().list(Some(NOWHERE)) {
         Ok(_) => Ok(false),
         Err(error) => match error.answer() {
             Some(libc::EINVAL) => Ok(true),
-            // the answer where the kernel does not check strictly, not a shortage
+            // the answer of a kernel without strict checks, not a shortage
             Some(libc::EOPNOTSUPP) => Ok(false),
             _ => Err(error.into()),
         },
     }
 }
 
-/// All ids, as far as the kernel lists them.
+/// All nsids, as far as the kernel lists them.
 #[derive(Debug)]
 pub(crate) struct Listing {
     /// In ascending order.
@@ -115,18 +115,18 @@ pub(crate) struct Listing {
     pub(crate) until: i32,
 }
 
-/// What one pass of a dump brought.
+/// The result of one dump.
 #[derive(Debug, Default)]
 struct Pass {
     listed: Vec<Listed>,
-    /// Between two parts something may have been passed over.
+    /// The kernel may have skipped something between two parts.
     gap: bool,
-    /// The last id, if the last part may have been full.
+    /// The last nsid, if the last part may have been full.
     end: Option<i32>,
     interrupted: bool,
 }
 
-/// Keeps the ids in ascending order, which is that in which the kernel lists them, and each once.
+/// Adds to the nsids, which stay in ascending order, the kernel's order, each once.
 fn add(listed: &mut Vec<Listed>, one: Listed) {
     match listed.last() {
         Some(last) if last.nsid >= one.nsid => {
@@ -139,29 +139,29 @@ fn add(listed: &mut Vec<Listed>, one: Listed) {
 }
 
 impl RequestSocket {
-    /// Opens a socket in the namespace that the calling thread is in now. One system call: a whole request takes four.
+    /// Opens a socket in the present namespace of the calling thread. One system call: a whole request takes four.
     pub(crate) fn open() -> io::Result<Self> {
         Ok(Self { socket: sys::rtnetlink()?, buffer: vec![0; ANSWER], seq: 0, strict: false, quick: None })
     }
 
-    /// Makes the kernel check requests strictly, and explain its errors (Linux 4.20 and 4.12, tried), and keep the
-    /// messages of others away: a socket that lives for one request has no time for them.
+    /// Makes the kernel check requests strictly and explain its errors (Linux 4.20 and 4.12, tried), and blocks
+    /// messages of other senders. A socket for one request does not need that.
     pub(crate) fn checked(mut self) -> Self {
         sys::connect_to_kernel(self.socket.as_fd());
         let on = |option| sys::set_option(self.socket.as_fd(), libc::SOL_NETLINK, option, 1);
-        // without it there is only the number of the error
+        // without it, an error is only a number
         on(libc::NETLINK_EXT_ACK).ok();
         self.strict = on(libc::NETLINK_GET_STRICT_CHK).is_ok();
         self
     }
 
-    /// Which id the namespace has here.
+    /// Gets the nsid of a namespace here.
     pub(crate) fn get(&mut self, whose: Attributes) -> Result<Option<i32>, NetlinkError> {
         let answer = self.request(wire::RTM_GETNSID, 0, whose)?;
         Ok(answer.nsid.filter(|nsid| *nsid >= 0))
     }
 
-    /// Whether a living namespace has the id here.
+    /// Whether a living namespace has the nsid here.
     pub(crate) fn exists(&mut self, nsid: i32) -> Result<bool, NetlinkError> {
         match self.get(self.existence(nsid)) {
             Ok(found) => Ok(found.is_some()),
@@ -169,13 +169,13 @@ impl RequestSocket {
         }
     }
 
-    /// The request whether a living namespace has the id here. To return an id the kernel searches all of them. So the
-    /// quick request also names a target that cannot exist: the kernel refuses that once it has found the namespace.
+    /// The request whether a living namespace has the nsid here. To return an nsid, the kernel searches all of them. So
+    /// the quick request also names an impossible target: the kernel refuses that once it has found the namespace.
     fn existence(&self, nsid: i32) -> Attributes {
         Attributes { nsid: Some(nsid), target: self.is_quick().then_some(NOWHERE), ..Attributes::default() }
     }
 
-    /// The answer to [`existence`](Self::existence) that is an error number, if this one is.
+    /// The answer to [`existence`](Self::existence) for an error number, if it is one.
     fn existence_by(&self, errno: i32) -> Option<bool> {
         match errno {
             libc::ENOENT => Some(false),
@@ -188,8 +188,8 @@ impl RequestSocket {
         self.quick == Some(true)
     }
 
-    /// Those of the ids that a living namespace has here, in their order: it sends many requests in a datagram, and receives
-    /// many answers at once.
+    /// Those of the nsids that a living namespace has here, in the same order. Sends many requests in a datagram, and
+    /// receives many answers at once.
     pub(crate) fn living(&mut self, nsids: &[i32]) -> Result<Vec<i32>, NetlinkError> {
         let mut found = Vec::new();
         for some in nsids.chunks(sys::MANY) {
@@ -235,13 +235,13 @@ impl RequestSocket {
         Ok(found)
     }
 
-    /// Gives the namespace behind `fd` this id; -1: the lowest that is free.
+    /// Assigns this nsid to the namespace behind `fd`; -1: the lowest free one.
     pub(crate) fn assign(&mut self, fd: u32, nsid: i32) -> Result<(), NetlinkError> {
         let attributes = Attributes { nsid: Some(nsid), fd: Some(fd), ..Attributes::default() };
         self.request(wire::RTM_NEWNSID, wire::NLM_F_ACK, attributes).map(drop)
     }
 
-    /// The bytes of a request with a new sequence number.
+    /// Encodes a request with a new sequence number.
     fn encode(&mut self, kind: u16, flags: u16, attributes: &Attributes) -> Vec<u8> {
         self.seq = self.seq.wrapping_add(1);
         let header = Header { kind, flags: flags | wire::NLM_F_REQUEST, seq: self.seq, portid: 0 };
@@ -283,38 +283,39 @@ impl RequestSocket {
         }
     }
 
-    /// The ids here, or in the peer `target` with those that the same namespaces have here, as far as the kernel lists them.
+    /// The nsids here, or in the peer `target` with those that the same namespaces have here, as far as the kernel
+    /// lists them.
     ///
-    /// A dump can lack ids in two ways, and the kernel reports neither. It continues a dump by *position*: if an id
-    /// before that went in the meantime, the dump lacks one. So where the next part does not start with the next number,
-    /// this requests the dump again, until two are the same. And newer kernels (6.18 is one) end a dump after its first
-    /// part: at most 1158 ids, or 134 on a socket that never read much. So the first read is a long one, and where the
-    /// last part may have been full the listing has an end, after which there may be more.
+    /// A dump can lack nsids in two ways, and the kernel reports neither. It continues a dump by *position*: if an
+    /// earlier nsid went in the meantime, the dump lacks one. So if the next part does not start with the next number,
+    /// this requests the dump again, until two agree. And newer kernels (6.18 is one) end a dump after its first part:
+    /// at most 1158 nsids, or 134 on a socket without a long read. So the first read is a long one, and if the last
+    /// part may have been full, the listing has an end, after which there may be more.
     pub(crate) fn list(&mut self, target: Option<i32>) -> Result<Listing, NetlinkError> {
         if target.is_some() && !self.strict {
-            // an older kernel would ignore the target, and list the ids here
+            // an older kernel would ignore the target, and list the own nsids
             return Err(NetlinkError::new(libc::EOPNOTSUPP));
         }
         self.buffer.resize(LONGEST, 0);
         if self.quick.is_none() {
-            // a kernel that finds this one refuses for another reason; and it remembers the longest read, for which any
-            // answer will do, and none
+            // a kernel that supports this refuses for another reason; it also remembers the longest read, which any
+            // answer sets
             self.quick = Some(self.strict);
             self.quick = Some(self.strict && matches!(self.exists(NOWHERE), Ok(false)));
         }
         let dumped = self.agreeing_dumps(target);
-        // a thousand watchers need not keep a thousand long buffers
+        // so that a thousand watchers do not keep a thousand long buffers
         self.buffer.truncate(ANSWER);
         self.buffer.shrink_to_fit();
         dumped.map(|(ids, end)| Listing { ids, until: end.unwrap_or(i32::MAX) })
     }
 
-    /// The ids of a dump that lacks none, in ascending order; and the last one, if there may be more after it.
+    /// The nsids of a complete dump, in ascending order; and the last one, if there may be more after it.
     fn agreeing_dumps(&mut self, target: Option<i32>) -> Result<(Vec<Listed>, Option<i32>), NetlinkError> {
         let mut passes: Vec<Pass> = Vec::new();
         for _ in 0..MAX_DUMPS {
             let pass = match self.dump(target) {
-                // older kernels could not lock both namespaces just now; or an abandoned dump is not over
+                // older kernels could not lock both namespaces just now; or an abandoned dump is still running
                 Err(error) if matches!(error.errno, libc::EAGAIN | libc::EBUSY) => {
                     self.discard();
                     continue;
@@ -329,11 +330,11 @@ impl RequestSocket {
             }
             passes.push(pass);
         }
-        // the ids change faster than the kernel lists them: one that stays is in one of two dumps
+        // the nsids change faster than the kernel lists them: a stable one is in one of two dumps
         let end = passes.last().ok_or_else(|| NetlinkError::new(libc::EAGAIN))?.end;
         let mut listed = Vec::new();
         for other in passes.into_iter().rev().take(2).flat_map(|pass| pass.listed) {
-            // the ids after the end are not known yet
+            // the nsids after the end are not known yet
             if end.is_none_or(|end| other.nsid <= end) {
                 add(&mut listed, other);
             }
@@ -342,12 +343,12 @@ impl RequestSocket {
     }
 
     fn dump(&mut self, target: Option<i32>) -> Result<Pass, NetlinkError> {
-        // what waits is one part then
+        // then one part is waiting
         self.discard();
         self.send(wire::RTM_GETNSID, wire::NLM_F_DUMP, &Attributes { target, ..Attributes::default() })?;
         let mut pass = Pass::default();
         loop {
-            // a part is as full as the room that the kernel had for it: 32 KiB, or 4 where it found no more; 0: unknown
+            // a full part fills the kernel's room for it: 32 KiB, or 4 if no more was free; 0: unknown
             let room = sys::waiting(self.socket.as_fd()).unwrap_or(0);
             let may_be_full = |length| length > CERTAINLY_NOT_FULL && length + OVERHEAD > room;
             let received = match sys::receive(self.socket.as_fd(), &mut self.buffer) {

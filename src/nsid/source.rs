@@ -1,10 +1,10 @@
 //! The source behind [`Watcher::nsid`](crate::Watcher::nsid).
 //!
-//! A notification is a *hint*: by the time it is read it may be stale, and `Assigned` of a reused id can precede `Gone`
-//! of its previous owner. So the source asks the kernel how things are now, and the state takes over the answer: in
-//! whatever order notifications come, the state holds what the kernel answered after the last one. One comparison with
-//! everything there is serves the replay at open, the recovery from an overflow, and `resync`. Notifications that arrive
-//! during a comparison are newer than it: the source processes them by themselves.
+//! A notification is a *hint*: it may be stale when it is read, and `Assigned` of a reused nsid can precede `Gone` of
+//! its previous owner. So the source asks the kernel for the present state, and the state takes over the answer: in
+//! whatever order notifications come, the state holds the kernel's answer after the last one. One comparison of
+//! everything serves the replay at open, the recovery from an overflow, and `resync`. Notifications during a comparison
+//! are newer than it: the source processes them separately.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::os::fd::AsFd;
@@ -19,44 +19,45 @@ use crate::outbox::{Counters, Outbox};
 use crate::source::{Progress, Source};
 use crate::sys::Epoll;
 
-/// How many notifications one drain reads before it processes them.
+/// The maximum number of notifications that one drain reads before it processes them.
 const BATCH: usize = 512;
 
-/// How often one call reads a queue that overflows again, and asks about an id that is notified again.
+/// The maximum number of rounds per call to read a queue that overflows again, and to ask about an nsid that is
+/// notified again.
 const MAX_ROUNDS: usize = 64;
 
-/// Watches the ids that are assigned in one namespace, and in its peers if asked to.
+/// Watches the nsids assigned in one namespace, and on request in its peers.
 #[derive(Debug)]
 pub(crate) struct Nsid<R = Sockets> {
     kernel: Kernel<R>,
     state: State,
-    /// Notifications that are not processed yet, in the order in which they came.
+    /// Unprocessed notifications, in the order of arrival.
     inbox: VecDeque<Notification>,
     due: Due,
-    /// There may be ids that the state lacks: the kernel does not list all, and no notification of them came. What the
-    /// state has is right all the same: each of those is asked about.
+    /// The state may lack nsids: the kernel does not list all, and did not notify these. What the state has is correct
+    /// nevertheless: the source asks about each.
     unsure: bool,
-    /// Being opened: later a program may have forbidden itself the system calls that looking around takes.
+    /// Within open: later, the program may have forbidden itself the system calls of a census.
     opening: bool,
 }
 
-/// Work left to do. It stays due until it is done: an error on the way loses nothing.
+/// Unfinished work. It stays due until it is done: an error loses nothing.
 #[derive(Debug, Default)]
 struct Due {
     /// Notifications were lost.
     overflow: bool,
     /// Compare the state with the kernel, and emit the differences in this mode.
     compare: Option<EmitMode>,
-    /// Ids that were notified during the last comparison: ask about each.
+    /// Nsids notified during the last comparison: ask about each.
     confirm: BTreeSet<Id>,
-    /// Peers that have just come, or come again: the kernel never notified the ids in them.
+    /// New or returned peers, whose nsids the kernel never notified.
     peers: BTreeSet<Id>,
     /// Emit `Synced` when all that is done.
     synced: bool,
 }
 
 impl Due {
-    /// Compare everything, in place of what is left of an earlier comparison.
+    /// Plans a complete comparison, which replaces the rest of an earlier one.
     fn compare_all(&mut self) {
         self.compare = Some(EmitMode::Replayed);
         self.confirm.clear();
@@ -76,8 +77,8 @@ enum EmitMode {
 impl Nsid {
     pub(crate) fn open(options: &Options, epoll: &Epoll, out: &mut Outbox) -> Result<Self> {
         let doing = match options.all_nsid {
-            true => "listen to the namespace ids of peers too",
-            false => "listen to namespace ids",
+            true => "listen to nsids of peers",
+            false => "listen to nsids",
         };
         let kernel = Kernel::open(options.rcvbuf, options.all_nsid).doing(doing)?;
         epoll.add(kernel.as_fd()).doing(doing)?;
@@ -86,7 +87,7 @@ impl Nsid {
 }
 
 impl<R: Rtnetlink> Nsid<R> {
-    /// Lists what exists. The kernel listens already: there is no gap.
+    /// Lists what exists. The kernel notifies already: there is no gap.
     fn start(kernel: Kernel<R>, replay: bool, out: &mut Outbox) -> Result<Self> {
         let compare = Some(if replay { EmitMode::Replayed } else { EmitMode::Silent });
         let mut this = Self {
@@ -97,7 +98,7 @@ impl<R: Rtnetlink> Nsid<R> {
             unsure: true,
             opening: true,
         };
-        out.learned_now();
+        out.noticed_now();
         this.catch_up(out)?;
         this.opening = false;
         Ok(this)
@@ -107,11 +108,11 @@ impl<R: Rtnetlink> Nsid<R> {
         self.kernel.read(limit, &mut self.inbox, &mut self.due.overflow)
     }
 
-    /// Empties the queue after an overflow; `false` if it overflowed again, in every round or in the course of one long
-    /// read: that is enough for one call.
+    /// Empties the queue after an overflow; `false`: it overflowed again in every round, or within one long read, which
+    /// is enough for one call.
     ///
-    /// The queue holds what is older than the loss, and until it is empty the kernel drops more without a word: it
-    /// reports an overflow once. So this reads to the end of the queue, or its capacity, without another overflow.
+    /// The queue holds messages from before the loss. Until it is empty, the kernel drops more without another report.
+    /// So this reads to the end of the queue, or its capacity, without another overflow.
     fn read_past_loss(&mut self) -> Result<bool> {
         for _ in 0..MAX_ROUNDS {
             self.due.overflow = false;
@@ -125,7 +126,7 @@ impl<R: Rtnetlink> Nsid<R> {
         Ok(false)
     }
 
-    /// Does what is due.
+    /// Does the work that is due.
     fn catch_up(&mut self, out: &mut Outbox) -> Result<()> {
         self.process(out)?;
         if self.due.overflow {
@@ -148,7 +149,7 @@ impl<R: Rtnetlink> Nsid<R> {
         }
         if std::mem::take(&mut self.due.synced) {
             if self.unsure {
-                // another one than that of the notifications that were lost
+                // another overflow than the one of the lost notifications
                 if out.is_overflown() {
                     out.push(EventKind::Synced, false);
                 }
@@ -159,12 +160,12 @@ impl<R: Rtnetlink> Nsid<R> {
         Ok(())
     }
 
-    /// Compares the state with the kernel. It leaves out the ids that are notified meanwhile, and processes their
-    /// notifications: so it emits each change once, whether the snapshot has it or not.
+    /// Compares the state with the kernel. It leaves out nsids that are notified meanwhile, and processes their
+    /// notifications: so it emits each change once, whether or not the snapshot has it.
     fn compare(&mut self, mode: EmitMode, out: &mut Outbox) -> Result<()> {
         let silently = mode == EmitMode::Silent;
         if self.due.confirm.is_empty() {
-            out.learned_now();
+            out.noticed_now();
             let (inbox, state) = (&self.inbox, &self.state);
             let (snapshot, complete) = self.kernel.snapshot(&|after| candidates(inbox, state, after), self.opening)?;
             self.read(self.kernel.capacity())?;
@@ -182,15 +183,14 @@ impl<R: Rtnetlink> Nsid<R> {
         Ok(())
     }
 
-    /// Asks about the ids that were notified during a comparison, unless they are notified again meanwhile. `last`: even
-    /// then.
+    /// Asks about the nsids notified during a comparison, unless they are notified again meanwhile. `last`: even then.
     ///
-    /// Most often their notifications were enough; but if others were lost, they may not have been.
+    /// Mostly their notifications sufficed; but if others were lost, these may have been lost, too.
     fn confirm(&mut self, silently: bool, last: bool, out: &mut Outbox) -> Result<()> {
         let mut answers = Vec::new();
         for id in self.due.confirm.iter().copied() {
             answers.push((id, self.kernel.is_assigned(id)?));
-            if id.origin().is_none() && self.kernel.is_heard(id.nsid())? {
+            if id.origin().is_none() && self.kernel.listens_to(id.nsid())? {
                 self.due.peers.insert(id);
             }
         }
@@ -208,7 +208,7 @@ impl<R: Rtnetlink> Nsid<R> {
         self.process(out)
     }
 
-    /// Emits the ids in peers that have just come, except for those that are notified meanwhile.
+    /// Emits the nsids in new peers, except those notified meanwhile.
     fn compare_peers(&mut self, out: &mut Outbox) -> Result<()> {
         let mut lists = Vec::new();
         for peer in self.due.peers.iter().map(|id| id.nsid()) {
@@ -229,7 +229,7 @@ impl<R: Rtnetlink> Nsid<R> {
         self.process(out)
     }
 
-    /// The ids that the inbox names.
+    /// The nsids in the inbox.
     fn newer(&mut self) -> Result<BTreeSet<Id>> {
         let mut newer = BTreeSet::new();
         for notification in &self.inbox {
@@ -238,7 +238,7 @@ impl<R: Rtnetlink> Nsid<R> {
         Ok(newer)
     }
 
-    /// Asks about the ids that the inbox names, emits their changes, and empties it.
+    /// Asks about the nsids in the inbox, emits their changes, and empties it.
     fn process(&mut self, out: &mut Outbox) -> Result<()> {
         let answers = self.kernel.ask_about(&self.inbox, self.state.len())?;
         while let Some(Notification { id, change }) = self.inbox.front().copied() {
@@ -252,13 +252,13 @@ impl<R: Rtnetlink> Nsid<R> {
         Ok(())
     }
 
-    /// Asks all questions before it emits anything: after an error the notification is processed once more.
+    /// Asks all questions before emitting anything: after an error, the next call processes the notification again.
     fn own_change(&mut self, id: Id, answers: &Answers, change: Change, out: &mut Outbox) -> Result<()> {
         let exists = self.kernel.is_assigned_after(change, id.nsid(), answers)?;
-        let is_peer = self.kernel.is_heard(id.nsid())?;
+        let is_peer = self.kernel.listens_to(id.nsid())?;
         let emit = &mut |event| out.push(event, false);
         match change {
-            // the id is in use again: its owner is not the one that went
+            // the nsid is in use again: its owner is not the one that went
             Change::Gone if exists => {}
             Change::Gone => self.state.gone(id, emit),
             Change::Assigned { portid } if exists => {
@@ -299,8 +299,8 @@ impl<R: Rtnetlink> Nsid<R> {
     }
 }
 
-/// The ids here after this one that notifications or the state name. (Collected, they would be sorted
-/// first, which takes 6 KiB of code.)
+/// The own nsids after this one that notifications or the state name. (Collecting would sort them first, which takes 6
+/// KiB of code.)
 fn candidates(inbox: &VecDeque<Notification>, state: &State, after: i32) -> BTreeSet<Id> {
     let notified = inbox.iter().map(|notification| notification.id);
     let mut candidates = BTreeSet::new();
@@ -312,9 +312,9 @@ fn candidates(inbox: &VecDeque<Notification>, state: &State, after: i32) -> BTre
 
 impl<R: Rtnetlink> Source for Nsid<R> {
     fn drain(&mut self, out: &mut Outbox) -> Result<Progress> {
-        // first the notifications that an error left
+        // first the notifications left after an error
         let all = self.inbox.is_empty() && self.read(BATCH)?;
-        out.learned_now();
+        out.noticed_now();
         self.catch_up(out)?;
         Ok(if all && !self.unfinished() { Progress::Done } else { Progress::More })
     }
@@ -322,7 +322,7 @@ impl<R: Rtnetlink> Source for Nsid<R> {
     fn resync(&mut self, out: &mut Outbox) -> Result<()> {
         self.due.compare_all();
         self.read(self.kernel.capacity())?;
-        out.learned_now();
+        out.noticed_now();
         self.catch_up(out)
     }
 

@@ -1,21 +1,20 @@
-//! The ids that are assigned, as far as the source knows. Pure: it knows no descriptor and no clock.
+//! The known assigned nsids. Pure: without descriptors and clock.
 //!
-//! [`State`] takes facts and emits what they change. Whatever the facts and their order, the events keep the grammar,
-//! `( NsidNew NsidDel )*` for each id, and applying them yields the state. The source decides whether a notification is
-//! still true: it asks the kernel.
+//! [`State`] takes facts and emits the changes. For all facts in any order, the events follow the grammar, `( NsidNew
+//! NsidDel )*` for each nsid, and applying them yields the state. The source decides whether a notification is still
+//! true: it asks the kernel.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::event::EventKind;
 
-/// An id and the namespace that it is relative to, as one number: quick to compare, and small to keep. The watcher's own
-/// sort first.
+/// An nsid and its origin as one number: quick to compare and small to keep. The watcher's own sort first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Id(i64);
 
 impl Id {
-    /// `origin`: `None` is the watcher's own. (No namespace has a negative id.)
+    /// `origin`: `None` is the watcher's own. (No nsid is negative.)
     pub(crate) fn new(origin: Option<i32>, nsid: i32) -> Self {
         Self((i64::from(origin.map_or(-1, |origin| origin.max(-1))) << 32) + i64::from(nsid))
     }
@@ -40,7 +39,7 @@ impl fmt::Debug for Id {
     }
 }
 
-/// The ids in one namespace, as far as the kernel listed them.
+/// The nsids in one namespace, as far as the kernel listed them.
 #[derive(Debug, Clone)]
 pub(crate) struct Ids {
     /// In ascending order.
@@ -59,7 +58,7 @@ impl Ids {
         self.until == i32::MAX
     }
 
-    /// Whether the id is among them; `None`: it is after the end of the list.
+    /// Whether the nsid is among them; `None`: it is after the end of the list.
     pub(crate) fn has(&self, nsid: i32) -> Option<bool> {
         match self.ids.binary_search(&nsid) {
             Ok(_) => Some(true),
@@ -69,17 +68,17 @@ impl Ids {
     }
 }
 
-/// All ids, as the kernel listed them.
+/// All nsids, as the kernel listed them.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    /// The ids in the watcher's own namespace, in ascending order.
+    /// The nsids in the watcher's own namespace, in ascending order.
     pub(crate) own: Vec<i32>,
-    /// The ids in each peer that could be listed, in ascending order. The state of other peers stays as it is.
+    /// The nsids in each listed peer, in ascending order. The state of other peers does not change.
     pub(crate) peers: Vec<(i32, Ids)>,
 }
 
 impl Snapshot {
-    /// The id is certain not to be there.
+    /// Whether the nsid is certainly missing.
     fn lacks(&self, id: Id) -> bool {
         match id.origin() {
             None => self.own.binary_search(&id.nsid()).is_err(),
@@ -101,17 +100,17 @@ impl Snapshot {
     }
 }
 
-/// Every id that is assigned, as far as the source knows.
+/// Every known assigned nsid.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    /// Those whose `NsidNew` was emitted.
+    /// Those with an emitted `NsidNew`.
     reported: BTreeSet<Id>,
-    /// The others: what existed when a watcher without replay was opened.
+    /// The others: those that existed when a watcher without replay was opened.
     unreported: BTreeSet<Id>,
 }
 
 impl State {
-    /// A namespace got the id. If another had it before, that one is gone.
+    /// A namespace got the nsid. If another one had it before, that one is gone.
     pub(crate) fn assigned(&mut self, id: Id, portid: u32, emit: &mut dyn FnMut(EventKind)) {
         if self.reported.insert(id) {
             self.forget(id, emit);
@@ -122,7 +121,8 @@ impl State {
         emit(EventKind::NsidNew { nsid: id.nsid(), origin: id.origin(), portid });
     }
 
-    /// The id is not assigned any more. With a peer go the ids in it: the kernel notifies nothing of them again.
+    /// The nsid is no longer assigned. The nsids in its peer go with it, because the kernel notifies nothing of them
+    /// again.
     pub(crate) fn gone(&mut self, id: Id, emit: &mut dyn FnMut(EventKind)) {
         self.forget(id, emit);
         if self.reported.remove(&id) {
@@ -130,7 +130,7 @@ impl State {
         }
     }
 
-    /// Forgets an unreported id, and drops the ids in the peer that had this one.
+    /// Forgets an unreported nsid, and drops the nsids in its peer.
     fn forget(&mut self, id: Id, emit: &mut dyn FnMut(EventKind)) {
         if id.origin().is_none() {
             self.drop_peer(id.nsid(), emit);
@@ -138,9 +138,9 @@ impl State {
         self.unreported.remove(&id);
     }
 
-    /// The kernel notifies nothing more of the ids in this peer.
+    /// Drops the nsids in this peer, of which the kernel notifies nothing more.
     pub(crate) fn drop_peer(&mut self, peer: i32, emit: &mut dyn FnMut(EventKind)) {
-        // the ids in peers come last
+        // the nsids in peers come last
         if [&self.reported, &self.unreported].iter().all(|ids| ids.last().is_none_or(|id| id.origin().is_none())) {
             return;
         }
@@ -149,7 +149,7 @@ impl State {
         }
     }
 
-    /// The id is assigned; emits it if it is not reported yet.
+    /// The nsid is assigned; emits it if it is not reported yet.
     pub(crate) fn present(&mut self, id: Id, emit: &mut dyn FnMut(EventKind)) {
         self.unreported.remove(&id);
         if self.reported.insert(id) {
@@ -157,7 +157,7 @@ impl State {
         }
     }
 
-    /// The id is assigned; emits nothing. A later comparison can report it.
+    /// The nsid is assigned; emits nothing. A later comparison can report it.
     pub(crate) fn add_silently(&mut self, id: Id) {
         if !self.reported.contains(&id) {
             self.unreported.insert(id);
@@ -168,7 +168,7 @@ impl State {
         self.reported.iter().chain(&self.unreported).copied()
     }
 
-    /// The ids of the same origin that are not less than this one.
+    /// The nsids of the same origin from this one on.
     fn after(&self, first: Id) -> Vec<Id> {
         let last = Id::new(first.origin(), i32::MAX);
         let mut after = Vec::new();
@@ -178,8 +178,8 @@ impl State {
         after
     }
 
-    /// Takes over a snapshot, except for the ids in `newer`, which were notified after it. `silently`: emits nothing of
-    /// what it adds.
+    /// Takes over a snapshot, except the nsids in `newer`, which were notified after it. `silently`: emits nothing for
+    /// additions.
     pub(crate) fn compare(
         &mut self,
         snapshot: &Snapshot,
@@ -198,7 +198,7 @@ impl State {
         }
     }
 
-    /// Takes over the list of one peer, except for the ids in `newer`.
+    /// Takes over the list of one peer, except the nsids in `newer`.
     pub(crate) fn compare_peer(&mut self, peer: i32, ids: &Ids, newer: &BTreeSet<Id>, emit: &mut dyn FnMut(EventKind)) {
         let id = |nsid| Id::new(Some(peer), nsid);
         for id in self.after(id(i32::MIN)) {
@@ -211,7 +211,7 @@ impl State {
         }
     }
 
-    /// The ids in the own namespace that come after this one.
+    /// The own nsids after this one.
     pub(crate) fn own_after(&self, nsid: i32) -> impl Iterator<Item = Id> {
         self.after(Id::own(nsid)).into_iter().filter(move |id| id.nsid() > nsid)
     }

@@ -1,9 +1,8 @@
-//! The bytes of rtnetlink's namespace id messages, both ways. Pure and total: whatever the bytes are, reading them
-//! ends and does not panic.
+//! The bytes of rtnetlink's nsid messages, both ways. Pure and total: reading terminates without panic for all input.
 //!
-//! It promises that what it accepts is what the kernel means: lengths and alignment are checked, attributes that it
-//! does not know are skipped, an id is a *signed* number. It must not know who sent the bytes: the address of the
-//! sender is not in them (a header can be forged), so to check that is for [`super::listener`] and [`super::request`].
+//! What it accepts, it interprets as the kernel does: it checks lengths and alignment, skips unknown attributes, and
+//! reads nsids as *signed* numbers. It cannot verify the sender, whose address is not in the bytes (a header can be
+//! forged): [`super::listener`] and [`super::request`] do that.
 
 pub(crate) const RTM_NEWNSID: u16 = 88;
 pub(crate) const RTM_DELNSID: u16 = 89;
@@ -28,7 +27,7 @@ const NETNSA_TARGET_NSID: u16 = 4;
 const NETNSA_CURRENT_NSID: u16 = 5;
 
 const NLMSGERR_ATTR_MSG: u16 = 1;
-/// The two upper bits of an attribute's type say how its value is written.
+/// The mask of an attribute's type without the two flag bits.
 const TYPE: u16 = 0x3fff;
 
 /// `struct nlmsghdr`: length, type, flags, sequence number, port.
@@ -38,7 +37,7 @@ const GENERAL: usize = 4;
 /// `struct nlattr`: length, type.
 const ATTRIBUTE: usize = 4;
 
-/// The parts of a header that mean something to us.
+/// The parts of a header that the library uses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) kind: u16,
@@ -48,16 +47,16 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// The dump that this message belongs to is not one picture: it has to be asked for again.
+    /// The dump of this message is inconsistent: request it again.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.flags & NLM_F_DUMP_INTR != 0
     }
 }
 
-/// The attributes of a namespace id message.
+/// The attributes of an nsid message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Attributes {
-    /// Signed: -1 is "has none".
+    /// Signed: -1 means no nsid.
     pub(crate) nsid: Option<i32>,
     pub(crate) pid: Option<u32>,
     pub(crate) fd: Option<u32>,
@@ -65,17 +64,17 @@ pub(crate) struct Attributes {
     pub(crate) current: Option<i32>,
 }
 
-/// What a message says.
+/// The contents of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Body<'a> {
-    /// An id was assigned; or the answer to a question. Both come with the same type, on kernels of 2015 the answer
-    /// with that of the question.
+    /// An nsid was assigned; or the answer to a question. Both have the same type; on kernels of 2015 the answer has
+    /// that of the question.
     Id(Attributes),
-    /// The namespace that had the id is gone.
+    /// The namespace with the nsid is gone.
     Gone(Attributes),
-    /// The request failed; or, with 0, was carried out.
+    /// The request failed; with 0, it succeeded.
     Failed { errno: i32, text: Option<&'a [u8]> },
-    /// A dump ended; with other than 0 it failed.
+    /// A dump ended; with a number other than 0, it failed.
     Done { errno: i32 },
     /// Data was lost.
     Overrun,
@@ -90,7 +89,7 @@ pub(crate) struct Message<'a> {
     pub(crate) body: Body<'a>,
 }
 
-/// The bytes are not what they claim to be.
+/// Malformed bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
@@ -122,8 +121,8 @@ pub(crate) fn encode(header: Header, attributes: &Attributes) -> Vec<u8> {
     bytes
 }
 
-/// Iterates over the messages of one datagram. A message that is malformed inside does not hide the next one;
-/// where the length itself cannot be, the iteration ends with [`Malformed`].
+/// Iterates over the messages of one datagram. A malformed payload does not hide the next message; after an impossible
+/// length, the iteration ends with [`Malformed`].
 pub(crate) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Result<Message<'_>, Malformed>> {
     std::iter::from_fn(move || {
         if bytes.is_empty() {
@@ -151,7 +150,7 @@ fn split_message(bytes: &[u8]) -> Option<(Header, &[u8], &[u8])> {
     Some((header, payload, after(bytes, length)?))
 }
 
-/// What follows something of this length. The padding of the last thing may be missing.
+/// The bytes after an item of this length. The padding of the last item may be missing.
 fn after(bytes: &[u8], length: usize) -> Option<&[u8]> {
     Some(bytes.get(length.checked_next_multiple_of(4)?..).unwrap_or_default())
 }
@@ -199,7 +198,7 @@ fn errno(payload: &[u8]) -> Option<i32> {
     i32::from_ne_bytes(*payload.first_chunk()?).checked_neg().filter(|errno| *errno >= 0)
 }
 
-/// `struct nlmsgerr`: the error, the request it is about (without its payload if capped), extended acknowledgement.
+/// `struct nlmsgerr`: the error, its request (without payload if capped), extended acknowledgement.
 fn failure(flags: u16, payload: &[u8]) -> Option<Body<'_>> {
     let errno = errno(payload)?;
     let request = payload.get(4..)?;
@@ -211,7 +210,7 @@ fn failure(flags: u16, payload: &[u8]) -> Option<Body<'_>> {
             let said = |attribute| matches!(attribute, Ok((NLMSGERR_ATTR_MSG, _)));
             attributes(extended).find(|attribute| said(*attribute))?.ok()
         })
-        // it ends with a NUL
+        // the text ends with a NUL
         .and_then(|(_, text)| text.split(|byte| *byte == 0).next());
     Some(Body::Failed { errno, text })
 }

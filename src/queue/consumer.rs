@@ -1,7 +1,7 @@
-//! What a consumer believes who applies the events. Pure.
+//! The state of a consumer that applies the events. Pure.
 //!
-//! Two such states, what the consumer has and what it should have, give the events that lead from one to the other. That
-//! is how the queue makes good the events that it had no room for.
+//! Two states, the consumer's and the kernel's, give the events that lead from one to the other. So the queue recovers
+//! from events that it had no room for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,11 +14,11 @@ use crate::nsid::Id;
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ConsumerState {
-    /// `None`: nothing was reported of it yet.
+    /// `None`: not reported yet.
     directory: Option<bool>,
     names: Names,
     nsids: BTreeSet<Id>,
-    /// With what was reported of each.
+    /// Each with its reported path and pid.
     netns: BTreeMap<Netns, (Option<Arc<Path>>, Option<i32>)>,
 }
 
@@ -52,7 +52,7 @@ impl ConsumerState {
         }
     }
 
-    /// The fewest events that lead from this state to a later one, in an order that the grammar allows.
+    /// Emits the fewest events that lead from this state to a later one, in an order that the grammar permits.
     pub(crate) fn lead_to(&self, other: &Self, event: &mut dyn FnMut(EventKind)) {
         let change = |name: &Name| {
             let state = |side: &Self| side.names.state(name.as_c_str());
@@ -61,7 +61,7 @@ impl ConsumerState {
         self.names.names().for_each(|name| change(name).emit(event));
         match other.directory {
             now if now == self.directory => {}
-            // reported although it was never reported as there: it ends the watch
+            // reported even if never reported as existing: it ends the watch
             Some(false) => event(EventKind::DirDeleted),
             Some(true) => event(EventKind::DirCreated),
             None => {}

@@ -1,10 +1,10 @@
-//! A reader thread with a bounded queue, where the options ask for one.
+//! A reader thread with a bounded queue, if the options ask for one.
 //!
-//! The queue is a source that has a whole watcher behind it, in a thread of its own. While there is room, events pass
-//! through as they are. An event without room breaks the queue: from there on the thread passes nothing and only keeps
-//! what the kernel has, until the consumer has come to the break. The consumer then gets how much was dropped, and what
-//! leads from its state to that of the kernel: `Overflow`, the differences, `Synced`. So the grammar holds, and memory
-//! is bounded, whatever the policy.
+//! The queue is a source with a whole watcher behind it, in a thread. While there is room, it passes events on
+//! unchanged. An event without room breaks the queue: from there on the thread only tracks the kernel's state, until
+//! the consumer reaches the break. Then the consumer gets the number of dropped events, and the events that lead from
+//! its state to that of the kernel: `Overflow`, the differences, `Synced`. So the grammar holds and memory is bounded,
+//! with every policy.
 
 mod consumer;
 mod reader;
@@ -25,21 +25,21 @@ use consumer::ConsumerState;
 use reader::Reader;
 use shared::{Shared, State};
 
-/// How often the thread may be elsewhere in a row while the caller is not, before the caller learns of it.
+/// How often in a row the thread may be in another place than the caller before the caller gets the error.
 const EXCUSES: u8 = 16;
 
 #[derive(Debug)]
 pub(crate) struct Queue {
     shared: Arc<Shared>,
     policy: Policy,
-    /// What the consumer believes. Kept only if events may be dropped.
+    /// The state of the consumer. Kept only if the policy drops events.
     consumer: ConsumerState,
-    /// Where the paths of the watcher lead, if it has any.
+    /// The place where the watcher resolves paths, if it has any.
     place: Option<Place>,
-    /// How often in a row the thread met a failure elsewhere that was none of the caller's.
+    /// How often in a row the thread failed in another place than the caller's.
     excused: u8,
     thread: Option<Thread>,
-    /// Where the thread lives: a child of fork(2) has none to wait for, and locks that nobody will open.
+    /// The process of the thread. A child of fork(2) has no thread to wait for, and locks that nobody will unlock.
     process: Process,
 }
 
@@ -63,7 +63,7 @@ impl Queue {
             turn: Condvar::new(),
             counters: Arc::clone(&out.counters),
         });
-        epoll.add(shared.readable.as_fd()).doing("listen to an event descriptor")?;
+        epoll.add(shared.readable.as_fd()).doing("add an event descriptor to epoll")?;
         let reader =
             Reader { policy, shared: Arc::clone(&shared), complete: options.replay, replaying: options.replay };
         let thread = Thread::start(move || reader.run());
@@ -78,12 +78,12 @@ impl Queue {
         })
     }
 
-    /// Deals with what comes after the last event in the queue.
+    /// Handles what follows the last event in the queue.
     fn at_the_end(&mut self, state: &mut State, out: &mut Outbox) -> Result<()> {
         if state.can_recover() {
             self.recover(state, out);
             if state.failure.is_some() || state.ended {
-                self.shared.readable.wake().doing("raise an event descriptor")?;
+                self.shared.readable.wake().doing("write an event descriptor")?;
             }
             return Ok(());
         }
@@ -98,27 +98,27 @@ impl Queue {
             return Err(failure);
         }
         if !std::mem::replace(&mut state.failure_known, true) {
-            // The thread shares its root with others, and may have been elsewhere when the caller was. It tries again; if it
-            // stays elsewhere, the caller learns of it.
+            // The thread shares its root with others, and may have been elsewhere when the caller was. It tries again;
+            // if it stays elsewhere, the caller gets the error.
             let is_here = || self.place.as_ref().is_some_and(|place| place.check().is_ok());
-            // elsewhere there may be no /proc either
+            // elsewhere, /proc may be missing, too
             let is_of_place = matches!(failure.errno(), libc::EXDEV | libc::EOPNOTSUPP);
             if !is_of_place || self.excused == EXCUSES || !is_here() {
                 return Err(failure);
             }
             self.excused += 1;
         }
-        // asked again, so that whatever was in the way may be out of it: the thread tries again, and wakes the consumer
+        // the cause of the failure may be gone: the thread tries again, and wakes the consumer
         state.failure = None;
         self.shared.turn.notify_one();
         Ok(())
     }
 
-    /// Emits what the dropped events did.
+    /// Emits the net effect of the dropped events.
     fn recover(&mut self, state: &mut State, out: &mut Outbox) {
         let loss = state.broken.take().unwrap_or_default();
-        // not now: an event that the thread learned of before now may still come to the queue
-        out.learned_at(state.learned);
+        // not now: the queue may still get an event that the thread noticed earlier
+        out.noticed_at(state.noticed);
         if loss.more {
             out.counters.dropped.add(loss.counted);
             out.push(EventKind::Overflow { dropped: 0 }, false);
@@ -141,7 +141,7 @@ impl Source for Queue {
         let mut state = shared.state();
         if self.policy == Policy::DropOldest && state.broken.is_some() {
             if !state.can_recover() {
-                // the thread wakes the consumer when what it keeps is complete again
+                // the thread wakes the consumer when its state is complete again
                 shared.readable.clear().doing("read an event descriptor")?;
                 return self.at_the_end(&mut state, out).map(|()| Progress::Done);
             }
@@ -162,9 +162,9 @@ impl Source for Queue {
                 out.forward(event);
             }
             None => {
-                // a storm must not be paid for ever after
+                // frees the memory of a storm
                 state.queue.shrink_to(64);
-                // what is queued from here on wakes the consumer again
+                // later events wake the consumer again
                 shared.readable.clear().doing("read an event descriptor")?;
                 self.at_the_end(&mut state, out)?;
             }
@@ -179,7 +179,7 @@ impl Source for Queue {
         }
         state.resync = true;
         drop(state);
-        self.shared.request.wake().doing("raise an event descriptor")
+        self.shared.request.wake().doing("write an event descriptor")
     }
 
     /// The thread counts.
@@ -193,7 +193,7 @@ impl Drop for Queue {
             self.shared.turn.notify_one();
             self.shared.request.wake().is_ok()
         } else {
-            // what the thread has let go of before the fork is dropped as ever
+            // what the thread released before the fork is dropped as usual
             if Arc::get_mut(&mut self.shared).is_none() {
                 self.shared.abandon();
             }

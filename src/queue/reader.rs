@@ -1,4 +1,4 @@
-//! The side of the thread: it reads a watcher, and queues its events.
+//! The thread's side: reads a watcher, and queues its events.
 
 use std::os::fd::AsFd;
 use std::sync::{Arc, PoisonError};
@@ -12,9 +12,9 @@ use crate::sys;
 pub(super) struct Reader {
     pub(super) policy: Policy,
     pub(super) shared: Arc<Shared>,
-    /// Everything that exists has been reported, or will be: not so without a replay, until a resync reports it.
+    /// Everything that exists has been or will be reported. Not so without a replay, until a resync.
     pub(super) complete: bool,
-    /// In the middle of what is replayed: at open, by a resync, or after an overflow.
+    /// Within a replay: at open, of a resync, or after an overflow.
     pub(super) replaying: bool,
 }
 
@@ -30,7 +30,7 @@ impl Reader {
         self.shared.state().failure = Err::<(), _>(failure).doing("run the reader thread").err();
     }
 
-    /// Takes one event, request or failure on; `false` when it is time to end.
+    /// Handles one event, request or failure; `false`: stop.
     fn step(&mut self) -> std::io::Result<bool> {
         let mut locked = self.shared.watcher.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(watcher) = locked.as_mut() else { return Ok(false) };
@@ -43,7 +43,7 @@ impl Reader {
             watcher.stats().queued == 0 && std::mem::take(&mut state.resync)
         };
         if resync {
-            // what failed is tried again by the next call, which reports what is known before the failure
+            // the next call retries after a failure, and reports earlier events before it
             watcher.resync().ok();
         }
         let next = watcher.next_event();
@@ -79,7 +79,7 @@ impl Reader {
         }
     }
 
-    /// Waits until the consumer knows what could not be done, and asks again; `false` when it is time to end.
+    /// Waits until the consumer has taken the failure and calls again; `false`: stop.
     fn report(&self, failure: Option<Error>) -> std::io::Result<bool> {
         let mut state = self.shared.state();
         (state.failure, state.failure_known) = (failure, false);
@@ -87,9 +87,8 @@ impl Reader {
         Ok(!self.shared.wait(state, |state| state.failure.is_some()).stop)
     }
 
-    /// Queues an event; `false` when it is time to end. `settled`: after it the truth is that of the kernel. It wakes the
-    /// consumer under the lock, and the consumer clears the waker under the lock, so that both are one step: the consumer
-    /// never wakes for an event that it has already.
+    /// Queues an event; `false`: stop. `settled`: after it the state matches the kernel's. Waking the consumer and
+    /// clearing the waker both happen under the lock, so the consumer never wakes for an event that it already has.
     fn pass(&mut self, event: Event, settled: bool) -> std::io::Result<bool> {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
@@ -114,11 +113,11 @@ impl Reader {
     /// Whether there is something for the consumer now.
     fn queue_or_drop(&mut self, state: &mut State, event: Event, settled: bool) -> bool {
         state.truth.add(&event.kind);
-        state.learned = event.time;
+        state.noticed = event.time;
         state.settled = settled;
         if let Some(loss) = &mut state.broken {
             loss.add(&event.kind);
-            // the consumer may have come to the break before, and waits
+            // the consumer may have reached the break before, and waits
             return settled;
         }
         if state.queue.len() < self.shared.capacity {
@@ -127,7 +126,7 @@ impl Reader {
         }
         state.broken.get_or_insert_default().add(&event.kind);
         if !std::mem::replace(&mut self.complete, true) {
-            // the `Synced` to come is to be true of what was never reported, too
+            // the next `Synced` must also hold for what was never reported
             state.resync = true;
             state.settled = false;
             self.replaying = true;
@@ -137,7 +136,7 @@ impl Reader {
 }
 
 impl Drop for Reader {
-    /// Runs after a panic too: the consumer must not wait for a thread that is no more.
+    /// Runs after a panic too: the consumer must not wait for a dead thread.
     fn drop(&mut self) {
         let mut state = self.shared.state();
         state.ended = true;

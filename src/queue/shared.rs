@@ -1,4 +1,4 @@
-//! What the reader thread and the consumer share.
+//! The state that the reader thread and the consumer share.
 
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
@@ -12,53 +12,53 @@ use crate::outbox::Counters;
 use crate::sys::{self, Epoll, Waker};
 use crate::watcher::Watcher;
 
-/// What the two sides share.
+/// The shared state.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// How many events there is room for.
+    /// The maximum number of events.
     pub(super) capacity: usize,
     pub(super) state: Mutex<State>,
-    /// What the thread reads. It holds the lock while the watcher works, and not while it waits.
+    /// The watcher that the thread reads. The thread holds the lock while the watcher works, not while it waits.
     pub(super) watcher: Mutex<Option<Watcher>>,
-    /// Its descriptor, which is waited for without the lock.
+    /// The watcher's descriptor, for waiting without the lock.
     pub(super) wakes: Arc<Epoll>,
     /// Wakes the consumer.
     pub(super) readable: Waker,
     /// Wakes the thread for a request.
     pub(super) request: Waker,
-    /// The consumer has made room, taken note of a failure, or wants no more.
+    /// Signalled when the consumer has made room, has taken a failure, or wants no more.
     pub(super) turn: Condvar,
-    /// Those of the watcher that the queue is the source of.
+    /// The counters of the watcher in front of the queue.
     pub(super) counters: Arc<Counters>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) queue: VecDeque<Event>,
-    /// What the consumer is to believe in the end. Kept only if events may be dropped.
+    /// The state that the consumer must reach. Kept only if the policy drops events.
     pub(super) truth: ConsumerState,
-    /// When the thread learned the last of it.
-    pub(super) learned: Duration,
-    /// The truth is that of the kernel, not half of a replay.
+    /// When the thread noticed its last change.
+    pub(super) noticed: Duration,
+    /// The state matches the kernel's: it is not within a replay.
     pub(super) settled: bool,
-    /// What was dropped since the queue broke; `None`: it is whole.
+    /// The dropped events since the queue broke; `None`: it is not broken.
     pub(super) broken: Option<Loss>,
-    /// What the thread could not do. It waits until the consumer knows and asks again.
+    /// The failure of the thread, which waits until the consumer has taken it and calls again.
     pub(super) failure: Option<Error>,
     pub(super) failure_known: bool,
-    /// An error that the thread goes on after, and that does not wake the consumer.
+    /// An error after which the thread continues, and that does not wake the consumer.
     pub(super) notice: Option<Error>,
     pub(super) resync: bool,
     pub(super) stop: bool,
-    /// The thread has ended, whatever the reason.
+    /// The thread has ended, for whatever reason.
     pub(super) ended: bool,
 }
 
-/// How many events were lost.
+/// The number of lost events.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Loss {
     pub(super) counted: u64,
-    /// And more, nobody knows how many.
+    /// More were lost, in unknown number.
     pub(super) more: bool,
 }
 
@@ -73,21 +73,20 @@ impl Loss {
 }
 
 impl State {
-    /// The last failure of the thread; none: it panicked.
+    /// The last failure of the thread; without one, it panicked.
     pub(super) fn why_ended(&self) -> Error {
-        let panicked = || Error::new(libc::ENOTRECOVERABLE, "go on without the reader thread");
+        let panicked = || Error::new(libc::ENOTRECOVERABLE, "continue without the reader thread");
         self.failure.clone().unwrap_or_else(panicked).last()
     }
 
     pub(super) fn can_recover(&self) -> bool {
-        // of a thread that has ended there is no more to be had
+        // a thread that has ended adds nothing more
         self.broken.is_some() && (self.settled || self.ended)
     }
 }
 
 impl Shared {
-    /// In a child of fork(2), in which the thread is not, and never lets go of what it shares: frees what the thread was
-    /// not in the middle of at the fork.
+    /// For a child of fork(2), which does not have the thread: frees what the thread was not using at the fork.
     pub(super) fn abandon(&self) {
         if let Ok(mut watcher) = self.watcher.try_lock() {
             *watcher = None;
@@ -101,11 +100,11 @@ impl Shared {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        // a panic while it was held left numbers and sets, which are whole at any time
+        // after a panic under the lock, numbers and sets are still valid
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The thread waits for the consumer as long as this holds, and the consumer wants more.
+    /// The thread waits while the condition holds and the consumer wants more.
     pub(super) fn wait<'a>(
         &self,
         mut state: MutexGuard<'a, State>,

@@ -1,4 +1,4 @@
-//! Kernel AIO, which rustix lacks: an asynchronous poll whose completion raises an eventfd (Linux 4.18).
+//! Kernel AIO, which rustix lacks: an asynchronous poll whose completion writes an eventfd (Linux 4.18).
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -39,31 +39,31 @@ struct Completion {
     res2: i64,
 }
 
-/// How many completions one call takes.
+/// The maximum number of completions per call.
 const MANY: usize = 32;
 
-/// A kernel AIO context with room for some requests, which end with it.
+/// A kernel AIO context with room for some requests; closing it ends them.
 #[derive(Debug)]
 pub(crate) struct AioContext {
     id: libc::c_ulong,
-    /// Where it is: a child of fork(2) has none, or another under the same number.
+    /// Its process: a child of fork(2) has none, or another one under the same number.
     process: Process,
 }
 
 impl AioContext {
-    /// Fails with `ENOSYS` or `EPERM` where AIO is missing or forbidden, `EAGAIN` beyond `fs.aio-max-nr`.
+    /// Fails with `ENOSYS` or `EPERM` if AIO is missing or forbidden, with `EAGAIN` beyond `fs.aio-max-nr`.
     pub(crate) fn new(room: u32) -> io::Result<Self> {
         let process = Process::this()?;
         let mut context: libc::c_ulong = 0;
         // SAFETY: io_setup writes the id of the new context.
         check(unsafe { libc::syscall(libc::SYS_io_setup, room, &mut context) } as libc::c_int)?;
         let context = Self { id: context, process };
-        // what will be used later is tried now
+        // tries now what it will use later
         context.reap(drop)?;
         Ok(context)
     }
 
-    /// Submits one poll of `fd`, whose completion has this number and raises the eventfd `done`.
+    /// Submits one poll of `fd`. Its completion has this number and writes the eventfd `done`.
     pub(crate) fn submit_poll(
         &self,
         fd: BorrowedFd<'_>,
@@ -85,7 +85,7 @@ impl AioContext {
         check(unsafe { libc::syscall(libc::SYS_io_submit, self.id, 1, requests.as_mut_ptr()) } as libc::c_int).map(drop)
     }
 
-    /// Takes the completions that are there out of the ring, and passes on their numbers.
+    /// Removes the completions from the ring, and passes their numbers to `take`.
     pub(crate) fn reap(&self, mut take: impl FnMut(u64)) -> io::Result<()> {
         loop {
             let mut completions = [Completion::default(); MANY];
@@ -98,26 +98,26 @@ impl AioContext {
     }
 }
 
-/// `io_pgetevents_time64(2)`, which every 32-bit architecture has under this number (Linux 5.1).
+/// `io_pgetevents_time64(2)`, which has this number on every 32-bit architecture (Linux 5.1).
 #[cfg(target_pointer_width = "32")]
 const SYS_IO_PGETEVENTS_TIME64: libc::c_long = 416;
 
 impl AioContext {
-    /// How many completions there are, up to as many as there is room for.
+    /// Gets the completions that fit, and returns their number.
     #[cfg(target_pointer_width = "32")]
     fn completed(&self, room: &mut [Completion; MANY]) -> io::Result<libc::c_int> {
         let (place, now, no_signals) = (room.as_mut_ptr(), [0i64; 2], std::ptr::null::<u8>());
-        // SAFETY: there is room for as many completions as are asked for; the time, as the kernel has it since Linux 5.1,
+        // SAFETY: the array has room for the requested completions; the time, in the kernel's layout since Linux 5.1,
         // lives until the call returns.
         check(unsafe { libc::syscall(SYS_IO_PGETEVENTS_TIME64, self.id, 0, MANY, place, &now, no_signals) }
             as libc::c_int)
     }
 
-    /// How many completions there are, up to as many as there is room for.
+    /// Gets the completions that fit, and returns their number.
     #[cfg(target_pointer_width = "64")]
     fn completed(&self, room: &mut [Completion; MANY]) -> io::Result<libc::c_int> {
         let (place, now) = (room.as_mut_ptr(), libc::timespec { tv_sec: 0, tv_nsec: 0 });
-        // SAFETY: there is room for as many completions as are asked for; the time lives until the call returns.
+        // SAFETY: the array has room for the requested completions; the time lives until the call returns.
         check(unsafe { libc::syscall(libc::SYS_io_getevents, self.id, 0, MANY, place, &now) } as libc::c_int)
     }
 }

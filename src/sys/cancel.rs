@@ -1,4 +1,4 @@
-//! pthread_cancel(3), and which thread is calling.
+//! pthread_cancel(3), and the number of the calling thread.
 
 use std::ptr::null_mut;
 
@@ -10,22 +10,22 @@ unsafe extern "C" {
 /// `PTHREAD_CANCEL_DISABLE`, in glibc and musl.
 const DISABLE: libc::c_int = 1;
 
-/// Holds pthread_cancel(3) of the calling thread off; what it was before. glibc would unwind the frames of Rust by force,
-/// and abort the process when it meets one that catches panics.
+/// Disables pthread_cancel(3) of the calling thread, and returns the former state. glibc would force-unwind the frames
+/// of Rust, and abort the process at one that catches panics.
 pub(crate) fn disable_cancel() -> libc::c_int {
     let mut before = 0;
-    // SAFETY: `before` is ours to write.
+    // SAFETY: the call writes `before` only.
     unsafe { pthread_setcancelstate(DISABLE, &mut before) };
     before
 }
 
 /// Undoes [`disable_cancel`].
 pub(crate) fn restore_cancel(before: libc::c_int) {
-    // SAFETY: no pointer that is written to; both libraries take NULL.
+    // SAFETY: the call writes through no pointer; both libraries take NULL.
     unsafe { pthread_setcancelstate(before, null_mut()) };
 }
 
-/// A number for the calling thread, which no other thread of the process has; not 0.
+/// A number for the calling thread, unique in the process; not 0.
 pub(crate) fn thread_number() -> usize {
     // SAFETY: it cannot fail.
     unsafe { libc::pthread_self() as usize }

@@ -1,4 +1,4 @@
-//! Paths and what they lead to, by rustix.
+//! Paths and their targets, by rustix.
 
 use std::ffi::{CStr, CString, OsString};
 use std::io;
@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
-/// `AT_FDCWD`: where relative paths start.
+/// `AT_FDCWD`: the base of relative paths.
 pub(crate) use rustix::fs::CWD;
 
 /// `openat(2)`, always close-on-exec.
@@ -19,23 +19,23 @@ pub(crate) fn open(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::R
     super::above_standard(rustix::fs::openat(at, path, flags, Mode::empty())?)
 }
 
-/// What a symbolic link opened with `O_PATH | O_NOFOLLOW` says; `None` if `fd` is not a symbolic link.
+/// The text of a symbolic link opened with `O_PATH | O_NOFOLLOW`; `None`: `fd` is not a symbolic link.
 pub(crate) fn link_target(fd: BorrowedFd<'_>) -> io::Result<Option<OsString>> {
     // the empty path means `fd` itself
     match rustix::fs::readlinkat(fd, c"", Vec::new()) {
         Ok(target) => Ok(Some(OsString::from_vec(target.into_bytes()))),
-        // what readlinkat(2) returns for an empty path when the descriptor is no link
+        // the result of readlinkat(2) for an empty path and a descriptor that is not a link
         Err(Errno::NOENT | Errno::INVAL) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-/// What the symbolic link at `path` says.
+/// The text of the symbolic link at `path`.
 pub(crate) fn read_link(path: &Path) -> io::Result<OsString> {
     Ok(OsString::from_vec(rustix::fs::readlinkat(CWD, path, Vec::new())?.into_bytes()))
 }
 
-/// The beginning of what the symbolic link at `path` says, as far as there is room for it.
+/// The beginning of the text of the symbolic link at `path`, as far as it fits.
 pub(crate) fn link_begins<'room>(at: BorrowedFd<'_>, path: &CStr, room: &'room mut [u8]) -> io::Result<&'room [u8]> {
     let length = rustix::fs::readlinkat_raw(at, path, &mut *room)?;
     Ok(room.get(..length).unwrap_or_default())
@@ -63,7 +63,7 @@ pub(crate) fn kind_of(dir: BorrowedFd<'_>, name: &CStr, listed: FileType) -> Fil
     }
 }
 
-/// Passes on the names in an open directory (`getdents64(2)`). It ends with the first error.
+/// Passes the names in an open directory to `take` (`getdents64(2)`). Ends with the first error.
 pub(crate) fn names_in(dir: BorrowedFd<'_>, take: &mut dyn FnMut(&CStr) -> io::Result<()>) -> io::Result<()> {
     let mut room = [MaybeUninit::uninit(); 8192];
     let mut names = RawDir::new(dir, &mut room);
@@ -76,7 +76,7 @@ pub(crate) fn names_in(dir: BorrowedFd<'_>, take: &mut dyn FnMut(&CStr) -> io::R
     Ok(())
 }
 
-/// `f_type` of the filesystem that `fd` is on.
+/// `f_type` of the filesystem of `fd`.
 #[allow(clippy::unnecessary_cast)] // the type of f_type differs between architectures
 pub(crate) fn filesystem_of(fd: BorrowedFd<'_>) -> io::Result<i64> {
     Ok(rustix::fs::fstatfs(fd)?.f_type as i64)
@@ -96,14 +96,14 @@ pub(crate) struct Stat {
     pub(crate) links: u64,
     pub(crate) size: u64,
     pub(crate) access: Access,
-    /// The path ends on the root of a mount (Linux 5.8). `None`: `statx(2)` is refused.
+    /// The path ends on the root of a mount (Linux 5.8). `None`: a filter refuses `statx(2)`.
     pub(crate) is_mount_root: Option<bool>,
     pub(crate) ctime_ns: u64,
     /// The never-reused id of the mount (Linux 6.8).
     pub(crate) mount_id: Option<u64>,
 }
 
-/// Whom an object belongs to, and who may do what with it.
+/// The owner and the permissions of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Access {
     mode: u32,
@@ -112,17 +112,17 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// Whether it belongs to root of the caller's user namespace. What has no owner there does not.
+    /// Whether root of the caller's user namespace owns it. An owner without a number there is not root.
     pub(crate) fn belongs_to_root(self) -> bool {
         self.uid == 0
     }
 }
 
-/// Which rustix 1.1 has no name for.
+/// rustix 1.1 lacks this.
 const STATX_MNT_ID_UNIQUE: u32 = 0x4000;
 
-/// `statx(2)` of `path` below `at`; an empty `path` is `at` itself. Where a filter refuses it, `fstatat(2)`, and the
-/// mount by a file handle.
+/// `statx(2)` of `path` below `at`; an empty `path` is `at` itself. If a filter refuses it: `fstatat(2)`, and the mount
+/// by a file handle.
 pub(crate) fn stat(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::Result<Stat> {
     let flags = AtFlags::from_bits_retain(flags as u32) | AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
     let mask = StatxFlags::BASIC_STATS | StatxFlags::from_bits_retain(STATX_MNT_ID_UNIQUE);
@@ -161,7 +161,7 @@ fn stat_without_statx(at: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> io::Re
         access: Access { mode: stat.st_mode as u32, uid: stat.st_uid, gid: stat.st_gid },
         is_mount_root: None,
         ctime_ns: nanoseconds(stat.st_ctime as u64, stat.st_ctime_nsec as u64),
-        // before Linux 6.12, or where a filter refuses handles too, it is not known
+        // unknown before Linux 6.12, or if a filter refuses handles, too
         mount_id: super::mount_id(at, path, follow | libc::AT_EMPTY_PATH).ok().flatten(),
     })
 }
@@ -171,13 +171,12 @@ pub(super) fn fstatat(at: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> io::Re
     Ok(rustix::fs::statat(at, path, flags)?)
 }
 
-/// By its system call: where a time has 32 bits, rustix and the C library ask statx(2) first, and take its refusal for the
-/// answer.
+/// By its system call: with a time of 32 bits, rustix and the C library try statx(2) first, and return its refusal.
 #[cfg(all(target_pointer_width = "32", target_env = "gnu"))]
 pub(super) fn fstatat(at: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> io::Result<libc::stat64> {
     let mut stat = MaybeUninit::<libc::stat64>::uninit();
     let (fd, place) = (at.as_raw_fd(), stat.as_mut_ptr());
-    // SAFETY: the path ends in NUL, and there is room for what the kernel writes.
+    // SAFETY: the path ends in NUL, and the buffer has room for the result.
     let rc = unsafe { libc::syscall(libc::SYS_fstatat64, fd, path.as_ptr(), place, flags.bits()) };
     super::check(rc as libc::c_int)?;
     // SAFETY: the kernel has written it.
@@ -188,11 +187,11 @@ fn nanoseconds(seconds: u64, nanoseconds: u64) -> u64 {
     seconds.wrapping_mul(1_000_000_000).wrapping_add(nanoseconds)
 }
 
-/// The number of the mount that `fd` was opened on, which the kernel reuses. Needs /proc.
+/// The number of the mount that `fd` was opened on, which the kernel reuses. Requires /proc.
 pub(crate) fn mount_of(fd: BorrowedFd<'_>) -> io::Result<Option<u64>> {
     let path = CString::new(format!("/proc/thread-self/fdinfo/{}", fd.as_raw_fd()))?;
     let info = open(CWD, &path, libc::O_RDONLY).map_err(super::proc_error)?;
-    // what matters is in its first lines
+    // the first lines suffice
     let mut buffer = [0; 256];
     let length = super::read(info.as_fd(), &mut buffer)?;
     let text = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default());

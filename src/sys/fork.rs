@@ -1,23 +1,23 @@
-//! Which process this is, without a system call: the kernel wipes a page in each child of fork(2) (`MADV_WIPEONFORK`,
-//! Linux 4.14). A process id does not do: parent and child can both be 1, each in its own pid namespace.
+//! Identifies this process without a system call: the kernel wipes a page in each child of fork(2) (`MADV_WIPEONFORK`,
+//! Linux 4.14). A process id does not suffice: parent and child can both be 1, each in its own pid namespace.
 //!
-//! One page serves all watchers of the process, and is the only state that the library keeps beside them: a page for each
-//! watcher would cost three more system calls and 4 KiB, and pthread_atfork(3) does not notice clone(2).
+//! One page serves all watchers of the process. It is the only global state of the library: a page per watcher would
+//! cost three more system calls and 4 KiB, and pthread_atfork(3) does not notice clone(2).
 
 use std::io;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-/// The page with the number of this process, once it is needed.
+/// The page with the number of this process, once made.
 static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
 
-/// The last number. A child continues from here, so that no two processes of one line have the same.
+/// The last number. A child continues from here, so that related processes never have the same one.
 static LAST: AtomicU32 = AtomicU32::new(0);
 
-/// Stands for the page where the kernel refuses to wipe one: it holds no number.
+/// Replaces the page if the kernel refuses to wipe one: it holds no number.
 static UNWIPED: AtomicU32 = AtomicU32::new(0);
 
-/// A process, as distinguished from its parent and its children.
+/// Identifies a process among its parent and its children.
 #[derive(Clone, Copy)]
 pub(crate) struct Process {
     page: &'static AtomicU32,
@@ -42,7 +42,7 @@ impl Process {
         Ok(Self { page, number })
     }
 
-    /// Whether the caller is in this process, and not in a child of it.
+    /// Whether the caller is in this process, not in a child of it.
     pub(crate) fn is_this(self) -> bool {
         self.page.load(Ordering::Relaxed) == self.number
             || std::ptr::eq(self.page, &UNWIPED) && std::process::id() == self.number
@@ -51,12 +51,13 @@ impl Process {
 
 impl std::fmt::Debug for Process {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // its number is of no use to a reader, and code for it would be in every program
+        // omits the number: it does not help a reader, and the code would be in every program
         f.write_str("Process")
     }
 }
 
-/// The page of this process and its children. No lock guards it: a child may be made while another thread is here.
+/// The page of this process and its children. No lock guards it, because a child may start while another thread is
+/// here.
 fn page() -> io::Result<&'static AtomicU32> {
     let mut page = PAGE.load(Ordering::Acquire);
     if page.is_null() {
@@ -66,7 +67,7 @@ fn page() -> io::Result<&'static AtomicU32> {
             Err(other) => {
                 page = other;
                 if !std::ptr::eq(made, &UNWIPED) {
-                    // SAFETY: it was mapped just now, and nobody else knows of it.
+                    // SAFETY: a new mapping that nobody else knows.
                     unsafe { libc::munmap(made.cast(), size_of::<AtomicU32>()) };
                 }
             }
@@ -84,7 +85,7 @@ fn new_page() -> io::Result<*mut AtomicU32> {
     if page == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the mapping is ours, and as long as the kernel makes it.
+    // SAFETY: the mapping is ours, of the size that the kernel gave it.
     unsafe {
         if libc::madvise(page, length, libc::MADV_WIPEONFORK) < 0 {
             libc::munmap(page, length);

@@ -1,7 +1,7 @@
 //! System calls as safe functions: by rustix where it has them, our own where it lacks them.
 //!
-//! This module and `capi` are the only ones with `unsafe` in them. Nothing here knows what a name or an event is:
-//! functions take and return file descriptors, bytes and numbers, and fail with the bare `errno` of the call.
+//! Only this module and `capi` contain `unsafe`. Nothing here depends on names or events: functions take and return
+//! file descriptors, bytes and numbers, and fail with the bare `errno` of the call.
 
 #![allow(unsafe_code)]
 
@@ -71,14 +71,14 @@ fn check(rc: libc::c_int) -> io::Result<libc::c_int> {
 /// Takes over the descriptor that a system call has just returned.
 fn owned(rc: libc::c_int) -> io::Result<OwnedFd> {
     let fd = check(rc)?;
-    // SAFETY: a non-negative result of the calls that this is used on is a new descriptor that nobody else owns.
+    // SAFETY: for the calls used here, a non-negative result is a new descriptor that nobody else owns.
     above_standard(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// The lowest descriptor that is not standard input, output or error.
 const ABOVE_STANDARD: RawFd = 3;
 
-/// Moves a new descriptor away from 0, 1 and 2: in a program that has closed those, what others print would go there.
+/// Moves a new descriptor away from 0, 1 and 2: in a program that has closed those, it would get other code's output.
 pub(crate) fn above_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
     if fd.as_raw_fd() >= ABOVE_STANDARD {
         return Ok(fd);
@@ -90,20 +90,19 @@ pub(crate) fn above_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
     })
 }
 
-/// Closes this process's copy of a descriptor whose owner is not here: in a child of fork(2), a thread of the parent.
+/// Closes this process's copy of a descriptor whose owner, in a child of fork(2), is a thread of the parent.
 pub(crate) fn close_copy(fd: BorrowedFd<'_>) {
     // SAFETY: no pointers; nobody in this process uses the descriptor any more.
     unsafe { libc::close(fd.as_raw_fd()) };
 }
 
-/// The path that leads to what `fd` refers to, for calls that only take a path. Needs /proc.
+/// The path to the object of `fd`, for calls that only take a path. Requires /proc.
 pub(crate) fn proc_path(fd: BorrowedFd<'_>) -> String {
-    // thread-self, not self: a thread that has unshared its files has descriptors of its own
+    // thread-self, not self: a thread with an unshared descriptor table has its own
     format!("/proc/thread-self/fd/{}", fd.as_raw_fd())
 }
 
-/// The error of a call on [`proc_path`]: that there is no such path says that /proc is not there, not that the object
-/// is not.
+/// The error of a call on [`proc_path`]: a missing path means that /proc is missing, not the object.
 pub(crate) fn proc_error(error: io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(libc::ENOENT) => io::Error::from_raw_os_error(libc::EOPNOTSUPP),
@@ -116,7 +115,7 @@ pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(rustix::io::read(fd, buffer)?)
 }
 
-/// Which signals a thread has blocked. rustix leaves signal masks to libc.
+/// The signal mask of a thread. rustix leaves signal masks to libc.
 pub(crate) struct Blocked(libc::sigset_t);
 
 impl Blocked {
@@ -124,7 +123,7 @@ impl Blocked {
         Self::change(libc::SIG_BLOCK, std::ptr::null())
     }
 
-    /// Blocks all in the calling thread, and returns what was blocked before.
+    /// Blocks all signals in the calling thread, and returns the former mask.
     fn all() -> Self {
         let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: sigfillset fills `all` in.
@@ -132,7 +131,7 @@ impl Blocked {
         Self::change(libc::SIG_BLOCK, all.as_ptr())
     }
 
-    /// Blocks these and no others in the calling thread.
+    /// Sets the mask of the calling thread to this one.
     pub(crate) fn set(&self) {
         Self::change(libc::SIG_SETMASK, &self.0);
     }
@@ -147,8 +146,8 @@ impl Blocked {
     }
 }
 
-/// Runs `body` with all signals blocked; a thread started in it keeps them blocked, so that it takes none from the
-/// threads that they are meant for.
+/// Runs `body` with all signals blocked. A thread started in it keeps them blocked, so that it takes no signals of
+/// other threads.
 pub(crate) fn without_signals<T>(body: impl FnOnce() -> T) -> T {
     let before = Blocked::all();
     let result = body();
@@ -156,26 +155,26 @@ pub(crate) fn without_signals<T>(body: impl FnOnce() -> T) -> T {
     result
 }
 
-/// How much of a processor the calling thread has taken so far.
+/// The processor time of the calling thread.
 pub(crate) fn processor_time() -> Duration {
     now_by(libc::CLOCK_THREAD_CPUTIME_ID)
 }
 
-/// `CLOCK_MONOTONIC`, the clock of [`crate::Event::time`]. By libc, which finds the vDSO once for the whole process.
+/// `CLOCK_MONOTONIC`, the clock of [`crate::Event::time`]. By libc, which finds the vDSO once per process.
 pub(crate) fn monotonic() -> Duration {
     now_by(libc::CLOCK_MONOTONIC)
 }
 
-/// How long the system has been suspended, or less if this thread has to wait between the two clocks.
+/// The total time of suspensions of the system, or less if this thread has to wait between the two clocks.
 pub(crate) fn suspended() -> Duration {
     let with = now_by(libc::CLOCK_BOOTTIME);
     with.saturating_sub(monotonic())
 }
 
-/// What a clock says; zero where there is none, as that of a thread that has ended.
+/// The time of a clock; zero for a missing one, such as that of a thread that has ended.
 fn now_by(clock: libc::clockid_t) -> Duration {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `now` is ours to write.
+    // SAFETY: the call writes `now` only.
     unsafe { libc::clock_gettime(clock, &mut now) };
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }

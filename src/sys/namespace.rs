@@ -1,5 +1,5 @@
-//! Network namespaces of our own, which only what is opened in them keeps. rustix runs no code of ours in a thread or a
-//! child that shares our memory.
+//! Network namespaces of the library's own, kept alive only by what is opened in them. rustix runs no callback in a
+//! thread or in a child that shares memory.
 
 use std::ffi::c_void;
 use std::io;
@@ -7,12 +7,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{check, in_own_thread, without_signals};
 
-/// Room for what runs in a child; a system call and what leads to it take a few KiB.
+/// Room for the callback in a child; a system call takes a few KiB.
 const STACK: usize = 256 * 1024;
 
-/// Runs `body` in a new network namespace, in a thread that lives for this call. The calling thread stays where it is.
-/// `EPERM`: `CAP_SYS_ADMIN` is missing. `EAGAIN`: there is a thread too many; `ENOSPC`: a
-/// network namespace too many.
+/// Runs `body` in a new network namespace, in a thread for this call. The calling thread stays where it is. `EPERM`:
+/// `CAP_SYS_ADMIN` is missing. `EAGAIN`: a limit prevents starting the thread. `ENOSPC`: the limit of network
+/// namespaces is reached.
 pub(crate) fn in_net_namespace<T: Send>(body: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     let run = || {
         // SAFETY: no pointers; it concerns this thread alone.
@@ -22,16 +22,16 @@ pub(crate) fn in_net_namespace<T: Send>(body: impl FnOnce() -> io::Result<T> + S
     in_own_thread(run)?.unwrap_or_else(|_| Err(panicked()))
 }
 
-/// Whether this user namespace permits no network namespace at all, so that a limit is no shortage.
+/// Whether this user namespace permits no network namespaces at all, so that the limit is permanent.
 pub(crate) fn are_net_namespaces_forbidden() -> bool {
     std::fs::read("/proc/sys/user/max_net_namespaces").is_ok_and(|limit| limit.trim_ascii() == b"0")
 }
 
-/// Runs `body` in a new network namespace of a new user namespace, which takes no privilege where user namespaces may be
-/// made. A child does that which shares our memory and our descriptors, and the calling thread waits for its end. `EPERM`,
-/// `ENOSPC`, `EUSERS`: user namespaces may not be made.
+/// Runs `body` in a new network namespace of a new user namespace, which requires no privilege if user namespaces are
+/// permitted. A child that shares memory and descriptors runs it, while the calling thread waits. `EPERM`, `ENOSPC`,
+/// `EUSERS`: user namespaces are not permitted.
 pub(crate) fn in_user_namespace<T>(body: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    /// What the child takes, and leaves.
+    /// The input and the result of the child.
     struct Task<B, T> {
         body: Option<B>,
         result: io::Result<T>,
@@ -49,15 +49,15 @@ pub(crate) fn in_user_namespace<T>(body: impl FnOnce() -> io::Result<T>) -> io::
     fn start<B: FnOnce() -> io::Result<T>, T>(task: &mut Task<B, T>, stack: &mut [u128]) -> io::Result<()> {
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES | libc::CLONE_NEWUSER | libc::CLONE_NEWNET;
         let top = stack.as_mut_ptr_range().end;
-        // SAFETY: the child runs on a stack of its own, with our thread-local storage, and this thread does not go on
-        // before the child has ended (CLONE_VFORK). So nothing here is used by both at once.
+        // SAFETY: the child runs on a stack of its own, with our thread-local storage, and this thread continues only
+        // after the child has ended (CLONE_VFORK). So the two never use anything here at once.
         let pid = check(unsafe { libc::clone(child::<B, T>, top.cast(), flags, std::ptr::from_mut(task).cast()) })?;
-        // It sent no signal when it ended, so that no other wait of this process takes it.
+        // It sends no signal when it ends, so no other wait of this process takes it.
         loop {
-            // SAFETY: no pointer that is written to.
+            // SAFETY: the call writes through no pointer.
             match check(unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::__WCLONE) }) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // ECHILD: the program has the kernel forget its children
+                // ECHILD: the program makes the kernel forget its children
                 _ => return Ok(()),
             }
         }
@@ -65,7 +65,7 @@ pub(crate) fn in_user_namespace<T>(body: impl FnOnce() -> io::Result<T>) -> io::
 
     let mut task = Task { body: Some(body), result: Err(panicked()) };
     let mut stack = vec![0u128; STACK / size_of::<u128>()];
-    // a signal handler of the program must not run in the child
+    // no signal handler of the program must run in the child
     without_signals(|| start(&mut task, &mut stack))?;
     task.result
 }

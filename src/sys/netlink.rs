@@ -1,5 +1,5 @@
-//! Netlink sockets of the rtnetlink family. rustix has neither recvmmsg(2) nor the control message of
-//! `NETLINK_LISTEN_ALL_NSID`, and a second way to make the same socket would be no gain.
+//! Netlink sockets of the rtnetlink family. rustix lacks recvmmsg(2) and the control message of
+//! `NETLINK_LISTEN_ALL_NSID`, and a second way to make the same socket would not help.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -7,22 +7,22 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use super::{check, owned};
 
-/// Room for the control messages that are asked for: one number, and some to spare.
+/// Room for the requested control messages: one number, and some to spare.
 const CONTROL: usize = 4;
 
-/// Where `SO_MEMINFO` has the memory that waiting messages take, and the count of lost ones.
+/// The indices in `SO_MEMINFO` of the memory of waiting messages, and of the count of lost ones.
 const SK_MEMINFO_RMEM_ALLOC: usize = 0;
 const SK_MEMINFO_DROPS: usize = 8;
 const SK_MEMINFO_VARS: usize = 9;
 
-/// A socket of the namespace that the calling *thread* is in now, for ever. It never blocks.
+/// Makes a socket that belongs for ever to the present namespace of the calling *thread*. It never blocks.
 pub(crate) fn rtnetlink() -> io::Result<OwnedFd> {
     let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     // SAFETY: no pointers.
     owned(unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) })
 }
 
-/// The kernel's address; to bind to it gives a socket any port that is free.
+/// The kernel's address; binding to it gives a socket any free port.
 fn kernel() -> (libc::sockaddr_nl, libc::socklen_t) {
     // SAFETY: all zeroes is a valid address.
     let mut address = unsafe { MaybeUninit::<libc::sockaddr_nl>::zeroed().assume_init() };
@@ -30,13 +30,13 @@ fn kernel() -> (libc::sockaddr_nl, libc::socklen_t) {
     (address, size_of_val(&address) as libc::socklen_t)
 }
 
-/// Gives the socket a port of its own. One without takes part in no group: its port is 0, that of the kernel, which
+/// Gives the socket a port of its own. A socket without one is in no group: its port is 0, that of the kernel, which
 /// does not send to itself.
 pub(crate) fn bind(socket: BorrowedFd<'_>) -> io::Result<()> {
     bind_to_groups(socket, 0)
 }
 
-/// The same, and joins the groups of a mask.
+/// As [`bind`], and joins the groups of a mask.
 pub(super) fn bind_to_groups(socket: BorrowedFd<'_>, groups: u32) -> io::Result<()> {
     let (mut address, size) = kernel();
     address.nl_groups = groups;
@@ -44,8 +44,8 @@ pub(super) fn bind_to_groups(socket: BorrowedFd<'_>, groups: u32) -> io::Result<
     check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size) }).map(drop)
 }
 
-/// Makes what other processes send to this socket fail at the sender, but for multicasts. Where that is refused, a flood
-/// can fill the queue; who reads it looks at the sender all the same.
+/// Makes unicasts of other processes to this socket fail at the sender. If that is refused, a flood can fill the queue;
+/// readers check the sender in any case.
 pub(crate) fn connect_to_kernel(socket: BorrowedFd<'_>) {
     let (address, size) = kernel();
     // SAFETY: the address is as long as stated.
@@ -64,19 +64,19 @@ pub(crate) fn set_option(
     check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), size) }).map(drop)
 }
 
-/// `getsockopt(2)` of the size of the receive buffer, in the bytes that the kernel accounts with.
+/// `getsockopt(2)` of the size of the receive buffer, in the kernel's accounting.
 pub(crate) fn receive_buffer(socket: BorrowedFd<'_>) -> io::Result<usize> {
     let mut value: libc::c_int = 0;
     get_option(socket, libc::SO_RCVBUF, &mut value)?;
     Ok(usize::try_from(value).unwrap_or(0))
 }
 
-/// How many messages this socket has lost since it was made (Linux 4.12; it wraps around).
+/// The number of messages that this socket has lost since it was made (Linux 4.12; it wraps around).
 pub(crate) fn drops(socket: BorrowedFd<'_>) -> io::Result<u32> {
     memory(socket, SK_MEMINFO_DROPS)
 }
 
-/// How many bytes the kernel has taken for the messages that wait in this socket (Linux 4.12).
+/// The number of bytes of waiting messages in this socket, in the kernel's accounting (Linux 4.12).
 pub(crate) fn waiting(socket: BorrowedFd<'_>) -> io::Result<usize> {
     memory(socket, SK_MEMINFO_RMEM_ALLOC).map(|bytes| bytes as usize)
 }
@@ -87,7 +87,7 @@ fn memory(socket: BorrowedFd<'_>, which: usize) -> io::Result<u32> {
     Ok(info.get(which).copied().unwrap_or(0))
 }
 
-/// Plain numbers, for which any bytes are a value.
+/// Plain numbers, for which every bit pattern is valid.
 trait Number {}
 impl Number for libc::c_int {}
 impl Number for [u32; SK_MEMINFO_VARS] {}
@@ -95,7 +95,7 @@ impl Number for [u32; SK_MEMINFO_VARS] {}
 fn get_option<T: Number>(socket: BorrowedFd<'_>, name: libc::c_int, value: &mut T) -> io::Result<()> {
     let mut size = size_of::<T>() as libc::socklen_t;
     let value = std::ptr::from_mut(value).cast();
-    // SAFETY: the kernel writes at most `size` bytes, which is the size of the value, and any bytes make a number.
+    // SAFETY: the kernel writes at most `size` bytes, the size of the value, and every bit pattern is a number.
     check(unsafe { libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, value, &mut size) }).map(drop)
 }
 
@@ -106,18 +106,18 @@ pub(crate) fn send_to_kernel(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result
     usize::try_from(n).map(drop).map_err(|_| io::Error::last_os_error())
 }
 
-/// What one `recvmsg(2)` brought.
+/// The result of one `recvmsg(2)`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Received {
-    /// The length of the datagram, which may be more than there was room for.
+    /// The length of the datagram, possibly longer than the buffer.
     pub(crate) length: usize,
-    /// The kernel sent it. This is from the address, which nobody can forge, not from a header, which anybody can.
+    /// The kernel sent it: by the address, which nobody can forge, not by a header, which everybody can.
     pub(crate) from_kernel: bool,
-    /// The id of the namespace that it comes from, if that is another one (`NETLINK_LISTEN_ALL_NSID`).
+    /// The nsid of the namespace that it comes from, if that is another one (`NETLINK_LISTEN_ALL_NSID`).
     pub(crate) nsid: Option<i32>,
 }
 
-/// What the kernel fills in beside the bytes of a datagram.
+/// The kernel's results besides the bytes of a datagram.
 struct Envelope {
     from: libc::sockaddr_nl,
     control: [u64; CONTROL],
@@ -126,11 +126,11 @@ struct Envelope {
 
 impl Envelope {
     fn new() -> Self {
-        // SAFETY: all zeroes is a valid address, and a part without a place.
+        // SAFETY: all zeroes is a valid address, and an empty part.
         unsafe { MaybeUninit::zeroed().assume_init() }
     }
 
-    /// Has `message` point here, and to `buffer`.
+    /// Makes `message` point here, and to `buffer`.
     fn address(&mut self, message: &mut libc::msghdr, buffer: &mut [u8]) {
         self.part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
         message.msg_name = (&raw mut self.from).cast();
@@ -141,7 +141,7 @@ impl Envelope {
         message.msg_controllen = size_of_val(&self.control) as _;
     }
 
-    /// What a receipt has left here.
+    /// Reads the results here.
     fn open(&self, message: &libc::msghdr, length: usize) -> Received {
         let from_kernel = message.msg_namelen as usize >= size_of_val(&self.from)
             && libc::c_int::from(self.from.nl_family) == libc::AF_NETLINK
@@ -150,23 +150,23 @@ impl Envelope {
     }
 }
 
-/// Receives one datagram; what does not fit is cut off, and `length` tells.
+/// Receives one datagram. Cuts off what does not fit; `length` is the full length.
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
     // SAFETY: all zeroes is a valid, empty message header.
     let mut message = unsafe { MaybeUninit::<libc::msghdr>::zeroed().assume_init() };
     let mut envelope = Envelope::new();
     envelope.address(&mut message, buffer);
-    // SAFETY: what the message points to is ours for the call, and its sizes are as stated.
+    // SAFETY: the message points to memory that is ours for the call, of the stated sizes.
     let n = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut message, libc::MSG_TRUNC) };
     let length = usize::try_from(n).map_err(|_| io::Error::last_os_error())?;
     Ok(envelope.open(&message, length))
 }
 
-/// How many datagrams one call receives at most.
+/// The maximum number of datagrams per call.
 pub(crate) const MANY: usize = 32;
 
-/// Receives what is there, up to [`MANY`] datagrams, each into an equal part of `buffer`, and hands them to `take`.
-/// How many it was; what does not fit is cut off, and `length` tells.
+/// Receives up to [`MANY`] waiting datagrams, each into an equal part of `buffer`, and passes them to `take`. Returns
+/// their number. Cuts off what does not fit; `length` is the full length.
 pub(crate) fn receive_many(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
@@ -180,7 +180,7 @@ pub(crate) fn receive_many(
     for ((message, envelope), part) in messages.iter_mut().zip(&mut envelopes).zip(parts) {
         envelope.address(&mut message.msg_hdr, part);
     }
-    // SAFETY: what the messages point to is ours for the call, and its sizes and their number are as stated.
+    // SAFETY: the messages point to memory that is ours for the call, of the stated sizes and number.
     let n = unsafe {
         libc::recvmmsg(
             socket.as_raw_fd(),
@@ -193,7 +193,7 @@ pub(crate) fn receive_many(
     let n = match usize::try_from(n) {
         Ok(n) => n,
         Err(_) => match io::Error::last_os_error() {
-            // a filter that refuses to receive many may permit to receive one
+            // a filter that refuses recvmmsg(2) may permit recvmsg(2)
             error if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENOSYS)) => {
                 let received = receive(socket, buffer)?;
                 take(received, buffer.get(..received.length).unwrap_or(buffer));
@@ -209,14 +209,14 @@ pub(crate) fn receive_many(
     Ok(n)
 }
 
-/// The control message that names the namespace of origin.
+/// The control message with the namespace of origin.
 #[allow(clippy::unnecessary_cast)] // the type of cmsg_len differs between C libraries
 fn origin(message: &libc::msghdr) -> Option<i32> {
-    // SAFETY: `message` has been filled in by recvmsg and its control buffer is still there.
+    // SAFETY: recvmsg has filled in `message`, and its control buffer still exists.
     let mut header = unsafe { libc::CMSG_FIRSTHDR(message) };
     // SAFETY: the macros give null or a header that lies in the control buffer.
     while let Some(control) = unsafe { header.as_ref() } {
-        // SAFETY: no more than arithmetic.
+        // SAFETY: only arithmetic.
         let wanted = unsafe { libc::CMSG_LEN(size_of::<i32>() as libc::c_uint) } as usize;
         if control.cmsg_level == libc::SOL_NETLINK
             && control.cmsg_type == libc::NETLINK_LISTEN_ALL_NSID

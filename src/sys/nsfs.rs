@@ -8,25 +8,25 @@ use rustix::ioctl::opcode;
 
 use super::{CWD, check, filesystem_of, open, owned, proc_error, proc_path};
 
-/// `f_type` of the filesystem whose files are namespaces, and of the one whose files are processes (Linux 6.9).
+/// `f_type` of the filesystems of namespaces and of processes (Linux 6.9).
 const NSFS_MAGIC: i64 = 0x6e73_6673;
 const PIDFS_MAGIC: i64 = 0x5049_4446;
 
-/// What a file handle of a namespace says about it (`struct nsfs_file_handle`, Linux 6.18).
+/// The contents of a namespace's file handle (`struct nsfs_file_handle`, Linux 6.18).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Handle {
     pub(crate) cookie: u64,
     pub(crate) ns_type: u32,
     pub(crate) ino: u32,
-    /// The never-reused id of the mount that the path ends on.
+    /// The never-reused id of the mount at the end of the path.
     pub(crate) mount_id: u64,
 }
 
 const FILEID_NSFS: libc::c_int = 0xf1;
 const AT_HANDLE_MNT_ID_UNIQUE: libc::c_int = 1;
-/// A handle that only identifies, which every filesystem has (Linux 6.5).
+/// A handle for identification only, which every filesystem has (Linux 6.5).
 const AT_HANDLE_FID: libc::c_int = 0x200;
-/// Stands for nsfs where open_by_handle_at(2) takes a descriptor of a mount (Linux 6.18).
+/// Means nsfs where open_by_handle_at(2) takes a descriptor of a mount (Linux 6.18).
 const FD_NSFS_ROOT: libc::c_int = -10003;
 /// The kernel's MAX_HANDLE_SZ.
 const MAX_HANDLE: usize = 128;
@@ -41,10 +41,10 @@ struct HandleBuffer {
     data: [u8; MAX_HANDLE],
 }
 
-/// Finds out in one call, without opening anything, whether a path leads to a namespace and to which one.
+/// Finds in one call, without opening anything, whether a path leads to a namespace, and to which one.
 ///
-/// `follow`: `AT_SYMLINK_FOLLOW`, or 0. `None`: to something else. `EOPNOTSUPP`: the filesystem has no handles, as that of
-/// namespaces before Linux 6.18.
+/// `follow`: `AT_SYMLINK_FOLLOW`, or 0. `None`: it leads to something else. `EOPNOTSUPP`: the filesystem has no
+/// handles, such as nsfs before Linux 6.18.
 pub(crate) fn handle(at: BorrowedFd<'_>, path: &CStr, follow: libc::c_int) -> io::Result<Option<Handle>> {
     let Some((buffer, mount_id)) = handle_and_mount(at, path, follow | libc::AT_EMPTY_PATH)? else { return Ok(None) };
     if buffer.kind != FILEID_NSFS || (buffer.bytes as usize) < NSFS_HANDLE {
@@ -59,17 +59,17 @@ pub(crate) fn handle(at: BorrowedFd<'_>, path: &CStr, follow: libc::c_int) -> io
     }))
 }
 
-/// The never-reused id of the mount that a path ends on, of whatever filesystem, where `statx(2)` is refused (Linux 6.12).
+/// The never-reused id of the mount at the end of a path, on any filesystem, if `statx(2)` is refused (Linux 6.12).
 pub(crate) fn mount_id(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::Result<Option<u64>> {
     Ok(handle_and_mount(at, path, flags | AT_HANDLE_FID)?.map(|(_, mount_id)| mount_id))
 }
 
-/// `name_to_handle_at(2)`. `None`: the handle is longer than that of a namespace can be.
+/// `name_to_handle_at(2)`. `None`: the handle is longer than that of a namespace.
 fn handle_and_mount(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::Result<Option<(HandleBuffer, u64)>> {
     let mut buffer = HandleBuffer { bytes: MAX_HANDLE as libc::c_uint, kind: 0, data: [0; MAX_HANDLE] };
     let mut mount_id = 0u64;
-    // SAFETY: the buffer has the layout of `struct file_handle` with the room that `bytes` states; with
-    // AT_HANDLE_MNT_ID_UNIQUE the mount id is written as 64 bits, without it (older kernels) the call fails.
+    // SAFETY: the buffer has the layout of `struct file_handle` with the room in `bytes`; with AT_HANDLE_MNT_ID_UNIQUE
+    // the kernel writes a mount id of 64 bits, without it (older kernels) the call fails.
     let rc = unsafe {
         libc::syscall(
             libc::SYS_name_to_handle_at,
@@ -86,8 +86,8 @@ fn handle_and_mount(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::
     }
 }
 
-/// Opens the network namespace with this cookie and inode number (0: whatever it is, from Linux 6.19 on), wherever it is.
-/// `ESTALE`: it is dead, or it is out of reach of this process. `EBADF`, `EINVAL`, `EOPNOTSUPP`: before Linux 6.18.
+/// Opens the network namespace with this cookie and inode number (0: any, from Linux 6.19 on), wherever it is.
+/// `ESTALE`: it is dead, or out of reach of this process. `EBADF`, `EINVAL`, `EOPNOTSUPP`: before Linux 6.18.
 pub(crate) fn open_by_cookie(cookie: u64, ino: u32) -> io::Result<OwnedFd> {
     let mut buffer = HandleBuffer { bytes: NSFS_HANDLE as libc::c_uint, kind: FILEID_NSFS, data: [0; MAX_HANDLE] };
     let parts = [
@@ -99,7 +99,7 @@ pub(crate) fn open_by_cookie(cookie: u64, ino: u32) -> io::Result<OwnedFd> {
     for (byte, value) in buffer.data.iter_mut().zip(parts) {
         *byte = value;
     }
-    // SAFETY: the buffer has the layout of `struct file_handle`, with at least the bytes that it states.
+    // SAFETY: the buffer has the layout of `struct file_handle`, with at least the stated bytes.
     owned(unsafe {
         libc::syscall(
             libc::SYS_open_by_handle_at,
@@ -112,7 +112,7 @@ pub(crate) fn open_by_cookie(cookie: u64, ino: u32) -> io::Result<OwnedFd> {
 
 const SYS_LISTNS: libc::c_long = 470;
 
-/// How many cookies one call lists.
+/// The maximum number of cookies per call.
 const PAGE: usize = 512;
 
 /// `struct ns_id_req`, in its first version.
@@ -132,18 +132,18 @@ pub(crate) fn list_namespaces(after: u64) -> io::Result<Vec<u64>> {
     let kinds = libc::CLONE_NEWNET as u32;
     let request = Request { size: size_of::<Request>() as u32, spare: 0, after, kinds, spare2: 0, user_namespace: 0 };
     let mut cookies = vec![0u64; PAGE];
-    // SAFETY: the request states its own size; at most `PAGE` numbers are written.
+    // SAFETY: the request states its own size; the kernel writes at most `PAGE` numbers.
     let n = unsafe { libc::syscall(SYS_LISTNS, &raw const request, cookies.as_mut_ptr(), PAGE, 0) };
     cookies.truncate(usize::try_from(n).map_err(|_| io::Error::last_os_error())?);
     Ok(cookies)
 }
 
-/// Whether a descriptor (`O_PATH` will do) is that of a namespace, of whatever kind.
+/// Whether a descriptor (`O_PATH` suffices) refers to a namespace of any kind.
 pub(crate) fn is_namespace(fd: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(filesystem_of(fd)? == NSFS_MAGIC)
 }
 
-/// Opens for reading what `fd` refers to. Needs /proc.
+/// Opens the object of `fd` for reading. Requires /proc.
 pub(crate) fn open_again(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     open(CWD, &CString::new(proc_path(fd))?, libc::O_RDONLY).map_err(proc_error)
 }
@@ -164,9 +164,10 @@ pub(crate) fn cookie(namespace: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(id)
 }
 
-/// Opens the network namespace of a process by its pidfd (Linux 6.11). `ENOTTY`: `pidfd` is none, or the kernel is older.
+/// Opens the network namespace of a process by its pidfd (Linux 6.11). `ENOTTY`: `pidfd` is not a pidfd, or the kernel
+/// is older.
 pub(crate) fn namespace_of_pidfd(pidfd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    // another file may take the same request for something else
+    // another file may interpret this request differently
     if filesystem_of(pidfd)? != PIDFS_MAGIC {
         return Err(io::Error::from_raw_os_error(libc::ENOTTY));
     }

@@ -1,4 +1,4 @@
-//! Perf events that record namespaces, and the rings that the kernel writes them to. Neither libc nor rustix has them.
+//! Perf events that record namespaces, and their rings. libc and rustix lack them.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -12,7 +12,7 @@ const PERF_COUNT_SW_DUMMY: u64 = 9;
 const PERF_FORMAT_LOST: u64 = 1 << 4;
 const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 1 << 3;
 
-/// The first 64 bytes of `struct perf_event_attr`, which every kernel knows, have all that is needed here.
+/// The first 64 bytes of `struct perf_event_attr`, which every kernel supports, suffice here.
 #[repr(C)]
 #[derive(Default)]
 struct Attributes {
@@ -28,29 +28,29 @@ struct Attributes {
     config1: u64,
 }
 
-/// A flag of [`Attributes`]: C counts bit fields from the other end where the byte order is the other one.
+/// A flag of [`Attributes`]: the order of C bit fields depends on the byte order.
 const fn flag(number: u32) -> u64 {
     1 << if cfg!(target_endian = "little") { number } else { 63 - number }
 }
 const EXCLUDE_KERNEL: u64 = flag(5);
 const EXCLUDE_HYPERVISOR: u64 = flag(6);
 const WATERMARK: u64 = flag(14);
-/// Records nothing by itself; without it the kernel takes an event for none of those that record tasks.
+/// Records nothing by itself; without it, the kernel does not count the event among those that record tasks.
 const COMM_EXEC: u64 = flag(24);
 const NAMESPACES: u64 = flag(28);
 
-/// Where `struct perf_event_mmap_page` has its numbers.
+/// The positions of the numbers in `struct perf_event_mmap_page`.
 const DATA_HEAD: usize = 1024;
 const DATA_TAIL: usize = 1032;
 
-/// How much a ring holds: some 1900 records. The least that is worth having is a sixteenth of it.
+/// The size of a ring: some 1900 records. The smallest useful ring is a sixteenth of it.
 const ROOM: usize = 256 * 1024;
 const LEAST_ROOM: usize = ROOM / 16;
 
-/// A ring with less room than this may have lost the last record.
+/// A ring with less free room than this may have lost the last record.
 const NEARLY_FULL: u64 = 1024;
 
-/// What the namespaces of the tasks of one processor are recorded in: as they are born, at each fork, and as they change.
+/// The ring with the namespaces of the tasks on one processor: as they are born, at each fork, and as they change.
 ///
 /// The kernel maps it for this process alone: a child of fork(2) has no ring.
 #[derive(Debug)]
@@ -66,8 +66,9 @@ pub(crate) struct Ring {
 unsafe impl Send for Ring {}
 
 impl Ring {
-    /// Fails with `EACCES`, `EPERM` or `ENOSYS` without the rights or on a kernel without perf; `ENODEV` if the processor is
-    /// offline, `EINVAL` if there is none of this number, or never can be; `EPERM` also if too little may be locked.
+    /// Fails with `EACCES`, `EPERM` or `ENOSYS` without the rights or on a kernel without perf; with `ENODEV` if the
+    /// processor is offline, `EINVAL` if none has this number, or never can; with `EPERM` also if the limit of locked
+    /// memory is too low.
     pub(crate) fn open(cpu: u32) -> io::Result<Self> {
         let process = Process::this()?;
         let (event, counts_losses) = match open_event(cpu, PERF_FORMAT_LOST) {
@@ -79,20 +80,20 @@ impl Ring {
         Ok(Self { event, pages, room, counts_losses, process })
     }
 
-    /// How far the kernel has written.
+    /// The kernel's write position.
     pub(crate) fn head(&self) -> u64 {
-        // SAFETY: the number is in the first page; the kernel writes it in one go where it can.
+        // SAFETY: the number is in the first page; the kernel writes it atomically where it can.
         let head = unsafe { self.pages.add(DATA_HEAD).cast::<u64>().read_volatile() };
-        // what the kernel wrote before the head is read after it
+        // reads after the head what the kernel wrote before it
         fence(Ordering::Acquire);
         head
     }
 
-    /// Appends what is in the ring between two places. `false`: there cannot be so much, and nothing is appended.
+    /// Appends the contents of the ring between two positions. `false`: an impossible length, appends nothing.
     pub(crate) fn copy(&self, from: u64, to: u64, bytes: &mut Vec<u8>) -> bool {
         let Some(parts) = parts(self.room, from, to) else { return false };
         for (start, length) in parts {
-            // SAFETY: the part lies in the data, which follow the first page; the kernel writes nothing to it before the
+            // SAFETY: the part lies in the data pages after the first page; the kernel writes nothing there before the
             // tail has passed it.
             bytes.extend_from_slice(unsafe {
                 std::slice::from_raw_parts(self.pages.as_ptr().add(page_size() + start), length)
@@ -101,22 +102,22 @@ impl Ring {
         true
     }
 
-    /// Gives the ring back to the kernel up to here. Whether it was so full that records may have been lost.
+    /// Returns the ring to the kernel up to `tail`. Returns whether it was so full that records may have been lost.
     pub(crate) fn release(&self, before: u64, tail: u64) -> bool {
-        // what was in the ring is read before the kernel may overwrite it
+        // finishes reading the ring before the kernel may overwrite it
         fence(Ordering::Release);
-        // SAFETY: the number is in the first page, which is mapped to be written.
+        // SAFETY: the number is in the first page, which is mapped writable.
         unsafe { self.pages.add(DATA_TAIL).cast::<u64>().write_volatile(tail) };
         fence(Ordering::SeqCst);
         self.head().wrapping_sub(before) > self.room as u64 - NEARLY_FULL
     }
 
-    /// Whether the kernel says how many records were lost.
+    /// Whether the kernel counts lost records.
     pub(crate) fn counts_losses(&self) -> bool {
         self.counts_losses
     }
 
-    /// How many records were lost since the ring was made. `None`: this kernel does not say so (before Linux 6.0).
+    /// The number of records lost since the ring was made. `None`: this kernel does not count them (before Linux 6.0).
     pub(crate) fn lost(&self) -> io::Result<Option<u64>> {
         if !self.counts_losses {
             return Ok(None);
@@ -127,8 +128,7 @@ impl Ring {
     }
 }
 
-/// The two parts of a ring, each where it starts and how long it is, that lie between two places. `None`: it is longer than
-/// the ring.
+/// The one or two parts of a ring between two positions, as start and length. `None`: longer than the ring.
 fn parts(room: usize, from: u64, to: u64) -> Option<[(usize, usize); 2]> {
     let length = usize::try_from(to.wrapping_sub(from)).ok().filter(|length| *length <= room)?;
     let start = usize::try_from(from % room as u64).ok()?;
@@ -153,13 +153,13 @@ fn open_event(cpu: u32, read_format: u64) -> io::Result<OwnedFd> {
     };
     let (everybody, no_group) = (-1, -1);
     let cpu = libc::c_int::try_from(cpu).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
-    // SAFETY: the attributes are as long as they say; the kernel reads them and writes no more than the size.
+    // SAFETY: the attributes have the stated size; the kernel reads them and writes at most that size.
     owned(unsafe {
         libc::syscall(libc::SYS_perf_event_open, &raw const attributes, everybody, cpu, no_group, PERF_FLAG_FD_CLOEXEC)
     } as libc::c_int)
 }
 
-/// Maps as large a ring as may be locked into memory, and the page before it. Where, and how much room it has.
+/// Maps the largest ring that may be locked into memory, and the page before it. Returns its address and room.
 fn map(event: BorrowedFd<'_>) -> io::Result<(NonNull<u8>, usize)> {
     let (access, page) = (libc::PROT_READ | libc::PROT_WRITE, page_size());
     let mut room = ROOM.max(page);
@@ -187,7 +187,7 @@ impl AsFd for Ring {
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        // the kernel gives a child of fork(2) no copy, and something else may be there
+        // a child of fork(2) has no copy, and something else may be mapped there
         if self.process.is_this() {
             // SAFETY: this is the mapping, and nothing refers to it any more.
             unsafe { libc::munmap(self.pages.as_ptr().cast(), page_size() + self.room) };

@@ -1,4 +1,4 @@
-//! Processes, and what this one may see.
+//! Processes, and the rights of this one.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -8,18 +8,18 @@ use rustix::thread::{CapabilitySet, capabilities, gettid};
 
 use super::{CWD, above_standard, check, owned, proc_error, read_link, stat, without_signals};
 
-/// The inode numbers of the initial user and pid namespaces, which the kernel fixes.
+/// The fixed inode numbers of the initial user and pid namespaces.
 const INITIAL: [(&std::ffi::CStr, u64); 2] =
     [(c"/proc/thread-self/ns/user", 0xefff_fffd), (c"/proc/thread-self/ns/pid", 0xefff_fffc)];
 
-/// Whether the calling thread can open every namespace of the host by its cookie: `CAP_SYS_ADMIN` in the initial user and
-/// pid namespaces. Where that cannot be found out: no.
+/// Whether the calling thread can open every namespace of the host by its cookie: `CAP_SYS_ADMIN` in the initial user
+/// and pid namespaces. If unknown: no.
 pub(crate) fn sees_all_namespaces() -> bool {
     capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
         && INITIAL.iter().all(|(path, ino)| stat(CWD, path, 0).is_ok_and(|stat| stat.ino == *ino))
 }
 
-/// What decides which namespaces the calling thread can open by their cookie, besides that it is in one of them.
+/// The rights that determine which namespaces the calling thread can open by cookie, besides its own ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Credentials {
     user: u32,
@@ -40,11 +40,11 @@ impl Credentials {
     }
 }
 
-/// Whether the kernel is older than this one, by what it calls itself. For what no trial shows.
+/// Whether the kernel is older than this version, by its release name. For features that no probe shows.
 pub(crate) fn is_kernel_before(major: u32, minor: u32) -> bool {
-    // SAFETY: all zeroes is a value of it, and the kernel overwrites it with strings.
+    // SAFETY: all zeroes is a valid value, and the kernel overwrites it with strings.
     let mut name: libc::utsname = unsafe { std::mem::zeroed() };
-    // SAFETY: the structure is ours to write.
+    // SAFETY: the call writes this structure only.
     if unsafe { libc::uname(&mut name) } != 0 {
         return false;
     }
@@ -58,13 +58,14 @@ pub(crate) fn is_kernel_before(major: u32, minor: u32) -> bool {
     }
 }
 
-/// The lowest of the inode numbers that the kernel fixes for initial namespaces.
+/// The lowest of the fixed inode numbers of initial namespaces.
 const LOWEST_INITIAL: u64 = 0xefff_fff8;
 
-/// The initial namespaces of each kind, opened: those of process 1, or else the own ones, where they are known to be initial.
-/// In another pid namespace: none.
+/// Opens the initial namespaces of each kind: those of process 1, or else the own ones, if they are known to be
+/// initial. In another pid namespace: none.
 ///
-/// setns(2) to any of them takes CAP_SYS_ADMIN over it, so the descriptors are no way out for who has given that up.
+/// setns(2) to any of them requires CAP_SYS_ADMIN over it, so the descriptors are no way out for a process that has
+/// given that up.
 pub(crate) fn initial_namespaces() -> Vec<OwnedFd> {
     let [_, (own_pid, initial)] = INITIAL;
     if !stat(CWD, own_pid, 0).is_ok_and(|stat| stat.ino == initial) {
@@ -80,7 +81,7 @@ pub(crate) fn initial_namespaces() -> Vec<OwnedFd> {
     ["net", "uts", "ipc", "pid", "user", "mnt", "cgroup"].into_iter().filter_map(of_kind).collect()
 }
 
-/// Whether /proc is mounted and numbers processes as this one does.
+/// Whether /proc is mounted and belongs to the pid namespace of this process.
 pub(crate) fn is_proc_ours() -> bool {
     let own = std::process::id().to_string();
     read_link(Path::new("/proc/self")).is_ok_and(|link| link == own.as_str())
@@ -92,20 +93,20 @@ pub(crate) fn enter_net_namespace(namespace: BorrowedFd<'_>) -> io::Result<()> {
     check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }).map(drop)
 }
 
-/// Whether there is a process, or a thread, of this number.
+/// Whether a process or thread has this number.
 pub(crate) fn process_exists(pid: i32) -> bool {
     // SAFETY: no pointers; signal 0 is never sent.
     let rc = unsafe { libc::kill(pid, 0) };
     rc == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
 }
 
-/// Runs `body` in a thread of its own, all signals blocked, and waits until the kernel has forgotten the thread: a process
-/// in which a second one is still being taken apart may not unshare(CLONE_NEWUSER), for one.
+/// Runs `body` in a thread of its own, with all signals blocked, and waits until the kernel has removed the thread: for
+/// instance, unshare(CLONE_NEWUSER) fails in a process while a second thread is still exiting.
 pub(crate) fn in_own_thread<T: Send>(body: impl FnOnce() -> T + Send) -> io::Result<std::thread::Result<T>> {
     in_two_threads(body, || ()).0
 }
 
-/// The same, and meanwhile runs `here` in the calling thread: so it does too where no second thread can be had.
+/// As [`in_own_thread`], and meanwhile runs `here` in the calling thread, even if no second thread can start.
 pub(crate) fn in_two_threads<T: Send, U>(
     body: impl FnOnce() -> T + Send,
     here: impl FnOnce() -> U,
@@ -115,8 +116,8 @@ pub(crate) fn in_two_threads<T: Send, U>(
         tid = Some(gettid());
         body()
     };
-    // Not a scope: that keeps a handle of the calling thread until the thread ends.
-    // SAFETY: the thread is joined here, whether `here` panics or not, so what it borrows lives longer.
+    // Not a scope, which keeps a handle of the calling thread until the thread ends. SAFETY: this joins the thread even
+    // if `here` panics, so what it borrows lives longer.
     let thread = without_signals(|| unsafe { std::thread::Builder::new().name("nswatch".into()).spawn_unchecked(run) });
     let here = std::panic::catch_unwind(std::panic::AssertUnwindSafe(here));
     let result = thread.map(|thread| thread.join());
@@ -129,7 +130,8 @@ pub(crate) fn in_two_threads<T: Send, U>(
     (result, here)
 }
 
-/// A pidfd of a process (Linux 5.3) or of a thread (6.9), readable once it has ended. `ESRCH`: it has ended already.
+/// Opens a pidfd of a process (Linux 5.3) or of a thread (6.9), readable once it has ended. `ESRCH`: it has ended
+/// already.
 pub(crate) fn pidfd_open(id: i32, is_thread: bool) -> io::Result<OwnedFd> {
     // PIDFD_THREAD
     let flags = if is_thread { libc::O_EXCL } else { 0 };
@@ -137,8 +139,8 @@ pub(crate) fn pidfd_open(id: i32, is_thread: bool) -> io::Result<OwnedFd> {
     owned(unsafe { libc::syscall(libc::SYS_pidfd_open, id, flags) } as libc::c_int)
 }
 
-/// The pid of the process that a pidfd refers to. `None`: the descriptor is no pidfd. `ESRCH`: the process has ended;
-/// `EACCES`: it is in a pid namespace that cannot be seen from here.
+/// The pid of the process that a pidfd refers to. `None`: the descriptor is not a pidfd. `ESRCH`: the process has
+/// ended. `EACCES`: it is in a pid namespace that the caller cannot see.
 pub(crate) fn pid_of_pidfd(pidfd: BorrowedFd<'_>) -> io::Result<Option<i32>> {
     let info =
         std::fs::read_to_string(format!("/proc/thread-self/fdinfo/{}", pidfd.as_raw_fd())).map_err(proc_error)?;

@@ -1,4 +1,4 @@
-//! Where paths start for the calling thread.
+//! The root directory of the calling thread.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, StatxFlags};
 use super::files::{fstatat, mount_of};
 use super::{CWD, open, proc_error};
 
-/// The root directory of a thread, and the mount that it is on.
+/// The root directory of a thread, and its mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Root {
     pub(crate) dev: u64,
@@ -20,13 +20,13 @@ pub(crate) struct Root {
 pub(crate) enum RootMount {
     /// Its never-reused id (Linux 6.8).
     Unique(u64),
-    /// Its id, which another mount may get once this one is gone.
+    /// Its id, which the kernel may give to another mount later.
     Reusable(u64),
     /// A filter refuses statx(2).
     Unknown,
 }
 
-/// Which rustix 1.1 has no name for.
+/// rustix 1.1 lacks this.
 const STATX_MNT_ID_UNIQUE: u32 = 0x4000;
 
 /// The root directory of the calling thread, by one system call.
@@ -56,7 +56,7 @@ pub(crate) fn mount_namespace() -> io::Result<u64> {
     Ok(stat.st_ino as u64)
 }
 
-/// The reusable id of the mount that the root directory is on, without statx(2).
+/// The reusable id of the mount of the root directory, without statx(2).
 pub(crate) fn root_mount_id() -> io::Result<u64> {
     let root = open(CWD, c"/", libc::O_PATH | libc::O_DIRECTORY)?;
     mount_of(root.as_fd())?.ok_or_else(|| io::Error::from_raw_os_error(libc::EOPNOTSUPP))

@@ -1,18 +1,18 @@
-//! What the kernel does not even put into the queue of a socket: classic BPF programs, which rustix lacks.
+//! Filters of sockets: classic BPF programs, which rustix lacks. The kernel does not queue the messages that they drop.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::check;
 
-/// An instruction of a classic BPF program: what to do, how far to jump if the answer is yes or no, and a number.
+/// An instruction of a classic BPF program: the operation, the jump distances for yes and no, and a number.
 pub(super) const fn instruction(code: u32, yes: u8, no: u8, k: u32) -> libc::sock_filter {
     libc::sock_filter { code: code as u16, jt: yes, jf: no, k }
 }
 
-/// Has the kernel drop the netlink messages of one kind.
+/// Makes the kernel drop the netlink messages of one type.
 pub(crate) fn drop_messages(socket: BorrowedFd<'_>, kind: u16) -> io::Result<()> {
-    // the kind is in the header behind the length; a filter loads it as if it were in the order of the network
+    // the type follows the length in the header; a filter loads it in network byte order
     let kind = u32::from(u16::from_be_bytes(kind.to_ne_bytes()));
     let filter = [
         instruction(libc::BPF_LD | libc::BPF_H | libc::BPF_ABS, 0, 0, 4),
@@ -23,12 +23,12 @@ pub(crate) fn drop_messages(socket: BorrowedFd<'_>, kind: u16) -> io::Result<()>
     attach_filter(socket, &filter)
 }
 
-/// Lets a filter decide on every message from here on.
+/// Attaches a filter for all later messages.
 pub(super) fn attach_filter(socket: BorrowedFd<'_>, filter: &[libc::sock_filter]) -> io::Result<()> {
     let mut filter = filter.to_vec();
     let program = libc::sock_fprog { len: filter.len() as libc::c_ushort, filter: filter.as_mut_ptr() };
     let size = size_of_val(&program) as libc::socklen_t;
     let (level, name) = (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER);
-    // SAFETY: the kernel copies the program, which has as many instructions as it says.
+    // SAFETY: the kernel copies the program, which has the stated number of instructions.
     check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const program).cast(), size) }).map(drop)
 }

@@ -1,4 +1,4 @@
-//! Threads of the library: they take no signals, are named, and end when they are asked to, unless they hang.
+//! The library's threads: they take no signals, have names, and end on request, unless they hang.
 
 use std::io;
 use std::os::unix::thread::JoinHandleExt;
@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use super::{Process, monotonic, now_by, without_signals};
 
-/// A thread that takes no processor time for so long hangs: in a system call on a filesystem that does not answer.
+/// A thread without processor time for this long hangs: in a system call on a filesystem that does not answer.
 const HANGS_AFTER: Duration = Duration::from_secs(2);
 
-/// How long a thread that does not hang takes to end.
+/// The maximum time in which a thread that does not hang ends.
 const ENDS_WITHIN: Duration = Duration::from_millis(200);
 
-/// A thread, and the process that it is in: a child of fork(2) has none to wait for.
+/// A thread, and its process: a child of fork(2) has no thread to wait for.
 #[derive(Debug)]
 pub(crate) struct Thread {
     handle: JoinHandle<()>,
@@ -22,15 +22,15 @@ pub(crate) struct Thread {
 }
 
 impl Thread {
-    /// Fails with `EAGAIN` where there is one too many.
+    /// Fails with `EAGAIN` if a limit prevents starting the thread.
     pub(crate) fn start(body: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let process = Process::this()?;
         let handle = without_signals(|| Builder::new().name("nswatch".into()).spawn(body))?;
         Ok(Self { handle, process })
     }
 
-    /// Waits for the end of a thread that was asked to end. If it hangs, it is left alone, and frees what it holds if it
-    /// ever goes on. In a child of fork(2) nothing happens.
+    /// Waits for the end of a thread that was asked to end. Leaves a hanging thread alone, which frees its memory if it
+    /// ever continues. Does nothing in a child of fork(2).
     pub(crate) fn join(self) {
         if !self.process.is_this() {
             std::mem::forget(self);
@@ -40,16 +40,16 @@ impl Thread {
         let mut used = processor_time(thread);
         loop {
             let since = monotonic();
-            // once more: the whole process may have been stopped, and then the thread ends now
+            // once more: if the whole process was stopped, the thread ends now
             if join_within(thread, HANGS_AFTER) || join_within(thread, ENDS_WITHIN) {
-                // not to be detached any more
+                // prevents detaching it again
                 self.handle.into_pthread_t();
                 return;
             }
             let now = processor_time(thread);
-            // the clock that was waited by may have been set meanwhile
+            // the wall clock of the wait may have been set meanwhile
             if now == used && monotonic() >= since + HANGS_AFTER {
-                // its handle detaches it
+                // dropping its handle detaches it
                 return;
             }
             used = now;
@@ -57,7 +57,7 @@ impl Thread {
     }
 }
 
-/// Waits for the end of a thread that has not been joined; whether it has ended.
+/// Waits for the end of an unjoined thread. Returns whether it has ended.
 fn join_within(thread: libc::pthread_t, time: Duration) -> bool {
     let end = now_by(libc::CLOCK_REALTIME).saturating_add(time);
     let end = libc::timespec { tv_sec: end.as_secs() as _, tv_nsec: end.subsec_nanos() as _ };
@@ -65,10 +65,10 @@ fn join_within(thread: libc::pthread_t, time: Duration) -> bool {
     unsafe { pthread_timedjoin_np(thread, null_mut(), &end) == 0 }
 }
 
-/// What a thread that has not been joined has used so far; `None`: it cannot be had.
+/// The processor time of an unjoined thread; `None`: unknown.
 fn processor_time(thread: libc::pthread_t) -> Option<Duration> {
     let mut clock: libc::clockid_t = 0;
-    // SAFETY: the clock is ours to write.
+    // SAFETY: the call writes `clock` only.
     (unsafe { libc::pthread_getcpuclockid(thread, &mut clock) } == 0).then(|| now_by(clock))
 }
 
@@ -90,11 +90,11 @@ mod tests {
     static ENDED: AtomicBool = AtomicBool::new(false);
 
     #[test]
-    fn one_that_works_is_waited_for_however_long() {
+    fn join_waits_for_a_working_thread() {
         let work = || {
             let mut used = libc::timespec { tv_sec: 0, tv_nsec: 0 };
             while used.tv_sec < HANGS_AFTER.as_secs() as libc::time_t + 1 {
-                // SAFETY: the time is ours to write.
+                // SAFETY: the call writes the time only.
                 unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut used) };
             }
             ENDED.store(true, Ordering::Release);

@@ -1,4 +1,4 @@
-//! The socket that the kernel announces changes of devices to.
+//! The socket for the kernel's announcements of device changes.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -7,11 +7,11 @@ use super::netlink::{bind_to_groups, connect_to_kernel};
 use super::owned;
 use super::socket_filter::{attach_filter, instruction};
 
-/// The group that the kernel sends to; udev sends to another one.
+/// The group of the kernel's own messages; udev sends to another one.
 const KERNEL_GROUP: u32 = 1;
 
-/// Lets only the messages through that begin with `online` or `offline`: processors and memory. Each container that gets a
-/// device would wake the watcher otherwise.
+/// Passes only messages that begin with `online` or `offline`: processors and memory. Without it, each container that
+/// gets a device would wake the watcher.
 const FILTER: [libc::sock_filter; 5] = [
     instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
     instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, 0, u32::from_be_bytes(*b"onli")),
@@ -20,8 +20,8 @@ const FILTER: [libc::sock_filter; 5] = [
     instruction(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
 ];
 
-/// A socket of the namespace that the calling *thread* is in now, which receives what the kernel says of devices that go
-/// online and offline. It never blocks. The kernel says it in namespaces of the initial user namespace only.
+/// Makes a socket of the present namespace of the calling *thread* that receives the kernel's messages about devices
+/// that go online and offline. It never blocks. The kernel sends them only to namespaces of the initial user namespace.
 pub(crate) fn uevent_socket() -> io::Result<OwnedFd> {
     let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     // SAFETY: no pointers.

@@ -1,4 +1,4 @@
-//! What is waited for, and by which means: epoll, eventfd, timerfd and poll, by rustix.
+//! Waiting: epoll, eventfd, timerfd and poll, by rustix.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,7 +11,7 @@ use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, 
 
 use super::above_standard;
 
-/// An epoll instance that is handed out to be polled and never waited on by the library itself.
+/// An epoll instance for callers to poll. The library itself never waits on it.
 #[derive(Debug)]
 pub(crate) struct Epoll(OwnedFd);
 
@@ -41,7 +41,7 @@ impl Epoll {
     }
 }
 
-/// A result with one error that is none: the wanted state is there already.
+/// A result in which one error is a success, because the wanted state exists already.
 fn unless<T>(errno: Errno, result: rustix::io::Result<T>) -> io::Result<()> {
     match result {
         Err(error) if error != errno => Err(error.into()),
@@ -55,7 +55,7 @@ impl AsFd for Epoll {
     }
 }
 
-/// An eventfd that wakes those who poll it: readable from [`wake`](Self::wake) to [`clear`](Self::clear).
+/// An eventfd that wakes its pollers: readable from [`wake`](Self::wake) to [`clear`](Self::clear).
 #[derive(Debug)]
 pub(crate) struct Waker(OwnedFd);
 
@@ -65,13 +65,13 @@ impl Waker {
         above_standard(rustix::event::eventfd(0, flags)?).map(Self)
     }
 
-    /// Makes it readable; doing so again is a new edge for those who poll for edges.
+    /// Makes it readable; a second call makes a new edge, for edge-triggered pollers.
     pub(crate) fn wake(&self) -> io::Result<()> {
         rustix::io::write(&self.0, &1u64.to_ne_bytes())?;
         Ok(())
     }
 
-    /// Makes it unreadable; whether it was readable.
+    /// Makes it unreadable. Returns whether it was readable.
     pub(crate) fn clear(&self) -> io::Result<bool> {
         match rustix::io::read(&self.0, &mut [0; 8]) {
             Ok(_) => Ok(true),
@@ -87,7 +87,7 @@ impl AsFd for Waker {
     }
 }
 
-/// A timer that makes its descriptor readable at a moment of [`monotonic`](super::monotonic).
+/// A timer whose descriptor is readable from a moment of [`monotonic`](super::monotonic) on.
 #[derive(Debug)]
 pub(crate) struct Timer {
     fd: OwnedFd,
@@ -101,15 +101,15 @@ impl Timer {
         Ok(Self { fd: above_standard(timer)?, end: None })
     }
 
-    /// Sets the moment, or stops it. It costs nothing if nothing changes by it.
+    /// Sets the moment, or stops the timer. Costs nothing without a change.
     pub(crate) fn set(&mut self, end: Option<Duration>) -> io::Result<()> {
         if self.end == end {
             return Ok(());
         }
         let setting = Itimerspec { it_interval: Timespec::default(), it_value: timespec(end.unwrap_or_default()) };
-        // setting a timer, or stopping it by a zero, also makes it unreadable
+        // setting or stopping the timer also makes it unreadable
         match rustix::time::timerfd_settime(&self.fd, TimerfdTimerFlags::ABSTIME, &setting) {
-            // as reading it does once it has ended, where a filter refuses that
+            // so does reading after its end, if a filter refuses to set it
             Err(error) if rustix::io::read(&self.fd, &mut [0; 8]).is_ok() => {
                 self.end = None;
                 if end.is_some() { Err(error.into()) } else { Ok(()) }
@@ -129,17 +129,17 @@ impl AsFd for Timer {
     }
 }
 
-/// As a time that the kernel takes: what is too far away is at its end.
+/// The duration in the kernel's form, limited to its maximum.
 fn timespec(duration: Duration) -> Timespec {
     Timespec { tv_sec: duration.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: duration.subsec_nanos().into() }
 }
 
-/// Waits until `fd` is readable (`true`) or the time is over (`false`); `None` waits for ever.
+/// Waits until `fd` is readable (`true`) or the time is over (`false`); `None`: without limit.
 pub(crate) fn poll_readable(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<bool> {
     poll(fd, PollFlags::IN, timeout)
 }
 
-/// Whether `fd` has an exceptional condition now. Of mountinfo this is asked once for each change: it takes it away.
+/// Whether `fd` has an exceptional condition now. For mountinfo, call it once per change: it consumes the condition.
 pub(crate) fn poll_priority(fd: BorrowedFd<'_>) -> io::Result<bool> {
     poll(fd, PollFlags::PRI, Some(Duration::ZERO))
 }

@@ -1,5 +1,6 @@
 //! The channel: events beside those of other channels, and a thread that ends with the channel.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,32 +11,53 @@ use crate::support::*;
 use nswatch::crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded, select};
 use nswatch::{Event, EventChannel, Options, Policy, Watcher};
 
-type Item = nswatch::Result<Event>;
+type Item = nswatch::Result<Vec<Event>>;
 
 /// A channel whose every event is checked against the grammar.
 struct Observed {
     channel: EventChannel,
+    /// What is left of the last batch.
+    batch: VecDeque<Event>,
     checker: Checker,
 }
 
 impl Observed {
     fn open(options: &Options) -> Self {
-        Self { channel: Watcher::named(options).unwrap().into_channel().unwrap(), checker: Checker::default() }
+        Self::new(Watcher::named(options).unwrap().into_channel().unwrap())
+    }
+
+    fn new(channel: EventChannel) -> Self {
+        Self { channel, batch: VecDeque::new(), checker: Checker::default() }
     }
 
     fn events(&self) -> &Receiver<Item> {
         self.channel.receiver()
     }
 
-    fn take(&mut self, item: Item) -> Ev {
-        let event = from_rust(&item.unwrap());
-        self.checker.feed(&event);
-        event
+    /// How many events it has.
+    fn take(&mut self, item: Item) -> usize {
+        let batch = item.unwrap();
+        assert!(!batch.is_empty() && self.batch.is_empty());
+        self.batch = batch.into();
+        self.batch.len()
+    }
+
+    fn next_of_batch(&mut self) -> Option<Event> {
+        let event = self.batch.pop_front()?;
+        self.checker.feed(&from_rust(&event));
+        Some(event)
+    }
+
+    fn next_event(&mut self) -> Event {
+        if self.batch.is_empty() {
+            let item = self.events().recv_timeout(DEADLINE).expect("no event in time");
+            self.take(item);
+        }
+        self.next_of_batch().unwrap()
     }
 
     fn next(&mut self) -> Ev {
-        let item = self.events().recv_timeout(DEADLINE).expect("no event in time");
-        self.take(item)
+        from_rust(&self.next_event())
     }
 
     fn expect(&mut self, expected: &[(Kind, &str)]) {
@@ -49,6 +71,7 @@ impl Observed {
     }
 
     fn error(&self) -> nswatch::Error {
+        assert!(self.batch.is_empty());
         self.events().recv_timeout(DEADLINE).expect("no error in time").unwrap_err()
     }
 
@@ -114,10 +137,13 @@ fn events_come_in_order_beside_others() {
     while (taken, number) != (1000, 500) {
         select! {
             recv(o.events()) -> item => {
-                let event = o.take(item.unwrap());
-                let kind = if taken % 2 == 0 { Created } else { Deleted };
-                assert_eq!(event.brief(), (kind, format!("name-{:05}", taken / 2)));
-                taken += 1;
+                o.take(item.unwrap());
+                while taken < 1000 {
+                    let Some(event) = o.next_of_batch() else { break };
+                    let kind = if taken % 2 == 0 { Created } else { Deleted };
+                    assert_eq!(from_rust(&event).brief(), (kind, format!("name-{:05}", taken / 2)));
+                    taken += 1;
+                }
             }
             recv(numbers) -> i => {
                 if i.is_ok() {
@@ -130,9 +156,8 @@ fn events_come_in_order_beside_others() {
     }
     maker.join().unwrap();
     o.expect(&[(Created, "blue")]);
-    let item = o.events().recv_timeout(DEADLINE).unwrap();
-    let ready = item.clone().unwrap();
-    assert_eq!(o.take(item).brief(), (Ready, "blue".to_owned()));
+    let ready = o.next_event();
+    assert_eq!(from_rust(&ready).brief(), (Ready, "blue".to_owned()));
     let opened = std::fs::File::from(o.channel.open_netns(&ready).unwrap());
     assert_eq!(kernel::netns_of(&opened), kernel::netns("/run/netns/blue"));
     o.expect_truth(RUN_NETNS);
@@ -169,6 +194,43 @@ fn the_kernel_queues_for_a_slow_consumer() {
     o.until(Overflow);
     o.until(Synced);
     o.expect_truth(RUN_NETNS);
+}
+
+#[test]
+fn a_slow_consumer_gets_batches() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    let mut o = Observed::open(&Options::new());
+    o.expect(&[(Synced, "")]);
+    placeholder(path(0));
+    o.until_full();
+    (1..1000).for_each(|i| placeholder(path(i)));
+    let mut lengths = Vec::new();
+    for known in [1, 257, 513, 769, 1000] {
+        let item = o.events().recv_timeout(DEADLINE).unwrap();
+        lengths.push(o.take(item));
+        while o.next_of_batch().is_some() {}
+        assert_eq!(o.checker.names.len(), known, "{lengths:?}");
+    }
+    assert_eq!(lengths, [1, 256, 256, 256, 231]);
+    o.expect_truth(RUN_NETNS);
+}
+
+/// The error is the item after the batch.
+#[test]
+fn an_error_comes_after_the_events_before_it() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    let mut o = Observed::open(&Options::new().parent(false));
+    o.expect(&[(Synced, "")]);
+    placeholder(path(0));
+    o.until_full();
+    placeholder(path(1));
+    std::fs::remove_dir_all(RUN_NETNS).unwrap();
+    o.until(DirDeleted);
+    assert_eq!(o.checker.names.len(), 0);
+    assert_eq!(o.error().errno(), libc::ENOENT);
+    o.expect_disconnected();
 }
 
 #[test]
@@ -223,7 +285,7 @@ fn an_error_waits_for_the_consumer() {
     let watcher = Watcher::named(&Options::new()).unwrap();
     // the thread inherits the restrictions of the one that starts it
     let channel = elsewhere(&Restriction::none().failing(libc::SYS_openat, libc::EMFILE), || watcher.into_channel());
-    let mut o = Observed { channel: channel.unwrap(), checker: Checker::default() };
+    let mut o = Observed::new(channel.unwrap());
     o.expect(&[(Synced, "")]);
     rename(RUN_NETNS, "/run/away");
     rename("/run/away", RUN_NETNS);
@@ -270,7 +332,9 @@ fn clones_share_the_events() {
     make_dir(RUN_NETNS);
     let o = Observed::open(&Options::new());
     let consumers = [o.events().clone(), o.events().clone()].map(|events| {
-        std::thread::spawn(move || events.iter().map(|item| from_rust(&item.unwrap())).collect::<Vec<_>>())
+        std::thread::spawn(move || {
+            events.iter().flat_map(|batch| batch.unwrap()).map(|event| from_rust(&event)).collect::<Vec<_>>()
+        })
     });
     (0..1000).for_each(|i| placeholder(path(i)));
     let end = Instant::now() + DEADLINE;

@@ -104,7 +104,8 @@ fn alone_child() {
         });
         let channel = channel.unwrap();
         channel.resync().unwrap();
-        while *channel.receiver().recv_timeout(DEADLINE).unwrap().unwrap().kind() != EventKind::Synced {}
+        while *channel.receiver().recv_timeout(DEADLINE).unwrap().unwrap().last().unwrap().kind() != EventKind::Synced {
+        }
         drop(channel);
         expect_resources(before, "after it was closed");
     }
@@ -170,10 +171,15 @@ fn alone_hanging_reader() {
     }
 }
 
+fn until_synced(channel: &nswatch::EventChannel) {
+    let is_synced = |batch: &[nswatch::Event]| batch.iter().any(|event| *event.kind() == EventKind::Synced);
+    while !is_synced(&channel.receiver().recv_timeout(DEADLINE).unwrap().unwrap()) {}
+}
+
 fn channel_of(how: &How) -> nswatch::EventChannel {
     // the thread of the channel, which waits for the names
     let without_queue = How { queue: None, ..how.clone() };
     let channel = Watcher::named(&options(&without_queue)).unwrap().into_channel().unwrap();
-    while *channel.receiver().recv_timeout(DEADLINE).unwrap().unwrap().kind() != EventKind::Synced {}
+    until_synced(&channel);
     channel
 }

@@ -174,7 +174,7 @@ fn an_error_names_the_directory() {
         // the error is about a part of the path
         assert_fails(on("/run/file/below"), &["/run/file/below", "not a directory"]);
     }
-    assert_fails(Running::start(with_dirs(&["list"])).end(), &["/run/b", "not there"]);
+    assert_fails(Running::start(with_dirs(&["list"])).end(), &["/run/b", "does not exist"]);
     // the directory that a limit has struck
     let mut command = Command::new("unshare");
     let script = "echo 1 > /proc/sys/user/max_inotify_instances && exec \"$@\"";

@@ -37,7 +37,7 @@ fn each_error_is_one_line_that_helps() {
         assert_fails(on(&format!("/run/{}", "x".repeat(256))), &["name too long"]);
         assert_fails(on("/run/file/\x1b[2J\nnswatch: all is well"), &["\\u{1b}[2J\\n"]);
     }
-    assert_fails(ends(["list", "--dir", "/run/missing"]), &["/run/missing", "not there"]);
+    assert_fails(ends(["list", "--dir", "/run/missing"]), &["/run/missing", "does not exist"]);
 }
 
 #[test]
@@ -159,6 +159,24 @@ fn wrong_usage() {
             err.iter().any(|line| line.contains("Usage: nswatch") || line.contains("try '--help'")),
             "{arguments:?}: {err:#?}"
         );
+    }
+}
+
+#[test]
+fn an_option_of_another_source_names_that_source() {
+    let cases: [(&[&str], &str); 4] = [
+        (&["watch", "--on", "netns_new"], "'--on netns_new' requires '--source all'"),
+        (&["watch", "--source", "all", "--on", "ready"], "'--on ready' requires '--source named'"),
+        (&["watch", "--all-nsid"], "'--all-nsid' requires '--source nsid'"),
+        (
+            &["watch", "--source", "nsid", "--max-names", "9"],
+            "'--max-names' requires '--source named' or '--source all'",
+        ),
+    ];
+    for (arguments, sentence) in cases {
+        let (code, _, errors) = ends(arguments.iter().copied());
+        assert_eq!(code, Some(2));
+        assert_eq!(errors[0], format!("error: {sentence}"), "{arguments:?}");
     }
 }
 

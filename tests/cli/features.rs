@@ -29,7 +29,7 @@ fn the_features_are_those_of_the_library() {
     assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:#?}");
     let rows = lines.iter().filter(|line| !line.starts_with(' ') || line.trim().is_empty());
     let rows: Vec<Vec<&str>> = rows.map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(rows[0], ["FEATURE", "HERE", "WHAT", "FOR"]);
+    assert_eq!(rows[0], ["FEATURE", "HERE", "PURPOSE", "AND", "REQUIREMENTS"]);
     for (row, (name, here)) in rows[1..].iter().zip(expected) {
         assert_eq!(row[..2], [name.as_str(), if here { "yes" } else { "no" }]);
         assert!(row.len() > 4, "{row:?}");

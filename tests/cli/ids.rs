@@ -258,8 +258,8 @@ fn an_id_is_assigned() {
     assert_eq!(c, &json!({"name": "c", "nsid": 1}));
     assert_eq!(list_id(), [0, 1, 7]);
     // an nsid that is assigned already
-    assert_fails(ends(["id", "--assign", "a"]), &["already there", "the namespace has an nsid"]);
-    assert_fails(ends(["id", "--assign", "d", "--want", "7"]), &["already there", "another namespace"]);
+    assert_fails(ends(["id", "--assign", "a"]), &["already assigned", "the namespace has an nsid"]);
+    assert_fails(ends(["id", "--assign", "d", "--want", "7"]), &["already assigned", "another namespace"]);
     assert_eq!(list_id(), [0, 1, 7]);
     assert_eq!(prints(["id", "--assign", "d", "--want", "2147483647"]), ["d 2147483647"]);
 }

@@ -158,14 +158,14 @@ fn several_processes_are_counted_and_the_first_is_named() {
 fn errors_name_the_search() {
     sandbox();
     std::fs::write("/run/file", "").unwrap();
-    assert_fails(ends(["show", "blue"]), &["/run/netns/blue", "not there"]);
-    assert_fails(ends(["show", "/run/missing"]), &["/run/missing", "not there"]);
-    assert_fails(ends(["show", "/run/file"]), &["/run/file", "none is mounted"]);
+    assert_fails(ends(["show", "blue"]), &["/run/netns/blue", "does not exist"]);
+    assert_fails(ends(["show", "/run/missing"]), &["/run/missing", "does not exist"]);
+    assert_fails(ends(["show", "/run/file"]), &["/run/file", "no namespace is mounted"]);
     assert_fails(ends(["show", "/proc/self/ns/uts"]), &["/proc/self/ns/uts", "another kind"]);
     assert_fails(ends(["show", ""]), &["must not be empty"]);
     assert_fails(ends(["show", "../x"]), &["../x", ".."]);
     assert_fails(ends(["show", "pid:2147483647"]), &["process 2147483647", "no such process"]);
-    assert_fails(ends(["show", "nsid:9"]), &["nsid 9", "no network namespace has it here"]);
+    assert_fails(ends(["show", "nsid:9"]), &["nsid 9", "no network namespace has this nsid here"]);
     assert_fails(ends(["show", "ino:9"]), &["inode number 9", "no mount, process or descriptor", "CAP_SYS_PTRACE"]);
     assert_fails(ends(["show", "/run/file/\x1b[2J\n"]), &["\\u{1b}[2J\\n"]);
 }
@@ -246,7 +246,7 @@ fn where_proc_numbers_processes_differently_nothing_is_guessed() {
         let mut command = Command::new("unshare");
         command.args(["--pid", "--fork", env!("CARGO_BIN_EXE_nswatch"), "show", &what]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        assert_fails(Running::start(command).end(), &["/proc is not mounted, or not that of this process"]);
+        assert_fails(Running::start(command).end(), &["/proc is not mounted, or belongs to another pid namespace"]);
     }
 }
 

@@ -513,7 +513,7 @@ class Readme(ExampleTest):
         Path("/run/netns/blue").touch()
         subprocess.run(["mount", "--bind", "/run/netns/green", "/run/netns/blue"], check=True)
         program.write("")
-        self.assertRegex(program.line(), "the path leads to another network namespace than the wanted one: ")
+        self.assertRegex(program.line(), "the path leads to another network namespace: ")
         while program.line() != f"ready green net:[{inode('green')}]":
             program.write("")
         program.write("")

@@ -693,10 +693,10 @@ fn errors_name_the_cause_and_the_remedy() {
     };
     make_dir(RUN_NETNS);
     placeholder("/run/netns/waits");
-    says(Netns::for_name("waits").unwrap_err(), &["waits", "none is mounted"]);
+    says(Netns::for_name("waits").unwrap_err(), &["waits", "no namespace is mounted"]);
     says(Netns::for_name("/proc/self/ns/uts").unwrap_err(), &["/proc/self/ns/uts", "another kind"]);
     says(Netns::for_pid(i32::MAX).unwrap_err(), &["2147483647", "no such process"]);
-    says(Netns::for_nsid(12).unwrap_err(), &["12", "no network namespace has it"]);
+    says(Netns::for_nsid(12).unwrap_err(), &["12", "no network namespace has this nsid"]);
     let unknown = Netns::new(4, 17, 0, 0);
     says(unknown.is_alive().unwrap_err(), &["net:[17]", "Linux 6.18"]);
     if kernel::has_cookie() {

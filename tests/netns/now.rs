@@ -141,8 +141,8 @@ fn a_closure_runs_inside() {
     assert_eq!(netns::enter(&file, || unreachable!()).unwrap_err().errno(), libc::EINVAL);
     elsewhere(&Restriction::powerless(), || {
         let error = netns::enter(&there, || unreachable!()).unwrap_err();
-        let sentence = "setns(2) requires CAP_SYS_ADMIN in the caller's user namespace and in the one that owns the network \
-                        namespace, and no filter against it";
+        let sentence = "CAP_SYS_ADMIN is missing, in your user namespace or in the one that owns the network namespace; \
+                        or a seccomp filter refuses setns(2)";
         assert_eq!(error.to_string(), format!("cannot enter the network namespace {it}: {sentence}"));
         assert_eq!(error.errno(), libc::EPERM);
     });

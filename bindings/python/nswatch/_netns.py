@@ -212,8 +212,8 @@ class Netns:
 
 _HERE = "/proc/thread-self/ns/net"
 _NEEDS = (
-    "setns(2) requires CAP_SYS_ADMIN in the caller's user namespace and in the one that owns the network namespace, "
-    "and no filter against it"
+    "CAP_SYS_ADMIN is missing, in your user namespace or in the one that owns the network namespace; "
+    "or a seccomp filter refuses setns(2)"
 )
 
 

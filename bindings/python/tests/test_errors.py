@@ -20,7 +20,7 @@ class Errors(TestCase):
         self.assertIsInstance(error, FileNotFoundError)
         self.assertIsInstance(error, OSError)
         self.assertEqual((error.errno, error.filename), (errno.ENOENT, "/run/nowhere"))
-        self.assertIn("no such file, name or id", str(error))
+        self.assertIn("no such file, name or nsid", str(error))
 
     def test_every_class_of_python_that_applies(self) -> None:
         for number in errno.errorcode:
@@ -122,7 +122,7 @@ class Errors(TestCase):
             with self.assertRaises(FileNotFoundError) as caught:
                 watcher.poll()
         self.assertEqual(caught.exception.filename, str(directory))
-        self.assertIn(f"[Errno 2] cannot go on watching {directory}: no such file", str(caught.exception))
+        self.assertIn(f"[Errno 2] cannot continue watching {directory}: no such file", str(caught.exception))
 
     def test_a_library_that_is_not_there(self) -> None:
         for library, text in (

@@ -4,12 +4,12 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::*;
 
-/// One at a time: they look at the descriptors of the process.
+/// One at a time: the tests count the descriptors of the process.
 static ALONE: Mutex<()> = Mutex::new(());
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Says loudly that a test could not run, and why, past libtest, which keeps what is printed to itself.
+/// Prints why a test could not run, past libtest, which captures output.
 fn skipped(why: &str) {
     let line = format!("SKIPPED: {}: {why}\n", std::thread::current().name().unwrap_or("test"));
     std::io::stderr().write_all(line.as_bytes()).unwrap();
@@ -21,7 +21,7 @@ struct Listening {
     _alone: MutexGuard<'static, ()>,
 }
 
-/// `None`: it is not permitted here.
+/// `None`: not permitted here.
 fn listen() -> Option<Listening> {
     let alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let epoll = Arc::new(Epoll::new().unwrap());
@@ -46,7 +46,7 @@ impl Listening {
         (hints, loss)
     }
 
-    /// Waits, as a consumer does, and reads until there is such a hint.
+    /// Waits as a consumer does, and reads until it gets this hint.
     fn wait_for(&mut self, wanted: Hint) {
         let end = sys::monotonic() + LIMIT;
         loop {
@@ -62,7 +62,7 @@ impl Listening {
 struct Born(Child, Hint);
 
 impl Born {
-    /// By way of this command, which does not fork.
+    /// Starts it with a command that does not fork.
     fn by(words: &[&str]) -> Self {
         let words: Vec<_> = words.iter().chain(&["unshare", "--net"]).collect();
         let mut child = Command::new(words[0])
@@ -145,7 +145,7 @@ fn without_aio_the_events_themselves_wake() {
 
 const FORKS: usize = 20_000;
 
-/// As many threads, one after the other, each of which is recorded.
+/// Starts as many threads, one after the other; each makes a record.
 fn storm() {
     for _ in 0..FORKS {
         std::thread::spawn(|| ()).join().unwrap();
@@ -188,7 +188,7 @@ fn in_a_storm_a_reader_sees_all_in_few_looks() {
 }
 
 #[test]
-fn a_processor_that_came_again_is_listened_to_again() {
+fn a_returned_processor_gets_a_ring_again() {
     let Some(mut listening) = listen() else { return };
     let before = listening.perf.rings.len();
     for changed in [Changed::These(vec![0]), Changed::Perhaps] {
@@ -203,7 +203,7 @@ fn a_processor_that_came_again_is_listened_to_again() {
     }
 }
 
-/// The descriptors of perf events, and the rings that are mapped.
+/// The open perf event descriptors, and the mapped rings.
 fn held() -> usize {
     let links =
         std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok());
@@ -218,7 +218,7 @@ fn nothing_is_left_behind() {
     let Listening { perf, epoll, _alone } = listening;
     drop(perf);
     assert!(!sys::poll_readable(epoll.as_fd(), Some(Duration::ZERO)).unwrap());
-    // another test may try for a moment whether there are perf records
+    // another test may probe perf records for a moment
     let end = sys::monotonic() + LIMIT;
     while held() > 0 {
         assert!(sys::monotonic() < end, "{} left", held());

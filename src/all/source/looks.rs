@@ -1,4 +1,4 @@
-//! Where the source looks, and what it puts under watch on the way.
+//! The probes of the source. Each watches the namespaces that it finds.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,7 +17,7 @@ use crate::sys::{self, CWD};
 use crate::walk::Links;
 
 impl All {
-    /// Where the threads are now that entered a namespace.
+    /// Probes where the threads that entered a namespace are now.
     pub(super) fn follow_hints(&mut self) -> Result<Vec<Found>> {
         let mut found: Vec<Found> = Vec::new();
         for hint in self.due.hints.clone() {
@@ -31,21 +31,22 @@ impl All {
         Ok(found)
     }
 
-    /// The namespace that a thread is in, if it is still that of the hint.
+    /// Probes the namespace of a thread, if it is still that of the hint.
     fn meet_thread(&mut self, hint: Hint) -> Result<Option<Found>> {
         let path = format!("/proc/{}/ns/net", hint.tid);
         let terminated = CString::new(path.as_str()).unwrap_or_default();
-        // at once: in /proc nothing else has this name
+        // opens directly: in /proc nothing else has this name
         let opened = sys::open(CWD, &terminated, libc::O_RDONLY | libc::O_NONBLOCK);
         let opened = opened.and_then(|namespace| Ok(sys::is_network(namespace.as_fd())?.then_some(namespace)));
         match opened {
             Ok(Some(namespace)) => self.watch(namespace, Some((path.as_ref(), Some(hint.ino))), Some(hint.tid)),
-            // which says why
+            // this one finds the reason
             _ => self.meet(path.as_ref(), Some(hint.ino), Some(hint.tid)),
         }
     }
 
-    /// A thread that has left the namespace may have a descriptor of it, and so may its process if the thread has ended.
+    /// Probes descriptors: a thread that has left the namespace may have one, and so may its process if the thread has
+    /// ended.
     pub(super) fn follow_to_descriptor(&mut self, hint: Hint, found: &mut Vec<Found>) -> Result<()> {
         for task in [hint.tid, hint.pid] {
             for (ino, path) in descriptors_of(task).doing(LOOK)? {
@@ -103,8 +104,9 @@ impl All {
         Ok(found)
     }
 
-    /// Whether this one is known, and watched as well as it can be. Before Linux 6.18 a later one can have its inode
-    /// number: to watch it again shows which one it is, or else the one with this number lives until its death is reported.
+    /// Whether this namespace is known, and watched as well as possible. Before Linux 6.18 a later one can have its
+    /// inode number. Watching again shows the difference; without that, the known one with this number is alive until
+    /// its death is reported.
     pub(super) fn is_certainly_known(&self, netns: &crate::netns::Netns) -> bool {
         self.state.get(netns.ino()).is_some_and(|known| {
             if netns.cookie().is_some() && known.netns.cookie().is_some() {
@@ -117,13 +119,13 @@ impl All {
         })
     }
 
-    /// Opens what a path leads to, and watches it if it is the namespace with this inode number.
+    /// Opens the target of a path, and watches it if it is the namespace with this inode number.
     pub(super) fn meet(&mut self, path: &Path, ino: Option<u64>, pid: Option<i32>) -> Result<Option<Found>> {
         let Ok(terminated) = CString::new(path.as_os_str().as_bytes()) else { return Ok(None) };
         match open_path(CWD, &terminated, Links::All) {
             Ok(namespace) => self.watch(namespace, Some((path, ino)), pid),
             Err(error) if is_transient(&error) || is_refused(&error) => Err(error).doing_on(LOOK, path),
-            // it leads there no more, or may not be looked at
+            // it no longer leads there, or is not readable
             Err(_) => Ok(None),
         }
     }
@@ -141,7 +143,7 @@ impl All {
         }
         let number = self.deaths.watch(namespace.as_fd(), &netns).doing("watch a network namespace")?;
         if self.is_certainly_known(&netns) {
-            // what watches it may not do so again by now
+            // its mechanism may be unable to watch it again by now
             return Ok(None);
         }
         Ok(Some(Found { netns, number, path: way.map(|(path, _)| Arc::from(path)), pid }))

@@ -1,11 +1,11 @@
-//! What can be said on the command line. The texts here are the help; the manual page says the same at length.
+//! The command line. The comments on options are the help texts; the manual page has the details.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use nswatch::{DEFAULT_DIR, Options, Watcher};
@@ -19,11 +19,11 @@ use crate::show::Wanted;
 use crate::source::Source;
 use crate::wait::Target;
 
-/// Headings over options that only one of the sources has a use for.
+/// Headings over the options of one source.
 const NAMED: &str = "Options of --source named";
 const NSID: &str = "Options of --source nsid";
 
-/// Watch Linux network namespaces come, become usable and go
+/// Watch Linux network namespaces appear, become usable and disappear
 #[derive(Debug, Parser)]
 #[command(name = "nswatch", version, after_help = EXAMPLES, max_term_width = 80)]
 pub(crate) struct Cli {
@@ -33,11 +33,11 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Tell what happens, one line an event, until SIGINT or SIGTERM
+    /// Print events, one per line, until SIGINT or SIGTERM
     Watch(WatchArgs),
-    /// Print the names now, and the namespace of each, or why a name is not usable; or every namespace
+    /// List the names with their namespaces, or why a name is not usable; with --all, every namespace
     List(ListArgs),
-    /// Print all that is known of one namespace
+    /// Print everything known about one namespace
     Show(ShowArgs),
     /// Wait until a name can be opened, or is gone
     Wait(WaitArgs),
@@ -45,14 +45,14 @@ pub(crate) enum Command {
     Id(IdArgs),
     /// Run a command for each event, in order
     Exec(ExecArgs),
-    /// Tell what this kernel and these privileges have that not all have
+    /// Show which optional features are available here
     Features(FeaturesArgs),
-    /// Answer the questions of a program that cannot link the library, by a socket that is standard input
+    /// Serve a program that cannot link the library, over a socket on standard input
     #[command(hide = true)]
     Serve(ServeArgs),
     /// Print a completion script for a shell
     Completions {
-        /// For which shell
+        /// The shell
         shell: clap_complete::Shell,
     },
 }
@@ -62,54 +62,54 @@ pub(crate) struct WatchArgs {
     #[command(flatten)]
     pub(crate) what: What,
 
-    /// One JSON object a line, for programs
+    /// Print JSON, one object per line
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Whether the text is in colour
+    /// When to use colour
     #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
     pub(crate) color: When,
 
-    /// Only what happens to names that match the pattern, with *, ?, [a-z] and [!a-z] as in the shell
+    /// Print only events about names that match the pattern, with *, ?, [a-z] and [!a-z] as in the shell
     #[arg(long, value_name = "GLOB", value_parser = OsStringValueParser::new().try_map(|text| Glob::read(text.as_bytes())))]
     pub(crate) name: Option<Glob>,
 
-    /// End when so many events were printed, with exit status 0
+    /// Exit with status 0 after N events
     #[arg(long, value_name = "N", value_hint = ValueHint::Other, allow_negative_numbers = true, value_parser = whole("N is a number of events", 1..=u64::MAX))]
     pub(crate) count: Option<u64>,
 
-    /// End after so many seconds, with exit status 3
+    /// Exit with status 3 after SECONDS
     #[arg(long, value_name = "SECONDS", value_hint = ValueHint::Other, allow_negative_numbers = true, value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
 
-    /// Also tell when the directory itself comes and goes
+    /// Also report when the directory itself appears and disappears
     #[arg(long, help_heading = NAMED)]
     pub(crate) dir_events: bool,
 
-    /// Print the counters to standard error at exit; SIGUSR1 prints them at any time
+    /// Print counters to standard error at exit; SIGUSR1 prints them at any time
     #[arg(long)]
     pub(crate) stats: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// Print every network namespace that can be seen, with or without a name, and what is in it
+    /// List every network namespace that you can see, with or without a name, and its contents
     #[arg(long, conflicts_with_all = ["dirs", "no_symlinks", "max_names"])]
     pub(crate) all: bool,
 
-    /// The directory whose entries are the names, an absolute path; may be repeated [default: /run/netns]. Who may write to
-    /// it decides what is looked at: see --no-symlinks
+    /// The directory of names, an absolute path; may be repeated [default: /run/netns]. For a directory that others may
+    /// write to, see --no-symlinks
     #[arg(long = "dir", value_name = "PATH", value_hint = ValueHint::DirPath)]
     pub(crate) dirs: Vec<PathBuf>,
 
     #[command(flatten)]
     pub(crate) limits: Limits,
 
-    /// One JSON object a line, for programs
+    /// Print JSON, one object per line
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Whether the text is in colour
+    /// When to use colour
     #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
     pub(crate) color: When,
 }
@@ -121,7 +121,7 @@ pub(crate) struct ShowArgs {
     #[arg(value_name = "WHAT", value_hint = ValueHint::AnyPath, value_parser = OsStringValueParser::new().try_map(Wanted::read))]
     pub(crate) what: Wanted,
 
-    /// One JSON object on one line, for programs
+    /// Print JSON, one object on one line
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -133,7 +133,7 @@ pub(crate) struct WaitArgs {
     #[arg(value_name = "NAME", value_hint = ValueHint::AnyPath, value_parser = OsStringValueParser::new().try_map(Target::read))]
     pub(crate) target: Target,
 
-    /// Give up after so many seconds, with exit status 3
+    /// Exit with status 3 after SECONDS
     #[arg(long, value_name = "SECONDS", value_hint = ValueHint::Other, allow_negative_numbers = true, value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
 
@@ -152,32 +152,32 @@ pub(crate) struct IdArgs {
     #[command(flatten)]
     pub(crate) subject: Subject,
 
-    /// With --assign: the nsid, one that is free [default: the lowest of those]
+    /// With --assign: the nsid to assign, a free one [default: the lowest free one]
     #[arg(long, value_name = "N", value_hint = ValueHint::Other, allow_negative_numbers = true, conflicts_with_all = ["pid", "name", "list"], value_parser = whole("N is an nsid", 0..=i32::MAX))]
     pub(crate) want: Option<i32>,
 
-    /// One JSON object a line, for programs
+    /// Print JSON, one object per line
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// Whose nsid: one of these.
+/// The namespace whose nsid to print: one of these.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Subject {
-    /// The network namespace of a process, or of a thread
+    /// Of the network namespace of a process or thread
     #[arg(long, value_name = "PID", value_hint = ValueHint::Other, allow_negative_numbers = true, value_parser = whole("PID is the number of a process", 1..=i32::MAX))]
     pub(crate) pid: Option<i32>,
 
-    /// The one with this name in /run/netns, or at this path if there is a / in it
+    /// Of a name in /run/netns; with a / in it, of a path
     #[arg(long, value_name = "NAME", value_hint = ValueHint::AnyPath)]
     pub(crate) name: Option<OsString>,
 
-    /// All that have an nsid
+    /// Print all assigned nsids
     #[arg(long)]
     pub(crate) list: bool,
 
-    /// As --name, and give it an nsid; it must have none
+    /// As --name, and assign an nsid; fails if there is one already
     #[arg(long, value_name = "NAME", value_hint = ValueHint::AnyPath)]
     pub(crate) assign: Option<OsString>,
 }
@@ -188,61 +188,60 @@ pub(crate) struct ExecArgs {
     #[command(flatten)]
     pub(crate) what: What,
 
-    /// End a command that runs longer: SIGTERM to it and its children, SIGKILL 5 seconds later
+    /// Stop a command after SECONDS: SIGTERM to it and its children, SIGKILL 5 seconds later
     #[arg(long, value_name = "SECONDS", value_hint = ValueHint::Other, allow_negative_numbers = true, value_parser = positive_seconds)]
     pub(crate) timeout: Option<Duration>,
 
-    /// The command and its arguments; {name} becomes the name that the event is about, {fd} a path to its namespace, {pid} a
+    /// The command and its arguments. {name} becomes the name of the event, {fd} a path to its namespace, {pid} a
     /// process in it
     #[arg(last = true, required = true, value_name = "CMD", value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
 }
 
 impl ExecArgs {
-    /// Whether the command is run for such events.
+    /// Whether to run the command for events of this type.
     pub(crate) fn is_for(&self, kind: Kind) -> bool {
         self.what.asks_for(kind).unwrap_or(kind == self.what.source.news())
     }
 
-    /// `{fd}` where no event has a namespace.
+    /// The error for `{fd}` when no event has a namespace.
     fn without_namespace(&self) -> Option<String> {
         let asked = self.command.iter().any(|word| word.as_bytes().windows(4).any(|part| part == b"{fd}"));
         let announced = Kind::value_variants().iter().any(|kind| kind.announces_netns() && self.is_for(*kind));
         (asked && !announced).then(|| match self.what.source {
-            Source::Nsid => "'{fd}' is a namespace, and '--source nsid' reports numbers".into(),
-            source => format!("'{{fd}}' is the namespace of a '{0}': add '{0}' to '--on'", source.news().name()),
+            Source::Nsid => "'{fd}' is a namespace, but '--source nsid' reports numbers".into(),
+            source => format!("'{{fd}}' requires the event '{0}': add '{0}' to '--on'", source.news().name()),
         })
     }
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct FeaturesArgs {
-    /// One JSON object a line, for programs
+    /// Print JSON, one object per line
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Whether the text is in colour
+    /// When to use colour
     #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
     pub(crate) color: When,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// Give up all capabilities but these, a mask as in /proc/PID/status
+    /// Drop all capabilities except these, a mask as in /proc/PID/status
     #[arg(long, value_name = "MASK", value_parser = |text: &str| u64::from_str_radix(text, 16))]
     pub(crate) capabilities: Option<u64>,
 }
 
-/// For a directory that others may write to.
+/// Limits for a directory that others may write to.
 #[derive(Debug, Args)]
 pub(crate) struct Limits {
-    /// For a directory that others may write to: never follow a name that is a symbolic link, and follow links on the way
-    /// to the directory only if root owns them
+    /// For a directory that others may write to: never follow a name that is a symbolic link, and follow links on the
+    /// way to the directory only if root owns them
     #[arg(long, help_heading = NAMED)]
     pub(crate) no_symlinks: bool,
 
-    /// The most names that a directory may have, where directories in it do not count, or with --source all the most
-    /// namespaces [default: 1048576]
+    /// The maximum number of names (directories do not count); with --source all, of namespaces [default: 1048576]
     #[arg(long, value_name = "N", value_hint = ValueHint::Other, allow_negative_numbers = true, value_parser = whole("N is a number of names", 1..=u32::MAX))]
     pub(crate) max_names: Option<u32>,
 }
@@ -253,34 +252,34 @@ impl Limits {
     }
 }
 
-/// What to watch: all that `watch` and `exec` have in common.
+/// What to watch: the options that `watch` and `exec` share.
 #[derive(Debug, Args)]
 pub(crate) struct What {
-    /// Where events come from
+    /// The source of events
     #[arg(long, value_enum, default_value = "named")]
     source: Source,
 
-    /// The types of events, separated by commas [default: for watch all; for exec ready, nsid_new or netns_new, by the
-    /// source]
+    /// The event types, separated by commas [default: for watch all types; for exec ready, nsid_new or netns_new,
+    /// depending on the source]
     #[arg(long, value_name = "EVENT", value_delimiter = ',')]
     on: Vec<Kind>,
 
-    /// Start with what happens from now on, not with what exists
+    /// Do not replay what exists: start with the next change
     #[arg(long)]
     no_replay: bool,
 
-    /// Read ahead in a thread, into a queue of at most N events; POLICY is what happens when it is full: block
-    /// [default], drop-newest or drop-oldest
+    /// Read ahead in a thread, into a queue of at most N events. POLICY applies when it is full: block [default],
+    /// drop-newest or drop-oldest
     #[arg(long, value_name = "N[,POLICY]", value_hint = ValueHint::Other, allow_negative_numbers = true, value_parser = queue)]
     queue: Option<Queue>,
 
-    /// The directory whose entries are the names, an absolute path; it need not exist yet; may be repeated [default:
-    /// /run/netns]. Who may write to it decides what is reported: see --no-symlinks
+    /// The directory of names, an absolute path; it need not exist yet; may be repeated [default: /run/netns]. For a
+    /// directory that others may write to, see --no-symlinks
     #[arg(long = "dir", value_name = "PATH", value_hint = ValueHint::DirPath, help_heading = NAMED)]
     dirs: Vec<PathBuf>,
 
-    /// Report unmounts and new mounts of known names as they happen, even where each mount costs a look at every name
-    /// [default: where it does not]
+    /// Report unmounts and new mounts of known names as they happen, even if each mount requires a probe of every name
+    /// [default: only if it does not]
     #[arg(long, help_heading = NAMED)]
     mount_events: bool,
 
@@ -291,22 +290,22 @@ pub(crate) struct What {
     #[command(flatten)]
     limits: Limits,
 
-    /// Tell what has become of a name MS milliseconds after its first change, and nothing if that is nothing
+    /// Debounce: report the net change of a name MS milliseconds after its first change
     #[arg(long, value_name = "MS", value_hint = ValueHint::Other, allow_negative_numbers = true, help_heading = NAMED, value_parser = whole("MS is a number of milliseconds without a unit", 0..=u32::MAX))]
     settle: Option<u32>,
 
-    /// Also tell what happens in peer namespaces; needs CAP_NET_BROADCAST
+    /// Also report events in peer namespaces; requires CAP_NET_BROADCAST
     #[arg(long, help_heading = NSID)]
     all_nsid: bool,
 }
 
 impl What {
-    /// Whether the user has asked for such events; `None`: for none by their type.
+    /// Whether the user named this type in --on; `None`: there is no --on.
     pub(crate) fn asks_for(&self, kind: Kind) -> Option<bool> {
         (!self.on.is_empty()).then(|| self.on.contains(&kind))
     }
 
-    /// What each watcher is for: a directory, or all that another source reports.
+    /// The subject of each watcher: a directory, or `None` for another source.
     pub(crate) fn subjects(&self) -> Vec<Option<&Path>> {
         match self.source {
             Source::Named => directories(&self.dirs).map(Some).collect(),
@@ -338,11 +337,11 @@ impl What {
         }
     }
 
-    /// What was asked of a source that cannot do it.
+    /// The error for an option or event type that requires another source.
     fn misplaced(&self, others: &[(bool, &str, &[Source])]) -> Option<String> {
         use Source::{All, Named, Nsid};
         let source = self.source;
-        // each with the sources that heed it
+        // each with the sources that support it
         let own: [(bool, &str, &[Source]); 7] = [
             (!self.dirs.is_empty(), "--dir", &[Named]),
             (self.mount_events, "--mount-events", &[Named]),
@@ -352,26 +351,28 @@ impl What {
             (self.settle.is_some(), "--settle", &[Named]),
             (self.all_nsid, "--all-nsid", &[Nsid]),
         ];
-        let options = own.iter().chain(others).filter(|(given, _, heed)| *given && !heed.contains(&source));
-        let types = self.on.iter().filter(|kind| !kind.comes_from(source)).map(|kind| format!("--on {}", kind.name()));
-        let option = options.map(|(_, option, _)| (*option).to_owned()).chain(types).next()?;
-        let source = source.to_possible_value();
-        let source = source.as_ref().map_or("", PossibleValue::get_name);
-        Some(format!("the argument '{option}' cannot be used with '--source {source}'"))
+        let mut options = own.iter().chain(others).filter(|(given, _, sources)| *given && !sources.contains(&source));
+        if let Some((_, option, sources)) = options.next() {
+            let sources: Vec<_> = sources.iter().map(|source| source.option()).collect();
+            return Some(format!("'{option}' requires {}", sources.join(" or ")));
+        }
+        let kind = self.on.iter().find(|kind| !kind.comes_from(source))?;
+        let required = Source::value_variants().iter().find(|source| kind.comes_from(**source))?;
+        Some(format!("'--on {}' requires {}", kind.name(), required.option()))
     }
 }
 
-/// The directories that were given, or the one where `ip netns` keeps its names.
+/// The given directories, or the default directory of `ip netns`.
 pub(crate) fn directories(given: &[PathBuf]) -> impl Iterator<Item = &Path> {
     let default = given.is_empty().then_some(Path::new(DEFAULT_DIR));
     given.iter().map(PathBuf::as_path).chain(default)
 }
 
 impl Cli {
-    /// What was said on the command line. Ends the process where that is wrong, or a question.
+    /// Parses the command line. Exits on wrong usage, and for --help and --version.
     pub(crate) fn read() -> Self {
         let cli = Self::parse();
-        // what clap has no words for: whether an option applies depends on the value of another
+        // clap cannot express that an option depends on the value of another one
         let (subcommand, misplaced) = match &cli.command {
             Command::Watch(args) => {
                 let others: [(bool, &str, &[Source]); 2] = [
@@ -388,7 +389,7 @@ impl Cli {
             _ => return cli,
         };
         let mut command = Self::command();
-        // gives the subcommands the names that their usage begins with
+        // sets the subcommand names for the usage line
         command.build();
         if let Some((why, command)) = misplaced.zip(command.find_subcommand_mut(subcommand)) {
             command.error(ErrorKind::ArgumentConflict, why).exit();

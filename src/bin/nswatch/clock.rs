@@ -1,45 +1,45 @@
-//! The wall-clock time of an event: the library tells `CLOCK_MONOTONIC`, people and logs want the other clock.
+//! The wall-clock time of an event, from its `CLOCK_MONOTONIC` time.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 use tz::{TimeZone, UtcDateTime};
 
-/// This moment of `CLOCK_MONOTONIC`, to be compared with the times of events.
+/// Now, by `CLOCK_MONOTONIC`, to compare with the times of events.
 pub(crate) fn monotonic() -> Duration {
     let now = clock_gettime(ClockId::Monotonic);
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-/// A moment of `CLOCK_MONOTONIC` by the wall clock as it is set now.
+/// Converts a `CLOCK_MONOTONIC` time by the present setting of the wall clock.
 fn since_epoch(moment: Duration) -> Duration {
     let look = |_| {
         let (before, wall, after) = (monotonic(), SystemTime::now(), monotonic());
         (after.saturating_sub(before), before, wall)
     };
-    // interrupted between the clocks, one reads the second too late
+    // an interruption between the two readings makes the second one late
     let (_, monotonic, wall) = (0..3).map(look).min().unwrap_or_else(|| look(0));
     wall.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(monotonic.saturating_sub(moment))
 }
 
-/// A moment of `CLOCK_MONOTONIC` as RFC 3339 writes it, in UTC and to the microsecond, by the wall clock as it is set now.
+/// A `CLOCK_MONOTONIC` time in RFC 3339 form, in UTC with microseconds, by the present setting of the wall clock.
 pub(crate) fn rfc3339(moment: Duration) -> String {
     format_utc(since_epoch(moment))
 }
 
-/// The last second that RFC 3339 can write: years have four digits.
+/// The last second of RFC 3339: years have four digits.
 const LAST: u64 = 253_402_300_799;
 
 fn format_utc(since_epoch: Duration) -> String {
     const DAY: u64 = 24 * 60 * 60;
-    /// From 1 March of year 0 to the epoch.
+    /// The days from 1 March of year 0 to the epoch.
     const TO_EPOCH: u64 = 719_468;
-    /// From March on, so that the day of a leap year is the last; how long February is does not matter then.
+    /// From March on, so that the leap day is the last day of the year.
     const MONTHS: [u64; 11] = [31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 31];
     let seconds = since_epoch.as_secs().min(LAST);
     let (day, second) = (seconds / DAY + TO_EPOCH, seconds % DAY);
     let (cycle, day) = (day / 146_097, day % 146_097);
-    // the last century of a cycle has a day more, and so has the last year of four
+    // the last century of a cycle has a day more, and so has the last of four years
     let century = (day / 36_524).min(3);
     let day = day - century * 36_524;
     let (four, day) = (day / 1_461, day % 1_461);
@@ -64,7 +64,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// The clock of the time zone in `TZ`, or of the system; UTC where neither can be had.
+    /// The clock of the time zone in `TZ`, or of the system; UTC if neither is available.
     pub(crate) fn local() -> Self {
         let zone = match std::env::var("TZ") {
             Ok(name) => TimeZone::from_posix_tz(&name),
@@ -73,7 +73,7 @@ impl Clock {
         Self { zone: zone.unwrap_or_else(|_| TimeZone::utc()) }
     }
 
-    /// `HH:MM:SS.mmm` of a moment of `CLOCK_MONOTONIC`.
+    /// A `CLOCK_MONOTONIC` time as `HH:MM:SS.mmm`.
     pub(crate) fn wall(&self, moment: Duration) -> String {
         self.format(since_epoch(moment))
     }
@@ -132,7 +132,7 @@ mod tests {
         let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let now = since_epoch(monotonic());
         let after = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        // the two clocks are read one after the other
+        // the test reads the two clocks one after the other
         let slack = Duration::from_millis(10);
         assert!(before - slack <= now && now <= after + slack, "{before:?} {now:?} {after:?}");
         let second = Duration::from_secs(1);

@@ -1,15 +1,15 @@
-//! Colours in the text for people.
+//! Colours in the text output.
 
 use std::io::{IsTerminal, stdout};
 
 use clap::ValueEnum;
 
-/// When there are any.
+/// When to use colours.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum When {
     /// On a terminal, unless NO_COLOR is set or TERM is dumb
     Auto,
-    /// Always, whatever NO_COLOR says
+    /// Always, even with NO_COLOR
     Always,
     /// Never
     Never,
@@ -23,12 +23,12 @@ pub(crate) enum Colour {
     Dim,
 }
 
-/// Paints, or does not.
+/// Adds colours, or not.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Brush(bool);
 
 impl Brush {
-    /// For standard output.
+    /// The brush for standard output.
     pub(crate) fn new(when: When) -> Self {
         let set = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
         let dumb = || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
@@ -39,7 +39,7 @@ impl Brush {
         })
     }
 
-    /// The text, which is as wide as it is to be: escape sequences have no width.
+    /// Paints padded text: escape sequences have no width, so pad before.
     pub(crate) fn paint(self, colour: Colour, text: &str) -> String {
         let code = match colour {
             Colour::Green => "32",

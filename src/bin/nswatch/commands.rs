@@ -1,4 +1,4 @@
-//! Runs commands, one at a time, whatever signals this process was started with ignored or blocked.
+//! Runs commands, one at a time, even if this process was started with signals ignored or blocked.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -14,15 +14,15 @@ use rustix::io::Errno;
 use crate::ending::Ending;
 use crate::signals;
 
-/// From SIGTERM to SIGKILL.
+/// The time from SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(crate) struct Commands {
-    /// Readable after a child has ended. Catching SIGCHLD also makes the kernel keep exit statuses, which it throws away
+    /// Readable after a child has ended. Catching SIGCHLD also makes the kernel keep exit statuses, which it discards
     /// while the signal is ignored.
     ended: UnixStream,
-    /// The signals that were blocked when this process was started, as they are to be in a command.
+    /// The signal mask at the start of this process, for commands.
     blocked: SigSet,
     timeout: Option<Duration>,
 }
@@ -31,12 +31,12 @@ pub(crate) struct Commands {
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) status: ExitStatus,
-    /// It ran longer than it may, and was signalled.
+    /// It exceeded the time limit and got a signal.
     pub(crate) late: bool,
 }
 
 impl Commands {
-    /// To be made before any signal is unblocked.
+    /// Call this before unblocking any signal.
     pub(crate) fn new(timeout: Option<Duration>) -> Result<Self, Ending> {
         let new = || {
             let blocked = SigSet::thread_get_mask()?;
@@ -47,7 +47,7 @@ impl Commands {
 
     pub(crate) fn start(&self, command: &mut Command) -> io::Result<Child> {
         if self.timeout.is_some() {
-            // what it starts is to end with it
+            // so that its children end with it
             command.process_group(0);
         }
         // the caught signals are at their default in a child, but the mask is inherited
@@ -58,7 +58,7 @@ impl Commands {
         started
     }
 
-    /// Waits for the end of the command, and sees to it once its time is over.
+    /// Waits for the command, and stops it after the time limit.
     pub(crate) fn wait(&self, child: &mut Child) -> io::Result<Outcome> {
         let limits = self.timeout.map(|timeout| [(timeout, Signal::SIGTERM), (GRACE, Signal::SIGKILL)]);
         let mut late = false;
@@ -67,13 +67,13 @@ impl Commands {
                 return Ok(Outcome { status, late });
             }
             late = true;
-            // it has not been waited for: the number is still that of its group
+            // not reaped yet: the number is still that of its group
             killpg(Pid::from_raw(child.id() as i32), signal)?;
         }
         Ok(Outcome { status: child.wait()?, late })
     }
 
-    /// `None`: it still runs when the time is over.
+    /// `None`: still running after the time limit.
     fn wait_for(&self, child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
         let deadline = Instant::now() + limit;
         loop {

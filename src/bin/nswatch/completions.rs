@@ -1,5 +1,5 @@
-//! `nswatch completions`: a script for a shell. What clap makes knows options and fixed values; names, the next type in a
-//! list and what follows `--` are found by the shell when it completes a line.
+//! `nswatch completions`: a script for a shell. clap's script has the options and fixed values. The shell finds names,
+//! the next type of a list and the words after `--` when it completes a line.
 
 use clap::{Command, CommandFactory, ValueEnum};
 use clap_complete::{Shell, generate};
@@ -10,14 +10,14 @@ use crate::output;
 use crate::record::Kind;
 
 pub(crate) fn run(shell: Shell) -> Result<(), Ending> {
-    // not straight to stdout: clap_complete panics if it cannot write
+    // clap_complete panics if it cannot write to stdout
     let mut script = Vec::new();
     generate(shell, &mut offered(), "nswatch", &mut script);
     let script = String::from_utf8_lossy(&script);
     output::print(amended(shell, &script).as_bytes())
 }
 
-/// The command line without what nobody types, which clap_complete offers too.
+/// The command line without what clap_complete offers and nobody types.
 fn offered() -> Command {
     let cli = Cli::command();
     let shown: Vec<_> = cli.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()).cloned().collect();
@@ -35,7 +35,7 @@ fn amended(shell: Shell, script: &str) -> String {
     }
 }
 
-/// Here the actions of clap's own specifications are replaced.
+/// Replaces the actions of clap's own specifications.
 fn zsh(script: &str) -> String {
     let mut amended = String::new();
     let mut rest = script;
@@ -55,14 +55,14 @@ fn zsh(script: &str) -> String {
     let amended: String = lines.collect();
     let values: Vec<_> = kinds().map(|(name, help)| format!("        '{name}[{help}]'")).collect();
     let ours = include_str!("completions/nswatch.zsh").replace("@EVENTS@", &values.join(" \\\n"));
-    // before the end, which runs what was defined
+    // before the end, which runs the definitions
     match amended.rsplit_once("\nif [ \"$funcstack") {
         Some((before, end)) => format!("{before}\n{ours}if [ \"$funcstack{end}"),
         None => amended,
     }
 }
 
-/// Each type of events, and what it is.
+/// Each event type and its description.
 fn kinds() -> impl Iterator<Item = (String, String)> {
     let values = Kind::value_variants().iter().filter_map(ValueEnum::to_possible_value);
     values.map(|value| (value.get_name().to_owned(), value.get_help().map(ToString::to_string).unwrap_or_default()))

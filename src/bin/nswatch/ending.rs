@@ -1,17 +1,17 @@
-//! Why the command ends before it has come to an end by itself. Only one of the reasons is a failure.
+//! Why the command ends early. Only one of the reasons is a failure.
 
 use std::fmt::Display;
 use std::io;
 
 #[derive(Debug)]
 pub(crate) enum Ending {
-    /// By SIGINT or SIGTERM.
+    /// SIGINT or SIGTERM.
     Asked,
-    /// Whoever read standard output has gone, as `head -1` does.
+    /// The reader of standard output is gone, as with `head -1`.
     NobodyReads,
     /// The time of `--timeout` is over.
     TimeIsOver,
-    /// By an error, in one sentence whose names and paths are [printable](nswatch::printable).
+    /// An error, in one sentence whose names and paths are [printable](nswatch::printable).
     Failed(String),
 }
 
@@ -20,7 +20,7 @@ impl Ending {
         Self::Failed(format!("cannot {doing}: {error}"))
     }
 
-    /// What a failure to write to standard output means.
+    /// The ending for a failure to write to standard output.
     pub(crate) fn unwritten(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::NobodyReads,

@@ -1,4 +1,4 @@
-//! `nswatch list --all`: every network namespace that can be seen.
+//! `nswatch list --all`: every network namespace in sight.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -24,10 +24,10 @@ pub(crate) fn run(json: bool) -> Result<(), Ending> {
     output::print(lines.as_bytes())
 }
 
-/// What the census has seen of a namespace. The nsid and the command are not asked yet.
+/// The census result for a namespace, without nsid and command yet.
 fn known(seen: Sighting, dir: &Path) -> Known {
     let Sighting { netns, mounts, mut pids, descriptor, .. } = seen;
-    // what is mounted twice over a path is one way to it
+    // several mounts over one path are one way to it
     let (names, mounts): (BTreeSet<_>, BTreeSet<_>) = mounts.into_iter().partition(|path| path.parent() == Some(dir));
     let names = names.iter().filter_map(|path| path.file_name().map(OsString::from)).collect();
     let mounts = mounts.into_iter().map(OsString::from).collect();
@@ -35,7 +35,7 @@ fn known(seen: Sighting, dir: &Path) -> Known {
     Known { netns, nsid: Some(None), names, mounts, pids, command: None, descriptor }
 }
 
-/// Asks what the first processes run. A second thread helps, if there is one to be had.
+/// Adds the commands of the first processes. A second thread helps, if it can start.
 fn add_commands(all: &mut [Known]) {
     let left = Mutex::new(all.iter_mut());
     let next = || left.lock().ok()?.next();
@@ -50,7 +50,7 @@ fn add_commands(all: &mut [Known]) {
     });
 }
 
-/// Names that are symbolic links are no mounts.
+/// Adds names that are symbolic links, which are not mounts.
 fn add_links(all: &mut [Known]) {
     for entry in std::fs::read_dir(DEFAULT_DIR).into_iter().flatten().map_while(Result::ok) {
         if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
@@ -65,7 +65,7 @@ fn add_links(all: &mut [Known]) {
     }
 }
 
-/// Asks for the nsids, until those that there are have been found.
+/// Adds the nsids; stops when all assigned ones are found.
 fn add_nsids(all: &mut [Known]) -> Result<(), Ending> {
     let mut left = nsid::list()?.len();
     for known in all {

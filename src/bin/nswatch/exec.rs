@@ -1,8 +1,8 @@
 //! `nswatch exec`: a command for each event, one at a time and in order, never by a shell.
 //!
-//! A name is bytes that somebody else has chosen: it reaches the command as one argument or in the environment and
-//! is never interpreted. While a command runs events wait in the kernel; if they become too many for it, the library
-//! reports the difference afterwards.
+//! Others choose the bytes of a name: it reaches the command as one argument or in the environment, and nothing
+//! interprets it. While a command runs, events wait in the kernel; after an overflow the library reports the
+//! difference.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -22,8 +22,8 @@ use crate::record::{Kind, Record, Value};
 use crate::session::Session;
 use crate::watches::Watches;
 
-/// All that [`environment`] may set, and `NSWATCH_FD`. What does not apply is unset, lest a value of a surrounding `exec`
-/// shine through.
+/// All variables that [`environment`] may set, and `NSWATCH_FD`. A variable that does not apply is removed, so that
+/// none of an outer `exec` remains.
 const VARIABLES: [&str; 17] = [
     "NSWATCH_EVENT",
     "NSWATCH_NAME",
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &ExecArgs) -> Result<(), Ending> {
     }
 }
 
-/// Runs the command and waits for it. A failure concerns this event and not the next.
+/// Runs the command and waits for it. A failure concerns this event only.
 fn carry_out(args: &ExecArgs, commands: &Commands, watches: &Watches, record: &Record) -> Result<(), String> {
     let namespace = open_netns(watches, record).map_err(|why| format!("not run: {why}"))?;
     let number = namespace.as_ref().map(|fd| fd.as_raw_fd().to_string());
@@ -77,7 +77,7 @@ fn carry_out(args: &ExecArgs, commands: &Commands, watches: &Watches, record: &R
     }
     command.envs(environment(record)).envs(number.map(|number| ("NSWATCH_FD", number)));
     let mut child = commands.start(&mut command).map_err(|error| format!("cannot be run: {error}"))?;
-    // the command has it, and no other
+    // the command has it, and no other one
     drop(namespace);
     match commands.wait(&mut child).map_err(|error| format!("cannot be waited for: {error}"))? {
         Outcome { status, late: true } => Err(format!("timed out: {status}")),
@@ -86,7 +86,7 @@ fn carry_out(args: &ExecArgs, commands: &Commands, watches: &Watches, record: &R
     }
 }
 
-/// Opens the very namespace that the event announces, if it announces one. A child inherits the descriptor.
+/// Opens exactly the namespace of the event, if it has one. A child inherits the descriptor.
 fn open_netns(watches: &Watches, record: &Record) -> Result<Option<OwnedFd>, String> {
     let Some(opened) = watches.open_netns(record) else { return Ok(None) };
     let namespace = opened.map_err(|error| error.to_string())?;
@@ -109,8 +109,7 @@ fn environment(record: &Record) -> impl Iterator<Item = (String, OsString)> {
     })
 }
 
-/// Puts the name where `{name}` is, the path of the descriptor where `{fd}` is, and so on. What they have in them is left
-/// alone.
+/// Replaces `{name}`, `{fd}` and so on. Does not expand the inserted text again.
 fn fill(word: &OsStr, record: &Record, descriptor: &str) -> OsString {
     let name = record.name.as_deref().unwrap_or_default();
     let path = record.path.as_deref().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `nswatch features`: what this kernel and these privileges have that not all have.
+//! `nswatch features`: the optional features available here.
 
 use nswatch::Feature;
 
@@ -9,14 +9,14 @@ use crate::output;
 use crate::record::{Value, json};
 use crate::text::wrap;
 
-/// Of the whole line, and of what is before the last column.
+/// The width of the line, and the indent of the last column.
 const WIDTH: usize = 80;
 const INDENT: usize = 20;
 
 pub(crate) fn run(args: &FeaturesArgs) -> Result<(), Ending> {
     let brush = Brush::new(args.color);
-    let mut lines = if args.json { String::new() } else { "FEATURE       HERE  WHAT FOR\n".into() };
-    // what can be found out is told even if something else cannot
+    let mut lines = if args.json { String::new() } else { "FEATURE       HERE  PURPOSE AND REQUIREMENTS\n".into() };
+    // prints the other results even if one probe fails
     let mut failed = Ok(());
     for feature in Feature::ALL {
         let line = match feature.is_available() {

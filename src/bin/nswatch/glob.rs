@@ -1,6 +1,6 @@
-//! Patterns of names, as those of the shell and of fnmatch(3): `*`, `?`, `[a-z]`, `[!a-z]` and `\`.
+//! Patterns for names, as in the shell and fnmatch(3): `*`, `?`, `[a-z]`, `[!a-z]` and `\`.
 //!
-//! A name is bytes and need not be UTF-8, which crates for patterns demand. The tests compare this with fnmatch(3).
+//! A name is bytes, possibly not UTF-8, which pattern crates require. Tests compare this with fnmatch(3).
 
 /// A pattern.
 #[derive(Debug, Clone)]
@@ -8,9 +8,9 @@ pub(crate) struct Glob(Vec<Part>);
 
 #[derive(Debug, Clone)]
 enum Part {
-    /// Bytes, or none.
+    /// Any number of bytes.
     Any,
-    /// A byte in one of the ranges, or with `true` in none.
+    /// A byte in one of the ranges; with `true`, in none.
     In(bool, Vec<(u8, u8)>),
 }
 
@@ -31,7 +31,7 @@ impl Glob {
                         rest = after.iter();
                         set
                     }
-                    // one that is never closed is no more than itself
+                    // an unclosed bracket matches itself
                     None => Part::In(false, vec![(byte, byte)]),
                 },
                 _ => Part::In(false, vec![(byte, byte)]),
@@ -42,7 +42,7 @@ impl Glob {
 
     pub(crate) fn matches(&self, name: &[u8]) -> bool {
         let (mut part, mut at) = (0, 0);
-        // the last `Any`, and where what follows it was tried
+        // the last `Any`, and the position where the rest was tried
         let mut last = None;
         while part < self.0.len() || at < name.len() {
             match (self.0.get(part), name.get(at)) {
@@ -69,7 +69,7 @@ impl Glob {
     }
 }
 
-/// What is in brackets, the first of which has been read, and what follows; `None`: there is no second one.
+/// The set in brackets, without the first one, and the rest; `None`: unclosed.
 fn set(inside: &[u8]) -> Option<(Part, &[u8])> {
     let mut rest = inside.iter();
     let not = matches!(inside.first(), Some(b'!' | b'^'));

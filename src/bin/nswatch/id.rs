@@ -1,5 +1,4 @@
-//! `nswatch id`: questions about namespace ids, and assigning them. Each answer is a line that begins with what was
-//! asked about.
+//! `nswatch id`: gets and assigns nsids. Each line begins with the subject.
 
 use nswatch::{nsid, printable};
 
@@ -11,12 +10,12 @@ use crate::names;
 use crate::output;
 use crate::record::{Field, Value, json};
 
-/// What programs are told where there is no id, as `NSID_NOT_ASSIGNED` in C.
+/// The JSON value for no nsid, as `NSID_NOT_ASSIGNED` in C.
 const NOT_ASSIGNED: i32 = -1;
 
 pub(crate) fn run(args: &IdArgs) -> Result<(), Ending> {
     let mut lines = String::new();
-    let mut tell = |fields: &[Field<'_>]| lines += &if args.json { json(fields) } else { plain(fields) };
+    let mut print = |fields: &[Field<'_>]| lines += &if args.json { json(fields) } else { plain(fields) };
     let id = |nsid: Option<i32>| ("nsid", nsid.unwrap_or(NOT_ASSIGNED).into());
     match &args.subject {
         Subject { pid: Some(pid), .. } => {
@@ -24,30 +23,30 @@ pub(crate) fn run(args: &IdArgs) -> Result<(), Ending> {
             let name = nsid.and_then(|nsid| names::look().remove(&nsid));
             let mut fields = vec![("pid", (*pid).into()), id(nsid)];
             fields.extend(name.as_ref().map(|name| ("name", Value::Name(name))));
-            tell(&fields);
+            print(&fields);
         }
         Subject { name: Some(name), .. } => {
-            tell(&[("name", Value::Name(name)), id(nsid::get_for_name(path_of(name))?)])
+            print(&[("name", Value::Name(name)), id(nsid::get_for_name(path_of(name))?)])
         }
         Subject { assign: Some(name), .. } => {
             let nsid = nsid::assign(nsid::open(path_of(name))?, args.want)?;
-            tell(&[("name", Value::Name(name)), id(Some(nsid))]);
+            print(&[("name", Value::Name(name)), id(Some(nsid))]);
         }
-        // --list, for it must be one of these
+        // --list: clap requires one of these
         _ => {
             let nsids = nsid::list()?;
             let names = if nsids.is_empty() { names::Found::new() } else { names::look() };
             for nsid in nsids {
                 let mut fields = vec![id(Some(nsid))];
                 fields.extend(names.get(&nsid).map(|name| ("name", Value::Name(name))));
-                tell(&fields);
+                print(&fields);
             }
         }
     }
     output::print(lines.as_bytes())
 }
 
-/// The values with a space between two, which no name has in it as it is written.
+/// The values, separated by spaces, which printed names do not contain.
 fn plain(fields: &[Field<'_>]) -> String {
     let words = fields.iter().map(|(key, value)| match *value {
         Value::Number(number) if *key == "nsid" && number == NOT_ASSIGNED.into() => "not assigned".into(),

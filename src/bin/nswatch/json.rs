@@ -1,13 +1,13 @@
-//! One line of JSON: an object.
+//! One JSON object per line.
 //!
-//! The JSON is written here, not by a crate: a line must be harmless on a terminal too, so that more is escaped than
-//! JSON demands. It is always free of control characters and valid UTF-8.
+//! Written without a crate, because a line must be harmless on a terminal too: it escapes more than JSON requires. The
+//! result has no control characters and is valid UTF-8.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::{Display, Write};
 use std::os::unix::ffi::OsStrExt;
 
-/// An object whose members are written in the order of the calls.
+/// An object. Members appear in the order of the calls.
 #[derive(Debug, Default)]
 pub(crate) struct Object(String);
 
@@ -24,7 +24,7 @@ impl Object {
         self.member(key, flag);
     }
 
-    /// Bytes that need not be UTF-8: if they are not, `KEY_hex` has them.
+    /// A member for bytes; if they are not UTF-8, it is `KEY_hex`.
     pub(crate) fn name(&mut self, key: &str, name: &OsStr) {
         self.member(key, quoted(&name.to_string_lossy()));
         if name.to_str().is_none() {
@@ -32,7 +32,7 @@ impl Object {
         }
     }
 
-    /// A list of such: if one of them is not UTF-8, `KEY_hex` has them all.
+    /// A member for a list of bytes; if one of them is not UTF-8, it is `KEY_hex` for all.
     pub(crate) fn names(&mut self, key: &str, names: &[OsString]) {
         self.list(key, names.iter().map(|name| quoted(&name.to_string_lossy())));
         if names.iter().any(|name| name.to_str().is_none()) {
@@ -65,8 +65,8 @@ fn hex(bytes: &OsStr) -> String {
     quoted(&digits)
 }
 
-/// A JSON string that a terminal does not obey: besides what JSON demands, DEL, the C1 controls and what breaks or
-/// reverses lines is escaped.
+/// A JSON string that is safe on a terminal: it also escapes DEL, the C1 controls, and characters that break or reverse
+/// lines.
 fn quoted(value: &str) -> String {
     let mut quoted = String::from("\"");
     for c in value.chars() {

@@ -1,4 +1,4 @@
-//! What is known of a namespace that lives: what `show` prints of one, and `list --all` of each.
+//! The data about a living namespace, for `show` and for `list --all`.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -14,17 +14,17 @@ use crate::json::Object;
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) netns: Netns,
-    /// The nsid here; the outer `None`: it cannot be asked, for the namespace has died meanwhile.
+    /// The nsid here; outer `None`: the namespace has died meanwhile.
     pub(crate) nsid: Option<Option<i32>>,
-    /// In `/run/netns`, in order.
+    /// The names in `/run/netns`, in order.
     pub(crate) names: Vec<OsString>,
-    /// Elsewhere, in order.
+    /// The other mounts, in order.
     pub(crate) mounts: Vec<OsString>,
-    /// In ascending order.
+    /// The processes, in ascending order.
     pub(crate) pids: Vec<i32>,
-    /// What the first process runs.
+    /// The command of the first process.
     pub(crate) command: Option<OsString>,
-    /// A descriptor of it, where nothing else shows it.
+    /// A descriptor of it, if nothing else shows it.
     pub(crate) descriptor: Option<PathBuf>,
 }
 
@@ -47,7 +47,7 @@ impl Known {
         object
     }
 
-    /// Opens the namespace by the first way that leads to it.
+    /// Opens the namespace by the first path that leads to it.
     pub(crate) fn open(&self) -> Option<OwnedFd> {
         let names = self.names.iter().map(|name| Path::new(DEFAULT_DIR).join(name));
         let mounts = self.mounts.iter().map(PathBuf::from);
@@ -61,12 +61,12 @@ pub(crate) fn of_process(pid: i32) -> PathBuf {
     format!("/proc/{pid}/ns/net").into()
 }
 
-/// Where `/run/netns` really is, as it may be behind a link.
+/// The real path of `/run/netns`, which may be behind a link.
 pub(crate) fn real_default_dir() -> PathBuf {
     Path::new(DEFAULT_DIR).canonicalize().unwrap_or_else(|_| DEFAULT_DIR.into())
 }
 
-/// What a process runs, as it calls itself; `None`: it has ended.
+/// The command name of a process; `None`: it has ended.
 pub(crate) fn command_of(pid: i32) -> Option<OsString> {
     let mut comm = [0; 64];
     let length = File::open(format!("/proc/{pid}/comm")).and_then(|mut file| file.read(&mut comm)).ok()?;
@@ -74,7 +74,7 @@ pub(crate) fn command_of(pid: i32) -> Option<OsString> {
     Some(OsStr::from_bytes(comm.strip_suffix(b"\n").unwrap_or(comm)).to_owned())
 }
 
-/// Where a name is looked for, which an error then says.
+/// The path of a name, for error messages.
 pub(crate) fn path_of(name: &OsStr) -> PathBuf {
     match name.is_empty() || name.as_bytes().contains(&b'/') {
         true => name.into(),

@@ -1,4 +1,4 @@
-//! `nswatch list`: the names now, found as every watcher finds them (the replay, added up), and why a name is not usable.
+//! `nswatch list`: the names as a watcher finds them (the applied replay), and why a name is not usable.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -19,7 +19,7 @@ use crate::record::{Record, Value, json};
 use crate::text;
 use crate::watches::failure;
 
-/// A name with its last event, its nsid, and why it is not usable.
+/// A name with its last event, its nsid, and the reason why it is not usable.
 type Row = (Record, Option<i32>, Option<Reason>);
 
 pub(crate) fn run(args: &ListArgs) -> Result<(), Ending> {
@@ -41,11 +41,11 @@ pub(crate) fn run(args: &ListArgs) -> Result<(), Ending> {
 
 fn rows_of(args: &ListArgs, dir: &Path) -> nswatch::Result<Vec<Row>> {
     let (names, watcher) = names(args, dir)?;
-    // most hosts have none, and then there is nothing to ask
+    // most hosts have no nsids, and then this asks for none
     let any = nsid::list().map_or(true, |nsids| !nsids.is_empty());
-    // what the library opens has no `..` in it
+    // a path that the library opens has no `..`
     let real = match args.limits.no_symlinks {
-        // the library has followed what may be followed
+        // the library has followed the permitted links
         true => dir.to_owned(),
         false => dir.canonicalize().unwrap_or_else(|_| dir.to_owned()),
     };
@@ -59,7 +59,7 @@ fn rows_of(args: &ListArgs, dir: &Path) -> nswatch::Result<Vec<Row>> {
                 reason => reason,
             },
         };
-        // without an answer for one that has died meanwhile
+        // none for a namespace that has died meanwhile
         let opened = event.netns().filter(|_| any).and_then(|_| watcher.open_netns(&event).ok());
         let nsid = opened.and_then(|namespace| nsid::get_for_fd(namespace).ok().flatten());
         rows.push((Record { dir: Some(Arc::clone(&dir)), ..event.into() }, nsid, reason));
@@ -69,7 +69,7 @@ fn rows_of(args: &ListArgs, dir: &Path) -> nswatch::Result<Vec<Row>> {
 
 /// Each name with its last event: `Ready`, or `Created` if it is not usable.
 fn names(args: &ListArgs, dir: &Path) -> nswatch::Result<(BTreeMap<Name, Event>, Watcher)> {
-    // without /run/netns there are no namespaces, which is no error; a directory that was asked for should be there
+    // a missing /run/netns means no namespaces, but a directory given by the user must exist
     let options = args.limits.apply(Options::new().dir(dir)?.parent(args.dirs.is_empty()));
     let mut names = BTreeMap::new();
     let mut watcher = Watcher::named(&options)?;
@@ -84,17 +84,17 @@ fn names(args: &ListArgs, dir: &Path) -> nswatch::Result<(BTreeMap<Name, Event>,
     Ok((names, watcher))
 }
 
-/// Why a name is not usable, in a word for programs and a phrase for people.
+/// Why a name is not usable: a word for programs and a phrase for people.
 #[derive(Debug, Clone, Copy)]
 struct Reason {
     word: &'static str,
     phrase: &'static str,
 }
 
-/// Asks why a name is not usable. `None`: it has gone meanwhile.
+/// Finds why a name is not usable. `None`: it has gone meanwhile.
 fn reason(dir: &Path, name: &Name, no_symlinks: bool) -> nswatch::Result<Option<Reason>> {
     let mut path = dir.join(name);
-    // what is looked at below, for as long as it is open
+    // keeps the file open for the probes below
     let mut itself = None;
     if no_symlinks {
         match rustix::fs::open(&path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
@@ -106,11 +106,11 @@ fn reason(dir: &Path, name: &Name, no_symlinks: bool) -> nswatch::Result<Option<
                 itself = Some(opened);
             }
             Err(Errno::NOENT) => return Ok(None),
-            Err(_) => return Ok(Some(Reason { word: "error", phrase: "cannot be looked at" })),
+            Err(_) => return Ok(Some(Reason { word: "error", phrase: "cannot be probed" })),
         }
     }
     let (word, phrase) = match Netns::for_name(&path) {
-        // its namespace has come since
+        // its namespace has appeared since
         Ok(_) => ("not_mounted", "nothing mounted (yet)"),
         Err(error) => match Errno::from_raw_os_error(error.errno()) {
             Errno::NODEV => ("not_mounted", "nothing mounted (yet)"),
@@ -120,8 +120,8 @@ fn reason(dir: &Path, name: &Name, no_symlinks: bool) -> nswatch::Result<Option<
             Errno::ACCESS => ("no_permission", "no permission"),
             Errno::LOOP => ("link_loop", "loop of links"),
             Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::OPNOTSUPP => return Err(error),
-            // of a filesystem that is out of order, behind a link
-            _ => ("error", "cannot be looked at"),
+            // a link into a broken filesystem
+            _ => ("error", "cannot be probed"),
         },
     };
     drop(itself);

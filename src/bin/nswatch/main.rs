@@ -1,7 +1,7 @@
-//! The `nswatch` command: what the library tells, for people, for programs by `--json`, and for commands by `exec`.
+//! The `nswatch` command: the library's events as text, as `--json`, and for commands by `exec`.
 //!
-//! This file knows how the program ends and what its exit status says; each subcommand has a module of its own. The
-//! command uses the library as everybody does, by its public Rust API.
+//! This file defines how the program ends and its exit status. Each subcommand has a module of its own. The command
+//! uses only the public Rust API of the library.
 
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,8 @@
-//! The names of namespaces beside their ids, as `ip netns list-id` shows them.
+//! The names of namespaces beside their nsids, as in `ip netns list-id`.
 //!
-//! The kernel does not know them. They are found by asking for the id of each name in `/run/netns`, at some system
-//! calls a name. So one look at the names serves all events that were learned of before it: a replay costs one, and
-//! when ids come faster than names can be looked at, each look serves more of them.
+//! The kernel does not know the names. This module gets the nsid of each name in `/run/netns`, with some system calls
+//! per name. One scan serves all events up to its time: a replay costs one scan, and in a burst of nsids each scan
+//! serves many events.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -13,12 +13,12 @@ use nswatch::{DEFAULT_DIR, Event, EventKind, nsid};
 use crate::clock;
 use crate::record::Record;
 
-/// Which ids have a name, and which.
+/// The name of each nsid that has one.
 pub(crate) type Found = HashMap<i32, OsString>;
 
-/// Looks at the names as they are. Of several names of one namespace it is the first in their order.
+/// Scans the names. Of several names of one namespace, takes the first in order.
 ///
-/// An id is worth telling without a name: what cannot be asked has none.
+/// An nsid without a name is still useful: errors give no name.
 pub(crate) fn look() -> Found {
     let mut found = Found::new();
     for entry in std::fs::read_dir(DEFAULT_DIR).into_iter().flatten().map_while(Result::ok) {
@@ -33,18 +33,18 @@ pub(crate) fn look() -> Found {
     found
 }
 
-/// Puts names beside the ids in events.
+/// Finds the names for the nsids in events.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     found: Found,
-    /// When that was, by the clock of the events.
+    /// The time of the last scan, by the clock of the events.
     looked: Duration,
-    /// The names told with ids that exist. With the namespace its name may be gone too, and cannot be asked any more.
-    told: Found,
+    /// The names printed with existing nsids. When a namespace dies, its name may be gone too.
+    printed: Found,
 }
 
 impl Names {
-    /// The ids in a peer are not ours to ask: what happens there has no name.
+    /// Events in a peer get no name: its nsids are not valid here.
     pub(crate) fn beside(&mut self, event: Event) -> Record {
         let name = match *event.kind() {
             EventKind::NsidNew { nsid, origin: None, .. } => {
@@ -53,10 +53,10 @@ impl Names {
                     self.found = look();
                 }
                 let name = self.found.get(&nsid).cloned();
-                self.told.extend(name.clone().map(|name| (nsid, name)));
+                self.printed.extend(name.clone().map(|name| (nsid, name)));
                 name
             }
-            EventKind::NsidDel { nsid, origin: None } => self.told.remove(&nsid),
+            EventKind::NsidDel { nsid, origin: None } => self.printed.remove(&nsid),
             _ => return event.into(),
         };
         Record { name, ..event.into() }

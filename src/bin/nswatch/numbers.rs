@@ -1,4 +1,4 @@
-//! Numbers on the command line. What is said of a wrong one is what would be right.
+//! Numbers on the command line. An error states what would be valid.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -14,7 +14,7 @@ pub(crate) struct Queue {
     pub(crate) policy: Policy,
 }
 
-/// Reads whole numbers; `what` says what they are.
+/// Parses whole numbers; `what` describes them.
 pub(crate) fn whole<T>(what: &'static str, range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone
 where
     T: FromStr + PartialOrd + Display + Clone,
@@ -25,12 +25,12 @@ where
     }
 }
 
-/// `SECONDS`, with a fraction if need be.
+/// Parses `SECONDS`, possibly with a fraction.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     some_seconds(text).ok_or_else(|| SECONDS.replace("{}", "0"))
 }
 
-/// Such, and not 0.
+/// Parses `SECONDS` greater than 0.
 pub(crate) fn positive_seconds(text: &str) -> Result<Duration, String> {
     let duration = some_seconds(text).filter(|duration| !duration.is_zero());
     duration.ok_or_else(|| SECONDS.replace("from {}", "more than 0 and up"))

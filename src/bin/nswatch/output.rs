@@ -1,4 +1,4 @@
-//! Standard output and standard error, such that neither can make the command panic.
+//! Standard output and standard error, without panics.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -7,20 +7,19 @@ use nswatch::Stats;
 
 use crate::ending::Ending;
 
-/// One line on standard error, of text that is [printable](nswatch::printable). If nobody reads that, there is nobody left
-/// to tell.
+/// Prints one line of [printable](nswatch::printable) text on standard error, and ignores a failure.
 pub(crate) fn complain(what: impl Display) {
     // one write, so that lines of several processes do not mix
     io::stderr().write_all(format!("nswatch: {what}\n").as_bytes()).ok();
 }
 
-/// All that there is to be printed, for subcommands that end by themselves.
+/// Prints the whole output of a subcommand that ends by itself.
 pub(crate) fn print(all: &[u8]) -> Result<(), Ending> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(all).and_then(|()| stdout.flush()).map_err(Ending::unwritten)
 }
 
-/// The counters, in a line that both people and `grep` can read.
+/// Prints the counters in one line for people and `grep`.
 pub(crate) fn counters(stats: &Stats) {
     let Stats { delivered, dropped, overflows, resyncs, queued, queued_max, pending, known, .. } = stats;
     complain(format!(

@@ -1,5 +1,4 @@
-//! An event as named fields: the one list that the JSON lines and the environment of commands are made from.
-//! What else is printed as JSON has fields of its own and is written in the same way.
+//! An event as named fields: the one list behind the JSON lines and the environment of commands.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -13,35 +12,35 @@ use crate::clock;
 use crate::json::Object;
 use crate::source::Source;
 
-/// The types of events, by the names that the C API gives them.
+/// The event types, with the names of the C API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub(crate) enum Kind {
-    /// A name appeared; it may not be a namespace yet
+    /// A name appeared; it may be pending, not a namespace yet
     Created,
-    /// The name now refers to a network namespace that can be used
+    /// The name now refers to a network namespace that can be opened
     Ready,
-    /// The name is still there but no longer a network namespace
+    /// The name still exists and no longer refers to a network namespace
     Detached,
     /// The name is gone
     Deleted,
-    /// The watched directory came
+    /// The watched directory appeared
     DirCreated,
-    /// The watched directory went
+    /// The watched directory is gone
     DirDeleted,
-    /// An nsid was assigned to a namespace
+    /// The kernel assigned an nsid to a namespace
     NsidNew,
-    /// The namespace that had the nsid is gone
+    /// The namespace with the nsid died
     NsidDel,
-    /// What was replayed is complete
+    /// The replay is complete
     Synced,
-    /// Events were lost; what they did follows
+    /// Events were lost; replayed events follow
     Overflow,
     /// A network namespace exists
     NetnsNew,
-    /// The network namespace is gone
+    /// A network namespace is gone
     NetnsDel,
-    /// A later version of the library has more types.
+    /// A type that a later version of the library may add.
     #[value(skip)]
     Unknown,
 }
@@ -70,12 +69,12 @@ impl Kind {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
-    /// Whether such events have a name, where it is known.
+    /// Whether events of this type have a name, if the command knows it.
     pub(crate) fn is_about_a_name(self) -> bool {
         matches!(self, Self::Created | Self::Ready | Self::Detached | Self::Deleted | Self::NsidNew | Self::NsidDel)
     }
 
-    /// Whether the source has such events.
+    /// Whether the source emits events of this type.
     pub(crate) fn comes_from(self, source: Source) -> bool {
         match self {
             Self::Created | Self::Ready | Self::Detached | Self::Deleted | Self::DirCreated | Self::DirDeleted => {
@@ -87,7 +86,7 @@ impl Kind {
         }
     }
 
-    /// Whether such an event announces a namespace that can be opened.
+    /// Whether events of this type have a namespace that can be opened.
     pub(crate) fn announces_netns(self) -> bool {
         matches!(self, Self::Ready | Self::NetnsNew)
     }
@@ -100,7 +99,7 @@ pub(crate) enum Value<'a> {
     Name(&'a OsStr),
     Number(i128),
     Flag(bool),
-    /// A moment of `CLOCK_MONOTONIC`, to be written as the wall clock has it.
+    /// A time of `CLOCK_MONOTONIC`, printed as wall-clock time.
     Time(Duration),
 }
 
@@ -110,16 +109,15 @@ impl<T: Into<i128>> From<T> for Value<'_> {
     }
 }
 
-/// A named value of something that is printed.
+/// A named value to print.
 pub(crate) type Field<'a> = (&'static str, Value<'a>);
 
-/// An event and what belongs to it: the name that it is about, or that of the namespace with the nsid, and the directory
-/// as the user gave it.
+/// An event with its name (for an nsid: the name of its namespace) and the directory as the user gave it.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
     pub(crate) event: Event,
     pub(crate) name: Option<OsString>,
-    /// By which the namespace can be opened that the event announces.
+    /// A path to the namespace of the event.
     pub(crate) path: Option<OsString>,
     pub(crate) dir: Option<Arc<Path>>,
 }
@@ -137,7 +135,7 @@ impl Record {
         Kind::of(&self.event)
     }
 
-    /// What the event is about, for people: the name, or its path where there are several directories; or the namespace.
+    /// The subject of the event for people: the name (with several directories its path), or the namespace.
     pub(crate) fn subject(&self, several_dirs: bool) -> String {
         if let EventKind::NetnsNew { netns, .. } | EventKind::NetnsDel(netns) = self.event.kind() {
             return netns.to_string();
@@ -150,7 +148,7 @@ impl Record {
         }
     }
 
-    /// The fields that apply to the event, in the order in which they are written.
+    /// The fields that apply to the event, in output order.
     pub(crate) fn fields(&self, with_dir: bool) -> Vec<Field<'_>> {
         let Self { event, name, path, dir } = self;
         let mut fields = vec![("type", Value::Word(event.kind().type_name()))];
@@ -182,13 +180,13 @@ impl Record {
         fields
     }
 
-    /// The event as one line of JSON. It names the directory where there are several.
+    /// The event as one JSON line. With several directories, it has the directory.
     pub(crate) fn json(&self, several_dirs: bool) -> String {
         json(&self.fields(several_dirs))
     }
 }
 
-/// The fields as one line of JSON.
+/// The fields as one JSON line.
 pub(crate) fn json(fields: &[Field<'_>]) -> String {
     let mut object = Object::default();
     for &(key, value) in fields {

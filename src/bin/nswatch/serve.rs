@@ -1,7 +1,7 @@
-//! `nswatch serve`: the library by messages, for a program that cannot link it. bindings/go without cgo is one.
+//! `nswatch serve`: the library over messages, for a program that cannot link it, such as bindings/go without cgo.
 //!
 //! Standard input is a Unix socket of type SOCK_SEQPACKET. The first message is a greeting; then each request gets its
-//! answer, in order. The process ends when the other end is closed, and never before: whoever asks decides.
+//! answer, in order. The process ends when the client closes its end, and not before.
 
 mod answers;
 mod message;
@@ -18,14 +18,14 @@ use crate::ending::Ending;
 use answers::answer;
 use message::{Answer, Socket};
 
-/// What is asked, and the one watcher that may be open.
+/// The server, with at most one open watcher.
 #[derive(Debug, Default)]
 struct Server {
     watcher: Option<Watcher>,
 }
 
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Ending> {
-    // a signal for the whole process group is for the program that asks to answer
+    // the client handles signals to the process group
     SigSet::all().thread_block().map_err(|error| Ending::failed("block signals", error.into()))?;
     if let Some(mask) = args.capabilities {
         give_up_all_but(mask).map_err(|error| Ending::failed("give up capabilities", error))?;
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Ending> {
     Ok(())
 }
 
-/// Executing this program gave root back what the thread that asked for it had given up.
+/// Executing this program as root has restored capabilities that the calling thread had dropped.
 fn give_up_all_but(mask: u64) -> io::Result<()> {
     let mask = CapabilitySet::from_bits_retain(mask);
     let CapabilitySets { effective, permitted, inheritable } = capabilities(None)?;

@@ -1,6 +1,6 @@
-//! The watchers, the signals and the reader of standard output, waited for together: the loop of `watch` and `exec`.
+//! The loop of `watch` and `exec`: waits for the watchers, the signals and the reader of standard output together.
 //!
-//! Nothing here blocks in a way that keeps SIGTERM waiting, a reader that has stopped reading included.
+//! Nothing here delays SIGTERM, not even a reader that has stopped reading.
 
 use std::fs::File;
 use std::io::{self, Write, stdout};
@@ -19,20 +19,20 @@ use crate::watches::Watches;
 pub(crate) struct Session {
     watches: Watches,
     signals: Signals,
-    /// Standard output, if its reader is what all this is for: the session ends when there is none any more.
+    /// Standard output, if the session ends with its reader.
     reader: Option<File>,
 }
 
 impl Session {
-    /// For a command that writes lines. What happened before SIGTERM is still reported.
-    /// It ends when the time is over, if there is a limit.
+    /// For a command that writes lines. It still prints the events from before SIGTERM. Ends after `limit`, if there is
+    /// one.
     pub(crate) fn with_reader(what: &What, dir_events: bool, limit: Option<Duration>) -> Result<Self, Ending> {
-        // a File, not Stdout: a line is one write, and the state of the pipe is known before each
+        // a File, not Stdout: a line is one write, after a check of the pipe
         let stdout = stdout().as_fd().try_clone_to_owned().map_err(|e| Ending::failed("use standard output", e))?;
         Self::new(what, dir_events, Some(stdout.into()), Duration::from_millis(100), limit)
     }
 
-    /// For a command that does things. Nothing is begun after SIGTERM.
+    /// For a command that runs other commands. It starts nothing after SIGTERM.
     pub(crate) fn without_reader(what: &What, dir_events: bool) -> Result<Self, Ending> {
         Self::new(what, dir_events, None, Duration::ZERO, None)
     }
@@ -57,7 +57,7 @@ impl Session {
     pub(crate) fn next(&mut self) -> Result<Record, Ending> {
         let Self { watches, signals, reader } = self;
         loop {
-            signals.heed(watches)?;
+            signals.handle(watches)?;
             match watches.next()? {
                 Some(record) => return Ok(record),
                 None => signals.wait(watches, watches.fds(), PollFlags::IN, reader.as_ref())?,
@@ -65,7 +65,7 @@ impl Session {
         }
     }
 
-    /// Writes a line to the reader, who has it when this returns.
+    /// Writes a line, which has reached the pipe or file when this returns.
     pub(crate) fn write(&mut self, line: &str) -> Result<(), Ending> {
         let Self { watches, signals, reader } = self;
         let Some(mut reader) = reader.as_ref() else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! `nswatch show`: all that is known of one namespace.
+//! `nswatch show`: everything known about one namespace.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -15,7 +15,7 @@ use crate::numbers::whole;
 use crate::output;
 use crate::text;
 
-/// The namespace that the user asks about.
+/// The namespace to show.
 #[derive(Debug, Clone)]
 pub(crate) enum Wanted {
     /// A name in `/run/netns`; with a `/` in it, a path.
@@ -36,7 +36,7 @@ impl Wanted {
             Some(("ino", number)) => whole("N of ino:N is an inode number", 1..=u64::MAX)(number).map(Self::Ino),
             _ => return Ok(Self::Name(text)),
         };
-        wanted.map_err(|why| format!("{why}; a name with a colon can be given as a path"))
+        wanted.map_err(|why| format!("{why}; give a name with a colon as a path"))
     }
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &ShowArgs) -> Result<(), Ending> {
     output::print(lines.as_bytes())
 }
 
-/// `None`: the kernel knows for certain that it is dead.
+/// Finds the namespace. `None`: it is dead, for certain.
 fn find(what: &Wanted) -> Result<Option<Netns>, Ending> {
     match what {
         Wanted::Name(name) => Ok(Some(Netns::for_name(path_of(name))?)),
@@ -85,12 +85,12 @@ fn by_cookie(cookie: u64) -> Result<Option<Netns>, Ending> {
     }
 }
 
-/// Opens a namespace whose inode number nobody knows, which takes Linux 6.19.
+/// Opens a namespace without its inode number, which requires Linux 6.19.
 fn by_cookie_alone(cookie: u64) -> std::io::Result<OwnedFd> {
     Ok(Netns::new(0, 0, cookie, 0).open(None)?)
 }
 
-/// Whether the kernel does that: before Linux 6.19 it takes every such namespace for dead, the own one included.
+/// Whether the kernel does that. Before Linux 6.19 it takes every such namespace for dead, even the own one.
 fn opens_by_cookie_alone() -> Result<bool, Ending> {
     let own = Netns::for_name("/proc/thread-self/ns/net")?;
     Ok(own.cookie().is_some_and(|cookie| by_cookie_alone(cookie).is_ok()))
@@ -99,7 +99,8 @@ fn opens_by_cookie_alone() -> Result<bool, Ending> {
 fn out_of_sight(whose: String) -> Ending {
     Ending::Failed(format!(
         "cannot find the network namespace with the {whose}: it is dead, or no mount, process or descriptor here shows it; \
-         processes of other users require CAP_SYS_PTRACE, mounts in other mount namespaces Linux 6.19 and CAP_SYS_ADMIN"
+         processes of other users require CAP_SYS_PTRACE; mounts in other mount namespaces require Linux 6.19 and \
+         CAP_SYS_ADMIN"
     ))
 }
 
@@ -116,7 +117,7 @@ fn known(netns: Netns, what: &Wanted) -> Result<Known, Ending> {
     let is_name = |path: &Path| {
         path.parent() == Some(&dir) && path.file_name().is_some_and(|name| names.iter().any(|n| n == name))
     };
-    // what is mounted twice over a path is one way to it
+    // several mounts over one path are one way to it
     let mounts: BTreeSet<_> = paths.into_iter().filter(|path| !is_name(path)).map(OsString::from).collect();
     let command = pids.first().and_then(|pid| command_of(*pid));
     let mounts = mounts.into_iter().collect();
@@ -131,7 +132,7 @@ fn known(netns: Netns, what: &Wanted) -> Result<Known, Ending> {
     Ok(known)
 }
 
-/// Whether the answer says that the namespace lives: only a cookie was given.
+/// Whether the output says that the namespace is alive: only for a cookie.
 fn says_alive(what: &Wanted) -> bool {
     matches!(what, Wanted::Cookie(_))
 }
@@ -173,7 +174,7 @@ fn names_of(netns: &Netns) -> Vec<OsString> {
     names
 }
 
-/// All there is to say of a namespace that is dead.
+/// The output for a dead namespace.
 fn dead(what: &Wanted, json: bool) -> String {
     let Wanted::Cookie(cookie) = what else { return String::new() };
     if !json {

@@ -1,4 +1,4 @@
-//! Signals, by self-pipes: nothing happens in a signal handler, and no moment is a bad one.
+//! Signals through self-pipes: no work in signal handlers, so a signal is safe at any moment.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -23,7 +23,7 @@ pub(crate) struct Signals {
     /// Readable from the first SIGINT or SIGTERM on; never read.
     stop: UnixStream,
     counters: UnixStream,
-    /// How long pending events may still be reported once a signal, or the user's limit, ends the watch.
+    /// How long to report remaining events after a signal, or after the user's limit.
     grace: Duration,
     /// When the grace after a signal ends.
     deadline: Option<Instant>,
@@ -33,8 +33,8 @@ pub(crate) struct Signals {
     limit_grace: Option<Instant>,
 }
 
-/// The signals that end this process: SIGTERM always; SIGINT, unless whoever started this process has it ignored, as a
-/// shell script has for what it runs in the background. Ctrl-C is then not meant for it.
+/// The signals that end this process: SIGTERM always; SIGINT unless this process was started with it ignored, as a
+/// shell script does for background jobs.
 pub(crate) fn that_end() -> Vec<Signal> {
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
@@ -42,19 +42,19 @@ pub(crate) fn that_end() -> Vec<Signal> {
     std::iter::once(Signal::SIGTERM).chain((!is_ignored).then_some(Signal::SIGINT)).collect()
 }
 
-/// A stream that each of the signals makes readable, even if whoever started this process ignored or blocked them.
+/// A stream that each of the signals makes readable, even if this process was started with them ignored or blocked.
 pub(crate) fn catch(signals: &[Signal]) -> io::Result<UnixStream> {
     let (readable, on_signal) = UnixStream::pair()?;
     readable.set_nonblocking(true)?;
     for &signal in signals {
         pipe::register(signal as i32, on_signal.try_clone()?)?;
     }
-    // one that waits already finds the handler in place
+    // a pending signal already finds the handler in place
     signals.iter().copied().collect::<SigSet>().thread_unblock()?;
     Ok(readable)
 }
 
-/// Has each of the signals kill this process, even if whoever started it ignored or blocked them.
+/// Makes each of the signals kill this process, even if it was started with them ignored or blocked.
 pub(crate) fn die_of(signals: &[Signal]) -> io::Result<()> {
     for &signal in signals {
         register_conditional_default(signal as i32, Arc::new(AtomicBool::new(true)))?;
@@ -62,7 +62,7 @@ pub(crate) fn die_of(signals: &[Signal]) -> io::Result<()> {
     Ok(signals.iter().copied().collect::<SigSet>().thread_unblock()?)
 }
 
-/// Empties a stream of [`catch`]: many signals at once are one.
+/// Empties a stream of [`catch`]: several signals count as one.
 pub(crate) fn clear(mut stream: &UnixStream) {
     while stream.read(&mut [0; 64]).is_ok_and(|n| n > 0) {}
 }
@@ -74,8 +74,8 @@ impl Signals {
         Ok(Self { stop, counters: catch(&[Signal::SIGUSR1])?, grace, deadline: None, limit, limit_grace: None })
     }
 
-    /// Answers what has come, without waiting. Ends when asked to and the time of grace is over.
-    pub(crate) fn heed(&mut self, watches: &Watches) -> Result<(), Ending> {
+    /// Handles the signals that have come, without waiting. Ends after a stop signal, when the grace time is over.
+    pub(crate) fn handle(&mut self, watches: &Watches) -> Result<(), Ending> {
         self.poll(watches, Vec::new(), Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
         let now = Instant::now();
         if self.limit.is_some_and(|limit| now >= limit) {
@@ -88,8 +88,8 @@ impl Signals {
         }
     }
 
-    /// Waits until one of `fds` is ready, and answers what comes meanwhile. Ends when asked to while none is ready, when
-    /// the time is over, and when the reader is gone.
+    /// Waits until one of `fds` is ready, and handles signals meanwhile. Ends after a stop signal when none is ready,
+    /// at the time limit, and when the reader is gone.
     pub(crate) fn wait<'fd>(
         &mut self,
         watches: &Watches,
@@ -97,7 +97,7 @@ impl Signals {
         ready: PollFlags,
         reader: Option<&'fd File>,
     ) -> Result<(), Ending> {
-        // asked for nothing, poll still reports that the other end of a pipe is closed
+        // with no events requested, poll still reports a closed pipe
         let reader = reader.map(|reader| PollFd::new(reader, PollFlags::empty()));
         let readers = usize::from(reader.is_some());
         let fds: Vec<_> = reader.into_iter().chain(fds.map(|fd| PollFd::from_borrowed_fd(fd, ready))).collect();
@@ -121,7 +121,7 @@ impl Signals {
         }
     }
 
-    /// One `poll(2)` of these and of the signals, which it answers. What was found, in the same order.
+    /// Calls `poll(2)` once on these and the signals, which it handles. Returns the results in the same order.
     fn poll(
         &mut self,
         watches: &Watches,

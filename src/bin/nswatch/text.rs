@@ -1,4 +1,4 @@
-//! Lines for people: aligned, in colour on a terminal, and safe whatever bytes a name has.
+//! Text output: aligned, in colour on a terminal, and safe for any bytes in a name.
 
 use nswatch::{EventKind, Netns, printable};
 
@@ -7,12 +7,12 @@ use crate::colour::{Brush, Colour, When};
 use crate::known::command_of;
 use crate::record::{Kind, Record};
 
-/// `net:[…]`, as /proc/PID/ns/net and other tools write it.
+/// `net:[…]`, as in /proc/PID/ns/net and other tools.
 pub(crate) fn netns(netns: &Netns) -> String {
     format!("net:[{}]", netns.ino())
 }
 
-/// Turns events into lines.
+/// Formats events as lines.
 #[derive(Debug)]
 pub(crate) struct Painter {
     brush: Brush,
@@ -57,13 +57,13 @@ fn detail(kind: &EventKind) -> String {
             format!("nsid {nsid}{}{by}", within(origin))
         }
         EventKind::NsidDel { nsid, origin } => format!("nsid {nsid}{}", within(origin)),
-        EventKind::Overflow { dropped: 0 } => "events were lost; what they did follows".into(),
-        EventKind::Overflow { dropped } => format!("{dropped} events were lost; what they did follows"),
+        EventKind::Overflow { dropped: 0 } => "events were lost; replayed events follow".into(),
+        EventKind::Overflow { dropped } => format!("{dropped} events were lost; replayed events follow"),
         _ => String::new(),
     }
 }
 
-/// The parts that are there.
+/// Joins the non-empty parts.
 fn join<const N: usize>(parts: [String; N]) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ")
 }
@@ -72,7 +72,7 @@ fn cookie(netns: &Netns) -> String {
     netns.cookie().map(|cookie| format!("cookie {cookie}")).unwrap_or_default()
 }
 
-/// With its command, unless it has ended by now.
+/// A pid, with its command unless the process has ended.
 fn process(pid: i32) -> String {
     let command = command_of(pid).map(|command| format!(" ({})", printable(command))).unwrap_or_default();
     format!("pid {pid}{command}")
@@ -82,7 +82,7 @@ fn within(origin: Option<i32>) -> String {
     origin.map(|origin| format!("  in the namespace with nsid {origin}")).unwrap_or_default()
 }
 
-/// Breaks a sentence into lines of at most this many characters, where its words let it.
+/// Wraps a sentence at spaces into lines of at most `width` characters.
 pub(crate) fn wrap(sentence: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in sentence.split_whitespace() {

@@ -1,4 +1,4 @@
-//! `nswatch wait`: until a name can be opened, or is gone. By events of the directory that the name is in.
+//! `nswatch wait`: waits until a name can be opened, or is gone, by events of its directory.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, stdout};
@@ -19,13 +19,13 @@ use crate::output;
 use crate::signals;
 use crate::watches::is_passing;
 
-/// The most bytes of a name, `NAME_MAX`.
+/// The maximum length of a name, `NAME_MAX`.
 const NAME_MAX: usize = 255;
 
-/// What the process that watches is called: it writes the answer to standard output.
+/// The name of the watching process, which writes the answer to standard output.
 const CHILD: &str = "nswatch: watcher";
 
-/// What to wait for.
+/// The name to wait for.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     /// `None`: a name in the directory of names.
@@ -37,7 +37,7 @@ impl Target {
     pub(crate) fn read(text: OsString) -> Result<Self, String> {
         let is_path = text.as_bytes().contains(&b'/');
         let path = Path::new(&text);
-        // what ends in a slash, or in a dot behind one, is a directory
+        // a path that ends in a slash, or in a dot after one, is a directory
         let name = path.file_name().filter(|name| text.as_bytes().ends_with(name.as_bytes()));
         let name = name.ok_or("it must end in a name, not in '/', '.' or '..'")?.to_owned();
         if name.len() > NAME_MAX {
@@ -54,19 +54,19 @@ impl Target {
 }
 
 impl WaitArgs {
-    /// Where the name is, or will be.
+    /// The directory of the name, which may not exist yet.
     fn directory(&self) -> &Path {
         self.target.parent.as_deref().or(self.dir.as_deref()).unwrap_or(Path::new(DEFAULT_DIR))
     }
 }
 
 pub(crate) fn run(args: &WaitArgs) -> Result<(), Ending> {
-    // exit status 0 is the answer, and would be a wrong one
+    // exit status 0 after a signal would be a wrong answer
     signals::die_of(&signals::that_end()).map_err(|error| Ending::failed("catch signals", error))?;
     if std::env::args_os().next().is_some_and(|name| name == CHILD) {
         let mut watcher = None;
         let answer = watch(args, &mut watcher, Some(stdout().as_fd()));
-        // before the watcher is closed
+        // before closing the watcher
         return output::print(&to_line(&answer));
     }
     if is_so(&args.directory().join(&args.target.name), args.deleted) {
@@ -79,8 +79,8 @@ pub(crate) fn run(args: &WaitArgs) -> Result<(), Ending> {
     }
 }
 
-/// Starts the process that watches. The kernel makes whoever closes an inotify instance wait for some ten milliseconds, for
-/// which nobody need wait who wants the answer.
+/// Starts the watching process. Closing an inotify instance takes some ten milliseconds in the kernel; with a process
+/// of its own, the user need not wait for that.
 fn start_child() -> io::Result<Child> {
     let mut child = Command::new("/proc/self/exe");
     child.arg0(CHILD).args(std::env::args_os().skip(1)).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()
@@ -94,7 +94,7 @@ fn from_child(child: Child) -> Result<(), Ending> {
         Some((SATISFIED, _)) => Ok(()),
         Some((TIME_IS_OVER, _)) => Err(Ending::TimeIsOver),
         Some((FAILED, why)) => Err(Ending::Failed(why.into())),
-        _ => Err(Ending::Failed("cannot wait any longer: the process that watches was killed".into())),
+        _ => Err(Ending::Failed("cannot wait any longer: the watching process was killed".into())),
     }
 }
 
@@ -111,7 +111,7 @@ fn to_line(answer: &Result<(), Ending>) -> Vec<u8> {
     format!("{word}{why}\n").into_bytes()
 }
 
-/// Waits, unless whoever is to read the answer goes. The caller closes the watcher.
+/// Waits, until the reader of the answer is gone. The caller closes the watcher.
 fn watch(args: &WaitArgs, watcher: &mut Option<Watcher>, reader: Option<BorrowedFd<'_>>) -> Result<(), Ending> {
     let deadline = args.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let WaitArgs { target: Target { name, .. }, deleted, .. } = args;
@@ -144,7 +144,7 @@ fn watch(args: &WaitArgs, watcher: &mut Option<Watcher>, reader: Option<Borrowed
 
 /// Waits until there may be an event.
 fn wait_for(watcher: &Watcher, left: Option<Duration>, reader: Option<BorrowedFd<'_>>) -> Result<(), Ending> {
-    // asked for nothing, poll still reports that the other end of a pipe is closed
+    // with no events requested, poll still reports a closed pipe
     let reader = reader.map(|reader| PollFd::from_borrowed_fd(reader, PollFlags::empty()));
     let mut fds: Vec<_> = std::iter::once(PollFd::new(watcher, PollFlags::IN)).chain(reader).collect();
     let left = left.map(|left| Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() });
@@ -155,7 +155,7 @@ fn wait_for(watcher: &Watcher, left: Option<Duration>, reader: Option<BorrowedFd
     }
 }
 
-/// Whether there is nothing to wait for. This spares a look at all the other names.
+/// Whether the condition already holds, so that no scan of the other names is necessary.
 fn is_so(path: &Path, deleted: bool) -> bool {
     match deleted {
         false => Netns::for_name(path).is_ok(),

@@ -1,4 +1,4 @@
-//! `nswatch watch`: one line an event, for people or for programs.
+//! `nswatch watch`: one line per event, for people or for programs.
 
 use std::os::unix::ffi::OsStrExt;
 
@@ -23,7 +23,7 @@ pub(crate) fn run(args: &WatchArgs) -> Result<(), Ending> {
     ending
 }
 
-/// Reports events until there are as many as were asked for, or another reason to end.
+/// Prints events until the requested count, or another reason to end.
 fn report(session: &mut Session, args: &WatchArgs, line: impl Fn(&Record) -> String) -> Result<(), Ending> {
     let mut left = args.count;
     while left != Some(0) {
@@ -37,8 +37,7 @@ fn report(session: &mut Session, args: &WatchArgs, line: impl Fn(&Record) -> Str
 }
 
 impl WatchArgs {
-    /// Whether the event is to be printed. What is never about a name is left out with `--name`, unless its type was asked
-    /// for.
+    /// Whether to print the event. `--name` excludes events without a name, unless `--on` names their type.
     fn wants(&self, record: &Record) -> bool {
         let asked = self.what.asks_for(record.kind());
         let by_name = match (&self.name, &record.name) {

@@ -1,4 +1,4 @@
-//! The watchers behind one stream of events: one for each directory, or one for all that another source reports.
+//! The watchers behind one stream of events: one per directory, or one for another source.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -24,9 +24,9 @@ pub(crate) struct Watches {
 #[derive(Debug)]
 struct Watch {
     watcher: Watcher,
-    /// As the user gave it; `None`: of another source.
+    /// The directory as the user gave it; `None`: another source.
     dir: Option<Arc<Path>>,
-    /// What the watcher returned, and when it learned of it, until it is its turn among the others.
+    /// The next result of the watcher and its time, until its turn among the others.
     next: Option<(Duration, nswatch::Result<Event>)>,
 }
 
@@ -41,12 +41,12 @@ impl Watches {
         Ok(Self { all: subjects.into_iter().map(open).collect::<Result<_, _>>()?, names: Names::default() })
     }
 
-    /// Whether an event has to name its directory.
+    /// Whether events must name their directory.
     pub(crate) fn are_several(&self) -> bool {
         self.all.len() > 1
     }
 
-    /// The next event in the order in which the watchers learned of them, or `None` if there is none now.
+    /// The next event in the order of event times, or `None` if there is none now.
     pub(crate) fn next(&mut self) -> Result<Option<Record>, Ending> {
         let several = self.are_several();
         self.all.iter_mut().for_each(Watch::ask);
@@ -61,7 +61,7 @@ impl Watches {
         }
     }
 
-    /// Opens the very namespace that an event announces, as the watcher of its directory does; `None`: it announces none.
+    /// Opens exactly the namespace of an event, as the watcher of its directory does; `None`: the event has none.
     pub(crate) fn open_netns(&self, record: &Record) -> Option<nswatch::Result<OwnedFd>> {
         if !record.kind().announces_netns() {
             return None;
@@ -70,12 +70,12 @@ impl Watches {
         Some(watch.watcher.open_netns(&record.event))
     }
 
-    /// Readable while there is an event to be had.
+    /// Readable as long as there is an event to take.
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.all.iter().map(|watch| watch.watcher.as_fd())
     }
 
-    /// The counters, added up.
+    /// The sum of the counters.
     pub(crate) fn stats(&self) -> Stats {
         self.all.iter().fold(Stats::default(), |mut sum, watch| {
             let stats = watch.watcher.stats();
@@ -105,11 +105,11 @@ impl Watch {
     }
 }
 
-/// Whether the watcher goes on after an error as if nothing had happened.
+/// Whether the watcher continues normally after an error.
 pub(crate) fn is_passing(error: &nswatch::Error) -> bool {
     match Errno::from_raw_os_error(error.errno()) {
         Errno::INTR => true,
-        // once each time that there are more names than that; it goes on with those that it has
+        // once each time that the number of names crosses the limit; the watcher continues with those that it knows
         Errno::TOOBIG => {
             complain(error);
             true
@@ -118,10 +118,10 @@ pub(crate) fn is_passing(error: &nswatch::Error) -> bool {
     }
 }
 
-/// Names the directory, unless the error does.
+/// The failure with its directory, unless the error names it.
 pub(crate) fn failure(error: nswatch::Error, dir: Option<&Path>) -> Ending {
     let (text, dir) = (error.to_string(), dir.map(printable));
-    // in the sentence of an error spaces are spaces
+    // spaces stay spaces in the sentence of an error
     match dir.filter(|dir| !text.contains(&dir.replace(r"\x20", " "))) {
         Some(dir) => Ending::Failed(format!("{text} (for {dir})")),
         None => Ending::Failed(text),

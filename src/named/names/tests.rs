@@ -1,4 +1,4 @@
-//! Random histories: whatever `Names` takes, what it returns keeps the grammar and adds up to its state.
+//! Random histories: for every input, the output of `Names` follows the grammar and adds up to its state.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ const NAMES: [&CStr; 4] = [c"blue", c"green", c"red", c"red "];
 
 type Seen = BTreeMap<&'static CStr, State>;
 
-/// What can be done to `Names`.
+/// An operation on `Names`.
 #[derive(Debug, Clone)]
 enum Step {
     Observe(&'static CStr, State),
@@ -22,7 +22,7 @@ enum Step {
     ScanAgain(Seen),
 }
 
-/// A consumer who adds up events, and objects to those that the grammar does not allow.
+/// A consumer that applies events, and rejects those that the grammar forbids.
 #[derive(Debug, Default)]
 struct Consumer {
     believed: BTreeMap<Name, State>,
@@ -30,7 +30,7 @@ struct Consumer {
 }
 
 impl Consumer {
-    fn hear(&mut self, transition: Option<Transition>) {
+    fn apply(&mut self, transition: Option<Transition>) {
         let Some(transition) = transition else { return };
         let before = self.events;
         let is_silent = transition.from.is_pending() && transition.to.is_pending();
@@ -64,7 +64,7 @@ fn event_name(event: &EventKind) -> Option<&Name> {
 }
 
 fn any_state() -> impl Strategy<Value = State> {
-    // few of them, so that the same one is seen again and the same inode with another id
+    // few values, so that the same one comes again, and the same inode with another id
     let netns = (1..3u64, 1..3u64).prop_map(|(ino, cookie)| Netns::new(4, ino, cookie, 0));
     prop_oneof![Just(State::Absent), Just(State::Placeholder), Just(State::Link), netns.prop_map(State::Namespace)]
 }
@@ -90,7 +90,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The truth: of each name what it is, and whether the consumer has to know.
+/// The truth: the state of each name, and whether the consumer must know it.
 type Truth = BTreeMap<&'static CStr, (State, bool)>;
 
 fn happen(truth: &mut Truth, name: &'static CStr, to: State) {
@@ -102,7 +102,7 @@ fn happen(truth: &mut Truth, name: &'static CStr, to: State) {
 
 proptest! {
     #[test]
-    fn what_is_reported_adds_up_to_what_is_known(
+    fn reported_changes_add_up_to_the_state(
         assumed in any_seen(),
         history in prop::collection::vec(any_step(), 0..40),
     ) {
@@ -115,17 +115,17 @@ proptest! {
         for step in history {
             match step {
                 Step::Observe(name, to) => {
-                    consumer.hear(names.observe(name, to));
+                    consumer.apply(names.observe(name, to));
                     happen(&mut truth, name, to);
                 }
                 Step::Review(name, to) => {
-                    consumer.hear(names.review(name, to));
+                    consumer.apply(names.review(name, to));
                     if truth.get(name).map_or(State::Absent, |known| known.0) != to {
                         happen(&mut truth, name, to);
                     }
                 }
                 Step::Appear(name) => {
-                    consumer.hear(names.appear(name));
+                    consumer.apply(names.appear(name));
                     if !truth.contains_key(name) {
                         happen(&mut truth, name, State::Placeholder);
                     }
@@ -133,11 +133,11 @@ proptest! {
                 Step::ScanAgain(seen) => {
                     names.begin_scan();
                     for (name, state) in &seen {
-                        consumer.hear(names.review(name, *state));
+                        consumer.apply(names.review(name, *state));
                     }
                     prop_assert_eq!(names.are_all_seen(), truth.keys().all(|name| seen.contains_key(name)));
                     for transition in names.end_scan() {
-                        consumer.hear(Some(transition));
+                        consumer.apply(Some(transition));
                     }
                     let unreported = |name, state| truth.get(name).is_some_and(|known| *known == (state, false));
                     truth = seen.into_iter().map(|(name, state)| (name, (state, !unreported(name, state)))).collect();
@@ -145,11 +145,11 @@ proptest! {
                 Step::Scan(seen) => {
                     names.begin_scan();
                     for (name, state) in &seen {
-                        consumer.hear(names.observe(name, *state));
+                        consumer.apply(names.observe(name, *state));
                     }
                     prop_assert_eq!(names.are_all_seen(), truth.keys().all(|name| seen.contains_key(name)));
                     for transition in names.end_scan() {
-                        consumer.hear(Some(transition));
+                        consumer.apply(Some(transition));
                     }
                     truth = seen.into_iter().map(|(name, state)| (name, (state, true))).collect();
                 }

@@ -1,4 +1,4 @@
-//! Tracing a change of a mount to the names that it concerns.
+//! Traces a change of a mount to its names.
 
 use super::{MountImpact, Pending};
 use crate::error::{Doing, Result};
@@ -8,20 +8,20 @@ use crate::named::path::WatchedPath;
 use crate::sys;
 
 impl Pending {
-    /// Reads the changes of mounts and finds out which names they concern.
+    /// Reads the changes of mounts and finds their names.
     pub(crate) fn read_mounts(&mut self, path: &WatchedPath, names: &Names) -> Result<MountImpact> {
         let end = self.elsewhere.as_mut().map(|elsewhere| elsewhere.take_end(&self.epoll)).transpose();
         if end.doing("poll a process")? == Some(true) {
-            // what the monitor has of the process keeps its mounts
+            // the monitor keeps the mounts of the process
             self.mounts.close();
             self.always = false;
             return Ok(MountImpact::Path);
         }
-        // a change may have been in what could not be read, or what was read cannot be traced
+        // a change may be lost or untraceable
         self.take_changes(path, names).inspect_err(|_| self.distrust())
     }
 
-    /// Whether mounts on the way to the directory, or over it, are to be noticed.
+    /// Whether to notice mounts on the path to the directory, or over it.
     pub(crate) fn follows_path(&self) -> bool {
         self.always
     }
@@ -37,12 +37,12 @@ impl Pending {
             changes => Some(changes),
         };
         if !listens || (!self.always && names.pending().len() == 0) {
-            // no mount concerns anybody
+            // no mount matters
             self.listing.forget();
             return Ok(MountImpact::Names);
         }
         if !self.mounts.is_armed() {
-            // nobody has listened since the other backend stopped working
+            // the other backend has stopped working, and nothing watched since
             self.listen(path)?;
             changes = None;
         }
@@ -66,7 +66,7 @@ impl Pending {
         if is_unmoved {
             return Ok(MountImpact::Names);
         }
-        // the same directory by another mount may show its names without what is mounted on them
+        // the same directory on another mount may show its names without the mounts on them
         self.stale = self.everything();
         Ok(MountImpact::Path)
     }
@@ -76,7 +76,7 @@ impl Pending {
         match change {
             Change::Attached(id) => match sys::mount_point(id) {
                 Ok(Some(point)) => {
-                    // what it hides: the mounts that names ended on until now
+                    // it hides the former mounts of the names
                     self.fresh.extend(self.mounted.names_on(point.parent));
                     if Some(point.parent) != self.home {
                         return;
@@ -90,7 +90,7 @@ impl Pending {
                         },
                     }
                 }
-                // it has gone again, which is a change of its own
+                // it has gone again, which is another change
                 Ok(None) => {}
                 Err(_) => self.stale = self.everything(),
             },

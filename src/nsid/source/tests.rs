@@ -1,6 +1,5 @@
-//! The source against a kernel that is simulated, with all that a real one does rarely: notifications late and out of
-//! order, numbers used again at once, namespaces that are dying, full queues, changes between any two system calls, and
-//! calls that fail.
+//! The source against a simulated kernel, with what a real one does rarely: notifications late and out of order,
+//! numbers reused at once, dying namespaces, full queues, changes between any two system calls, and failing calls.
 
 mod simulation;
 
@@ -13,7 +12,7 @@ use simulation::{FAR, OWN, Simulation, Step, any_step, is_closed};
 use std::collections::BTreeMap;
 use std::io;
 
-/// A consumer who adds up the events.
+/// A consumer that applies the events.
 #[derive(Debug, Default)]
 struct Consumer {
     believed: BTreeSet<Id>,
@@ -21,7 +20,8 @@ struct Consumer {
     overflow: bool,
     dropped: u64,
     synced: usize,
-    /// The last two events said that ids may be missing, or that they were missing: who cannot tell believes the former.
+    /// The last two events may mean that nsids are missing, or that they were missing: a consumer that cannot
+    /// distinguish them assumes the former.
     unsure: bool,
     last: Option<EventKind>,
     wrong: Vec<EventKind>,
@@ -55,7 +55,7 @@ impl Consumer {
         }
     }
 
-    /// What the consumer believes, without the ids in unreadable peers: nobody knows whether they are right.
+    /// The consumer's state, without the nsids in unreadable peers, whose truth is unknown.
     fn believed_of(&self, kernel: &Simulation) -> BTreeSet<Id> {
         let open = |id: &&Id| id.origin().is_none_or(|peer| kernel.table.get(&peer).is_none_or(|key| !is_closed(*key)));
         self.believed.iter().filter(open).copied().collect()
@@ -85,7 +85,7 @@ fn any_run() -> impl Strategy<Value = Run> {
             steps(400),
             prop_oneof![prop::collection::vec(0..2usize, 1..6), prop::collection::vec(0..9usize, 1..6)],
             prop_oneof![Just(vec![]), prop::collection::vec(prop::bool::weighted(0.15), 0..30)],
-            // resyncs would put right what they are not to
+            // resyncs would repair errors that the test must find
             prop::collection::vec(prop::bool::weighted(0.2), 0..20),
         ),
         (
@@ -102,7 +102,7 @@ fn any_run() -> impl Strategy<Value = Run> {
 
 fn check(run: Run) -> Result<(), TestCaseError> {
     let mut kernel = Simulation::new(&run);
-    // what happened before the watcher listened is not notified to it, unless it is on its way
+    // changes from before the watcher listened are not notified to it, unless they are on their way
     run.before.iter().for_each(|step| kernel.step(*step));
     kernel.queue.clear();
     (kernel.drops, kernel.congested, kernel.error) = (0, false, false);
@@ -113,13 +113,13 @@ fn check(run: Run) -> Result<(), TestCaseError> {
     let (mut out, mut consumer) = (Outbox::default(), Consumer::default());
     let mut source = Nsid::start(Kernel::new(kernel, run.peers), run.replay, &mut out).unwrap();
     consumer.take(&mut out);
-    // if something was lost meanwhile, it is not complete yet
+    // after a loss meanwhile, it is not complete yet
     prop_assert!(consumer.synced == usize::from(run.replay) || source.unfinished());
     source.kernel.sockets().faults = run.faults.into_iter().cycle();
     for resync in run.drains {
         source.kernel.sockets().run();
         if resync {
-            // after an error it is still due, as after one of a drain
+            // after an error it is still due, as after an error of a drain
             source.resync(&mut out).ok();
         } else if source.drain(&mut out).is_ok_and(|progress| progress == Progress::Done) {
             let due = &source.due;
@@ -127,7 +127,7 @@ fn check(run: Run) -> Result<(), TestCaseError> {
         }
         consumer.take(&mut out);
     }
-    // the rest happens, and then nothing any more
+    // the rest happens, and then nothing more
     let rest: Vec<Step> = source.kernel.sockets().steps.by_ref().collect();
     rest.into_iter().for_each(|step| source.kernel.sockets().step(step));
     while !source.kernel.sockets().dying.is_empty() {
@@ -153,13 +153,13 @@ fn check(run: Run) -> Result<(), TestCaseError> {
     prop_assert_eq!(&consumer.wrong, &vec![], "the grammar");
     prop_assert!(!consumer.overflow, "an overflow without synced");
     prop_assert_eq!(out.counters.dropped.get(), source.kernel.sockets().drops);
-    // messages lost before the recovery from a known overflow appear in the counters only
+    // the counters alone show messages lost before the recovery from a known overflow
     prop_assert!(consumer.dropped <= source.kernel.sockets().drops);
     prop_assert!(consumer.synced > 0 || !run.replay);
 
     let truth = source.kernel.sockets().truth();
     let mut truth: BTreeSet<Id> = truth.into_iter().filter(|id| run.peers || id.origin().is_none()).collect();
-    // what no question finds may be missing, and then the consumer knows that it may
+    // nsids that no question finds may be missing, and then the consumer knows that
     let is_far = |id: &Id| run.listable != usize::MAX && id.origin().unwrap_or(id.nsid()) >= FAR;
     let believed = consumer.believed_of(source.kernel.sockets());
     prop_assert!(believed.is_subset(&truth), "nothing is believed that is not");
@@ -174,9 +174,9 @@ fn check(run: Run) -> Result<(), TestCaseError> {
     if run.replay {
         prop_assert_eq!(near(believed), truth.clone(), "what is believed when all has been read");
     }
-    // what a peer said before its id became the own one looks like an event of one's own
+    // an event of a peer from before its nsid became the own one looks like an own event
     let has_id = source.kernel.sockets().table.values().any(|key| *key == OWN);
-    // in its last round a comparison does not wait for an id that is notified again
+    // in its last round a comparison does not wait for an nsid that is notified again
     if run.orderly && source.kernel.sockets().drops == 0 && !(run.peers && has_id) && !hectic {
         for (id, news) in &consumer.news {
             prop_assert!(*news <= source.kernel.sockets().assigned[id], "{:?} was reported {} times", id, news);
@@ -201,7 +201,7 @@ proptest! {
     }
 }
 
-/// A kernel in which nothing happens by itself.
+/// A kernel without changes of its own.
 fn quiet() -> Run {
     Run {
         before: vec![],
@@ -218,10 +218,10 @@ fn quiet() -> Run {
     }
 }
 
-/// Both notifications of birth are lost, and that of the first owner's death comes late, at every possible moment of
-/// the recovery: the comparison finds the second owner, whatever the notification makes of it.
+/// Both birth notifications are lost, and the death of the first owner is notified late, at every possible moment of
+/// the recovery: the comparison finds the second owner in every case.
 #[test]
-fn a_late_death_does_not_hide_who_was_born_unheard() {
+fn a_late_death_does_not_hide_an_unnotified_birth() {
     for moment in 0..40 {
         let mut kernel = Simulation::new(&Run { capacity: 1, ..quiet() });
         let (mut out, mut consumer) = (Outbox::default(), Consumer::default());
@@ -229,7 +229,7 @@ fn a_late_death_does_not_hide_who_was_born_unheard() {
         let mut source = Nsid::start(Kernel::new(kernel, false), true, &mut out).unwrap();
         let kernel = source.kernel.sockets();
         let assign = Step::Assign { own: false };
-        // 0 is born, and notified; 1 is born, dies, and is born again, and what is notified of it by then is lost
+        // 0 is born, and notified; 1 is born, dies, and is born again, and its notifications are lost
         for step in [assign, Step::Deliver(0), assign, Step::Deliver(0), Step::Kill(1), Step::Reap(0), assign] {
             kernel.step(step);
         }
@@ -247,7 +247,7 @@ fn a_late_death_does_not_hide_who_was_born_unheard() {
     }
 }
 
-/// Many ids are assigned in a peer while the source compares: it lists the peer once per read, not once per id.
+/// Many nsids are assigned in a peer while the source compares: it lists the peer once per read, not once per nsid.
 #[test]
 fn a_storm_in_a_peer_does_not_list_it_again_for_each_id() {
     let mut kernel = Simulation::new(&Run { orderly: true, peers: true, ..quiet() });
@@ -257,7 +257,7 @@ fn a_storm_in_a_peer_does_not_list_it_again_for_each_id() {
     consumer.take(&mut out);
     let kernel = source.kernel.sockets();
     let storm: Vec<Step> = (0..500).map(|nsid| Step::AssignIn(0, nsid)).collect();
-    // all of it happens at the second system call of the resync: that is during the snapshot
+    // all of it happens at the second system call of the resync: during the snapshot
     kernel.pace = vec![0, 500, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0].into_iter().cycle();
     kernel.steps = storm.into_iter();
     kernel.peer_lists = 0;
@@ -270,7 +270,7 @@ fn a_storm_in_a_peer_does_not_list_it_again_for_each_id() {
     assert!(lists < 10, "{lists}");
 }
 
-/// While the own namespace has no id in itself, the source asks for that once per read, not once per notification.
+/// While the own namespace has no nsid in itself, the source asks for it once per read, not once per notification.
 #[test]
 fn a_storm_does_not_ask_for_the_own_id_for_each_notification() {
     let mut kernel = Simulation::new(&Run { orderly: true, peers: true, ..quiet() });
@@ -288,7 +288,7 @@ fn a_storm_does_not_ask_for_the_own_id_for_each_notification() {
     assert!(requests < 10, "{requests}");
 }
 
-/// A watcher among 2400 ids, of which the kernel lists 1158: the first ones stand side by side, the others far apart.
+/// A watcher among 2400 nsids, of which the kernel lists 1158: the first ones are contiguous, the others far apart.
 fn among_sparse_ids() -> (Nsid<Simulation>, Vec<EventKind>) {
     let mut kernel = Simulation::new(&Run { orderly: true, listable: 1158, ..quiet() });
     kernel.table = (0..2400).map(|n| if n < 1200 { n } else { 1200 + (n - 1200) * 1000 }).map(|id| (id, 2)).collect();
@@ -297,7 +297,7 @@ fn among_sparse_ids() -> (Nsid<Simulation>, Vec<EventKind>) {
     (source, std::iter::from_fn(|| out.pop()).map(|event| event.kind).collect())
 }
 
-/// The ids that these events bring, before the news that these are not all.
+/// The nsids in these events, before the event that they are not all.
 fn brought(events: &[EventKind]) -> usize {
     let [new @ .., EventKind::Overflow { dropped: 0 }, EventKind::Synced] = events else {
         panic!("{:?} … {:?}", events.first(), events.last());
@@ -307,7 +307,7 @@ fn brought(events: &[EventKind]) -> usize {
 }
 
 #[test]
-fn a_comparison_that_is_not_complete_says_so_and_ends() {
+fn an_incomplete_comparison_reports_that_and_ends() {
     let (mut source, events) = among_sparse_ids();
     assert!((1200..2400).contains(&brought(&events)));
     let asked = source.kernel.sockets().asked;
@@ -319,20 +319,20 @@ fn a_comparison_that_is_not_complete_says_so_and_ends() {
         assert_eq!(source.drain(&mut out).unwrap(), Progress::Done);
     }
     assert_eq!(source.kernel.sockets().asked, asked);
-    // what is known stays, and is not asked about twice
+    // known ones stay, and are not asked about twice
     source.resync(&mut out).unwrap();
     assert_eq!(brought(&std::iter::from_fn(|| out.pop()).map(|event| event.kind).collect::<Vec<_>>()), 0);
     assert!(source.kernel.sockets().asked < 80_000);
-    // what a filter may forbid after open was done at open only
+    // system calls that a filter may forbid after open happened at open only
     assert_eq!(source.kernel.sockets().looks, 1);
 }
 
 #[test]
-fn notifications_after_a_comparison_that_is_not_complete_are_right() {
+fn notifications_after_an_incomplete_comparison_are_right() {
     let (mut source, _) = among_sparse_ids();
     let (mut out, kernel) = (Outbox::default(), source.kernel.sockets());
     let own = |nsid| EventKind::NsidNew { nsid, origin: None, portid: 0 };
-    // one that was not found, and one that is new, far beyond all others
+    // one that was not found, and a new one, far beyond all others
     let far = (1200 + 1199 * 1000, 2_000_000_000);
     kernel.asked = 0;
     kernel.assign(far.1);
@@ -343,7 +343,7 @@ fn notifications_after_a_comparison_that_is_not_complete_are_right() {
     source.drain(&mut out).unwrap();
     let events: Vec<EventKind> = std::iter::from_fn(|| out.pop()).map(|event| event.kind).collect();
     assert_eq!(events, [own(far.1), EventKind::NsidDel { nsid: far.1, origin: None }]);
-    // a high id that dies at once is no reason to look at all others
+    // a high nsid that dies at once is no reason to probe all others
     let kernel = source.kernel.sockets();
     kernel.assign(far.1);
     kernel.free(far.1);
@@ -353,15 +353,15 @@ fn notifications_after_a_comparison_that_is_not_complete_are_right() {
     assert!(source.kernel.sockets().asked < 20, "{}", source.kernel.sockets().asked);
 }
 
-/// A kernel that loses whatever there is, and never comes to the end of it.
+/// A kernel that loses everything, for ever.
 #[derive(Debug)]
 struct Lossy {
-    heard: usize,
+    received: usize,
 }
 
 impl Rtnetlink for Lossy {
     fn receive(&mut self, _: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Received> {
-        self.heard += 1;
+        self.received += 1;
         Ok(Received::Loss)
     }
 
@@ -403,12 +403,12 @@ impl Questions for Lossy {
 #[test]
 fn one_call_reads_no_more_than_one_queue_beyond_the_first_batch() {
     let mut out = Outbox::default();
-    let mut source = Nsid::start(Kernel::new(Lossy { heard: 0 }, false), true, &mut out).unwrap();
-    let before = source.kernel.sockets().heard;
+    let mut source = Nsid::start(Kernel::new(Lossy { received: 0 }, false), true, &mut out).unwrap();
+    let before = source.kernel.sockets().received;
     assert_eq!(source.drain(&mut out).unwrap(), Progress::More);
     assert!(
-        source.kernel.sockets().heard - before <= BATCH + source.kernel.sockets().capacity(),
+        source.kernel.sockets().received - before <= BATCH + source.kernel.sockets().capacity(),
         "{}",
-        source.kernel.sockets().heard - before
+        source.kernel.sockets().received - before
     );
 }

@@ -81,7 +81,7 @@ proptest! {
         prop_assert_eq!(messages(&raw(kind, flags, &payload)).count(), 1);
     }
 
-    /// Another implementation reads what we write as what we meant.
+    /// Another implementation reads our messages as we meant them.
     #[test]
     fn the_oracle_reads_what_we_write(header in any_header(), attributes in any_attributes()) {
         let bytes = encode(header, &attributes);
@@ -97,7 +97,7 @@ proptest! {
         prop_assert_eq!(read.attributes, as_oracle_attributes(&attributes));
     }
 
-    /// We read what another implementation writes as what it meant.
+    /// We read another implementation's messages as it meant them.
     #[test]
     fn we_read_what_the_oracle_writes(header in any_header(), attributes in any_attributes()) {
         let mut message = NsidMessage::default();
@@ -121,7 +121,7 @@ proptest! {
 }
 
 #[test]
-fn a_request_is_what_the_kernel_expects() {
+fn a_request_has_the_kernels_layout() {
     let header = Header { kind: RTM_GETNSID, flags: NLM_F_REQUEST, seq: 1, portid: 0 };
     let bytes = encode(header, &Attributes { nsid: Some(-1), ..Attributes::default() });
     let mut wanted = Vec::new();
@@ -179,7 +179,7 @@ fn a_message_malformed_inside_does_not_hide_the_next() {
 }
 
 #[test]
-fn errors_and_what_the_kernel_says_of_them() {
+fn errors_with_the_kernels_explanation() {
     let request = encode(
         Header { kind: RTM_NEWNSID, ..Header::default() },
         &Attributes { nsid: Some(3), fd: Some(4), ..Attributes::default() },

@@ -1,8 +1,8 @@
 
-# What is known only where the line is completed: names, the next of a list, and what follows `--` of exec.
+# Completes names, the next type of a list, and the words after `--` of exec, which only the running shell knows.
 _nswatch_here() {
     local cur=$2 prev=$3 subcommand=${COMP_WORDS[1]-} dirs=() i next
-    # of `--name=b` bash makes three words
+    # bash splits `--name=b` into three words
     if [[ $cur == = ]]; then
         cur=''
     elif [[ $prev == = ]]; then
@@ -32,7 +32,7 @@ _nswatch_here() {
     esac
 }
 
-# Names are bytes that somebody else has chosen: nothing here expands them. Where there is none, bash offers files.
+# Others choose the bytes of names: nothing here expands them. Without a match, bash offers files.
 _nswatch_names() {
     local dir path name quoted
     [[ ${#dirs[@]} != 0 ]] || dirs=(/run/netns)
@@ -57,7 +57,7 @@ _nswatch_events() {
     done
 }
 
-# A command of its own that begins at a word of this one.
+# Completes the nested command that begins at this word.
 _nswatch_command() {
     if declare -F _comp_command_offset > /dev/null; then
         _comp_command_offset "$1"

@@ -1,5 +1,5 @@
 
-# What is known only where the line is completed: names, the next of a list, and what follows `--` of exec.
+# Completes names, the next type of a list, and the words after `--` of exec, which only the running shell knows.
 function __fish_nswatch_names
     set -l words (commandline -opc)
     set -l dirs
@@ -14,7 +14,7 @@ function __fish_nswatch_names
     set -q dirs[1]; or set dirs /run/netns
     for dir in $dirs
         for path in $dir/*
-            # a line is a name, and what follows a tab describes it
+            # in a line, the text after a tab is a description
             string match -qr '[\n\t]' -- $path; or string replace -r '.*/' '' -- $path
         end
     end

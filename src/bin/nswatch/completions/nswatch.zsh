@@ -1,4 +1,4 @@
-# What is known only where the line is completed: names, and the next of a list.
+# Completes names and the next type of a list, which only the running shell knows.
 _nswatch_names() {
     local -a places names
     local expl i

@@ -1,4 +1,4 @@
-//! What each request asks of the library, and what the answer says.
+//! The library call for each request, and its answer.
 
 use std::ffi::OsStr;
 use std::fmt::Display;
@@ -13,10 +13,10 @@ use super::Server;
 use super::message::{Answer, Request};
 use super::opening;
 
-/// How many nsids an answer has at most, so that it fits into a message.
+/// The maximum number of nsids in an answer, so that it fits into a message.
 const NSIDS: usize = 4096;
 
-/// Why there is no answer.
+/// The error for a request.
 #[derive(Debug)]
 pub(super) struct Refusal {
     errno: i32,
@@ -24,7 +24,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// An argument that the library knows under another name than the request.
+    /// An argument error in the words of the request.
     pub(super) fn invalid(sentence: &str) -> Self {
         Self { errno: Errno::INVAL.raw_os_error(), sentence: sentence.into() }
     }
@@ -43,7 +43,7 @@ impl From<Error> for Refusal {
 
 type Result<T> = std::result::Result<T, Refusal>;
 
-/// One answer, or for a long list several.
+/// Makes one answer, or several for a long list.
 pub(super) fn answer(server: &mut Server, request: Request) -> Vec<Answer> {
     let answers = if request.is_cut { Err(Refusal::malformed("it is too long")) } else { obey(server, &request) };
     answers.unwrap_or_else(|Refusal { errno, sentence }| {
@@ -86,7 +86,7 @@ impl Server {
     }
 }
 
-/// The words of a request that have not been read yet.
+/// The unread words of a request.
 #[derive(Debug)]
 pub(super) struct Words<'a>(&'a [&'a OsStr]);
 
@@ -131,7 +131,7 @@ fn nsid_answer(nsid: Option<i32>) -> Answer {
     value(nsid.unwrap_or(-1))
 }
 
-/// Whoever waits for events polls the descriptor of the watcher, as a program that links the library does.
+/// Opens a watcher. The client polls its descriptor, as a program that links the library does.
 fn open(server: &mut Server, words: &Words<'_>) -> Result<Answer> {
     if server.watcher.is_some() {
         return Err(Refusal::malformed("a watcher is open already"));

@@ -1,4 +1,4 @@
-//! The messages: words, with a NUL byte between each two, and descriptors. Names are any bytes but NUL.
+//! Messages: words, separated by NUL bytes, and descriptors. Names are any bytes except NUL.
 
 use std::ffi::OsStr;
 use std::fmt::Display;
@@ -17,18 +17,18 @@ use rustix::net::{
 
 use crate::ending::Ending;
 
-/// The most bytes of a message. A path has 4095.
+/// The maximum size of a message in bytes. A path has at most 4095.
 const SIZE: usize = 1 << 16;
 
-/// The most descriptors of a message.
+/// The maximum number of descriptors in a message.
 const DESCRIPTORS: usize = 2;
 
-/// A request as it came.
+/// A request as received.
 #[derive(Debug, Default)]
 pub(super) struct Request {
     pub(super) text: Vec<u8>,
     pub(super) fds: Vec<OwnedFd>,
-    /// It was longer, or had more descriptors, than any request has.
+    /// It was longer, or had more descriptors, than any valid request.
     pub(super) is_cut: bool,
 }
 
@@ -38,7 +38,7 @@ impl Request {
     }
 }
 
-/// What goes back.
+/// An answer.
 #[derive(Debug)]
 pub(super) struct Answer {
     text: Vec<u8>,
@@ -61,7 +61,7 @@ impl Answer {
         self.word(format_args!("{key}={value}"))
     }
 
-    /// The same with any bytes as the value.
+    /// `key=value`, with any bytes as the value.
     pub(super) fn name(self, key: &str, name: &OsStr) -> Self {
         let mut named = self.field(key, "");
         named.text.extend_from_slice(name.as_bytes());
@@ -84,12 +84,12 @@ impl Socket {
         match socket_type(&socket.0) {
             Ok(SocketType::SEQPACKET) => Ok(socket),
             _ => Err(Ending::Failed(
-                "cannot serve: standard input is not a Unix socket of a program that asks, see nswatch(1)".into(),
+                "cannot serve: standard input is not a Unix socket of a client, see nswatch(1)".into(),
             )),
         }
     }
 
-    /// The next request. `None`: the other end is closed.
+    /// Receives the next request. `None`: the client has closed its end.
     pub(super) fn receive(&self) -> Result<Option<Request>, Ending> {
         let mut text = vec![0; SIZE];
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(DESCRIPTORS))];
@@ -118,7 +118,7 @@ impl Socket {
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !fds.is_empty() {
-            // there is room for the one
+            // the buffer has room for one
             control.push(SendAncillaryMessage::ScmRights(&fds));
         }
         loop {

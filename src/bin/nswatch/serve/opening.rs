@@ -1,4 +1,4 @@
-//! `open`: the options of a watcher as words, and the watcher.
+//! `open`: parses the options of a watcher, and opens it.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -64,7 +64,7 @@ fn policy(word: &OsStr) -> Result<Policy, Refusal> {
     }
 }
 
-/// The two sides of `key=value`.
+/// Splits `key=value`.
 fn parts(word: &OsStr) -> (&[u8], &OsStr) {
     let (key, value) = split(word, b'=');
     (key.as_bytes(), value)

@@ -1,36 +1,36 @@
-//! The kernel that is simulated: what happens in it, and what it answers.
+//! The simulated kernel: its changes and its answers.
 
 use super::*;
 use crate::nsid::request::Listed;
 use crate::nsid::wire::{self, Attributes, Header};
 
-/// The namespace that the watcher belongs to.
+/// The namespace of the watcher.
 pub(super) const OWN: u32 = 0;
-/// From here on namespaces can be seen. No question finds them: they are too far away.
+/// From here on a census finds namespaces. No question finds them: they are too far away.
 pub(super) const FAR: i32 = 1 << 24;
 /// An unreadable peer has an odd key; only some runs have such peers.
 pub(super) fn is_closed(peer: u32) -> bool {
     peer % 2 == 1
 }
 
-/// Something that happens in the kernel. Numbers are reduced to what there is.
+/// A change in the kernel. Numbers are taken modulo the possible ones.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
-    /// A new namespace gets the lowest free id, or the own one does.
+    /// A new namespace gets the lowest free nsid, or the own one does.
     Assign {
         own: bool,
     },
-    /// A new namespace that can be seen gets an id far beyond the others.
+    /// A new namespace in sight gets an nsid far beyond the others.
     AssignFar,
     /// The last reference to a namespace is gone.
     Kill(u8),
-    /// The worker comes to a dying namespace.
+    /// The worker removes a dying namespace.
     Reap(u8),
     AssignIn(u8, i32),
     FreeIn(u8, i32),
-    /// One of the notifications on their way arrives.
+    /// A notification arrives.
     Deliver(u8),
-    /// Somebody forges a message, or one that nobody knows comes.
+    /// A forged or an unknown message arrives.
     Noise,
 }
 
@@ -49,7 +49,7 @@ pub(super) fn any_step() -> impl Strategy<Value = Step> {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Note {
-    /// The namespace that it happened in.
+    /// The namespace of the change.
     of: u32,
     kind: u16,
     nsid: i32,
@@ -58,17 +58,17 @@ pub(super) struct Note {
 #[derive(Debug)]
 pub(super) struct Simulation {
     pub(super) steps: std::vec::IntoIter<Step>,
-    /// How many steps are taken at each system call, in turns.
+    /// The number of steps at each system call, in turns.
     pub(super) pace: std::iter::Cycle<std::vec::IntoIter<usize>>,
     /// Which system calls fail, in turns.
     pub(super) faults: std::iter::Cycle<std::vec::IntoIter<bool>>,
     /// Notifications arrive at once, so in order.
     orderly: bool,
-    /// Peers are listened to.
+    /// It listens to peers.
     all: bool,
     closed: bool,
     next_key: u32,
-    /// The ids here.
+    /// The own nsids.
     pub(super) table: BTreeMap<i32, u32>,
     pub(super) dying: BTreeSet<u32>,
     inside: BTreeMap<u32, BTreeSet<i32>>,
@@ -79,14 +79,14 @@ pub(super) struct Simulation {
     pub(super) error: bool,
     pub(super) drops: u64,
     taken_drops: u64,
-    /// How often each id was assigned.
+    /// How often each nsid was assigned.
     pub(super) assigned: BTreeMap<Id, usize>,
-    /// The kernel lists no more ids than this.
+    /// The kernel lists at most this many nsids.
     listable: usize,
-    /// How often the source listed a peer, asked about an id, and asked for the own one.
+    /// How often the source listed a peer, asked about an nsid, and asked for the own one.
     pub(super) peer_lists: usize,
     pub(super) asked: usize,
-    /// How often it looked at the namespaces that can be seen.
+    /// How often it took a census.
     pub(super) looks: usize,
     pub(super) own_requests: usize,
 }
@@ -128,7 +128,7 @@ impl Simulation {
         }
     }
 
-    /// What happens at a system call; `true`: it fails for want of something.
+    /// The changes at a system call; `true`: the call fails.
     fn fails(&mut self) -> bool {
         self.run();
         self.faults.next().unwrap_or(false)
@@ -158,7 +158,7 @@ impl Simulation {
             return;
         }
         let note = self.in_flight.remove(usize::from(which) % self.in_flight.len());
-        // the tag is what the namespace is called here when the notification is sent
+        // the tag is the nsid here of the namespace when the notification is sent
         let tag = self.table.iter().find(|(_, key)| **key == note.of).map(|(nsid, _)| *nsid);
         let tag = tag.filter(|_| self.all);
         if note.of != OWN && tag.is_none() {
@@ -173,20 +173,20 @@ impl Simulation {
         let attributes = Attributes { nsid: Some(note.nsid), ..Attributes::default() };
         let bytes = wire::encode(Header { kind: note.kind, ..Header::default() }, &attributes);
         match self.queue.back_mut() {
-            // several messages in a datagram now and then
+            // sometimes several messages in a datagram
             Some((last, of)) if *of == tag && note.nsid % 2 == 1 => last.extend(bytes),
             _ => self.queue.push_back((bytes, tag)),
         }
     }
 
-    /// A namespace gets this id, which no other has.
+    /// A namespace gets this free nsid.
     pub(super) fn assign(&mut self, nsid: i32) {
         self.table.insert(nsid, self.next_key);
         self.next_key += 2;
         self.notify(OWN, wire::RTM_NEWNSID, nsid);
     }
 
-    /// The namespace that has this id is gone.
+    /// The namespace with this nsid is gone.
     pub(super) fn free(&mut self, nsid: i32) {
         self.table.remove(&nsid);
         self.notify(OWN, wire::RTM_DELNSID, nsid);
@@ -245,7 +245,7 @@ impl Simulation {
         }
     }
 
-    /// What is, and what of it can be known.
+    /// The truth, as far as a watcher can know it.
     pub(super) fn truth(&self) -> BTreeSet<Id> {
         let own = self.table.keys().map(|nsid| Id::own(*nsid));
         let inside = self
@@ -265,7 +265,7 @@ impl Rtnetlink for Simulation {
         if std::mem::take(&mut self.error) {
             return Ok(Received::Loss);
         }
-        // several at once, sometimes
+        // sometimes several at once
         let many = 1 + self.queue.len() % 3;
         for n in 0..many {
             let Some((bytes, tag)) = self.queue.pop_front() else {
@@ -338,7 +338,7 @@ impl Questions for Simulation {
     fn visible(&mut self, _: usize) -> Result<(Vec<i32>, bool)> {
         self.looks += 1;
         if self.fails() {
-            return Err(NetlinkError::new(libc::ENOMEM).doing("look around"));
+            return Err(NetlinkError::new(libc::ENOMEM).doing("probe"));
         }
         Ok((self.table.keys().copied().filter(|nsid| *nsid >= FAR && self.lives(*nsid)).collect(), true))
     }
