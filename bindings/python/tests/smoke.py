@@ -13,7 +13,7 @@ DEADLINE = 60.0  # an emulated machine is slow
 
 
 def main() -> None:
-    package = Path(nswatch.__file__).parent
+    package = Path(nswatch.__file__).resolve().parent
     mapped = Path("/proc/self/maps").read_text()
     assert f"{package}/libnswatch.so.0\n" in mapped, "the library is not that of the wheel"
     assert nswatch.__version__ == nswatch.library_version()
