@@ -241,8 +241,10 @@ uninstall:
 wheel: $(LIBRARY)
 	bindings/python/wheel $(LIBRARY) $(dir $(TARGET))wheel
 
+# Builds the wheels, checks their tags, and runs each: bindings/python/try-wheels.
 wheels:
-	bindings/python/wheels $(BUILD)/wheels
+	ci/install-deps wheels
+	bindings/python/wheels --test $(BUILD)/wheels
 
 # Leaves the packages in target/deb; `packaging/test` builds them, then tests them in a clean system.
 deb:

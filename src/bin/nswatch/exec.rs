@@ -5,9 +5,10 @@
 //! difference.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use nswatch::printable;
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -67,8 +68,10 @@ fn carry_out(args: &ExecArgs, commands: &Commands, watches: &Watches, record: &R
     let path = number.as_ref().map(|number| format!("/proc/self/fd/{number}")).unwrap_or_default();
     let mut words = args.command.iter().map(|word| fill(word, record, &path));
     let Some(program) = words.next() else { return Ok(()) };
+    // with Stdio::null(), an error of /dev/null looks like one of the command
+    let nothing = File::open("/dev/null").map_err(|error| format!("not run: /dev/null: {error}"))?;
     let mut command = Command::new(program);
-    command.args(words).stdin(Stdio::null());
+    command.args(words).stdin(nothing);
     for variable in VARIABLES {
         command.env_remove(variable);
     }
