@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from ctypes import byref
@@ -72,7 +72,7 @@ class EventType(enum.IntEnum):
         return format(str(self), spec)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Event:
     """Something happened to a name, an nsid, a namespace, or the watcher.
 
@@ -207,37 +207,60 @@ class Event:
             raise
 
 
+# os.fsdecode(), which looks these up in each call
+_ENCODING, _ON_ERROR = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+
+
 def _decoded(raw: bytes | None) -> str | None:
-    return None if raw is None else os.fsdecode(raw)
-
-
-def _positive(number: int) -> int | None:
-    return number or None
+    return None if raw is None else raw.decode(_ENCODING, _ON_ERROR)
 
 
 def _assigned(nsid: int) -> int | None:
-    return None if nsid == CONSTANTS["NSID_NOT_ASSIGNED"] else nsid
+    return None if nsid == _NOT_ASSIGNED else nsid
+
+
+def _identity(borrowed: object) -> Netns | None:
+    netns = nsw_netns()
+    return Netns._of(netns) if lib.nsw_event_netns(borrowed, byref(netns)) == 0 else None
+
+
+# what most events need
+_type, _time_ns, _flags = lib.nsw_event_type, lib.nsw_event_time_ns, lib.nsw_event_flags
+_name, _path = lib.nsw_event_name, lib.nsw_event_path
+_NOT_ASSIGNED, _REPLAYED = CONSTANTS["NSID_NOT_ASSIGNED"], CONSTANTS["NSW_EVENT_REPLAYED"]
+_KINDS = {kind.value: kind for kind in EventType}
+
+# Each call of the library costs as much as the rest of a field, so only those fields are read that a type may have.
+_NAMES = frozenset({EventType.CREATED, EventType.READY, EventType.DETACHED, EventType.DELETED})
+_PATHS = _NAMES | {EventType.NETNS_NEW}
+_NAMESPACES = frozenset({EventType.READY, EventType.NETNS_NEW, EventType.NETNS_DEL})
+_NSIDS = frozenset({EventType.NSID_NEW, EventType.NSID_DEL})
 
 
 def copy(borrowed: object) -> Event:
     """Copies an event borrowed from its watcher."""
-    kind = EventType(lib.nsw_event_type(borrowed))
-    time_ns = lib.nsw_event_time_ns(borrowed)
-    replayed = bool(lib.nsw_event_flags(borrowed) & CONSTANTS["NSW_EVENT_REPLAYED"])
-    name, path = _decoded(lib.nsw_event_name(borrowed)), _decoded(lib.nsw_event_path(borrowed))
-    if kind in (EventType.CREATED, EventType.DETACHED, EventType.DELETED):
-        return Event(kind, time_ns, replayed, name, path)
-    netns = nsw_netns()
-    return Event(
-        kind,
-        time_ns,
-        replayed,
-        name,
-        path,
-        Netns._of(netns) if lib.nsw_event_netns(borrowed, byref(netns)) == 0 else None,
-        _assigned(lib.nsw_event_nsid(borrowed)),
-        _assigned(lib.nsw_event_origin(borrowed)),
-        _positive(lib.nsw_event_portid(borrowed)),
-        _positive(lib.nsw_event_dropped(borrowed)),
-        _positive(lib.nsw_event_pid(borrowed)),
-    )
+    number = _type(borrowed)
+    kind = _KINDS.get(number)
+    values = {
+        "type": EventType(number) if kind is None else kind,
+        "time_ns": _time_ns(borrowed),
+        "replayed": _flags(borrowed) & _REPLAYED != 0,
+    }
+    if kind in _NAMES:
+        values["name"] = _decoded(_name(borrowed))
+    if kind in _PATHS:
+        values["path"] = _decoded(_path(borrowed))
+    if kind in _NAMESPACES:
+        values["netns"] = _identity(borrowed)
+    if kind in _NSIDS:
+        values["nsid"] = _assigned(lib.nsw_event_nsid(borrowed))
+        values["origin"] = _assigned(lib.nsw_event_origin(borrowed))
+        values["portid"] = lib.nsw_event_portid(borrowed) or None
+    elif kind is EventType.OVERFLOW:
+        values["dropped"] = lib.nsw_event_dropped(borrowed) or None
+    elif kind is EventType.NETNS_NEW:
+        values["pid"] = lib.nsw_event_pid(borrowed) or None
+    # __init__() of a frozen dataclass stores each field by a call, which takes as long as all this
+    event = object.__new__(Event)
+    event.__dict__.update(values)
+    return event

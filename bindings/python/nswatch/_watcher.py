@@ -453,6 +453,9 @@ class Watcher:
 
     def _check_open(self) -> None:
         self._check_process()
+        self._check_closed()
+
+    def _check_closed(self) -> None:
         if self._closed:
             raise ValueError("the watcher is closed")
 
@@ -474,26 +477,34 @@ class Watcher:
             self._users += 1
             try:
                 # after the count, since a signal handler may close the watcher at any line
-                self._check_open()
+                self._check_closed()
                 yield self._handle
             finally:
                 self._users -= 1
                 self._free_if_unused()
 
     def _take(self) -> Event | None:
-        """The next event; None: none now."""
-        with self._using() as watcher:
-            if self._taking:
-                raise RuntimeError("a signal handler called poll() while the same thread takes an event")
-            self._taking = True
+        """The next event; None: none now. As _using(), whose generator takes longer than the call of the library."""
+        self._check_process()
+        with self._lock:
+            self._users += 1
             try:
-                borrowed = handle()
-                result = lib.nsw_next_event(watcher, byref(borrowed))
-                if check_with(lib.nsw_error, watcher, result, "watch", self._subject) == 0:
+                self._check_closed()
+                if self._taking:
+                    raise RuntimeError("a signal handler called poll() while the same thread takes an event")
+                self._taking = True
+                try:
+                    watcher, borrowed = self._handle, handle()
+                    result = lib.nsw_next_event(watcher, byref(borrowed))
+                    if result > 0:
+                        return _event.copy(borrowed)
+                    check_with(lib.nsw_error, watcher, result, "watch", self._subject)
                     return None
-                return _event.copy(borrowed)
+                finally:
+                    self._taking = False
             finally:
-                self._taking = False
+                self._users -= 1
+                self._free_if_unused()
 
     @contextmanager
     def _waiting(self) -> Iterator[Callable[[float], object]]:
