@@ -163,7 +163,7 @@ func TestPrivileges(t *testing.T) {
 	clean(t)
 	ipNetns(t, "add", "blue")
 	watcher := open(t)
-	ready := expect(t, watcher, "created blue (existing)", "ready blue (existing)")
+	ready := expect(t, watcher, "created blue (replayed)", "ready blue (replayed)")
 	unprivileged(t, func() {
 		file, err := ready.OpenNetns()
 		if err != nil {

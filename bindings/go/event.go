@@ -64,7 +64,7 @@ func (e Event) Time() time.Time {
 	return time.Now().Add(e.Monotonic - now)
 }
 
-// String returns one line for people, as `ready blue net:[4026532177] (existing)`. Name and path are Printable.
+// String returns one line for people, as `ready blue net:[4026532177] (replayed)`. Name and path are Printable.
 func (e Event) String() string {
 	var text strings.Builder
 	text.WriteString(e.Type.String())
@@ -84,7 +84,7 @@ func (e Event) String() string {
 		}
 	}
 	if e.Replayed {
-		text.WriteString(" (existing)")
+		text.WriteString(" (replayed)")
 	}
 	return text.String()
 }

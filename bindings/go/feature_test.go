@@ -31,7 +31,7 @@ func TestFeatures(t *testing.T) {
 	}
 
 	ipNetns(t, "add", "blue")
-	ready := expect(t, open(t), "created blue (existing)", "ready blue (existing)")
+	ready := expect(t, open(t), "created blue (replayed)", "ready blue (replayed)")
 	if there := has(t, nswatch.FeatureCookie); there != (ready.Netns.Cookie != 0) {
 		t.Errorf("cookies: %v, and the cookie is %d", there, ready.Netns.Cookie)
 	}

@@ -225,7 +225,7 @@ func TestASuccessorBehindASymbolicLink(t *testing.T) {
 		}
 	}
 	link(process)
-	ready := expect(t, open(t), "created blue (existing)", "ready blue (existing)")
+	ready := expect(t, open(t), "created blue (replayed)", "ready blue (replayed)")
 	// no mount pins the inode behind a link, so its change time does not identify the namespace
 	if ready.Netns.Stamp != 0 {
 		t.Errorf("%+v", ready.Netns)
@@ -408,7 +408,7 @@ func TestPaths(t *testing.T) {
 	clean(t)
 	dir := t.TempDir()
 	watcher := open(t, nswatch.Dir(dir), nswatch.DirEvents())
-	if event := expect(t, watcher, "dir_created (existing)", "synced"); event.Path != "" || event.Netns != (nswatch.Netns{}) {
+	if event := expect(t, watcher, "dir_created (replayed)", "synced"); event.Path != "" || event.Netns != (nswatch.Netns{}) {
 		t.Errorf("%+v", event)
 	}
 	if err := os.WriteFile(dir+"/\xff näme", nil, 0o600); err != nil {

@@ -222,7 +222,7 @@ func TestNSIDs(t *testing.T) {
 	expect(t, watcher, "synced")
 	ipNetns(t, "add", "blue")
 	names := open(t)
-	ready := expect(t, names, "created blue (existing)", "ready blue (existing)")
+	ready := expect(t, names, "created blue (replayed)", "ready blue (replayed)")
 	file, err := ready.OpenNetns()
 	if err != nil {
 		t.Fatal(err)
@@ -309,7 +309,7 @@ func TestNSIDs(t *testing.T) {
 	if all, err := nswatch.ListNSIDs(); err != nil || fmt.Sprint(all) != "[4 7]" {
 		t.Errorf("%v, %v", all, err)
 	}
-	expect(t, open(t, nswatch.NSID()), "nsid_new 4 (existing)", "nsid_new 7 (existing)", "synced")
+	expect(t, open(t, nswatch.NSID()), "nsid_new 4 (replayed)", "nsid_new 7 (replayed)", "synced")
 
 	// the namespace dies with the last reference
 	ipNetns(t, "del", "blue")

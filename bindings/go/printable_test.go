@@ -23,7 +23,7 @@ func TestANameCannotControlTheTerminal(t *testing.T) {
 		t.Errorf("%q", is)
 	}
 	event := nswatch.Event{Type: nswatch.Ready, Name: hostile, Netns: nswatch.Netns{Dev: 4, Ino: 5}, Replayed: true}
-	if line := "ready " + shown + " net:[5] (existing)"; event.String() != line || fmt.Sprint(event) != line {
+	if line := "ready " + shown + " net:[5] (replayed)"; event.String() != line || fmt.Sprint(event) != line {
 		t.Errorf("%q", event.String())
 	}
 	err := &nswatch.Error{Op: "open", Path: "/run/netns/" + hostile, Errno: syscall.ENOENT}

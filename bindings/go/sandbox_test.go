@@ -153,7 +153,7 @@ func brief(event nswatch.Event) string {
 		text += fmt.Sprint(" ", event.NSID)
 	}
 	if event.Replayed {
-		text += " (existing)"
+		text += " (replayed)"
 	}
 	return text
 }

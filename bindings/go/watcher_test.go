@@ -21,7 +21,7 @@ func TestReplayAndChanges(t *testing.T) {
 	clean(t)
 	ipNetns(t, "add", "before")
 	watcher := open(t)
-	ready := expect(t, watcher, "created before (existing)", "ready before (existing)")
+	ready := expect(t, watcher, "created before (replayed)", "ready before (replayed)")
 	var stat syscall.Stat_t
 	if err := syscall.Stat("/run/netns/before", &stat); err != nil {
 		t.Fatal(err)
@@ -32,7 +32,7 @@ func TestReplayAndChanges(t *testing.T) {
 	if ready.NSID != nswatch.NotAssigned || ready.Origin != nswatch.NotAssigned {
 		t.Errorf("an nsid or origin on a Ready: %d, %d", ready.NSID, ready.Origin)
 	}
-	if line := fmt.Sprintf("ready before net:[%d] (existing)", stat.Ino); ready.String() != line {
+	if line := fmt.Sprintf("ready before net:[%d] (replayed)", stat.Ino); ready.String() != line {
 		t.Errorf("%q, not %q", ready, line)
 	}
 	expect(t, watcher, "synced")
@@ -49,7 +49,7 @@ func TestNamesAreBytes(t *testing.T) {
 	const name = "\xff\xfe näme\n"
 	ipNetns(t, "add", name)
 	event := expect(t, watcher, "created "+name, "ready "+name)
-	expect(t, open(t), "created "+name+" (existing)")
+	expect(t, open(t), "created "+name+" (replayed)")
 	file, err := event.OpenNetns()
 	if err != nil {
 		t.Fatal(err)
@@ -219,7 +219,7 @@ func TestAbandonedEvents(t *testing.T) {
 	cancel()
 	until(t, "the end of the channel", func() bool { return reason() != nil })
 	is(t, reason(), context.Canceled)
-	expect(t, watcher, "ready blue (existing)", "synced")
+	expect(t, watcher, "ready blue (replayed)", "synced")
 }
 
 func TestCloseEndsAbandonedEvents(t *testing.T) {
@@ -548,7 +548,7 @@ func TestMountEvents(t *testing.T) {
 	clean(t)
 	ipNetns(t, "add", "blue")
 	watcher := open(t, nswatch.MountEvents())
-	expect(t, watcher, "created blue (existing)", "ready blue (existing)", "synced")
+	expect(t, watcher, "created blue (replayed)", "ready blue (replayed)", "synced")
 	if err := syscall.Unmount("/run/netns/blue", syscall.MNT_DETACH); err != nil {
 		t.Fatal(err)
 	}

@@ -98,7 +98,7 @@ static void print(const nsw_event *event, const struct entry *entry)
 		printf(" ");
 		print_name(stdout, entry->path);
 	}
-	printf(nsw_event_flags(event) & NSW_EVENT_REPLAYED ? " (existing)\n" : "\n");
+	printf(nsw_event_flags(event) & NSW_EVENT_REPLAYED ? " (replayed)\n" : "\n");
 	fflush(stdout);
 }
 

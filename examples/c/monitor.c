@@ -37,7 +37,7 @@ static void print(const nsw_event *event)
 	if (type == NSW_EVENT_READY)
 		printf(" net:[%" PRIu64 "]", nsw_event_ino(event));
 	if (nsw_event_flags(event) & NSW_EVENT_REPLAYED)
-		printf(" (existing)");
+		printf(" (replayed)");
 	printf("\n");
 	fflush(stdout);
 }

@@ -42,7 +42,7 @@ try {
 			std::cout << event.type;
 			if (event.netns)
 				std::cout << ' ' << *event.netns << who[*event.netns];
-			std::cout << (event.replayed ? " (existing)" : "") << std::endl;
+			std::cout << (event.replayed ? " (replayed)" : "") << std::endl;
 			if (event.type == nswatch::event_type::netns_del)
 				who.erase(*event.netns);
 		}

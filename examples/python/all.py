@@ -34,7 +34,7 @@ def main() -> None:
             if event.type == EventType.NETNS_NEW:
                 who[event.netns] = known_by(event)
             about = "" if event.netns is None else f" {event.netns}{who.get(event.netns, '')}"
-            print(f"{event.type}{about}{' (existing)' if event.replayed else ''}")
+            print(f"{event.type}{about}{' (replayed)' if event.replayed else ''}")
             if event.type == EventType.NETNS_DEL:
                 who.pop(event.netns, None)
 

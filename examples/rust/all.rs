@@ -39,8 +39,8 @@ fn all() -> io::Result<()> {
             EventKind::NetnsDel(netns) => format!(" {netns}{}", who.remove(netns).unwrap_or_default()),
             _ => String::new(),
         };
-        let existing = if event.is_replayed() { " (existing)" } else { "" };
-        println!("{}{about}{existing}", event.kind().type_name());
+        let replayed = if event.is_replayed() { " (replayed)" } else { "" };
+        println!("{}{about}{replayed}", event.kind().type_name());
     }
     Ok(())
 }

@@ -100,7 +100,7 @@ class ExampleTest(unittest.TestCase):
         ip_netns("add", "before")
         before = inode("before")
         program = self.start(*command)
-        self.expect(program, "created before (existing)", f"ready before net:[{before}] (existing)", "synced")
+        self.expect(program, "created before (replayed)", f"ready before net:[{before}] (replayed)", "synced")
         ip_netns("add", "blue")
         self.expect(program, "created blue", f"ready blue net:[{inode('blue')}]")
         ip_netns("del", "blue")
@@ -182,7 +182,7 @@ class Examples(ExampleTest):
         lines = {program.line()}
         while "synced" not in lines:
             lines.add(program.line())
-        for line in (f"netns_new {born} (existing)", f"netns_new net:[{inode('blue')}] /run/netns/blue (existing)"):
+        for line in (f"netns_new {born} (replayed)", f"netns_new net:[{inode('blue')}] /run/netns/blue (replayed)"):
             self.assertIn(line, lines)
         ip_netns("add", "red")
         program.until(f"netns_new net:[{inode('red')}] ")
@@ -294,7 +294,7 @@ class Two(ExampleTest):
         program = self.start(*command)
         known = inode("before")
         lines = sorted(program.line() for _ in range(4))
-        expected = ["created before (existing)", f"ready before net:[{known}] (existing)", "synced", "synced"]
+        expected = ["created before (replayed)", f"ready before net:[{known}] (replayed)", "synced", "synced"]
         self.assertEqual(lines, expected)
         ip_netns("set", "before", "7")
         self.expect(program, "nsid_new 7: before")

@@ -137,7 +137,7 @@ class Event:
         return f"Event({self.type.name}{''.join(f', {name}={value!r}' for name, value in given if value is not None)})"
 
     def __str__(self) -> str:
-        """One line for people, as ``ready blue net:[4026532177] (existing)``. Go and Rust print the same line."""
+        """One line for people, as ``ready blue net:[4026532177] (replayed)``. Go and Rust print the same line."""
         words = [str(self.type)]
         if self.name is not None:
             words.append(printable(self.name))
@@ -150,7 +150,7 @@ class Event:
             if self.origin is not None:
                 words += ["in", str(self.origin)]
         if self.replayed:
-            words.append("(existing)")
+            words.append("(replayed)")
         return " ".join(words)
 
     @contextmanager

@@ -39,7 +39,7 @@ class All(TestCase):
             self.assertEqual((born.dev, born.ino, born.cookie or 0), (netns.dev, netns.ino, netns.cookie))
             self.assertIsNone(born.nsid)
             line = f"netns_new net:[{netns.ino}] /proc/{running.pid}/ns/net"
-            self.assertEqual(str(born).removesuffix(" (existing)"), line)
+            self.assertEqual(str(born).removesuffix(" (replayed)"), line)
             with born.open_netns() as fd:
                 self.assertEqual(os.fstat(fd).st_ino, netns.ino)
             here = namespace_here()
@@ -49,7 +49,7 @@ class All(TestCase):
         self.deaths(watcher)
         dead = about(watcher, netns)
         self.assertEqual((dead.type, dead.pid, dead.path, dead.name), (EventType.NETNS_DEL, None, None, None))
-        self.assertEqual(str(dead).removesuffix(" (existing)"), f"netns_del net:[{netns.ino}]")
+        self.assertEqual(str(dead).removesuffix(" (replayed)"), f"netns_del net:[{netns.ino}]")
         for way in (dead.open_netns, dead.enter):
             with self.assertRaisesRegex(ValueError, "this event is netns_del"), way():
                 pass

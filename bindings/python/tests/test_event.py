@@ -101,12 +101,12 @@ class Values(TestCase):
         for event, line in (
             (Event(EventType.SYNCED, 1), "synced"),
             (Event(EventType.OVERFLOW, 1, dropped=3), "overflow"),
-            (Event(EventType.READY, 1, replayed=True, name="blue", netns=netns), "ready blue net:[5] (existing)"),
+            (Event(EventType.READY, 1, replayed=True, name="blue", netns=netns), "ready blue net:[5] (replayed)"),
             (Event(EventType.NSID_NEW, 1, nsid=3, origin=0, portid=9), "nsid_new 3 in 0"),
             (Event(EventType.NSID_DEL, 1, nsid=0), "nsid_del 0"),
             (Event(EventType.NETNS_NEW, 1, netns=netns, pid=9), "netns_new net:[5]"),
             (Event(EventType.NETNS_NEW, 1, path="/run/a b", netns=netns), r"netns_new net:[5] /run/a\x20b"),
-            (Event(EventType.NETNS_DEL, 1, replayed=True, netns=netns), "netns_del net:[5] (existing)"),
+            (Event(EventType.NETNS_DEL, 1, replayed=True, netns=netns), "netns_del net:[5] (replayed)"),
         ):
             self.assertEqual(str(event), line)
 

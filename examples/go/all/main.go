@@ -48,7 +48,7 @@ func all(ctx context.Context) error {
 			delete(who, event.Netns)
 		}
 		if event.Replayed {
-			line += " (existing)"
+			line += " (replayed)"
 		}
 		fmt.Println(line)
 	}
