@@ -30,7 +30,11 @@ func script(t *testing.T, lines ...string) string {
 	return path
 }
 
-const greet = `printf 'nswatch\0%s' 0.1.0 >&0`
+// How the command of this version greets, and the part of the version that must be the same.
+var (
+	greet      = fmt.Sprintf(`printf 'nswatch\0%%s' %s >&0`, nswatch.Version())
+	compatible = nswatch.Version()[:strings.LastIndexByte(nswatch.Version(), '.')]
+)
 
 // A caller must not mistake a broken command for an answer.
 func TestTheCommandIsMissingOrBroken(t *testing.T) {
@@ -42,9 +46,9 @@ func TestTheCommandIsMissingOrBroken(t *testing.T) {
 		missing:                         missing + `": stat`,
 		directory:                       directory,
 		"nswatch-of-another-name":       `"nswatch-of-another-name": executable file not found in $PATH`,
-		newer:                           newer + " has version 9.8.7, and this package needs version 0.1: ",
-		script(t, "exit 2"):             " is not the nswatch command of version 0.1 (exit status 2): ",
-		script(t, "printf nswatch >&0"): " is not the nswatch command of version 0.1 (",
+		newer:                           newer + " has version 9.8.7, and this package needs version " + compatible + ": ",
+		script(t, "exit 2"):             " is not the nswatch command of version " + compatible + " (exit status 2): ",
+		script(t, "printf nswatch >&0"): " is not the nswatch command of version " + compatible + " (",
 	} {
 		t.Setenv("NSWATCH_COMMAND", command)
 		_, byName := nswatch.NetnsForName("blue")
