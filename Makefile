@@ -1,30 +1,30 @@
-# Everything that one does with nswatch, each a line or two: cargo and the scripts in ci/ do the work.
+# All tasks, in a line or two each: cargo and the scripts in ci/ do the work.
 #
-#     make watch         build, and print what happens to the network namespaces of this machine
-#     make test          install what the tests need, then run every test in every language
+#     make watch         build, and print the events of the network namespaces of this machine
+#     make test          install what the tests require, then run every test in every language
 #     make install       PREFIX=/usr/local DESTDIR= LIBDIR= INCLUDEDIR= BINDIR= MANDIR=
 #                        BASHCOMPDIR= ZSHCOMPDIR= FISHCOMPDIR=
 #     make static        target/static/nswatch, a command that needs no shared library: docs/platforms.md
-#     make uninstall     takes away what install put there, with the same settings
+#     make uninstall     removes the installed files, with the same settings
 #     make wheel         a wheel for pip that carries the library, in target/wheel
 #     make wheels        wheels for glibc 2.17, musl and arm64, and a source package, in target/wheels; zig comes from PyPI
-#     make deb           packages for Debian and its like, in target/deb
-#     make dist          a tarball of the source with every crate in it, which builds offline, in target/dist
+#     make deb           packages for Debian and its derivatives, in target/deb
+#     make dist          a tarball of the source and every crate, which builds offline, in target/dist
 #     make release       VERSION=: writes the version everywhere, commits, tags, packs; pushes nothing. See CONTRIBUTING.md
-#     make chaos         SECONDS=60 SEED= TINY=: actors at random against beliefs, see docs/reliability.md
-#     make bench         what it costs beside the bare system calls and beside others: writes docs/benchmarks.md
-#     make bench-nsid    what a question about an nsid costs beside its system calls
-#     make bench-hostile what attacks of who may write to the directory cost the watcher
-#     make bench-mounts  what a change of a mount costs with 1000 names more than with none
-#     make instructions  the instructions and the size of the library beside the figures in benches/guard
+#     make chaos         SECONDS=60 SEED= TINY=: random actors, and checks of the reported state: docs/reliability.md
+#     make bench         cost against the bare system calls and other programs: writes docs/benchmarks.md
+#     make bench-nsid    cost of an nsid query against its system calls
+#     make bench-hostile cost of attacks by a process that may write to the directory
+#     make bench-mounts  additional cost of a change of a mount with 1000 names
+#     make instructions  instructions and size of the library against the figures in benches/guard
 #     make test-kernels  the suites on other kernels and processors, under emulation; see ci/kernels/run
-#     make test-musl     the shared library on musl; needs rustc's standard library for it
+#     make test-musl     the shared library on musl; requires rustc's standard library for it
 #     make sanitize      the C test program and the library under AddressSanitizer, the queue under ThreadSanitizer
 #     make lint          formatting, clippy, rustdoc, header drift, exported symbols, ABI, manual pages, licences, versions
 #     make site          the whole documentation as one static site, in target/site
-#     make audit         advisories about what others wrote and we use: see SECURITY.md. Needs the internet
-#     make reproducible  builds again in another folder and compares
-#     make header        include/nswatch.h anew, from src/capi
+#     make audit         advisories about third-party code, see SECURITY.md; requires the internet
+#     make reproducible  builds again in another directory and compares
+#     make header        generates include/nswatch.h from src/capi
 #     make abi-baseline  records the ABI of a release: docs/abi.md
 #
 # CARGO_BUILD_TARGET=TRIPLE builds, installs and packs for another processor or C library: docs/platforms.md
@@ -48,14 +48,14 @@ TARGET := $(BUILD)$(CARGO_BUILD_TARGET:%=/%)/release
 LIBRARY := $(TARGET)/libnswatch.so
 COMMAND := $(TARGET)/nswatch
 COMPLETIONS := $(BASHCOMPDIR)/nswatch $(ZSHCOMPDIR)/_nswatch $(FISHCOMPDIR)/nswatch.fish
-# Installed for another machine, the command cannot print its completions here.
+# A command for another machine cannot print its completions here.
 PRINTER := $(BUILD)/release/nswatch
-# as rustc links; what it was told to keep for a debugger stays
+# as rustc links; keeps debugging information if the profile asks for it
 LINKING := -Wl,--gc-sections,--as-needed,-O1,-z,relro,-z,now,-z,noexecstack,-z,defs \
 	$(if $(CARGO_PROFILE_RELEASE_DEBUG),,-Wl,--strip-debug)
 SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -type f) $(BUILD)/release/wrapped
 
-# The compiler of C for a triple, by the name that Debian and most others give it, and the variable that names it to cargo.
+# The C compiler of a triple, by its name in Debian and most distributions, and the variable in which cargo expects it.
 HOST = $(shell $(RUSTC) -vV | sed -n 's/^host: //p')
 gcc_of = $(patsubst armv7-%,arm-%,$(patsubst riscv64gc-%,riscv64-%,$(subst -unknown-,-,$(1))))-gcc
 linker_of = CARGO_TARGET_$(shell echo $(1) | tr a-z- A-Z_)_LINKER
@@ -68,17 +68,17 @@ $(linker) ?= $(CC)
 export $(linker)
 endif
 
-# What unwinds a panic. Compilers for musl that come from a system of glibc have the wrong libgcc_s; std brings another.
+# The unwinder. Compilers for musl on a glibc system have the wrong libgcc_s; std brings its own.
 UNWINDER ?= $(or $(if $(findstring -musl,$(MACHINE)),$(wildcard $(call libdir_of,$(MACHINE))/self-contained/libunwind.a)),-lgcc_s)
 GLIBC_IN_MUSL = $(if $(findstring -musl,$(MACHINE)),readelf -dW $(TARGET)/linked.so | grep 'NEEDED.*libc\.so\.6',false)
 
-# What says clearly that a triple cannot be built for here.
+# Fails with a clear message if this machine cannot build for the triple.
 libdir_of = $(shell $(RUSTC) --print target-libdir --target $(1) 2> /dev/null)
 std_of = $(wildcard $(call libdir_of,$(1))/libstd-*.rlib)
 need_std = $(if $(call std_of,$(1)),,$(error $(RUSTC) has no standard library for $(1): `rustup target add $(1)`, \
 	or the package of it that belongs to a distribution's own rustc))
 
-# Where this machine has no std for musl, glibc is linked statically.
+# Without std for musl, glibc is linked statically.
 MACHINE = $(or $(CARGO_BUILD_TARGET),$(HOST))
 MUSL = $(subst -gnu,-musl,$(MACHINE))
 STATIC_TARGET ?= $(if $(call std_of,$(MUSL)),$(MUSL),$(MACHINE))
@@ -104,7 +104,7 @@ chaos:
 
 bench bench-hostile bench-netns bench-nsid bench-mounts: STAGE := $(abspath $(dir $(TARGET)))/stage
 
-# About ten minutes, as root, with nothing else running. What others need is installed on demand.
+# About ten minutes, as root, with nothing else running. Installs the other programs on demand.
 bench: all
 	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) DESTDIR= > /dev/null
 	benches/peers/install
@@ -147,15 +147,15 @@ test-musl:
 sanitize:
 	ci/sanitize
 
-# Cargo does not notice when the program changes that runs the compiler for it.
+# Cargo does not notice a change of the program that runs the compiler.
 $(BUILD)/release/wrapped: .cargo/config.toml .cargo/rustc
 	$(CARGO) clean -q --release
 	@mkdir -p $(@D)
 	touch $@
 
-# One build says, among what is shown as it works, what a static link needs besides; of libgcc_s there is no static one, and
-# every compiler adds what it has in its place. The shared library is linked from the static one, because the list of
-# symbols that rustc gives the linker has no versions, and GNU ld takes no second list.
+# The output of one build names the other libraries of a static link. There is no static libgcc_s; every compiler adds its
+# replacement. The shared library is linked from the static one, because rustc's list of symbols has no versions, and GNU ld
+# accepts no second list.
 $(LIBRARY) $(TARGET)/libs-private &: $(SOURCES) nswatch.map
 	$(call need_std,$(MACHINE))
 	@mkdir -p $(TARGET)
@@ -192,7 +192,7 @@ $(TARGET)/completions: $(PRINTER)
 	$(PRINTER) completions fish > $@/fish
 	touch $@
 
-# Cargo knows what is stale.
+# Cargo decides what is stale.
 static:
 	$(call need_std,$(STATIC_TARGET))
 	RUSTFLAGS='$(RUSTFLAGS) -C target-feature=+crt-static' \
@@ -200,14 +200,14 @@ static:
 	$(INSTALL) -d $(BUILD)/static
 	$(INSTALL) -m 755 $(BUILD)/$(STATIC_TARGET)/release/nswatch $(BUILD)/static
 
-# Always made anew: it holds the directories of this very call.
+# Always written again: it contains the directories of this call.
 .PHONY: $(TARGET)/nswatch.pc
 $(TARGET)/nswatch.pc: nswatch.pc.in $(TARGET)/libs-private
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' \
 		-e 's|@INCLUDEDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR))|' \
 		-e 's|@VERSION@|$(VERSION)|' -e "s|@LIBS_PRIVATE@|$$(cat $(TARGET)/libs-private)|" $< > $@
 
-# The functions that a page of section 3 is about, and so its other names: `man nsw_close` shows nsw_open.3.
+# The functions of a page of section 3, which are its other names: `man nsw_close` shows nsw_open.3.
 manual_names = sed -n '/^\.Sh NAME/,/^\.Nd/s/^\.Nm \([a-z_]*\).*/\1/p' $$page
 
 install: all
@@ -237,7 +237,7 @@ uninstall:
 	for page in docs/man/*.3; do for name in $$(basename $$page .3) $$($(manual_names)); do \
 		rm -f $(DESTDIR)$(MANDIR)/man3/$$name.3 || exit 1; done; done
 
-# Carries the library; `bindings/python/wheel --test` tries it in a fresh virtual environment.
+# Carries the library; `bindings/python/wheel --test` tests it in a fresh virtual environment.
 wheel: $(LIBRARY)
 	bindings/python/wheel $(LIBRARY) $(dir $(TARGET))wheel
 
@@ -246,11 +246,11 @@ wheels:
 	ci/install-deps wheels
 	bindings/python/wheels --test $(BUILD)/wheels
 
-# Leaves the packages in target/deb; `packaging/test` builds them, then tries them in a clean system.
+# Leaves the packages in target/deb; `packaging/test` builds them, then tests them in a clean system.
 deb:
 	packaging/build
 
-# `packaging/dist --test` builds what is in it as well.
+# `packaging/dist --test` also builds from it.
 dist:
 	packaging/dist
 
@@ -260,7 +260,7 @@ release:
 header:
 	$(CARGO) build --locked --features header
 
-# For a release, and for a function that is new before the first one: docs/abi.md.
+# For a release, and for a new function before the first release: docs/abi.md.
 abi-baseline:
 	ci/abi/check baseline
 

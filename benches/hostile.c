@@ -1,11 +1,11 @@
 /*
- * How much of a processor does a watcher take, and how long its longest call, while somebody who may write to the
- * directory works against it? As root:
+ * Measures the processor time and the longest call of a watcher while a process that may write to the directory attacks
+ * it. As root:
  *
  *     tests/sandbox hostile [SECONDS]
  *
- * "bound" is what the library promises: a quarter of the time for looks that others provoke. Events that the program
- * takes come on top: each look at a replaced directory emits two for each name.
+ * The library spends at most a quarter of the time on scans that others provoke. Events that the program takes cost more:
+ * each scan of a replaced directory emits two for each name.
  */
 #include <nswatch.h>
 

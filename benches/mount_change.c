@@ -1,7 +1,7 @@
 /*
- * What does a change of a mount that concerns no name cost a watcher, with 1000 names that never become namespaces, and
- * with 1000 that are, more than with none? By fanotify, and by AIO as an ordinary user gets it. Watchers take turns in one
- * process, on the same changes. As root:
+ * Measures the cost of an unrelated change of a mount with 1000 names that never become namespaces, and with 1000 that are
+ * namespaces, beyond the cost with none. By fanotify, and by AIO, the fallback of an ordinary user. Watchers take turns in
+ * one process, on the same changes. As root:
  *
  *     tests/sandbox mount_change [ROUNDS]
  */
@@ -68,7 +68,7 @@ struct opening {
 	nsw_watcher *watcher;
 };
 
-/* In a thread of its own: capabilities are those of a thread. */
+/* In a thread of its own, since capabilities belong to a thread. */
 static void *open_watcher(void *argument)
 {
 	struct opening *opening = argument;
@@ -92,7 +92,7 @@ static double cpu_us(void)
 	return now.tv_sec * 1e6 + now.tv_nsec / 1e3;
 }
 
-/* Reads what has woken the watcher; the microseconds that it took. */
+/* Takes all events; returns the microseconds. */
 static double read_change(nsw_watcher *watcher)
 {
 	struct pollfd entry = { nsw_fd(watcher), POLLIN, 0 };

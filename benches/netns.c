@@ -1,11 +1,11 @@
 /*
- * What does it cost to watch every network namespace: the watcher, and everybody else on the machine? As root, in a few
+ * Measures the cost of watching every network namespace, for the watcher and for the rest of the machine. As root, in a few
  * minutes:
  *
  *     tests/sandbox netns NSWATCH
  *
- * NSWATCH is the command. Births and deaths are measured in turns with a floor: the least that a program in C can do with
- * the same mechanism of the kernel, perf records and an observation post, which neither identifies nor opens anything.
+ * NSWATCH is the command. Births and deaths are measured in turns with a floor: a minimal C program with the same kernel
+ * mechanisms, perf records and an observation post, which neither identifies nor opens a namespace.
  */
 #define _GNU_SOURCE
 #include <nswatch.h>
@@ -74,7 +74,7 @@ static double percentile(double *values, int n, double p)
 	return n ? values[(int)(p * (n - 1))] : 0;
 }
 
-/* What a child that makes a namespace shares with us. */
+/* Shared with a child that makes a namespace. */
 static struct shared {
 	volatile int go, stop;
 	volatile double begun;
@@ -117,7 +117,7 @@ static void end(pid_t pid)
 	need(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid, "kill");
 }
 
-/* A way to learn of births and deaths. `wait` returns when it has learned of this one. */
+/* A mechanism that reports births and deaths. `wait` returns when it has reported this one. */
 struct way {
 	void (*open)(void);
 	double (*birth)(void);
@@ -223,7 +223,7 @@ static void floor_open(void)
 	next_id = 0;
 }
 
-/* Reads all records; when this inode number is in one of them, the moment. */
+/* Reads all records; returns the time of the one with this inode number. */
 static double floor_birth(void)
 {
 	static uint64_t seen[4096];
@@ -243,7 +243,7 @@ static double floor_birth(void)
 			while (tail < head) {
 				struct perf_event_header *header = (void *)(data + (tail & mask));
 
-				/* a record is a multiple of 8 bytes: each number of 8 is in one piece */
+				/* records are multiples of 8 bytes, so no number of 8 bytes is split */
 				if (header->type == PERF_RECORD_NAMESPACES && n < 4096) {
 					memcpy(&seen[n], data + ((tail + 32) & mask), 8);
 					when[n++] = now_us();
@@ -321,7 +321,7 @@ static int births(const struct way *way, double *us, int n)
 	return n;
 }
 
-/* The kernel takes namespaces apart in batches of some 31 ms: far enough from each other, none waits for another. */
+/* The kernel removes namespaces in batches of some 31 ms: at this distance none waits for another. */
 static int deaths(const struct way *way, double *us, int n)
 {
 	way->open();
@@ -354,7 +354,7 @@ static void compare(const char *what, int (*measure)(const struct way *, double 
 	       percentile(our_us, n, .5) / percentile(floor_us, n, .5));
 }
 
-/* A process that makes so many a second, and takes the time of each call. */
+/* A process that makes that many calls a second, and measures each. */
 static pid_t forker(int rate)
 {
 	pid_t pid;

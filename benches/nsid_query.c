@@ -1,6 +1,6 @@
 /*
- * What does nsid_get_for_pid() cost beside the system calls that it cannot do without? Both are timed in turns, in one
- * run: socket, send, recv, close by hand; the library's function. Prints the median of each and the ratio.
+ * Measures nsid_get_for_pid() against its necessary system calls, in turns, in one run: socket, send, recv, close by hand;
+ * the library's function. Prints both medians and the ratio.
  *
  *     make bench-nsid
  */

@@ -1,4 +1,4 @@
-//! What the pure parts cost, each by itself: the roster of names and the two parsers. `make bench` runs it.
+//! Measures the pure parts separately: the roster of names and the two parsers. `make bench` runs it.
 
 use std::ffi::CString;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ fn names(prefix: &str, count: usize) -> Vec<CString> {
     (0..count).filter_map(|n| CString::new(format!("{prefix}-{n:05}")).ok()).collect()
 }
 
-/// Names that come, become namespaces and go, among so many others.
+/// Names that appear, become namespaces and disappear, among that many others.
 #[divan::bench(args = [10, 1000, 10_000])]
 fn roster(bencher: Bencher<'_, '_>, known: usize) {
     let mut roster = Names::default();
@@ -42,7 +42,7 @@ fn inotify(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(MANY)).bench(|| fuzzing::inotify(black_box(&bytes)));
 }
 
-/// Notifications of ids, decoded, written again and compared.
+/// Nsid notifications: decoded, encoded and compared.
 #[divan::bench]
 fn nsid(bencher: Bencher<'_, '_>) {
     let bytes: Vec<u8> = (0..MANY as i32).flat_map(fuzzing::notification).collect();

@@ -1,8 +1,8 @@
 /*
- * Tells ThreadSanitizer what the locks of Rust's standard library do, for ci/sanitize. That library is not
- * instrumented. Where its code is inlined nothing is missed, but two functions are not: the one that takes a lock
- * which another thread holds, and the one that waits for a condition. The linker puts these in their place (--wrap).
- * LOCK and WAIT are their names in the toolchain at hand.
+ * Declares the locks of Rust's standard library to ThreadSanitizer, for ci/sanitize. That library is not instrumented.
+ * ThreadSanitizer sees its inlined code, but not two functions: the one that takes a lock which another thread holds, and
+ * the one that waits for a condition. The linker replaces them by these (--wrap). LOCK and WAIT are their names in the
+ * current toolchain.
  */
 
 #define PASTE(a, b) a##b

@@ -507,7 +507,7 @@ struct event {
 	}
 };
 
-/// The event as one line of text, as "ready blue net:[4026532177] (existing)", the same in all languages. Names and
+/// The event as one line of text, as "ready blue net:[4026532177] (replayed)", the same in all languages. Names and
 /// paths are printable(). Since: 0.1
 inline std::string to_string(const event &which)
 {
@@ -523,7 +523,7 @@ inline std::string to_string(const event &which)
 		text += " " + std::to_string(*which.nsid);
 	if (which.origin)
 		text += " in " + std::to_string(*which.origin);
-	return text += which.replayed ? " (existing)" : "";
+	return text += which.replayed ? " (replayed)" : "";
 }
 
 template <class Traits>

@@ -302,7 +302,7 @@ impl Event {
 }
 
 impl fmt::Display for Event {
-    /// One line for people: `ready blue net:[4026532177]`, `nsid_new 3 in 7 (existing)`, `netns_new net:[4026532177]
+    /// One line for people: `ready blue net:[4026532177]`, `nsid_new 3 in 7 (replayed)`, `netns_new net:[4026532177]
     /// /run/netns/blue`. Names and paths are [`printable`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.type_name())?;
@@ -322,7 +322,7 @@ impl fmt::Display for Event {
             }
         }
         match self.replayed {
-            true => f.write_str(" (existing)"),
+            true => f.write_str(" (replayed)"),
             false => Ok(()),
         }
     }
@@ -334,10 +334,10 @@ mod tests {
 
     #[test]
     fn an_event_is_one_line_of_words_that_a_terminal_does_not_obey() {
-        let name = Name::new(c"\x1b[2Jready\nblue\xff (existing)");
-        assert_eq!(name.to_string(), r"\u{1b}[2Jready\nblue\xff\x20(existing)");
+        let name = Name::new(c"\x1b[2Jready\nblue\xff (replayed)");
+        assert_eq!(name.to_string(), r"\u{1b}[2Jready\nblue\xff\x20(replayed)");
         assert_eq!(format!("{:<6}|", Name::new(c"blue")), "blue  |");
         let event = Event { kind: EventKind::Detached(name), replayed: true, time: Duration::ZERO, dir: None };
-        assert_eq!(event.to_string(), r"detached \u{1b}[2Jready\nblue\xff\x20(existing) (existing)");
+        assert_eq!(event.to_string(), r"detached \u{1b}[2Jready\nblue\xff\x20(replayed) (replayed)");
     }
 }

@@ -36,7 +36,7 @@
 //! std::fs::write(dir.join("blue"), "")?; // a name, but no namespace
 //! let mut watcher = Watcher::named(&Options::new().dir(&dir)?)?;
 //! let events: Vec<String> = watcher.by_ref().take(2).map(|event| event.unwrap().to_string()).collect();
-//! assert_eq!(events, ["created blue (existing)", "synced"]);
+//! assert_eq!(events, ["created blue (replayed)", "synced"]);
 //!
 //! std::fs::remove_file(dir.join("blue"))?;
 //! let event = watcher.wait(None)?.expect("waited for ever");

@@ -162,7 +162,7 @@ void set_remove(struct set *set, const char *name)
 	free(set->slots[slot]);
 	set->slots[slot] = NULL;
 	set->used--;
-	/* what follows without a gap may belong into it */
+	/* entries that follow without a gap may belong into it */
 	for (size_t next = (slot + 1) & (set->capacity - 1); set->slots[next]; next = (next + 1) & (set->capacity - 1)) {
 		char *moved = set->slots[next];
 

@@ -1,6 +1,6 @@
 /*
- * What does nswatch cost beside the system calls that it cannot do without? Both in turns, in one process, on the same
- * events. Prints a line of tabs for each figure, see report():
+ * Measures nswatch against its necessary system calls, in turns, in one process, on the same events. Prints a line for each
+ * figure, see report():
  *
  *     tests/sandbox floor [ROUNDS [names|looks|memory|open|nsids|watchers]]
  */
@@ -13,7 +13,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-/* 1000, or what fs.inotify.max_user_instances leaves to this user: each has a raw loop beside it. */
+/* 1000, or the limit of fs.inotify.max_user_instances for this user, halved for the raw loops. */
 static int room_for_watchers(void)
 {
 	FILE *file = fopen("/proc/sys/fs/inotify/max_user_instances", "r");

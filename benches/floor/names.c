@@ -1,4 +1,4 @@
-/* Watching names: what an event costs, what a look at all names costs. */
+/* Watching names: the cost of an event, and of a scan of all names. */
 #include "floor.h"
 
 #include <dirent.h>
@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-/* Fewer than half of what a queue of the kernel holds. */
+/* Fewer than half of the kernel's queue. */
 #define PAIRS 8000
 
 static void churn(void)
@@ -23,7 +23,7 @@ static void churn(void)
 	}
 }
 
-/* Drains the same events through both, the one first, then the other. */
+/* Drains the same events through both, one after the other. */
 static void drain_both(nsw_watcher *watcher, struct raw *raw, int first, struct pair *rate)
 {
 	int64_t began[2], ended[2];
@@ -63,10 +63,10 @@ static void measure_rates(int rounds)
 	report("plain names, going", "events/ms", &removed, 0.6, 1);
 }
 
-/* Nanoseconds an event of a watcher: [0] of plain names that come and go, [1] of 500 namespaces that come. */
+/* Nanoseconds per event of a watcher: [0] of plain names that appear and disappear, [1] of 500 new namespaces. */
 static void costs(nsw_watcher *watcher, double ns[2])
 {
-	/* what exists; and memory for a queue of this length, which is there from then on */
+	/* takes the replay, and allocates a queue of this length before the measurement */
 	churn();
 	drain(watcher);
 	for (int kind = 0; kind < 2; kind++) {
@@ -84,7 +84,7 @@ static void costs(nsw_watcher *watcher, double ns[2])
 	remove_names("link", 500);
 }
 
-/* Events among many known names against events among few. The names are namespaces, as names are. */
+/* Events among many known names against events among few. The names are namespaces. */
 static void measure_known(int rounds)
 {
 	struct pair cost = { .n = 0 }, links = { .n = 0 };
@@ -115,7 +115,7 @@ void measure_names(int rounds)
 	measure_known(rounds);
 }
 
-/* readdir, statfs and stat of each name: what a look cannot do without. */
+/* readdir, and statfs and stat of each name: the minimum for a scan. */
 static void look_raw(int expected)
 {
 	DIR *dir = opendir(NETNS);

@@ -1,4 +1,4 @@
-/* Watching ids: what a notification costs beside a loop of recv. */
+/* Watching nsids: the cost of a notification, against a loop of recv. */
 #include "floor.h"
 
 #include <errno.h>
@@ -60,7 +60,7 @@ static void drain_both(nsw_watcher *watcher, int fd, int8_t *assigned, int first
 		events[who] = who ? drain_socket(fd, assigned) : drain(watcher);
 		ended[who] = cpu_ns();
 	}
-	need(events[0] == PEERS && events[1] == PEERS, "both hear of every id");
+	need(events[0] == PEERS && events[1] == PEERS, "both receive every id");
 	sample(rate, events[0] * 1e6 / (ended[0] - began[0]), events[1] * 1e6 / (ended[1] - began[1]));
 }
 
@@ -89,7 +89,7 @@ void measure_nsids(int rounds)
 			need(nsid_assign(peers[i], -1, &nsid) == 0, "nsid_assign");
 		}
 		drain_both(watcher, fd, ids, round % 2, &assigned);
-		/* another ear tells when all have died, which the kernel does in its own time */
+		/* another socket reports when the kernel has removed all of them */
 		probe = raw_socket();
 		for (int i = 0; i < PEERS; i++)
 			close(peers[i]);

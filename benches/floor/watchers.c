@@ -1,4 +1,4 @@
-/* A watcher as such: its memory, opening and closing it, many at once. */
+/* The watcher itself: its memory, opening and closing it, many at once. */
 #include "floor.h"
 
 #include <dirent.h>
@@ -28,7 +28,7 @@ static double per_idle(uint32_t source)
 	nsw_watcher *watchers[IDLE];
 	double before;
 
-	/* what the first one allocates for all is not counted for each */
+	/* excludes the allocations that the first watcher makes for all */
 	nsw_close(open_watcher(source));
 	before = heap();
 	for (int i = 0; i < IDLE; i++) {
@@ -67,7 +67,7 @@ void measure_memory(void)
 	report_absolute("heap of a known plain name (10 bytes)", "bytes", per_name(0), 160);
 }
 
-/* The system calls of a watcher that is opened on an empty directory, asked once, and closed. */
+/* The system calls of a watcher that is opened on an empty directory, polled once, and closed. */
 static void open_raw(void)
 {
 	int epoll = epoll_create1(EPOLL_CLOEXEC), names = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
@@ -108,8 +108,8 @@ static void open_ours(void)
 }
 
 /*
- * To give up a watch can wait for the kernel, nothing or ten milliseconds, as others did just before. So it is the mean
- * of several, by turns, and in turn first.
+ * Removing a watch may wait in the kernel for up to ten milliseconds, depending on the watches removed before. So this is
+ * the mean of several, in turns, each first in turn.
  */
 void measure_open(int rounds)
 {
@@ -133,7 +133,7 @@ void measure_open(int rounds)
 	report("open and close", "us", &pair, 2, 0);
 }
 
-/* Many watchers of one directory: what it takes until each has told what happened to one name. */
+/* Many watchers of one directory: the time until each has reported the changes of one name. */
 void measure_watchers(int count)
 {
 	nsw_watcher **watchers = calloc(count, sizeof(*watchers));
@@ -154,10 +154,10 @@ void measure_watchers(int count)
 		remove_names("all", 5);
 		t0 = cpu_ns();
 		for (int i = 0; i < count; i++)
-			need(drain(watchers[i]) == 10, "each watcher tells it");
+			need(drain(watchers[i]) == 10, "each watcher reports all");
 		t1 = cpu_ns();
 		for (int i = 0; i < count; i++)
-			need(raw_drain(&raws[i]) == 10, "each raw loop sees it");
+			need(raw_drain(&raws[i]) == 10, "each raw loop sees all");
 		t2 = cpu_ns();
 		sample(&pair, (t1 - t0) / 1e3 / count, (t2 - t1) / 1e3 / count);
 	}

@@ -33,7 +33,7 @@ static const char *path_of(int i)
 	return path;
 }
 
-/* Opens a watcher if there is none yet, and takes events until there are none. How many. */
+/* Opens a watcher if there is none yet, and takes all events. Returns their number. */
 __attribute__((noinline)) long measured(uint32_t source, nsw_watcher **watcher)
 {
 	const nsw_event *event;
@@ -47,7 +47,7 @@ __attribute__((noinline)) long measured(uint32_t source, nsw_watcher **watcher)
 	return events;
 }
 
-/* What is there is told without being measured: this is not the function that is. */
+/* Takes the replay in another function than the measured one. */
 static void prepare(uint32_t source, nsw_watcher **watcher)
 {
 	const nsw_event *event;
@@ -57,7 +57,7 @@ static void prepare(uint32_t source, nsw_watcher **watcher)
 		;
 }
 
-/* Names that came and went. */
+/* Names that appeared and disappeared. */
 static long names(nsw_watcher **watcher)
 {
 	prepare(NSW_SOURCE_NAMED, watcher);
@@ -69,7 +69,7 @@ static long names(nsw_watcher **watcher)
 	return measured(NSW_SOURCE_NAMED, watcher) - 2 * NAMES;
 }
 
-/* Namespaces that are there. */
+/* Existing namespaces. */
 static long replay(nsw_watcher **watcher)
 {
 	for (int i = 0; i < NAMES; i++)
@@ -77,7 +77,7 @@ static long replay(nsw_watcher **watcher)
 	return measured(NSW_SOURCE_NAMED, watcher) - 2 * NAMES - 1;
 }
 
-/* Ids that were assigned. */
+/* Assigned nsids. */
 static long ids(nsw_watcher **watcher)
 {
 	int home = open("/proc/self/ns/net", O_RDONLY), peers[IDS];

@@ -1,4 +1,4 @@
-"""Who takes part, how each is started, and how its lines are to be read. Each is started as its documentation says."""
+"""The contestants: how to start each, as in its documentation, and how to parse its lines."""
 
 import os
 import re
@@ -17,18 +17,18 @@ ZEBRA = "/usr/lib/frr/zebra"
 
 @dataclass
 class Contestant:
-    """A program that says what it sees, a line for each event: a time, what, of which name."""
+    """A program that prints a line for each event: time, type, name."""
 
     name: str
     version: str
-    #: Commands to watch names and ids; None where it cannot.
+    #: Commands to watch names and nsids; None: it cannot.
     names: list[str] | None
     ids: list[str] | None = None
-    #: The event after which a user would open the namespace.
+    #: The event after which a user opens the namespace.
     usable: str = "created"
-    #: It says when it has listed what exists.
+    #: Whether it reports the end of the list of existing names.
     lists: bool = True
-    #: Those of its lines that are events, and what they mean, where it does not use the words of the others.
+    #: Which of its lines are events, and the meaning of its words if they differ.
     pattern: re.Pattern[str] = re.compile(r"(?P<time>\d+) (?P<what>\w+) ?(?P<name>\S*)$")
     words: dict[str, str] = field(default_factory=dict)
 

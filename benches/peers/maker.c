@@ -1,5 +1,5 @@
 /*
- * Makes what contestants are to notice, in /run/netns, and prints when:
+ * Makes names and namespaces for the contestants to report, in /run/netns, and prints the times:
  *
  *     maker namespaces COUNT PAUSE_US   as `ip netns add` does: the name, then a new namespace mounted on it; then
  *                                       removes all. A line for each: name, when it appeared, when mount(2) began and when it returned.
@@ -71,7 +71,7 @@ static void namespaces(int count, long pause_us)
 	for (int i = 0; i < count; i++)
 		printf("ns%d %lld %lld %lld\n", i, (long long)made[i], (long long)mounting[i], (long long)mounted[i]);
 	fflush(stdout);
-	/* who polls gets the time to see them */
+	/* time for contestants that poll */
 	sleep(1);
 	for (int i = 0; i < count; i++)
 		need(umount2(path_of("ns", i), MNT_DETACH) == 0 && unlink(path_of("ns", i)) == 0, "remove");
@@ -104,7 +104,7 @@ static void ids(int count)
 			need(nsid_assign(peers[i], -1, &nsid) == 0, "nsid_assign");
 			close(peers[i]);
 		}
-		/* they die in the kernel's own time, and many at once are not what is measured */
+		/* wait until the kernel has removed them: many dead namespaces at once are not measured here */
 		nanosleep(&moment, NULL);
 	}
 }

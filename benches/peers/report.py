@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 FLOOR, OURS = "system calls in C", "nswatch, C"
-#: Why a figure misses its target, or what it is to be read with. By the figure's name.
+#: Why a figure misses its target, by the figure's name.
 CAUSES = {
     "plain names, come and there": "nswatch probes every existing name, since inotify does not distinguish a file"
     " from a link to a namespace; the raw loop does not probe. The cheapest system call by name, readlinkat(2),"
@@ -61,7 +61,7 @@ def pooled(samples: list[dict], key: str) -> list[float]:
 
 
 def is_of_use(samples: list[dict]) -> bool:
-    """Its word can be relied on: it hardly ever reports before the namespace can be opened, and it does report."""
+    """Whether it reports most namespaces, and hardly any before the namespace can be opened."""
     reported = len(pooled(samples, "after_mount_us"))
     missing = sum(sample["missing"] for sample in samples)
     return reported > missing and sum(sample["early"] for sample in samples) <= reported / 50
@@ -126,7 +126,7 @@ def targets(results: dict[str, Any], root: Path) -> str:
         peers = {name: late for name, late in after_mount.items() if name != FLOOR and not name.startswith("nswatch")}
         if peers and OURS in after_mount:
             best = min(peers, key=lambda name: peers[name])
-            # before mount(2) has returned counts as at once
+            # a report before the return of mount(2) counts as 1 µs
             times = peers[best] / max(after_mount[OURS], 1.0)
             rows.append(
                 [
@@ -313,8 +313,8 @@ def plots(results: dict[str, Any], where: Path) -> list[str]:
             axes.text(max(value, limit or 0) + 0.08, at, f"{value:.2f}", va="center")
         axes.axvline(1, color="#999999", linestyle=":")
         axes.set_yticks(range(len(rows)), [row[0] for row in reversed(rows)])
-        axes.set_xlabel("cost, where 1 is that of the bare system calls in C; black: the target")
-        axes.set_title("What nswatch costs beside the system calls", loc="left")
+        axes.set_xlabel("cost relative to the bare system calls in C; black: the target")
+        axes.set_title("Cost of nswatch relative to the system calls", loc="left")
         save("floor.svg")
     return made
 

@@ -1,5 +1,5 @@
 /*
- * Runs a command on a terminal of its own, as a person would, and puts before each line that it prints the time:
+ * Runs a command on a terminal of its own, and prefixes each line of its output with the time:
  *
  *     stamp COMMAND [ARGUMENT…]
  */

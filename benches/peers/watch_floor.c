@@ -1,10 +1,10 @@
 /*
- * The least that can be done with the system calls themselves; it works for what is measured here and for little else:
- * a queue that overflows, a name that is replaced, a directory that goes would all make it wrong for ever.
+ * A minimal program with the system calls themselves. It works for these measurements and little else: an overflow, a
+ * replaced name or a removed directory makes it wrong for ever.
  *
  *     watch_floor names|ids
  *
- * Prints a line for each event: when it was known, what, of which name.
+ * Prints a line for each event: time, type, name.
  */
 #include <fcntl.h>
 #include <linux/netlink.h>
@@ -32,7 +32,7 @@
 static char waiting[WAITING][256];
 static int count;
 
-static void tell(const char *what, const char *name)
+static void report(const char *what, const char *name)
 {
 	struct timespec t;
 
@@ -58,7 +58,7 @@ static void look(void)
 
 		snprintf(path, sizeof(path), NETNS "/%s", waiting[i]);
 		if (statfs(path, &fs) == 0 && fs.f_type == NSFS_MAGIC)
-			tell("ready", waiting[i]);
+			report("ready", waiting[i]);
 		else if (left++ != i)
 			strcpy(waiting[left - 1], waiting[i]);
 	}
@@ -82,7 +82,7 @@ static void names(void)
 	fds[1].fd = fanotify_init(REPORT_MNT | FAN_NONBLOCK | FAN_CLOEXEC, 0);
 	need(fanotify_mark(fds[1].fd, FAN_MARK_ADD | MARK_MNTNS, MNT_ATTACH, AT_FDCWD, "/proc/self/ns/mnt") == 0,
 	     "fanotify_mark");
-	tell("synced", "");
+	report("synced", "");
 	fflush(stdout);
 	while (poll(fds, 2, -1) > 0) {
 		ssize_t n = read(fds[0].fd, buffer, sizeof(buffer));
@@ -91,11 +91,11 @@ static void names(void)
 			struct inotify_event *event = (struct inotify_event *)at;
 
 			if (event->mask & IN_CREATE) {
-				tell("created", event->name);
+				report("created", event->name);
 				if (count < WAITING)
 					strcpy(waiting[count++], event->name);
 			} else if (event->mask & IN_DELETE) {
-				tell("deleted", event->name);
+				report("deleted", event->name);
 				forget(event->name);
 			}
 			at += sizeof(*event) + event->len;
@@ -118,7 +118,7 @@ static void ids(void)
 	need(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0, "a netlink socket");
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
 	need(setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) == 0, "NETLINK_ADD_MEMBERSHIP");
-	tell("synced", "");
+	report("synced", "");
 	fflush(stdout);
 	while ((n = recv(fd, buffer, sizeof(buffer), 0)) > 0) {
 		for (struct nlmsghdr *h = (struct nlmsghdr *)buffer; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
@@ -127,7 +127,7 @@ static void ids(void)
 
 			memcpy(&nsid, (char *)NLMSG_DATA(h) + 8, sizeof(nsid));
 			snprintf(name, sizeof(name), "%d", nsid);
-			tell(h->nlmsg_type == RTM_NEWNSID ? "nsid_new" : "nsid_del", name);
+			report(h->nlmsg_type == RTM_NEWNSID ? "nsid_new" : "nsid_del", name);
 		}
 		fflush(stdout);
 	}

@@ -1,8 +1,8 @@
 /*
- * Watches through the C API and prints a line for each event: when it was known, what, of which name.
+ * Watches through the C API and prints a line for each event: time, type, name.
  *
  *     watch_nswatch names|ids
- *     watch_nswatch drain        what it takes to be given an event, of all that a replay has: nanoseconds of the processor each
+ *     watch_nswatch drain        processor time per event of a replay, in nanoseconds
  */
 #include <nswatch.h>
 #include <stdint.h>

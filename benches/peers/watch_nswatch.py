@@ -1,4 +1,4 @@
-"""Watches by the Python binding; as watch_nswatch.c: names | drain."""
+"""Watches with the Python binding, as watch_nswatch.c: names | drain."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Watches by pyroute2, as its documentation says: names (NetNSManager) | ids (IPRoute)."""
+"""Watches with pyroute2, as in its documentation: names (NetNSManager) | ids (IPRoute)."""
 
 import sys
 import time
@@ -9,28 +9,28 @@ from pyroute2.netns.manager import NetNSManager
 RTNLGRP_NSID = 28
 
 
-def tell(what: str, name: object) -> None:
+def report(what: str, name: object) -> None:
     print(time.monotonic_ns(), what, name, flush=True)
 
 
 def names() -> None:
     manager = NetNSManager()
-    tell("synced", "")
+    report("synced", "")
     while True:
         for info in manager.get():
             what = {"RTM_NEWNETNS": "created", "RTM_DELNETNS": "deleted"}.get(info["event"], info["event"])
-            tell(what, (info.get_attr("NSINFO_PATH") or "").rpartition("/")[2])
+            report(what, (info.get_attr("NSINFO_PATH") or "").rpartition("/")[2])
 
 
 def ids() -> None:
     with IPRoute() as ipr:
         ipr.bind()
         ipr.add_membership(RTNLGRP_NSID)
-        tell("synced", "")
+        report("synced", "")
         while True:
             for message in ipr.get():
                 what = {"RTM_NEWNSID": "nsid_new", "RTM_DELNSID": "nsid_del"}.get(message["event"], message["event"])
-                tell(what, message.get_attr("NETNSA_NSID"))
+                report(what, message.get_attr("NETNSA_NSID"))
 
 
 ids() if sys.argv[1:] == ["ids"] else names()

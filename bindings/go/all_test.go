@@ -12,7 +12,7 @@ import (
 	nswatch "github.com/nswatch/nswatch/bindings/go"
 )
 
-// about is the next event about a namespace. Others of this host come and go meanwhile.
+// about returns the next event of a namespace. Other namespaces of this host may change meanwhile.
 func about(t *testing.T, watcher *nswatch.Watcher, netns nswatch.Netns) nswatch.Event {
 	t.Helper()
 	for {
@@ -22,18 +22,18 @@ func about(t *testing.T, watcher *nswatch.Watcher, netns nswatch.Netns) nswatch.
 	}
 }
 
-func untilSynced(t *testing.T, watcher *nswatch.Watcher) (told []nswatch.Event) {
+func untilSynced(t *testing.T, watcher *nswatch.Watcher) (replayed []nswatch.Event) {
 	t.Helper()
 	for {
 		event := next(t, watcher)
 		if event.Type == nswatch.Synced {
-			return told
+			return replayed
 		}
-		told = append(told, event)
+		replayed = append(replayed, event)
 	}
 }
 
-// resyncWithout makes up for a feature that reports at once.
+// resyncWithout resyncs if the feature is missing that reports at once.
 func resyncWithout(t *testing.T, feature nswatch.Feature, watcher *nswatch.Watcher) {
 	t.Helper()
 	if !has(t, feature) {
@@ -104,7 +104,7 @@ func TestAllThatExist(t *testing.T) {
 	count := 0
 	for _, event := range untilSynced(t, watcher) {
 		if event.Type != nswatch.NetnsNew || !event.Replayed {
-			t.Errorf("%v is told at the start", event)
+			t.Errorf("%v is not a replayed NetnsNew", event)
 		}
 		if event.Netns.Same(blue) {
 			count++
@@ -114,7 +114,7 @@ func TestAllThatExist(t *testing.T) {
 		}
 	}
 	if count != 1 {
-		t.Errorf("blue is told %d times", count)
+		t.Errorf("blue is replayed %d times", count)
 	}
 	if stats := watcher.Stats(); stats.Known < 2 || stats.Pending != 0 {
 		t.Errorf("%+v", stats)
@@ -123,7 +123,7 @@ func TestAllThatExist(t *testing.T) {
 	is(t, err, syscall.E2BIG)
 }
 
-// The path leads elsewhere by now: the cookie finds the namespace, with a privilege.
+// The path leads to another namespace: the cookie finds the right one, with a privilege.
 func TestOpenNetnsByItsCookie(t *testing.T) {
 	clean(t)
 	watcher := open(t, nswatch.All())

@@ -19,7 +19,7 @@ import (
 	nswatch "github.com/nswatch/nswatch/bindings/go"
 )
 
-// script makes a command of a shell script.
+// script writes a shell script and returns its path.
 func script(t *testing.T, lines ...string) string {
 	t.Helper()
 	path := t.TempDir() + "/nswatch"
@@ -32,8 +32,8 @@ func script(t *testing.T, lines ...string) string {
 
 const greet = `printf 'nswatch\0%s' 0.1.0 >&0`
 
-// Whoever asks must not take what is wrong with the command for an answer.
-func TestTheCommandCannotBeHad(t *testing.T) {
+// A caller must not mistake a broken command for an answer.
+func TestTheCommandIsMissingOrBroken(t *testing.T) {
 	clean(t)
 	missing := t.TempDir() + "/nswatch"
 	directory := t.TempDir()
@@ -69,14 +69,14 @@ func TestTheCommandCannotBeHad(t *testing.T) {
 	func() {
 		defer func() {
 			if failure, ok := recover().(error); !ok || !errors.Is(failure, syscall.ENOSYS) {
-				t.Error("compared by nobody:", failure)
+				t.Error("no panic without a command:", failure)
 			}
 		}()
 		nswatch.Netns{Ino: 1}.Same(nswatch.Netns{Ino: 2})
 	}()
 }
 
-func TestWhatIsNoAnswer(t *testing.T) {
+func TestMalformedAnswers(t *testing.T) {
 	clean(t)
 	const wait = "cat > /dev/null"
 	for _, answer := range []string{"", "rubbish", `ok`, `ok\0x`, `ok\0ino=x`, `event\0ino=-1`, `error`, `error\0x\0y\0z`, `\0\0\0\0\0`} {
@@ -100,12 +100,12 @@ func TestWhatIsNoAnswer(t *testing.T) {
 	}
 }
 
-// child is the process of the one watcher that is open.
+// child returns the process of the only open watcher.
 func child(t *testing.T) int {
 	t.Helper()
 	pids := children(t)
 	if len(pids) != 1 {
-		t.Fatalf("%v are the children", pids)
+		t.Fatalf("the children are %v", pids)
 	}
 	return pids[0]
 }
@@ -129,7 +129,7 @@ func TestTheProcessOfAWatcherIsKilled(t *testing.T) {
 				_, err := watcher.Next(soon(t))
 				result <- err
 			}()
-			// for an event, not for an answer
+			// waits for an event, not for an answer
 			untilWaiting(t, 1, "IO wait", "(*Watcher).next(")
 			untilWaiting(t, 0, "IO wait", "(*process).receive(")
 			untilWaiting(t, 1, "IO wait", "(*Watcher).next(")
@@ -149,7 +149,7 @@ func TestTheProcessOfAWatcherIsKilled(t *testing.T) {
 	}
 }
 
-// It answers no more; Close ends both the question and the process.
+// The process is stopped: Close ends the question and the process.
 func TestCloseEndsAProcessThatHangs(t *testing.T) {
 	clean(t)
 	watcher := open(t)
@@ -170,7 +170,7 @@ func TestCloseEndsAProcessThatHangs(t *testing.T) {
 	is(t, <-results, nswatch.ErrClosed)
 }
 
-// state is what the kernel says of a process: a letter, "" if there is none.
+// state returns the state of a process in /proc, a letter; "" if there is no process.
 func state(t *testing.T, pid int) string {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -181,13 +181,13 @@ func state(t *testing.T, pid int) string {
 	return rest[:1]
 }
 
-// Ctrl-C and a supervisor mean the program.
+// Ctrl-C and the signals of a supervisor must reach only the program.
 func TestSignalsAreForTheProgram(t *testing.T) {
 	clean(t)
 	watcher := open(t, nswatch.NoReplay())
 	pid := child(t)
 	if group, err := syscall.Getpgid(pid); err != nil || group != pid {
-		t.Errorf("it is in the group %d: %v", group, err)
+		t.Errorf("its process group is %d: %v", group, err)
 	}
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
 		kill(t, pid, signal)
@@ -228,7 +228,7 @@ func TestTheProcessEndsWithTheProgram(t *testing.T) {
 	until(t, "its end", func() bool { left := state(t, pid); return left == "" || left == "Z" })
 }
 
-// A thread elsewhere may use a watcher: its process stays where it is.
+// A thread in another mount namespace may use a watcher: the process stays in its own.
 func TestAWatcherStaysInItsMountNamespace(t *testing.T) {
 	clean(t)
 	watcher := open(t, nswatch.NoReplay())
@@ -247,7 +247,7 @@ func TestAWatcherStaysInItsMountNamespace(t *testing.T) {
 	expect(t, watcher, "synced")
 }
 
-// What a thread may do that is not root's, its process may do too, and no more.
+// Without root, the process has exactly the capabilities of the thread.
 func TestCapabilitiesWithoutRoot(t *testing.T) {
 	clean(t)
 	const override, readSearch, broadcast, keepCaps, nobody = 1, 2, 11, 8, 65534
@@ -266,7 +266,7 @@ func TestCapabilitiesWithoutRoot(t *testing.T) {
 			version uint32
 			pid     int32
 		}{version: 0x20080522}
-		// to be let in wherever the command is
+		// to reach the command wherever it is installed
 		sets := [2]struct{ effective, permitted, inheritable uint32 }{}
 		for _, more := range []uint32{0, 1 << broadcast} {
 			sets[0].permitted = 1<<override | 1<<readSearch | 1<<broadcast

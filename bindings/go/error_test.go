@@ -47,24 +47,24 @@ func TestErrors(t *testing.T) {
 	is(t, err, syscall.ENOTDIR)
 }
 
-func TestWhatCannotBeRightIsRefused(t *testing.T) {
+func TestWrongOptionsAreRefused(t *testing.T) {
 	clean(t)
 	for name, option := range map[string]nswatch.Option{
-		"a relative directory":      nswatch.Dir("relative"),
-		"no directory":              nswatch.Dir(""),
-		"a NUL":                     nswatch.Dir("/run\x00/netns"),
-		"a negative time":           nswatch.Settle(-1),
-		"a month":                   nswatch.Settle(60 * 24 * time.Hour),
-		"a negative buffer":         nswatch.RcvBuf(-1),
-		"fewer names than none":     nswatch.MaxNames(-1),
-		"more than can be counted":  nswatch.MaxNames(math.MaxInt),
-		"a queue for nothing":       nswatch.Queue(0, nswatch.QueueBlock),
-		"a queue for less":          nswatch.Queue(-1, nswatch.QueueBlock),
-		"a queue for far less":      nswatch.Queue(1-1<<32, nswatch.QueueBlock),
-		"a queue without a policy":  nswatch.Queue(1, 0),
-		"a queue with another":      nswatch.Queue(1, 99),
-		"a queue for a good many":   nswatch.Queue(math.MaxInt32, nswatch.QueueBlock),
-		"a queue for more than one": nswatch.Queue(math.MaxInt, nswatch.QueueBlock),
+		"a relative directory":           nswatch.Dir("relative"),
+		"no directory":                   nswatch.Dir(""),
+		"a NUL":                          nswatch.Dir("/run\x00/netns"),
+		"a negative time":                nswatch.Settle(-1),
+		"too long a time":                nswatch.Settle(60 * 24 * time.Hour),
+		"a negative buffer":              nswatch.RcvBuf(-1),
+		"a negative limit":               nswatch.MaxNames(-1),
+		"too large a limit":              nswatch.MaxNames(math.MaxInt),
+		"a queue of 0":                   nswatch.Queue(0, nswatch.QueueBlock),
+		"a queue of -1":                  nswatch.Queue(-1, nswatch.QueueBlock),
+		"a queue of less than 32 bits":   nswatch.Queue(1-1<<32, nswatch.QueueBlock),
+		"a queue without a policy":       nswatch.Queue(1, 0),
+		"a queue with an unknown policy": nswatch.Queue(1, 99),
+		"too large a queue":              nswatch.Queue(math.MaxInt32, nswatch.QueueBlock),
+		"a queue of more than 32 bits":   nswatch.Queue(math.MaxInt, nswatch.QueueBlock),
 	} {
 		watcher, err := nswatch.Open(option)
 		if !errors.Is(err, syscall.EINVAL) || watcher != nil {
@@ -114,7 +114,7 @@ func TestEachMistakeHasItsSentence(t *testing.T) {
 	}
 }
 
-// A failure on a watcher has the sentence of that watcher.
+// An error of a watcher has the library's sentence.
 func TestTheSentenceOfAWatcher(t *testing.T) {
 	dir := t.TempDir() + "/netns"
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -136,7 +136,7 @@ func TestTheSentenceOfAWatcher(t *testing.T) {
 	}
 }
 
-// unprivileged calls a function on a thread that has no capabilities, and that ends with it.
+// unprivileged calls a function on a thread without capabilities, which ends with it.
 func unprivileged(t *testing.T, do func()) {
 	t.Helper()
 	done := make(chan syscall.Errno)
@@ -163,7 +163,7 @@ func TestPrivileges(t *testing.T) {
 	clean(t)
 	ipNetns(t, "add", "blue")
 	watcher := open(t)
-	ready := expect(t, watcher, "created blue (existing)", "ready blue (existing)")
+	ready := expect(t, watcher, "created blue (replayed)", "ready blue (replayed)")
 	unprivileged(t, func() {
 		file, err := ready.OpenNetns()
 		if err != nil {
@@ -172,14 +172,14 @@ func TestPrivileges(t *testing.T) {
 		}
 		defer file.Close()
 		if _, err := nswatch.NSIDForFD(int(file.Fd())); err != nil {
-			t.Error("asking takes no privilege:", err)
+			t.Error("a query requires no privilege:", err)
 		}
 		_, err = nswatch.AssignNSID(int(file.Fd()), nswatch.NotAssigned)
 		if !errors.Is(err, syscall.EPERM) || !errors.Is(err, fs.ErrPermission) {
 			t.Error("assigning:", err)
 		}
 		if !strings.Contains(err.Error(), "CAP_NET_ADMIN") {
-			t.Error("what is missing is not told:", err)
+			t.Error("the error does not name the capability:", err)
 		}
 		_, err = nswatch.Open(nswatch.NSID(), nswatch.AllNSID())
 		if !errors.Is(err, syscall.EPERM) || !strings.HasPrefix(err.Error(), "nswatch: cannot listen to nsids of peers: ") {
@@ -188,7 +188,7 @@ func TestPrivileges(t *testing.T) {
 	})
 }
 
-// The thread that enters is another than the caller's, so the process has to be without the privilege.
+// Another thread than the caller enters, so the process must run without the privilege.
 func TestEnterWithoutPrivilege(t *testing.T) {
 	const here = "NSWATCH_TEST_WITHOUT_PRIVILEGE"
 	if os.Getenv(here) == "" {

@@ -15,14 +15,14 @@ import (
 	nswatch "github.com/nswatch/nswatch/bindings/go"
 )
 
-// In place of whoever makes namespaces on this machine.
+// Stands for the programs that make namespaces on this machine.
 func ip(arguments ...string) {
 	if out, err := exec.Command("ip", arguments...).CombinedOutput(); err != nil {
 		log.Fatalf("ip %q: %v: %s", arguments, err, out)
 	}
 }
 
-// Everything that happens, one event after the other.
+// All events, one after the other.
 func Example() {
 	watcher, err := nswatch.Open(nswatch.NoReplay())
 	if err != nil {
@@ -50,7 +50,7 @@ func Example() {
 	// deleted blue
 }
 
-// A wait that has an end.
+// A wait with a timeout.
 func ExampleWatcher_Next() {
 	watcher, err := nswatch.Open(nswatch.NoReplay())
 	if err != nil {
@@ -65,7 +65,7 @@ func ExampleWatcher_Next() {
 	// Output: true
 }
 
-// A channel to select from, or to range over.
+// A channel for select or range.
 func ExampleWatcher_Events() {
 	watcher, err := nswatch.Open()
 	if err != nil {
@@ -87,7 +87,7 @@ func ExampleWatcher_Events() {
 	// nswatch: the watcher is closed
 }
 
-// Something to be done inside each namespace.
+// Runs a function inside each namespace.
 func ExampleEvent_Enter() {
 	ip("netns", "add", "green")
 	defer ip("netns", "del", "green")
@@ -109,7 +109,7 @@ func ExampleEvent_Enter() {
 				return err
 			})
 			if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ESTALE) {
-				continue // gone or replaced already: the next event says so
+				continue // gone or replaced already: an event for that follows
 			}
 			if err != nil {
 				log.Fatal(err)
@@ -121,13 +121,13 @@ func ExampleEvent_Enter() {
 	// Output: green: 1: lo
 }
 
-// In place of `ip netns del` and `ip netns add`.
+// Stands for `ip netns del` and `ip netns add`.
 func recreate(name string) {
 	ip("netns", "del", name)
 	ip("netns", "add", name)
 }
 
-// A namespace as the key of a map: what took over its name is another key. The README shows the middle of it.
+// A namespace as the key of a map: a successor with the same name is another key. The README shows the middle part.
 func ExampleNetns() {
 	ip("netns", "add", "blue")
 	defer ip("netns", "del", "blue")
@@ -138,7 +138,7 @@ func ExampleNetns() {
 	}
 	tenants := map[nswatch.Netns]string{blue: "tenant 7"}
 
-	recreate("blue") // the name stays, the namespace is another one, perhaps with the same inode number
+	recreate("blue") // the same name, another namespace, perhaps with the same inode number
 	now, err := nswatch.NetnsForName("blue")
 	if err != nil {
 		log.Fatal(err)
@@ -153,13 +153,13 @@ func ExampleNSIDForPID() {
 	nsid, err := nswatch.NSIDForPID(os.Getpid())
 	switch {
 	case errors.Is(err, syscall.ESRCH):
-		fmt.Println("there is no such process")
+		fmt.Println("no such process")
 	case err != nil:
 		log.Fatal(err)
 	case nsid == nswatch.NotAssigned:
-		fmt.Println("its network namespace has no id here")
+		fmt.Println("its network namespace has no nsid here")
 	default:
-		fmt.Println("its network namespace is called", nsid)
+		fmt.Println("its network namespace has the nsid", nsid)
 	}
-	// Output: its network namespace has no id here
+	// Output: its network namespace has no nsid here
 }

@@ -21,7 +21,7 @@ func has(t *testing.T, feature nswatch.Feature) bool {
 func TestFeatures(t *testing.T) {
 	clean(t)
 	for feature := nswatch.FeatureMountEvents; feature <= nswatch.FeatureDeaths; feature++ {
-		if feature != 7 { // what every supported kernel has
+		if feature != 7 { // no longer used: every supported kernel has it
 			has(t, feature)
 		}
 	}
@@ -31,17 +31,17 @@ func TestFeatures(t *testing.T) {
 	}
 
 	ipNetns(t, "add", "blue")
-	ready := expect(t, open(t), "created blue (existing)", "ready blue (existing)")
+	ready := expect(t, open(t), "created blue (replayed)", "ready blue (replayed)")
 	if there := has(t, nswatch.FeatureCookie); there != (ready.Netns.Cookie != 0) {
-		t.Errorf("ids: %v, and the id is %d", there, ready.Netns.Cookie)
+		t.Errorf("cookies: %v, and the cookie is %d", there, ready.Netns.Cookie)
 	}
 
 	if !has(t, nswatch.FeatureAllNSID) {
-		t.Error("peers cannot be listened to")
+		t.Error("all_nsid is not available")
 	}
 	unprivileged(t, func() {
 		if has(t, nswatch.FeatureAllNSID) {
-			t.Error("peers can be listened to without a privilege")
+			t.Error("all_nsid is available without a privilege")
 		}
 	})
 }

@@ -17,13 +17,13 @@ import (
 	nswatch "github.com/nswatch/nswatch/bindings/go"
 )
 
-// Both are keys of maps.
+// Both types are keys of maps.
 var (
 	_ = map[nswatch.Netns]bool{}
 	_ = map[nswatch.Event]bool{}
 )
 
-// sleeper is a process in a network namespace: a new one, or the one that has the name. It is there when this returns.
+// sleeper starts a process in a network namespace, and returns when the process is inside.
 func sleeper(t *testing.T, command ...string) *exec.Cmd {
 	t.Helper()
 	process := exec.Command(command[0], append(command[1:], "sh", "-c", "echo; exec cat")...)
@@ -62,7 +62,7 @@ func pidfd(t *testing.T, process *exec.Cmd) int {
 	return int(fd)
 }
 
-// hasCookies is whether the kernel has a number for a namespace that it never reuses. The library is not asked.
+// hasCookies returns whether the kernel has cookies, without the library.
 func hasCookies(t *testing.T) bool {
 	t.Helper()
 	file, err := os.Open("/proc/self/ns/net")
@@ -74,14 +74,14 @@ func hasCookies(t *testing.T) bool {
 	return ok
 }
 
-// ofHost is whether this is root of the host, who can find out about every namespace, and not of a user namespace.
+// ofHost returns whether this is root of the host, who can identify every namespace, and not of a user namespace.
 func ofHost() bool {
 	ids, err := os.ReadFile("/proc/self/uid_map")
 	fields := strings.Fields(string(ids))
 	return err == nil && len(fields) == 3 && fields[2] == "4294967295" && os.Geteuid() == 0
 }
 
-// byCookie is the error of what takes a cookie: the given one, where there are cookies.
+// byCookie returns the error of a call that requires a cookie: the given one on kernels with cookies.
 func byCookie(t *testing.T, wanted error) error {
 	if hasCookies(t) {
 		return wanted
@@ -89,7 +89,7 @@ func byCookie(t *testing.T, wanted error) error {
 	return syscall.EOPNOTSUPP
 }
 
-// forSure is the error of what only root of the host can know.
+// forSure returns the error of a call that only root of the host can make.
 func forSure(t *testing.T, wanted error) error {
 	if ofHost() {
 		return byCookie(t, wanted)
@@ -97,7 +97,7 @@ func forSure(t *testing.T, wanted error) error {
 	return byCookie(t, syscall.EPERM)
 }
 
-// identity gives back what a function found out, and ends the test if that failed.
+// identity returns the result of a function, and ends the test if it failed.
 func identity(netns nswatch.Netns, err error) func(t *testing.T) nswatch.Netns {
 	return func(t *testing.T) nswatch.Netns {
 		t.Helper()
@@ -116,7 +116,7 @@ func TestEveryWayLeadsToTheSameIdentity(t *testing.T) {
 	file, stat := opened(t, ready)
 	number, _ := cookie(file)
 	wanted := nswatch.Netns{Dev: uint64(stat.Dev), Ino: stat.Ino, Cookie: number}
-	if number == 0 { // the stamp is the library's affair
+	if number == 0 { // the stamp is not compared
 		wanted.Stamp = ready.Netns.Stamp
 	}
 	if ready.Netns != wanted || ready.Path != "/run/netns/blue" {
@@ -184,24 +184,24 @@ func TestDeletedAndRecreated(t *testing.T) {
 	_, err = first.Netns.Open(first.Path)
 	is(t, err, syscall.ESTALE)
 	is(t, first.Netns.Enter(first.Path, func() error { return nil }), syscall.ESTALE)
-	// the kernel takes it away when it comes to it
+	// the kernel removes it some time later
 	until(t, "the end of the first namespace", func() bool { alive, _ := first.Netns.IsAlive(); return !alive })
 	_, err = first.Netns.Open("")
 	is(t, err, forSure(t, syscall.ENOENT))
 	is(t, first.Netns.Enter("", func() error { return nil }), forSure(t, syscall.ENOENT))
 }
 
-// The kernel recycles inode numbers: a successor may have the same, but never the same cookie. What tells them apart
-// where there is no cookie is not the same either.
+// The kernel recycles inode numbers. A successor may have the same number, but never the same cookie or, without cookies, the
+// same stamp.
 func TestASuccessorWithTheSameInode(t *testing.T) {
 	clean(t)
 	ready := announced(t)
-	// the kernel's time of an inode goes by ticks, in one of which it never gives a number to two
+	// the change time of an inode has the resolution of a tick: make a successor in a later tick
 	for made := madeAt(t, ready.Path); made == madeAt(t, ready.Path); {
 		ipNetns(t, "del", "blue")
 		ipNetns(t, "add", "blue")
 	}
-	// as if it had recycled the number, which it does when it likes
+	// as if the kernel had recycled the number
 	successor := identity(nswatch.NetnsForName("blue"))(t)
 	ready.Netns.Ino = successor.Ino
 	_, err := ready.OpenNetns()
@@ -225,8 +225,8 @@ func TestASuccessorBehindASymbolicLink(t *testing.T) {
 		}
 	}
 	link(process)
-	ready := expect(t, open(t), "created blue (existing)", "ready blue (existing)")
-	// no mount keeps the inode that a link leads to, so when it was made says nothing
+	ready := expect(t, open(t), "created blue (replayed)", "ready blue (replayed)")
+	// no mount pins the inode behind a link, so its change time does not identify the namespace
 	if ready.Netns.Stamp != 0 {
 		t.Errorf("%+v", ready.Netns)
 	}
@@ -283,13 +283,13 @@ func TestANamespaceWithoutANameDies(t *testing.T) {
 	until(t, "its death", func() bool { alive, err = netns.IsAlive(); return !alive })
 	t.Log("no longer alive", time.Since(killed), "after the kill of its last process")
 	if is(t, err, forSure(t, nil)); alive {
-		t.Error("it lives again")
+		t.Error("it is alive again")
 	}
 	_, err = netns.Open("")
 	is(t, err, forSure(t, syscall.ENOENT))
 }
 
-// Without the right to open others the kernel says the same of the dead and of the living.
+// Without the privilege the kernel returns the same error for dead and for living namespaces.
 func TestIdentityWithoutPrivileges(t *testing.T) {
 	clean(t)
 	ready := announced(t)
@@ -310,7 +310,7 @@ func TestIdentityWithoutPrivileges(t *testing.T) {
 		}
 		file, err := ready.Netns.Open(ready.Path)
 		if err != nil {
-			t.Error("to open it by path takes no privilege:", err)
+			t.Error("opening by path requires no privilege:", err)
 			return
 		}
 		file.Close()
@@ -347,12 +347,12 @@ func TestWhyANameIsNotUsable(t *testing.T) {
 	}
 	_, err := nswatch.NetnsForName("red")
 	is(t, err, fs.ErrNotExist)
-	if text := err.Error(); !strings.HasPrefix(text, "nswatch: identify the namespace of red: no such file") {
+	if text := err.Error(); !strings.HasPrefix(text, "nswatch: cannot identify the namespace of red: no such file") {
 		t.Error(text)
 	}
 }
 
-func TestWhatIsNoNamespace(t *testing.T) {
+func TestArgumentsWithoutANamespace(t *testing.T) {
 	clean(t)
 	var pipe [2]int
 	if err := syscall.Pipe2(pipe[:], syscall.O_CLOEXEC); err != nil {
@@ -382,9 +382,9 @@ func TestWhatIsNoNamespace(t *testing.T) {
 		"no pidfd":                    {nswatch.NetnsForPIDFD, pipe[0], syscall.EBADF},
 		"the pidfd of one that ended": {nswatch.NetnsForPIDFD, gone, syscall.ESRCH},
 		"a pidfd beyond C's":          {nswatch.NetnsForPIDFD, beyond + gone, syscall.EBADF},
-		"an id that nobody has":       {nswatch.NetnsForNSID, 77, syscall.ENOENT},
-		"no id":                       {nswatch.NetnsForNSID, nswatch.NotAssigned, syscall.EINVAL},
-		"an id beyond C's":            {nswatch.NetnsForNSID, beyond, syscall.EINVAL},
+		"an unassigned nsid":          {nswatch.NetnsForNSID, 77, syscall.ENOENT},
+		"no nsid":                     {nswatch.NetnsForNSID, nswatch.NotAssigned, syscall.EINVAL},
+		"an nsid beyond C's":          {nswatch.NetnsForNSID, beyond, syscall.EINVAL},
 	} {
 		netns, err := c.ask(c.number)
 		if !errors.Is(err, c.wanted) || netns != (nswatch.Netns{}) {
@@ -408,7 +408,7 @@ func TestPaths(t *testing.T) {
 	clean(t)
 	dir := t.TempDir()
 	watcher := open(t, nswatch.Dir(dir), nswatch.DirEvents())
-	if event := expect(t, watcher, "dir_created (existing)", "synced"); event.Path != "" || event.Netns != (nswatch.Netns{}) {
+	if event := expect(t, watcher, "dir_created (replayed)", "synced"); event.Path != "" || event.Netns != (nswatch.Netns{}) {
 		t.Errorf("%+v", event)
 	}
 	if err := os.WriteFile(dir+"/\xff näme", nil, 0o600); err != nil {

@@ -18,7 +18,7 @@ import (
 	nswatch "github.com/nswatch/nswatch/bindings/go"
 )
 
-// announced makes a namespace and gives its Ready.
+// announced makes a namespace and returns its Ready.
 func announced(t *testing.T) nswatch.Event {
 	t.Helper()
 	watcher := open(t, nswatch.NoReplay())
@@ -26,7 +26,7 @@ func announced(t *testing.T) nswatch.Event {
 	return expect(t, watcher, "created blue", "ready blue")
 }
 
-// The namespace of an event, open until the test ends, and what its file is.
+// The namespace of an event, open until the test ends, and the stat of its file.
 func opened(t *testing.T, event nswatch.Event) (*os.File, syscall.Stat_t) {
 	t.Helper()
 	file, err := event.OpenNetns()
@@ -57,7 +57,7 @@ func TestOpenNetns(t *testing.T) {
 	}
 }
 
-func TestOpenNetnsOfWhatIsGone(t *testing.T) {
+func TestOpenNetnsGone(t *testing.T) {
 	clean(t)
 	ready := announced(t)
 	ipNetns(t, "del", "blue")
@@ -66,7 +66,7 @@ func TestOpenNetnsOfWhatIsGone(t *testing.T) {
 	is(t, ready.Enter(func() error { return nil }), syscall.ENOENT)
 }
 
-func TestOpenNetnsOfWhatIsReplaced(t *testing.T) {
+func TestOpenNetnsReplaced(t *testing.T) {
 	clean(t)
 	ready := announced(t)
 	ipNetns(t, "del", "blue")
@@ -75,7 +75,7 @@ func TestOpenNetnsOfWhatIsReplaced(t *testing.T) {
 	is(t, err, syscall.ESTALE)
 }
 
-// What took the place of a namespace may block who opens it, or be a namespace of another kind.
+// The successor at the path may block open(2), or be a namespace of another kind.
 func TestOpenNetnsOfSomethingElse(t *testing.T) {
 	for name, replace := range map[string]func(path string) error{
 		"FIFO": func(path string) error { return syscall.Mkfifo(path, 0o600) },
@@ -99,7 +99,7 @@ func TestOpenNetnsOfSomethingElse(t *testing.T) {
 	}
 }
 
-func TestOpenNetnsOfWhatIsNone(t *testing.T) {
+func TestOpenNetnsOfOtherEvents(t *testing.T) {
 	clean(t)
 	created := expect(t, open(t, nswatch.Dir(t.TempDir())), "synced")
 	for _, event := range []nswatch.Event{created, {}, {Type: nswatch.Ready, Name: "blue"}} {
@@ -108,7 +108,7 @@ func TestOpenNetnsOfWhatIsNone(t *testing.T) {
 	}
 }
 
-// An event holds nothing: neither does it keep the namespace alive, nor does it need its watcher.
+// An event keeps no namespace alive and does not need its watcher.
 func TestOpenNetnsAfterClose(t *testing.T) {
 	clean(t)
 	watcher := open(t, nswatch.NoReplay())
@@ -122,7 +122,7 @@ func TestOpenNetnsAfterClose(t *testing.T) {
 	file.Close()
 }
 
-// cookie asks the kernel for the cookie of an open namespace, which it has since Linux 6.18.
+// cookie returns the kernel's cookie of an open namespace (Linux 6.18).
 func cookie(file *os.File) (number uint64, ok bool) {
 	nsGetID := uintptr(0x8008b70d) // _IOR(0xb7, 13, uint64_t)
 	switch runtime.GOARCH {
@@ -157,7 +157,7 @@ func TestEnter(t *testing.T) {
 		if is := ownNamespace(); is != wanted {
 			t.Errorf("inside it is %s, not %s", is, wanted)
 		}
-		// what is started there is there: a program and a socket
+		// a program and a socket started inside are inside
 		out, err := exec.Command("readlink", "/proc/self/ns/net").CombinedOutput()
 		if err != nil || string(out) != wanted+"\n" {
 			t.Errorf("a program is in %q: %v", out, err)
@@ -171,10 +171,10 @@ func TestEnter(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if ownNamespace() != outside {
-		t.Error("out of it: still inside")
+		t.Error("the caller is inside")
 	}
 	if err := ready.Enter(func() error { runtime.Goexit(); return nil }); err == nil {
-		t.Error("a function that never returned succeeded")
+		t.Error("Enter succeeded without a return of the function")
 	}
 	noThreadIsInside(t, ready)
 }
@@ -196,7 +196,7 @@ func noThreadIsInside(t *testing.T, ready nswatch.Event) {
 	})
 }
 
-// The main thread is one that never ends. It is never the one that goes inside.
+// The main thread never ends, so it must not enter.
 func TestEnterOnTheMainThread(t *testing.T) {
 	clean(t)
 	ready := announced(t)
@@ -222,7 +222,7 @@ func TestNSIDs(t *testing.T) {
 	expect(t, watcher, "synced")
 	ipNetns(t, "add", "blue")
 	names := open(t)
-	ready := expect(t, names, "created blue (existing)", "ready blue (existing)")
+	ready := expect(t, names, "created blue (replayed)", "ready blue (replayed)")
 	file, err := ready.OpenNetns()
 	if err != nil {
 		t.Fatal(err)
@@ -246,8 +246,8 @@ func TestNSIDs(t *testing.T) {
 		}
 	}
 
-	answer("without an id", nswatch.NotAssigned)(nswatch.NSIDForFD(fd))
-	answer("without an id", nswatch.NotAssigned)(nswatch.NSIDForName("blue"))
+	answer("without an nsid", nswatch.NotAssigned)(nswatch.NSIDForFD(fd))
+	answer("without an nsid", nswatch.NotAssigned)(nswatch.NSIDForName("blue"))
 	answer("assigned", 7)(nswatch.AssignNSID(fd, 7))
 	event := expect(t, watcher, "nsid_new 7")
 	if event.PortID == 0 || event.Origin != nswatch.NotAssigned || event.String() != "nsid_new 7" {
@@ -264,7 +264,7 @@ func TestNSIDs(t *testing.T) {
 	if err := process.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// it is there when `ip` has become `cat`
+	// the process is inside when `ip` has executed `cat`
 	until(t, "the process in its namespace", func() bool {
 		link, _ := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", process.Process.Pid))
 		return link == fmt.Sprintf("net:[%d]", ready.Netns.Ino)
@@ -288,12 +288,12 @@ func TestNSIDs(t *testing.T) {
 	refused("no pidfd", syscall.EBADF)(nswatch.NSIDForPIDFD(1<<32 + behind))
 	refused("no name", syscall.ENOENT)(nswatch.NSIDForName("red"))
 	refused("a name with NUL", syscall.EINVAL)(nswatch.NSIDForName("blue\x00"))
-	refused("no id", syscall.EINVAL)(nswatch.AssignNSID(fd, -2))
-	refused("no id", syscall.EINVAL)(nswatch.AssignNSID(fd, 1<<40))
+	refused("no nsid", syscall.EINVAL)(nswatch.AssignNSID(fd, -2))
+	refused("no nsid", syscall.EINVAL)(nswatch.AssignNSID(fd, 1<<40))
 	refused("no peer", syscall.EINVAL)(nswatch.TranslateNSID(0, 5))
 	refused("no peer", syscall.EINVAL)(nswatch.TranslateNSID(-1, 0))
 
-	// the peer calls a third one 3, which is 4 here
+	// a third namespace has nsid 3 in the peer and 4 here
 	ipNetns(t, "add", "red")
 	ipNetns(t, "set", "red", "4")
 	expect(t, watcher, "nsid_new 4")
@@ -309,9 +309,9 @@ func TestNSIDs(t *testing.T) {
 	if all, err := nswatch.ListNSIDs(); err != nil || fmt.Sprint(all) != "[4 7]" {
 		t.Errorf("%v, %v", all, err)
 	}
-	expect(t, open(t, nswatch.NSID()), "nsid_new 4 (existing)", "nsid_new 7 (existing)", "synced")
+	expect(t, open(t, nswatch.NSID()), "nsid_new 4 (replayed)", "nsid_new 7 (replayed)", "synced")
 
-	// it dies with the last reference
+	// the namespace dies with the last reference
 	ipNetns(t, "del", "blue")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -325,7 +325,7 @@ func TestNSIDs(t *testing.T) {
 	}
 }
 
-// The id that one namespace has in another, whatever namespace the thread is in.
+// The nsid that one namespace has in another, independent of the namespace of the thread.
 func TestNSIDAsSeenFrom(t *testing.T) {
 	clean(t)
 	fds := map[string]int{}
@@ -379,7 +379,7 @@ func TestNSIDAsSeenFrom(t *testing.T) {
 	unprivileged(t, func() { refused(fds["blue"], fds["red"], syscall.EPERM) })
 }
 
-// More ids than there is room for at first.
+// More nsids than fit into the first buffer.
 func TestManyNSIDs(t *testing.T) {
 	clean(t)
 	for i := 0; i < 70; i++ {
@@ -393,7 +393,7 @@ func TestManyNSIDs(t *testing.T) {
 	}
 }
 
-// A thread in another namespace asks and watches there.
+// Queries and watchers of a thread in another namespace work there.
 func TestQueriesFollowTheThread(t *testing.T) {
 	clean(t)
 	ready := announced(t)

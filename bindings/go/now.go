@@ -8,12 +8,12 @@ import (
 	"syscall"
 )
 
-// ListNamed returns the names in a directory now, as the events by which a Watcher reports them first: a Created for each,
-// and a Ready after that if it can be opened. A directory that is missing has none. The error is as for Open.
+// ListNamed returns the names in a directory as events: a Created for each, followed by a Ready if you can open it. A missing
+// directory has none. The error is as for Open.
 func ListNamed(dir string) ([]Event, error) { return list(Dir(dir)) }
 
-// ListAll returns every network namespace of this host that can be seen now: a NetnsNew for each. The error is as for Open
-// with All.
+// ListAll returns every network namespace of this host that the library can see: a NetnsNew for each. The error is as for
+// Open with All.
 func ListAll() ([]Event, error) { return list(All()) }
 
 func list(option Option) ([]Event, error) {
@@ -35,10 +35,9 @@ func list(option Option) ([]Event, error) {
 	}
 }
 
-// WaitReady waits until a named network namespace can be opened, and returns which one it is. A name with a '/' in it is a
-// path; others are in DefaultDir. It waits for events and occupies no thread. What does not exist yet may be the file, its
-// directory, or all on the way to it. On a filesystem that reports no changes, as /proc, it notices only what is there at
-// the start.
+// WaitReady waits until you can open a named network namespace, and returns its identity. A name with a '/' in it is a path;
+// others are in DefaultDir. It waits for events and occupies no thread. The name, its directory and all directories on the
+// way may be missing at first. On a filesystem that reports no changes, as /proc, it finds only what exists at the start.
 //
 // The error is that of the context, EINVAL if the name is empty, has ".." as a component or is the root directory; otherwise
 // as for Open and Next.

@@ -15,7 +15,7 @@ import (
 	nswatch "github.com/nswatch/nswatch/bindings/go"
 )
 
-func TestWhatIsThereNow(t *testing.T) {
+func TestListing(t *testing.T) {
 	clean(t)
 	for _, dir := range []string{nswatch.DefaultDir, "/run/not/there"} {
 		if events, err := nswatch.ListNamed(dir); err != nil || len(events) != 0 {
@@ -82,7 +82,7 @@ func TestWaitingForAName(t *testing.T) {
 	}
 }
 
-func TestWhatIsNeverReady(t *testing.T) {
+func TestWaitReadyFails(t *testing.T) {
 	clean(t)
 	if err := os.MkdirAll(nswatch.DefaultDir, 0o755); err != nil {
 		t.Fatal(err)

@@ -9,8 +9,8 @@ import (
 	"github.com/nswatch/nswatch/bindings/go/internal/capi"
 )
 
-// An Option says what Open is to do differently. One that is not of the source is EINVAL, unless it has its
-// default value; of two that contradict each other the later one counts.
+// An Option changes what Open does. An option that the source does not have fails with EINVAL, unless it has its default
+// value. Of two contradicting options the later one counts.
 type Option func(*config)
 
 type config struct {
@@ -25,91 +25,91 @@ type config struct {
 	policy   QueuePolicy
 }
 
-// DefaultDir is where `ip netns` keeps its names.
+// DefaultDir is the directory of `ip netns`.
 const DefaultDir = "/run/netns"
 
 // Named watches the names in a directory, as `ip netns` makes them. This is the default.
 func Named() Option { return func(c *config) { c.source = capi.SourceNamed } }
 
-// NSID watches the ids that the kernel assigns to peers of the network namespace that the calling goroutine's thread
-// is in (see the note on threads at the top), and goes on about that namespace wherever the thread goes.
+// NSID watches the nsids that the kernel assigns to peers of the network namespace of the calling goroutine's thread (see the
+// note on threads at the top). The watcher stays with that namespace wherever the thread goes.
 func NSID() Option { return func(c *config) { c.source = capi.SourceNSID } }
 
-// All watches every network namespace of this host that can be seen, with or without a name: NetnsNew and NetnsDel. What it
-// sees, and when, depends on privileges: see FeatureListNS, FeatureBirths and FeatureDeaths. A namespace that lives too
-// briefly to be looked at may be left out.
+// All watches every network namespace of this host that the library can see, with or without a name: NetnsNew and NetnsDel.
+// What it reports, and when, depends on privileges: see FeatureListNS, FeatureBirths and FeatureDeaths. It may miss a
+// namespace that exists very briefly.
 func All() Option { return func(c *config) { c.source = capi.SourceAll } }
 
-// Dir is the directory whose entries are the names, as an absolute path. It need not exist. Default: DefaultDir.
+// Dir is the directory with the names, an absolute path. It may be missing. Default: DefaultDir.
 //
-// Whoever may write to the directory decides what the watcher reports and how long its calls take: it looks at whatever a
-// symbolic link there leads to, and reports the name as Ready if that is a network namespace, be it your own. For a
-// directory that others may write to, pass NoSymlinks and MaxNames.
+// A user who may write to the directory controls what the watcher reports and how long its calls take. The watcher follows
+// symbolic links there, and reports Ready for every one that leads to a network namespace, even to your own. For a directory
+// that others may write to, pass NoSymlinks and MaxNames.
 func Dir(path string) Option { return func(c *config) { c.dir = path } }
 
-// NoReplay starts with now, not with what exists.
+// NoReplay reports only changes from now on, without replayed events.
 func NoReplay() Option { return flag(capi.NoReplay) }
 
-// NoParent, for names: a missing directory is ENOENT at Open, and its removal ends the watch: a DirDeleted, then ENOENT
-// from Next.
+// NoParent, for names: Open fails with ENOENT if the directory is missing. Its removal ends the watch: a DirDeleted, then
+// ENOENT from Next.
 func NoParent() Option { return flag(capi.NoParent) }
 
-// DirEvents, for names: tell when the directory itself comes and goes.
+// DirEvents, for names: report when the directory itself appears and disappears.
 func DirEvents() Option { return flag(capi.DirEvents) }
 
-// MountEvents, for names: report unmounts and re-binds of known names, and the end of a process that a name is a link to,
-// as they happen, and not only at a Resync. This is the default where a change of a mount does not cost a look at every
-// known name; with MountEvents it is so in any case.
+// MountEvents, for names: always report unmounts and re-binds of known names, and the end of a process that a name links to,
+// as they happen and not only at a Resync. By default the watcher does so only where it need not probe every known name for
+// each change of a mount.
 func MountEvents() Option { return flag(capi.MountEvents) }
 
 // NoMountEvents, for names: no mount events, even where they are the default. With MountEvents, Open fails with EINVAL.
 func NoMountEvents() Option { return flag(capi.NoMountEvents) }
 
-// NoSymlinks, for names, is for a directory that others may write to. A name that is a symbolic link is never followed: it
-// is Created and never Ready. On the way to the directory only links that root owns are followed: another one is ELOOP from
-// Open, and later the directory counts as gone until the link goes.
+// NoSymlinks, for names: for a directory that others may write to. The watcher never follows a name that is a symbolic link:
+// it is Created and never Ready. On the way to the directory the watcher follows only links that root owns. With another link
+// there Open fails with ELOOP; later the directory counts as missing until the link is removed.
 func NoSymlinks() Option { return flag(capi.NoSymlinks) }
 
-// MaxNames, for names and for All, is the most names, or namespaces, that the watcher keeps; directories do not count. More
-// are E2BIG from Open. Later Next returns E2BIG once each time that the limit is crossed; the watcher goes on with those that
-// it knows, and reports those that it left out when others have gone. Default: 0, which is 1048576.
+// MaxNames, for names and for All: the maximum of names, or namespaces, that the watcher keeps, without directories. With
+// more, Open fails with E2BIG. Later Next returns E2BIG once each time that the number crosses the limit. The watcher
+// continues with those that it knows, and reports the others when there is room. Default: 0, which is 1048576.
 func MaxNames(n int) Option { return func(c *config) { c.maxNames = n } }
 
-// AllNSID, for ids: tell what happens in peer namespaces too, those that have an id here. Needs CAP_NET_BROADCAST.
+// AllNSID, for nsids: report changes in peer namespaces too, those that have an nsid here. Requires CAP_NET_BROADCAST.
 func AllNSID() Option { return flag(capi.AllNSID) }
 
-// Prepare makes at Open all that could be needed later, for a program that gives up privileges or installs a seccomp filter
-// after Open.
+// Prepare makes Open allocate all that the watcher could need later, for a program that then gives up privileges or installs
+// a seccomp filter.
 func Prepare() Option { return flag(capi.Prepare) }
 
 func flag(bit uint32) Option { return func(c *config) { c.flags |= bit } }
 
-// Settle, for names: for how long a name may change before the outcome is told, rounded up to milliseconds. A name
-// that comes and goes within it is never told. Default: 0, every change is told at once.
+// Settle, for names: debounce, rounded up to milliseconds: report the net change of a name this long after its first change.
+// The watcher never reports a name that appears and disappears within that time. Default: 0, report every change at once.
 func Settle(d time.Duration) Option { return func(c *config) { c.settle = d } }
 
-// RcvBuf, for ids: the size of the socket's receive buffer in bytes. Default: 0, the library's choice.
+// RcvBuf, for nsids: the size of the socket's receive buffer in bytes. Default: 0, the library's choice.
 func RcvBuf(bytes int) Option { return func(c *config) { c.rcvbuf = bytes } }
 
-// A QueuePolicy is what a full queue does.
+// A QueuePolicy says what a full queue does.
 type QueuePolicy uint32
 
 const (
-	// QueueBlock lets the reader wait for room; meanwhile the kernel queues, and then overflows.
+	// QueueBlock: the reader waits for room. Meanwhile the queue of the kernel fills, and may overflow.
 	QueueBlock QueuePolicy = capi.QueueBlock
-	// QueueDropNewest keeps the events in the queue; then come an Overflow and what has changed since.
+	// QueueDropNewest keeps the events in the queue. After them come an Overflow and the changes since.
 	QueueDropNewest QueuePolicy = capi.QueueDropNewest
-	// QueueDropOldest drops the events in the queue, so that an Overflow and what is now come first.
+	// QueueDropOldest drops the events in the queue. An Overflow and the current state come first.
 	QueueDropOldest QueuePolicy = capi.QueueDropOldest
 )
 
-// Queue asks for a background thread that takes events from the kernel as they come, however rarely they are asked
-// for, into a queue of 1 to 1048576 events. Few need it: the kernel has a queue as well.
+// Queue starts a background thread that reads events from the kernel into a queue of 1 to 1048576 events, even if the program
+// rarely calls Next. Few programs need it: the kernel has a queue as well.
 func Queue(capacity int, policy QueuePolicy) Option {
 	return func(c *config) { c.queue, c.capacity, c.policy = true, capacity, policy }
 }
 
-// open opens a watcher of C with these options.
+// open opens the watcher of C with these options.
 func (c *config) open() (*capi.Watcher, error) {
 	options := capi.OptionsNew()
 	if options == nil {
@@ -149,7 +149,7 @@ func (c *config) open() (*capi.Watcher, error) {
 		return nil, err
 	}
 	if c.queue {
-		capacity := uint32(0) // what C has no number for is as wrong as 0
+		capacity := uint32(0) // a number that does not fit into C fails like 0
 		if fitsUint32(c.capacity) {
 			capacity = uint32(c.capacity)
 		}
@@ -164,7 +164,7 @@ func (c *config) open() (*capi.Watcher, error) {
 	return watcher, check("watch", c.path(), rc)
 }
 
-// path is what is watched, as far as it is a path.
+// path returns the watched directory, or "".
 func (c *config) path() string {
 	if c.source == capi.SourceNamed {
 		return c.dir
@@ -172,7 +172,7 @@ func (c *config) path() string {
 	return ""
 }
 
-// milliseconds is a time for C, or why it cannot be one.
+// milliseconds converts a time for C, or returns why it cannot.
 func milliseconds(d time.Duration) (ms uint32, why string) {
 	if d < 0 {
 		return 0, "the time must not be negative"

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// hidden is what a terminal obeys, or what shows nothing: the ranges of src/printable.rs.
+// hidden are the characters that control a terminal or show nothing: the ranges of src/printable.rs.
 var hidden = [...][2]rune{
 	{0x0000, 0x0020},
 	{0x007f, 0x00a0},
@@ -33,12 +33,11 @@ var hidden = [...][2]rune{
 	{0xe0000, 0xe0fff},
 }
 
-// Printable is a name or a path in one word and one line, such that a terminal shows it and does not obey it.
+// Printable returns a name or a path escaped for a terminal, as one word on one line.
 //
-// Printable characters stay as they are, also those that look like others. Escaped are spaces (`\x20`), backslashes and
-// quotes (`\\`, `\"`, `\'`), control characters and those that show nothing or reverse the text (`\n`, `\u{1b}`), and
-// bytes that are not UTF-8 (`\xff`).
-// String of an Event, the nswatch command, Rust and Python write names in the same form.
+// It escapes spaces (`\x20`), backslashes and quotes (`\\`, `\"`, `\'`), control characters and those that show nothing or
+// reverse the text (`\n`, `\u{1b}`), and bytes that are not UTF-8 (`\xff`). Printable characters stay, also those that look
+// like others. String of an Event, the nswatch command, Rust and Python use the same form.
 func Printable(text string) string {
 	var safe strings.Builder
 	for len(text) > 0 {

@@ -18,27 +18,27 @@ func TestRange(t *testing.T) {
 	ipNetns(t, "add", "blue")
 	ctx, cancel := context.WithCancel(soon(t))
 	defer cancel()
-	var told []string
+	var seen []string
 	for event, err := range watcher.All(ctx) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		told = append(told, brief(event))
+		seen = append(seen, brief(event))
 		if event.Type == nswatch.Created {
 			break
 		}
 	}
-	// what the loop did not come to is not lost
+	// events after the break are not lost
 	expect(t, watcher, "ready blue")
-	if fmt.Sprint(told) != "[synced created blue]" {
-		t.Error(told)
+	if fmt.Sprint(seen) != "[synced created blue]" {
+		t.Error(seen)
 	}
 
 	ipNetns(t, "del", "blue")
 	deleted := false
 	for event, err := range watcher.All(ctx) {
 		if deleted {
-			// the error is the last, though the loop would go on
+			// the error is the last pair, even if the loop continues
 			is(t, err, context.Canceled)
 			continue
 		}
@@ -51,7 +51,7 @@ func TestRange(t *testing.T) {
 		}
 	}
 	if !deleted {
-		t.Error("the end of the name is not reported")
+		t.Error("the deletion is not reported")
 	}
 
 	watcher.Close()
@@ -85,7 +85,7 @@ func TestRangeEndsWithTheDirectory(t *testing.T) {
 	is(t, last, syscall.ENOENT)
 }
 
-// From Go 1.23 on, a watcher may be ranged over.
+// From Go 1.23 on: a range loop over a watcher.
 func ExampleWatcher_All() {
 	watcher, err := nswatch.Open(nswatch.NoReplay())
 	if err != nil {

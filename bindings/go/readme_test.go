@@ -14,7 +14,7 @@ import (
 	nswatch "github.com/nswatch/nswatch/bindings/go"
 )
 
-// What README.md of the project shows, word for word: tests/examples/test_examples.py compares.
+// The code of README.md of the project; tests/examples/test_examples.py compares them.
 func untilDone(ctx context.Context) error {
 	watcher, err := nswatch.Open()
 	if err != nil {
@@ -35,7 +35,7 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// What README.md of the binding shows of identity is in an example, which runs.
+// The identity code of README.md of the binding is part of an example, which runs.
 func TestReadmeOfTheBinding(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {

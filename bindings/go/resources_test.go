@@ -22,7 +22,7 @@ func threads(t *testing.T) int {
 	return len(entries)
 }
 
-// Two hundred goroutines that wait occupy no thread, and the garbage collector, as busy as it can be, is in nobody's way.
+// Two hundred waiting goroutines occupy no thread, also while the garbage collector runs all the time.
 func TestManyWatchers(t *testing.T) {
 	clean(t)
 	defer debug.SetGCPercent(debug.SetGCPercent(1))
@@ -30,7 +30,7 @@ func TestManyWatchers(t *testing.T) {
 	before := threads(t)
 
 	const many = 200
-	told := make(chan nswatch.Event)
+	events := make(chan nswatch.Event)
 	var watchers []*nswatch.Watcher
 	var tasks sync.WaitGroup
 	for i := 0; i < many; i++ {
@@ -45,25 +45,25 @@ func TestManyWatchers(t *testing.T) {
 					is(t, err, nswatch.ErrClosed)
 					return
 				}
-				told <- event
+				events <- event
 			}
 		}()
 	}
 	untilWaiting(t, many, "IO wait", "(*Watcher).Next")
-	// the runtime starts some for itself
+	// the runtime starts some threads itself
 	if more := threads(t) - before; more > 10 {
-		t.Errorf("%d goroutines that wait took %d threads", many, more)
+		t.Errorf("%d waiting goroutines took %d threads", many, more)
 	}
 	ipNetns(t, "set", "blue", "7")
 	ctx := soon(t)
 	for i := 0; i < many; i++ {
 		select {
-		case event := <-told:
+		case event := <-events:
 			if brief(event) != "nsid_new 7" {
 				t.Errorf("%v", event)
 			}
 		case <-ctx.Done():
-			t.Fatalf("only %d of %d were told", i, many)
+			t.Fatalf("only %d of %d events arrived", i, many)
 		}
 	}
 	for _, watcher := range watchers {
@@ -72,7 +72,7 @@ func TestManyWatchers(t *testing.T) {
 	tasks.Wait()
 }
 
-// A watcher that is forgotten is closed by the garbage collector; one that somebody waits for is not.
+// The garbage collector closes a forgotten watcher, but not one with a waiting call.
 func TestForgotten(t *testing.T) {
 	clean(t)
 	dir := t.TempDir()
@@ -85,7 +85,7 @@ func TestForgotten(t *testing.T) {
 			}
 		}
 	}()
-	until(t, "the descriptors of forgotten watchers are given back", func() bool {
+	until(t, "the descriptors of forgotten watchers are closed", func() bool {
 		runtime.GC()
 		return descriptors(t) == before
 	})

@@ -20,10 +20,10 @@ import (
 	nswatch "github.com/nswatch/nswatch/bindings/go"
 )
 
-// No test waits for a time to pass; this is only when it gives up.
+// The deadline of all waits; no test waits for time to pass.
 const patience = 20 * time.Second
 
-// The tests make namespaces as they like, in a sandbox of their own.
+// The tests run in a sandbox, where they may make namespaces.
 func TestMain(m *testing.M) {
 	if os.Getenv("NSWATCH_SANDBOX") == "" {
 		sandbox, err := filepath.Abs("../../tests/sandbox")
@@ -43,15 +43,15 @@ func ipNetns(t testing.TB, arguments ...string) {
 	}
 }
 
-// children is the processes that this one has started and not waited for.
+// children returns the child processes that have not been waited for.
 func children(t testing.TB) (pids []int) {
 	t.Helper()
 	files, err := filepath.Glob("/proc/self/task/*/children")
 	if err != nil || len(files) == 0 {
-		t.Fatal("the kernel does not tell the children of a process:", err)
+		t.Fatal("the kernel does not list the children of a process:", err)
 	}
 	for _, file := range files {
-		// what cannot be read is of a thread that has ended
+		// an unreadable file belongs to a thread that has ended
 		text, _ := os.ReadFile(file)
 		for _, word := range strings.Fields(string(text)) {
 			pid, err := strconv.Atoi(word)
@@ -64,7 +64,7 @@ func children(t testing.TB) (pids []int) {
 	return pids
 }
 
-// clean makes the end of a test check that it left no goroutine and no process behind, and remove its namespaces.
+// clean removes the namespaces at the end of a test, and fails if the test left a goroutine or a process.
 func clean(t testing.TB) {
 	t.Helper()
 	before, processes := runtime.NumGoroutine(), len(children(t))
@@ -75,7 +75,7 @@ func clean(t testing.TB) {
 			}
 		}
 		os.RemoveAll(nswatch.DefaultDir)
-		// they die when nobody looks, and until then have their ids
+		// the kernel removes them some time later; until then they have their nsids
 		until(t, "the end of the namespaces", func() bool {
 			nsids, err := nswatch.ListNSIDs()
 			return err == nil && len(nsids) == 0
@@ -87,7 +87,7 @@ func clean(t testing.TB) {
 	})
 }
 
-// until waits for something that nobody tells.
+// until polls for a condition that nothing reports.
 func until(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !is(); runtime.Gosched() {
@@ -102,7 +102,7 @@ func stacks() []byte {
 	return buffer[:runtime.Stack(buffer, true)]
 }
 
-// untilWaiting waits until so many goroutines are inside a function and in a state, as the runtime names it.
+// untilWaiting waits until so many goroutines are in a function and in a state, as the runtime names it.
 func untilWaiting(t testing.TB, count int, state, function string) {
 	t.Helper()
 	until(t, fmt.Sprintf("%d × %s in %s", count, state, function), func() bool {
@@ -143,7 +143,7 @@ func next(t testing.TB, watcher *nswatch.Watcher) nswatch.Event {
 	return event
 }
 
-// brief is an event without its numbers.
+// brief returns an event without its numbers.
 func brief(event nswatch.Event) string {
 	text := event.Type.String()
 	if event.Name != "" {
@@ -153,12 +153,12 @@ func brief(event nswatch.Event) string {
 		text += fmt.Sprint(" ", event.NSID)
 	}
 	if event.Replayed {
-		text += " (existing)"
+		text += " (replayed)"
 	}
 	return text
 }
 
-// expect takes as many events as there are lines, and gives back the last one.
+// expect compares the next events with the lines, and returns the last one.
 func expect(t testing.TB, watcher *nswatch.Watcher, lines ...string) nswatch.Event {
 	t.Helper()
 	var event nswatch.Event

@@ -6,7 +6,7 @@ import (
 	"unsafe"
 )
 
-// duplicate gives a descriptor that an os.File may close.
+// duplicate returns a copy of the descriptor, which an os.File may close.
 func duplicate(fd int) (uintptr, error) {
 	copied, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_DUPFD_CLOEXEC, 0)
 	if errno != 0 {
@@ -15,7 +15,7 @@ func duplicate(fd int) (uintptr, error) {
 	return copied, nil
 }
 
-// monotonic is CLOCK_MONOTONIC now.
+// monotonic returns CLOCK_MONOTONIC.
 func monotonic() time.Duration {
 	const clockMonotonic = 1
 	var now syscall.Timespec

@@ -11,20 +11,18 @@ import (
 	"github.com/nswatch/nswatch/bindings/go/internal/capi"
 )
 
-// A Watcher tells what happens to network namespaces. Its methods may be called from several goroutines at once. It
-// uses file descriptors and memory of C's: Close it. One that is forgotten is closed by the garbage collector, like an
-// os.File, whenever that comes to it.
+// A Watcher reports the events of network namespaces. Several goroutines may call its methods at once. It uses file
+// descriptors and memory of C: Close it. The garbage collector closes a forgotten one sooner or later, like an os.File.
 type Watcher struct {
-	dir string // whose entries are the names; empty for ids and for all namespaces
+	dir string // the watched directory; empty for nsids and for all namespaces
 
-	// A second descriptor of the watcher's epoll instance, whose readiness Go's runtime waits for: a goroutine that
-	// waits occupies no thread.
+	// A second descriptor of the watcher's epoll instance, for Go's poller: a goroutine that waits occupies no thread.
 	poll *os.File
 	conn syscall.RawConn
 
-	// Who has the turn may wait and take events; the others wait for the turn.
+	// The goroutine that has the turn waits and takes events; the others wait for the turn.
 	turn chan struct{}
-	// An event that was taken and could not be handed over. Belongs to who has the turn.
+	// An event that was taken and not returned. Belongs to the goroutine that has the turn.
 	kept *Event
 
 	closing chan struct{}
@@ -35,12 +33,12 @@ type Watcher struct {
 	handle *capi.Watcher // nil: closed
 }
 
-// Open starts to watch: the names in DefaultDir, unless options say otherwise. What exists already is told first, as
-// replayed events that end with Synced.
+// Open opens a watcher: of the names in DefaultDir, unless options change that. The watcher emits replayed events for what
+// exists, then Synced.
 //
 // The error is, among others, EACCES, ENOTDIR, ENOENT with NoParent, EPERM with AllNSID, EMFILE and ENOSPC for limits
-// of inotify, E2BIG for more names or namespaces than MaxNames, EOPNOTSUPP without /proc, EINVAL for a value that means
-// nothing and for an option that is not one of the source; its text says which.
+// of inotify, E2BIG for more names or namespaces than MaxNames, EOPNOTSUPP without /proc, EINVAL for a value out of range and
+// for an option that the source does not have; its text names the option.
 func Open(options ...Option) (*Watcher, error) {
 	c := config{source: capi.SourceNamed, dir: DefaultDir}
 	for _, option := range options {
@@ -55,20 +53,20 @@ func Open(options ...Option) (*Watcher, error) {
 		capi.Close(handle)
 		return nil, wrap("wait for events", "", err)
 	}
-	// whoever waits or calls C holds on to it, so nobody does by then
+	// a call holds a reference, so none runs by then
 	runtime.SetFinalizer(w, (*Watcher).Close)
 	return w, nil
 }
 
-// listen lets Go's runtime listen to the watcher. An os.File closes its descriptor, and the watcher's own is only
-// borrowed.
+// listen registers the watcher with Go's poller. It needs a copy of the descriptor: an os.File closes its own, and the
+// watcher's is borrowed.
 func (w *Watcher) listen() error {
 	fd, err := duplicate(capi.FD(w.handle))
 	if err != nil {
 		return err
 	}
 	w.poll = os.NewFile(fd, "nswatch")
-	// it is an error if the runtime cannot listen to it
+	// fails if Go's poller cannot use the descriptor
 	err = w.poll.SetReadDeadline(time.Time{})
 	if err == nil {
 		w.conn, err = w.poll.SyscallConn()
@@ -79,13 +77,13 @@ func (w *Watcher) listen() error {
 	return err
 }
 
-// Close ends the watch. Calls of Next that are waiting, and channels of Events, end with ErrClosed, and Close returns
-// when they have. Closing twice is fine. It never fails; the error makes it an io.Closer.
+// Close closes the watcher. Waiting calls of Next, and channels of Events, end with ErrClosed; Close returns after them. A
+// second call does nothing. It never fails; the error makes it an io.Closer.
 func (w *Watcher) Close() error {
 	w.close.Do(func() {
 		runtime.SetFinalizer(w, nil)
 		close(w.closing)
-		// the handle changes nowhere else, and who has mu may wait for what this ends
+		// without mu: its holder may be in a call that this interrupts; the handle changes only here
 		capi.Interrupt(w.handle)
 		w.mu.Lock()
 		capi.Close(w.handle)
@@ -108,9 +106,9 @@ func (w *Watcher) use() error {
 	return nil
 }
 
-// Next waits for the next event. The error is that of the context, ErrClosed, or an *Error: one of EMFILE, ENFILE,
-// ENOMEM, ENOSPC, ENOBUFS, EAGAIN is about a limit, and another call goes on where this one stopped; with NoParent, ENOENT
-// says that the directory is gone. An event that a cancelled call had already taken is given to the next one.
+// Next waits for the next event. The error is that of the context, ErrClosed, or an *Error. EMFILE, ENFILE, ENOMEM, ENOSPC,
+// ENOBUFS, EAGAIN: a limit is reached, and the next call continues where this one stopped. ENOENT, with NoParent: the
+// directory is gone. If a cancelled call had already taken an event, the next call returns it.
 func (w *Watcher) Next(ctx context.Context) (Event, error) {
 	if err := w.use(); err != nil {
 		return Event{}, err
@@ -123,11 +121,11 @@ func (w *Watcher) Next(ctx context.Context) (Event, error) {
 	return w.next(ctx)
 }
 
-// Events gives the events out by a channel until the context or the watcher ends, or an error comes: then the channel
-// is closed, and the function tells why, as Next would. While the channel is open it answers nil.
+// Events returns a channel of events and a function. The channel is closed when the context ends, the watcher is closed, or
+// an error occurs. The function then returns the error that Next would return; while the channel is open it returns nil.
 //
-// A goroutine serves the channel. It ends with the context and with Close, and waits for neither the receiver nor the
-// kernel then; an event that was not received is given to the next call of Next or Events.
+// A goroutine serves the channel. It ends with the context and with Close, without waiting for the receiver or the kernel.
+// The next call of Next or Events returns an event that nobody received.
 func (w *Watcher) Events(ctx context.Context) (<-chan Event, func() error) {
 	events, ended := make(chan Event), make(chan struct{})
 	var failure error
@@ -160,7 +158,7 @@ func (w *Watcher) Events(ctx context.Context) (<-chan Event, func() error) {
 	return events, reason
 }
 
-// send sends one event. It keeps its turn until that is received, so that nobody else gets a later one before.
+// send sends one event. It keeps the turn until the event is received, so that no later event overtakes it.
 func (w *Watcher) send(ctx context.Context, events chan<- Event) error {
 	if err := w.takeTurn(ctx); err != nil {
 		return err
@@ -182,7 +180,7 @@ func (w *Watcher) send(ctx context.Context, events chan<- Event) error {
 }
 
 func (w *Watcher) takeTurn(ctx context.Context) error {
-	// of several cases that are ready, select takes any: an ended context counts first
+	// select picks any ready case: check the context first
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -198,20 +196,20 @@ func (w *Watcher) takeTurn(ctx context.Context) error {
 
 func (w *Watcher) endTurn() { <-w.turn }
 
-// next is for who has the turn.
+// next requires the turn.
 func (w *Watcher) next(ctx context.Context) (event Event, err error) {
 	if w.kept != nil {
 		event, w.kept = *w.kept, nil
 		return event, nil
 	}
-	// most often there is no need to wait
+	// usually an event is available
 	if event, ok, err := w.take(); ok || err != nil {
 		return event, err
 	}
 	stop := w.interruptWith(ctx)
 	ok := false
-	// Go's poller tells edges only. Read tries before it waits and again after each edge, and nothing is left behind:
-	// it waits only after C has said that there is nothing now, and whatever comes later is a new edge.
+	// Go's poller is edge-triggered. Read tries before it waits and again after each edge. No event is left behind: it
+	// waits only after C had none, and a later event is a new edge.
 	waited := w.conn.Read(func(uintptr) bool {
 		event, ok, err = w.take()
 		return ok || err != nil
@@ -231,7 +229,7 @@ func (w *Watcher) next(ctx context.Context) (event Event, err error) {
 	return Event{}, wrap("wait for events", "", waited)
 }
 
-// interruptWith makes the end of the context end a wait. The function that it gives back undoes that.
+// interruptWith makes the end of the context end a wait, until the returned function is called.
 func (w *Watcher) interruptWith(ctx context.Context) (stop func()) {
 	if ctx.Done() == nil {
 		return func() {}
@@ -252,7 +250,7 @@ func (w *Watcher) interruptWith(ctx context.Context) (stop func()) {
 	}
 }
 
-// take asks C for an event. It never waits.
+// take takes an event from C, without waiting.
 func (w *Watcher) take() (Event, bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -267,20 +265,20 @@ func (w *Watcher) take() (Event, bool, error) {
 	return copied(borrowed), true, nil
 }
 
-// check makes an error of a result of C on the watcher. It is for who has mu.
+// check converts a result of C on the watcher to an error. It requires mu.
 func (w *Watcher) check(op string, rc int) error {
 	if rc >= 0 {
 		return nil
 	}
 	select {
 	case <-w.closing:
-		return ErrClosed // Close has interrupted it
+		return ErrClosed // Close interrupted the call
 	default:
 	}
 	return checkWith(op, w.dir, rc, func() string { return capi.Error(w.handle) })
 }
 
-// copied copies what C lends. Each call of C has its price: only an event that has a namespace is asked for it.
+// copied copies a borrowed event. A call of C is expensive, so it reads the namespace only where there is one.
 func copied(e *capi.Event) Event {
 	// the path ends in the name: one string for both
 	path := capi.EventPath(e)
@@ -304,8 +302,7 @@ func copied(e *capi.Event) Event {
 	return event
 }
 
-// Resync compares what has been told with what the kernel has now. The differences follow as replayed events, then
-// Synced.
+// Resync compares the reported state with the kernel's. The watcher emits the differences as replayed events, then Synced.
 func (w *Watcher) Resync() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -315,19 +312,19 @@ func (w *Watcher) Resync() error {
 	return w.check("compare", capi.Resync(w.handle))
 }
 
-// Stats is what a Watcher has counted since it was opened, and what it holds now.
+// Stats are the counters of a Watcher since it was opened, and what it holds now.
 type Stats struct {
-	Delivered uint64 // events handed out
-	Dropped   uint64 // events known to be lost, as far as the loss could be counted
+	Delivered uint64 // events returned
+	Dropped   uint64 // lost events, as far as they could be counted
 	Overflows uint64 // Overflow events
-	Resyncs   uint64 // completed comparisons with the kernel, the replay at Open among them
-	Queued    uint64 // events that wait to be handed out
-	QueuedMax uint64 // the most that ever waited
-	Pending   uint64 // names that exist and do not refer to a network namespace
-	Known     uint64 // names, ids, or namespaces, that exist
+	Resyncs   uint64 // completed comparisons with the kernel, including the replay at Open
+	Queued    uint64 // events that wait to be returned
+	QueuedMax uint64 // the maximum of Queued
+	Pending   uint64 // pending names: they exist and do not refer to a network namespace
+	Known     uint64 // names, nsids or namespaces that exist
 }
 
-// Stats tells the counters; they are zero after Close.
+// Stats returns the counters; they are zero after Close.
 func (w *Watcher) Stats() Stats {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -17,11 +17,11 @@ import (
 	nswatch "github.com/nswatch/nswatch/bindings/go"
 )
 
-func TestWhatIsAndWhatHappens(t *testing.T) {
+func TestReplayAndChanges(t *testing.T) {
 	clean(t)
 	ipNetns(t, "add", "before")
 	watcher := open(t)
-	ready := expect(t, watcher, "created before (existing)", "ready before (existing)")
+	ready := expect(t, watcher, "created before (replayed)", "ready before (replayed)")
 	var stat syscall.Stat_t
 	if err := syscall.Stat("/run/netns/before", &stat); err != nil {
 		t.Fatal(err)
@@ -30,9 +30,9 @@ func TestWhatIsAndWhatHappens(t *testing.T) {
 		t.Errorf("it is %d:%d, reported as %d:%d", stat.Dev, stat.Ino, ready.Netns.Dev, ready.Netns.Ino)
 	}
 	if ready.NSID != nswatch.NotAssigned || ready.Origin != nswatch.NotAssigned {
-		t.Errorf("ids that it does not have: %d, %d", ready.NSID, ready.Origin)
+		t.Errorf("an nsid or origin on a Ready: %d, %d", ready.NSID, ready.Origin)
 	}
-	if line := fmt.Sprintf("ready before net:[%d] (existing)", stat.Ino); ready.String() != line {
+	if line := fmt.Sprintf("ready before net:[%d] (replayed)", stat.Ino); ready.String() != line {
 		t.Errorf("%q, not %q", ready, line)
 	}
 	expect(t, watcher, "synced")
@@ -49,7 +49,7 @@ func TestNamesAreBytes(t *testing.T) {
 	const name = "\xff\xfe näme\n"
 	ipNetns(t, "add", name)
 	event := expect(t, watcher, "created "+name, "ready "+name)
-	expect(t, open(t), "created "+name+" (existing)")
+	expect(t, open(t), "created "+name+" (replayed)")
 	file, err := event.OpenNetns()
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func TestTimes(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := next(t, watcher)
-	// the conversion reads two clocks, one after the other
+	// the conversion reads two clocks in turn
 	const between = time.Second
 	if first.Time().Before(before.Add(-between)) || first.Time().After(time.Now().Add(between)) {
 		t.Errorf("%v is not between %v and now", first.Time(), before)
@@ -89,7 +89,7 @@ func TestNextEndsWithItsContext(t *testing.T) {
 		_, err := watcher.Next(ctx)
 		result <- err
 	}()
-	// in Go's poller, so it occupies no thread
+	// in Go's poller, without a thread
 	untilWaiting(t, 1, "IO wait", "(*Watcher).Next")
 	cancel()
 	is(t, <-result, context.Canceled)
@@ -99,14 +99,14 @@ func TestNextEndsWithItsContext(t *testing.T) {
 	_, err := watcher.Next(ctx)
 	is(t, err, context.DeadlineExceeded)
 
-	// an ended context gets nothing, even if there is something
+	// a context that has ended gets no event, even if one is available
 	ipNetns(t, "add", "blue")
 	_, err = watcher.Next(ctx)
 	is(t, err, context.DeadlineExceeded)
 	expect(t, watcher, "created blue", "ready blue")
 }
 
-// One call has the turn, the other waits for it: each ends with its own context.
+// One call has the turn, the others wait for it: each ends with its own context.
 func TestContextsOfSeveralCalls(t *testing.T) {
 	clean(t)
 	watcher := open(t, nswatch.NoReplay())
@@ -175,7 +175,7 @@ func TestCloseEndsNext(t *testing.T) {
 	}
 	events, reason := watcher.Events(context.Background())
 	if event, ok := <-events; ok {
-		t.Errorf("a closed watcher tells %v", event)
+		t.Errorf("a closed watcher returned %v", event)
 	}
 	is(t, reason(), nswatch.ErrClosed)
 }
@@ -207,7 +207,7 @@ func TestEvents(t *testing.T) {
 	expect(t, watcher, "deleted blue")
 }
 
-// Nobody receives any more: the goroutine ends with the context, and the event that it had is not lost.
+// Without a receiver the goroutine ends with the context, and its event is not lost.
 func TestAbandonedEvents(t *testing.T) {
 	clean(t)
 	ipNetns(t, "add", "blue")
@@ -219,7 +219,7 @@ func TestAbandonedEvents(t *testing.T) {
 	cancel()
 	until(t, "the end of the channel", func() bool { return reason() != nil })
 	is(t, reason(), context.Canceled)
-	expect(t, watcher, "ready blue (existing)", "synced")
+	expect(t, watcher, "ready blue (replayed)", "synced")
 }
 
 func TestCloseEndsAbandonedEvents(t *testing.T) {
@@ -254,7 +254,7 @@ func TestNextBesideEvents(t *testing.T) {
 	if event := <-events; event.Type != nswatch.Synced {
 		t.Errorf("%v came before synced", event)
 	}
-	// one of the two gets it
+	// one of the two gets the event
 	if err := watcher.Resync(); err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +278,7 @@ func TestNextBesideEvents(t *testing.T) {
 	}
 }
 
-// The poller tells edges: a name that comes and goes, time after time, to one who waits each time.
+// Go's poller is edge-triggered: wait for each of many changes of a name.
 func TestNoWakeUpIsLost(t *testing.T) {
 	clean(t)
 	dir := t.TempDir()
@@ -296,7 +296,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 	}
 }
 
-// Several goroutines take events while names come and go and others ask this and that: each event is told once.
+// Several goroutines take events while others make names and call Stats and Resync: each event arrives once.
 func TestConcurrentUse(t *testing.T) {
 	for _, queue := range [][]nswatch.Option{nil, {nswatch.Queue(16, nswatch.QueueBlock)}} {
 		t.Run(fmt.Sprintf("%d options", len(queue)), func(t *testing.T) {
@@ -305,7 +305,7 @@ func TestConcurrentUse(t *testing.T) {
 			watcher := open(t, append(queue, nswatch.Dir(dir), nswatch.NoReplay())...)
 			ctx, cancel := context.WithCancel(soon(t))
 			const names = 300
-			told := make(chan nswatch.Event)
+			events := make(chan nswatch.Event)
 			var tasks sync.WaitGroup
 			run := func(task func()) {
 				tasks.Add(1)
@@ -322,7 +322,7 @@ func TestConcurrentUse(t *testing.T) {
 							is(t, err, context.Canceled)
 							return
 						}
-						told <- event
+						events <- event
 					}
 				})
 			}
@@ -344,7 +344,7 @@ func TestConcurrentUse(t *testing.T) {
 			seen := map[string]bool{}
 			for len(seen) < names {
 				select {
-				case event := <-told:
+				case event := <-events:
 					if event.Type == nswatch.Created {
 						if seen[event.Name] {
 							t.Errorf("%v twice", event)
@@ -352,15 +352,15 @@ func TestConcurrentUse(t *testing.T) {
 						seen[event.Name] = true
 					}
 				case <-ctx.Done():
-					t.Fatalf("only %d names are told: %v", len(seen), ctx.Err())
+					t.Fatalf("only %d names are reported: %v", len(seen), ctx.Err())
 				}
 			}
 			cancel()
 			go func() {
 				tasks.Wait()
-				close(told)
+				close(events)
 			}()
-			for range told {
+			for range events {
 			}
 			if known := watcher.Stats().Known; known != names {
 				t.Errorf("%d are known", known)
@@ -369,7 +369,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
-// Close may come at any time: between two looks at the kernel, and during one.
+// Close at any time: between two calls of C, and during one.
 func TestCloseDuringUse(t *testing.T) {
 	clean(t)
 	dir := t.TempDir()
@@ -431,7 +431,7 @@ func TestNothingIsLeaked(t *testing.T) {
 	}
 	for i := 0; i < 100; i++ {
 		if _, err := nswatch.Open(nswatch.Dir(dir+"/missing"), nswatch.NoParent()); err == nil {
-			t.Fatal("opened what is not there")
+			t.Fatal("opened a missing directory")
 		}
 	}
 	if after := descriptors(t); after != before {
@@ -439,7 +439,7 @@ func TestNothingIsLeaked(t *testing.T) {
 	}
 }
 
-// Whichever descriptor there is none left for: it is an error, and the others are given back.
+// At every possible limit of descriptors Open fails and closes those that it opened.
 func TestLimitOfDescriptors(t *testing.T) {
 	clean(t)
 	dir := t.TempDir()
@@ -455,7 +455,7 @@ func TestLimitOfDescriptors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// the lowest number that is free
+		// the lowest free number
 		free := uint64(file.Fd())
 		file.Close()
 		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: free + more, Max: limit.Max}); err != nil {
@@ -507,7 +507,7 @@ func TestOptions(t *testing.T) {
 		is(t, err, syscall.ENOENT)
 	}
 
-	// what comes and goes within the time is never told, what comes to stay is
+	// a name that disappears within the time is never reported, a name that stays is
 	make()
 	settling := open(t, nswatch.Dir(dir), nswatch.NoReplay(), nswatch.Settle(100*time.Microsecond+time.Second))
 	for _, name := range []string{"short", "long"} {
@@ -521,7 +521,7 @@ func TestOptions(t *testing.T) {
 	expect(t, settling, "created long")
 }
 
-// A directory that others write to: links are not followed, and what is beyond the limit is left out until there is room.
+// A directory that others may write to: no link is followed, and names beyond the limit are reported when there is room.
 func TestNoSymlinksAndMaxNames(t *testing.T) {
 	clean(t)
 	ipNetns(t, "add", "blue")
@@ -548,14 +548,14 @@ func TestMountEvents(t *testing.T) {
 	clean(t)
 	ipNetns(t, "add", "blue")
 	watcher := open(t, nswatch.MountEvents())
-	expect(t, watcher, "created blue (existing)", "ready blue (existing)", "synced")
+	expect(t, watcher, "created blue (replayed)", "ready blue (replayed)", "synced")
 	if err := syscall.Unmount("/run/netns/blue", syscall.MNT_DETACH); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, watcher, "detached blue")
 }
 
-// What is made at Open serves a thread that has given up its capabilities since.
+// After Prepare a watcher works on a thread that has given up its capabilities.
 func TestPrepare(t *testing.T) {
 	clean(t)
 	watcher := open(t, nswatch.Prepare(), nswatch.MountEvents())
@@ -564,7 +564,7 @@ func TestPrepare(t *testing.T) {
 	unprivileged(t, func() { expect(t, watcher, "created blue", "ready blue") })
 }
 
-// A queue that is full drops, tells so, and makes good what it dropped.
+// A full queue drops events, reports an Overflow, and resyncs.
 func TestQueueOverflow(t *testing.T) {
 	for _, policy := range []nswatch.QueuePolicy{nswatch.QueueDropNewest, nswatch.QueueDropOldest} {
 		clean(t)
@@ -594,7 +594,7 @@ func TestQueueOverflow(t *testing.T) {
 			}
 		}
 		if stats := watcher.Stats(); stats.Overflows != uint64(overflows) || stats.Dropped != dropped || dropped == 0 {
-			t.Errorf("%d overflows with %d lost are told, %+v counted", overflows, dropped, stats)
+			t.Errorf("%d overflows with %d lost are reported, %+v counted", overflows, dropped, stats)
 		}
 	}
 }

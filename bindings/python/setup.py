@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: a wheel that carries the library is for machines where that library loads."""
+"""Computes the tag of a wheel that carries the library, which pyproject.toml cannot do."""
 
 import platform
 import re
@@ -10,7 +10,7 @@ from setuptools.command.bdist_wheel import bdist_wheel
 
 LIBRARY = Path(__file__).parent / "nswatch/libnswatch.so.0"
 
-# what every system has that the manylinux tags promise; the versions of libgcc are those of the oldest of them
+# the libraries that manylinux promises on every system; the version of libgcc is that of the oldest manylinux
 SYSTEM = re.compile(r"(libc|libm|libdl|libpthread|librt|libgcc_s|ld-linux[-\w]*)\.so\.\d+")
 LIBGCC = (4, 8)
 MUSL = re.compile(r"libc\.(so|musl-\w+\.so\.1)")
@@ -27,20 +27,20 @@ def newest(kind: str, versions: str) -> tuple[int, ...]:
 
 
 def machine() -> str:
-    """That of the library, which need not be the one that packs it."""
+    """The machine of the library, which may differ from the machine that packs it."""
     name = re.findall(r"Machine: +(.*)", readelf("--file-header"))[0]
     return MACHINES.get(name, platform.machine())
 
 
 def platform_tag() -> str:
-    """manylinux_X_Y_ARCH, for the oldest glibc that has all the symbols; musllinux_1_2_ARCH if musl alone is needed;
-    linux_ARCH if more is."""
+    """manylinux_X_Y_ARCH for the oldest glibc with all the symbols; musllinux_1_2_ARCH if the library needs only musl;
+    linux_ARCH if it needs more."""
     needed = re.findall(r"\(NEEDED\).*\[(.*)\]", readelf("--dynamic"))
     versions = readelf("--version-info")
     glibc = newest("GLIBC", versions)
     if needed and all(map(MUSL.fullmatch, needed)):
         return f"musllinux_1_2_{machine()}"
-    # pip wants both numbers, and no manylinux is older than this
+    # pip requires both numbers, and no manylinux is older than this
     if all(map(SYSTEM.fullmatch, needed)) and newest("GCC", versions) <= LIBGCC and glibc > (2,):
         major, minor = max(glibc[:2], (2, 17))
         return f"manylinux_{major}_{minor}_{machine()}"
@@ -54,7 +54,7 @@ class Package(Distribution):
 
 class Wheel(bdist_wheel):
     def get_tag(self) -> tuple[str, str, str]:
-        # it is loaded by ctypes: of Python itself nothing is needed but its version
+        # ctypes loads it, so the tag names no ABI of Python
         return ("py3", "none", platform_tag()) if LIBRARY.exists() else super().get_tag()
 
 

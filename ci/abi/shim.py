@@ -1,6 +1,6 @@
-"""Prints a C library that has nothing but what a nswatch.h declares: the ABI, for abidw to read from its debugging
-information. That of the real library tells of Rust's private types, which change with every compiler; that they and the
-header agree is the business of cbindgen, which generates the header."""
+"""Prints a C library with only the declarations of an nswatch.h, whose debugging information abidw reads. The debugging
+information of the real library contains Rust's private types, which change with every compiler. cbindgen, which
+generates the header, keeps the library and the header equal."""
 
 import sys
 from pathlib import Path
@@ -11,8 +11,8 @@ from header import constants, functions
 
 text = Path(sys.argv[1]).read_text()
 print("#include <nswatch.h>")
-# a program has the constants compiled in: their values are as fixed as a prototype; each is a type of its own, so that
-# another is an addition and no change of this one
+# programs have the constants compiled in, so their values belong to the ABI; each is a type of its own, so that a new
+# constant is an addition and not a change
 for name in constants(text):
     if not name.startswith("NSW_VERSION_"):
         print(f"enum type_{name} {{ value_{name} = {name} }};")

@@ -1,8 +1,8 @@
 /*
- * Prints the births and deaths of all network namespaces, with or without a name, and who was in them: all
+ * Prints the births and deaths of all network namespaces, with or without a name, and a process in each: all
  *
- * Try it on `unshare --net sleep 10`. As root it sees everything; without privileges, namespaces of processes of other
- * users are missing, and what comes is noticed later.
+ * Try it on `unshare --net sleep 10`. Without root it misses namespaces of other users' processes, and
+ * reports new ones later.
  */
 #include <inttypes.h>
 #include <nswatch.h>
@@ -16,12 +16,12 @@
 
 #include "printable.h"
 
-/* A namespace, and what it was known by when it was born. The identity is the key: it stays while names and pids pass on. */
+/* A namespace, with a process and a path from its birth. The identity is the key: names and pids may pass to others. */
 struct entry {
 	struct nsw_netns netns;
-	int32_t pid;   /* 0: none was known */
+	int32_t pid;   /* 0: none known */
 	char command[64];
-	char *path; /* NULL: none was known */
+	char *path; /* NULL: none known */
 };
 
 struct table {
@@ -29,7 +29,7 @@ struct table {
 	size_t count;
 };
 
-/* The command of a process: the process chooses it, and may have ended. */
+/* The command of a process, which the process itself chooses. The process may have ended. */
 static void read_command(int32_t pid, char *command, size_t size)
 {
 	char path[64];
@@ -98,11 +98,11 @@ static void print(const nsw_event *event, const struct entry *entry)
 		printf(" ");
 		print_name(stdout, entry->path);
 	}
-	printf(nsw_event_flags(event) & NSW_EVENT_REPLAYED ? " (existing)\n" : "\n");
+	printf(nsw_event_flags(event) & NSW_EVENT_REPLAYED ? " (replayed)\n" : "\n");
 	fflush(stdout);
 }
 
-static void hear(struct table *table, const nsw_event *event)
+static void apply(struct table *table, const nsw_event *event)
 {
 	uint32_t type = nsw_event_type(event);
 	struct entry *entry = type == NSW_EVENT_NETNS_NEW ? add(table, event) : find(table, event);
@@ -137,7 +137,7 @@ int main(void)
 		if (fds[1].revents)
 			break;
 		while ((rc = nsw_next_event(watcher, &event)) > 0)
-			hear(&table, event);
+			apply(&table, event);
 	}
 	while (table.count)
 		delete(&table, &table.entries[0]);

@@ -1,8 +1,8 @@
 /*
- * The watcher as one of several things in an epoll loop of one's own: async [DIR]
+ * The watcher in an epoll loop, beside other descriptors: async [DIR]
  *
- * Besides namespaces the loop serves standard input, where "resync" makes the watcher compare what it told with what
- * the kernel has; the end of the input, or a signal, ends the program.
+ * The loop also reads standard input: the line "resync" makes the watcher compare its state with the kernel's. The end
+ * of the input, or a signal, ends the program.
  */
 #include <nswatch.h>
 #include <signal.h>
@@ -39,7 +39,7 @@ static void say(const char *what, const char *name)
 	printf("\n");
 }
 
-/* All that there is to be had now. */
+/* Takes all available events. */
 static int on_namespaces(nsw_watcher *watcher)
 {
 	const nsw_event *event;
@@ -52,7 +52,7 @@ static int on_namespaces(nsw_watcher *watcher)
 		if (nsw_event_type(event) == NSW_EVENT_READY) {
 			int netns = nsw_open_netns(watcher, event);
 
-			/* -ENOENT or -ESTALE: it is gone or replaced already, and the next event says so */
+			/* -ENOENT or -ESTALE: gone or replaced already; an event for that follows */
 			if (netns >= 0) {
 				say("opened", name);
 				close(netns);
@@ -63,7 +63,7 @@ static int on_namespaces(nsw_watcher *watcher)
 	return rc;
 }
 
-/* 1: go on; 0: the input has ended; negative: an error of the watcher. */
+/* Returns 1: continue; 0: end of input; negative: an error of the watcher. */
 static int on_input(nsw_watcher *watcher)
 {
 	char line[64];

@@ -1,7 +1,7 @@
 /*
  * Runs a command inside each network namespace that has a name, and in each new one: enter COMMAND [ARGUMENT...]
  *
- * Try `enter ip -brief link`; it takes CAP_SYS_ADMIN. A child goes there, so that this process stays where it is.
+ * Try `enter ip -brief link`; it requires CAP_SYS_ADMIN. A child enters, so this process stays in its namespace.
  */
 #include <errno.h>
 #include <nswatch.h>
@@ -16,12 +16,12 @@
 
 #include "printable.h"
 
-/* What the child does; it does not return. */
+/* Runs in the child, and does not return. */
 static void run(int netns, char **command)
 {
 	sigset_t none;
 
-	/* a blocked signal stays blocked in the command */
+	/* the command would inherit the blocked signals */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (setns(netns, CLONE_NEWNET) == 0)
@@ -37,7 +37,7 @@ static void complain(const char *name, const char *what)
 	fprintf(stderr, ": %s\n", what);
 }
 
-/* One namespace that is gone already, or one command that fails, is no reason to miss the others. */
+/* If one namespace is gone or one command fails, continue with the others. */
 static void enter(nsw_watcher *watcher, const nsw_event *ready, char **command)
 {
 	const char *name = nsw_event_name(ready);
@@ -91,7 +91,7 @@ int main(int argc, char **argv)
 		poll(fds, 2, -1);
 		if (fds[1].revents)
 			break;
-		/* one at a time: a signal is to come between two commands */
+		/* one at a time: check for a signal between two commands */
 		rc = nsw_next_event(watcher, &event);
 		if (rc > 0 && nsw_event_type(event) == NSW_EVENT_READY)
 			enter(watcher, event, argv + 1);

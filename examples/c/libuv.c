@@ -1,9 +1,9 @@
 /*
- * The monitor in somebody else's event loop, that of libuv: libuv [DIR]
+ * The monitor in the event loop of libuv: libuv [DIR]
  *
  *     cc libuv.c $(pkg-config --cflags --libs nswatch libuv)
  *
- * Any loop that can wait for a descriptor will do: hand it nsw_fd(), and when that is readable take all there is.
+ * Any loop that can wait for a descriptor works: give it nsw_fd(), and take all available events when it is readable.
  */
 #include <inttypes.h>
 #include <nswatch.h>
@@ -33,12 +33,12 @@ static void print(const nsw_event *event)
 	if (type == NSW_EVENT_READY)
 		printf(" net:[%" PRIu64 "]", nsw_event_ino(event));
 	if (nsw_event_flags(event) & NSW_EVENT_REPLAYED)
-		printf(" (existing)");
+		printf(" (replayed)");
 	printf("\n");
 	fflush(stdout);
 }
 
-/* A loop ends when it has nothing left to wait for. */
+/* The loop ends when nothing is left to wait for. */
 static void end(struct monitor *monitor)
 {
 	uv_handle_t *poll = (uv_handle_t *)&monitor->poll;
@@ -109,7 +109,7 @@ int main(int argc, char **argv)
 		status = run(&monitor);
 		rc = monitor.rc;
 	}
-	/* only now: the loop must not wait for a descriptor that is closed */
+	/* last: the loop must not wait for a closed descriptor */
 	nsw_close(monitor.watcher);
 	if (rc < 0) {
 		fprintf(stderr, "libuv: %s\n", nsw_strerror(rc));

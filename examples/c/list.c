@@ -1,7 +1,7 @@
 /*
  * Lists the names in a directory and the network namespaces that they refer to: list [DIR]
  *
- * It adds up what is told until all that exists has been told; a program that goes on watching does the same.
+ * It applies the replayed events until SYNCED. A program that keeps watching does the same.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -48,7 +48,7 @@ static void delete(struct list *list, struct entry *entry)
 	*entry = list->entries[--list->count];
 }
 
-static int hear(struct list *list, const nsw_event *event)
+static int apply(struct list *list, const nsw_event *event)
 {
 	const char *name = nsw_event_name(event);
 	struct entry *entry;
@@ -63,7 +63,7 @@ static int hear(struct list *list, const nsw_event *event)
 	}
 	if (!entry && !(entry = add(list, name)))
 		return -ENOMEM;
-	/* the inode is that of a READY, and 0 for all others */
+	/* the inode number: 0 unless the event is a READY */
 	entry->ino = nsw_event_ino(event);
 	return 0;
 }
@@ -103,7 +103,7 @@ int main(int argc, char **argv)
 	while (rc >= 0 && (rc = nsw_wait_event(watcher, -1, &event)) > 0) {
 		if (nsw_event_type(event) == NSW_EVENT_SYNCED)
 			break;
-		rc = hear(&list, event);
+		rc = apply(&list, event);
 	}
 	if (rc > 0)
 		print(&list);

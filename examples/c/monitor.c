@@ -1,7 +1,7 @@
 /*
- * Prints what happens to the names in a directory: monitor [DIR]
+ * Prints the events of the names in a directory: monitor [DIR]
  *
- * The simplest loop there is: wait for the watcher or a signal, take all there is, wait again.
+ * The simplest loop: wait for the watcher or a signal, take all available events, wait again.
  */
 #include <inttypes.h>
 #include <nswatch.h>
@@ -37,7 +37,7 @@ static void print(const nsw_event *event)
 	if (type == NSW_EVENT_READY)
 		printf(" net:[%" PRIu64 "]", nsw_event_ino(event));
 	if (nsw_event_flags(event) & NSW_EVENT_REPLAYED)
-		printf(" (existing)");
+		printf(" (replayed)");
 	printf("\n");
 	fflush(stdout);
 }

@@ -1,8 +1,8 @@
 /*
- * Tells when the network namespace of a process dies, though it has no name: nsid PID
+ * Reports the death of the network namespace of a process, also without a name: nsid PID
  *
- * It asks for the id that the namespace has here, gives it one if it has none, and waits for the notice of its death.
- * Try it on `unshare --net sleep 10`; to assign takes CAP_NET_ADMIN.
+ * It queries the nsid of the namespace, assigns one if there is none, and waits for NSID_DEL. Try it on
+ * `unshare --net sleep 10`; assigning requires CAP_NET_ADMIN.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -27,16 +27,16 @@ int main(int argc, char **argv)
 	int fd, rc;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	/* while it is open the namespace lives: it cannot die before there is a watcher to tell */
+	/* an open descriptor keeps the namespace alive until the watcher exists */
 	fd = open_netns(pid);
 	rc = nsid_get_for_pid(pid, &nsid);
 	if (rc == 0 && nsid != NSID_NOT_ASSIGNED)
-		printf("process %" PRId32 " is in the namespace that is %" PRId32 " here\n", pid, nsid);
+		printf("process %" PRId32 " is in the namespace with nsid %" PRId32 "\n", pid, nsid);
 	if (rc == 0 && nsid == NSID_NOT_ASSIGNED) {
-		printf("process %" PRId32 " is in a namespace without an id\n", pid);
-		rc = nsid_assign(fd, NSID_NOT_ASSIGNED, &nsid); /* if it could not be opened: -EBADF */
+		printf("process %" PRId32 " is in a namespace without an nsid\n", pid);
+		rc = nsid_assign(fd, NSID_NOT_ASSIGNED, &nsid); /* -EBADF if open_netns() failed */
 		if (rc == 0)
-			printf("now it is %" PRId32 "\n", nsid);
+			printf("assigned nsid %" PRId32 "\n", nsid);
 	}
 	if (rc == 0)
 		rc = nsw_open(NSW_SOURCE_NSID, NULL, &watcher);
@@ -45,7 +45,7 @@ int main(int argc, char **argv)
 
 	while (rc >= 0 && (rc = nsw_wait_event(watcher, -1, &event)) > 0) {
 		if (nsw_event_type(event) == NSW_EVENT_NSID_DEL && nsw_event_nsid(event) == nsid) {
-			printf("%" PRId32 " is gone\n", nsid);
+			printf("the namespace with nsid %" PRId32 " is dead\n", nsid);
 			break;
 		}
 	}

@@ -1,8 +1,8 @@
 /*
- * Prints names that others have chosen such that a terminal shows them and does not obey them.
+ * Prints names that others chose, escaped for a terminal.
  *
- * A name is any bytes but '/' and NUL: print_name() writes spaces, quotes, backslashes, control characters, characters
- * that are invisible or reverse the text, and bytes that are not UTF-8 as escapes, in the form of the nswatch command
+ * A name may have any bytes but '/' and NUL. print_name() escapes spaces, quotes, backslashes, control characters,
+ * characters that are invisible or reverse the text, and bytes that are not UTF-8, in the form of the nswatch command
  * ("\x20", "\u{1b}", "\xff").
  */
 #ifndef PRINTABLE_H
@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* The character that a string begins with, and how many bytes it has; 0: they are not UTF-8. */
+/* Stores the first character of a string, and returns its number of bytes; 0: not UTF-8. */
 static inline size_t utf8_character(const char *text, unsigned long *character)
 {
 	static const unsigned long least[] = { 0, 0, 0x80, 0x800, 0x10000 };
@@ -19,7 +19,7 @@ static inline size_t utf8_character(const char *text, unsigned long *character)
 	size_t length = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf8 ? 4 : 0;
 
 	*character = length < 2 ? first : first & (0x7fu >> length);
-	/* the NUL at the end continues nothing */
+	/* stops at the NUL: it is no continuation byte */
 	for (size_t i = 1; i < length; i++) {
 		if (((unsigned char)text[i] & 0xc0) != 0x80)
 			return 0;
@@ -30,7 +30,7 @@ static inline size_t utf8_character(const char *text, unsigned long *character)
 	return length;
 }
 
-/* What a terminal obeys, or what shows nothing: the ranges of src/printable.rs. */
+/* Characters that control a terminal or show nothing: the ranges of src/printable.rs. */
 static inline int is_hidden(unsigned long character)
 {
 	static const unsigned long hidden[][2] = {

@@ -1,14 +1,13 @@
 /*
- * A small daemon as routers have it: it keeps one netlink socket in each network namespace that has a name, and knows
- * the links in it: router [DIR]
+ * A small routing daemon: it keeps one netlink socket in each network namespace that has a name, and knows the links
+ * there: router [DIR]
  *
- * A namespace may have several names, and a name may change hands: the key of a namespace is its struct nsw_netns.
+ * A namespace may have several names, and a name may pass to another namespace: the key is struct nsw_netns.
  *
- * A socket stays in the namespace that it was made in, wherever the process is. It also keeps that namespace alive:
- * when the name is gone the socket must be closed, or the namespace lives on with all that is in it. So the watcher is
- * asked for mount events too, for what is unmounted and not deleted.
+ * A socket stays in the namespace in which it was made, and keeps that namespace alive. So the daemon closes the socket
+ * when the last name is gone. It asks for mount events too, for names that are unmounted and not deleted.
  *
- * There is nothing to be done about lost events: what they did is told. Takes CAP_SYS_ADMIN.
+ * It need not handle lost events: replayed events with their net effect follow. Requires CAP_SYS_ADMIN.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +29,7 @@
 struct link {
 	struct link *next;
 	int index, up;
-	unsigned round; /* of the dump that told of it last, or that ran when a notification did */
+	unsigned round; /* the dump that listed it last, or that ran at its last notification */
 	char name[IF_NAMESIZE];
 };
 
@@ -42,12 +41,12 @@ struct name {
 struct netns {
 	struct netns *next;
 	struct nsw_netns key;
-	struct name *names; /* at least one, as long as it is kept */
+	struct name *names; /* at least one */
 	int socket;
 	struct link *links;
 	unsigned round;
 	int dumping;
-	int again; /* something was lost: a dump has to be made, after the one that runs */
+	int again; /* messages were lost: make a dump after the running one */
 };
 
 struct router {
@@ -122,7 +121,7 @@ static void on_link(struct netns *netns, const struct nlmsghdr *message)
 	const char *name = NULL;
 	int changed;
 
-	/* bridges tell of their ports in messages of the same type */
+	/* bridges report their ports in messages of the same type */
 	if (info->ifi_family != AF_UNSPEC)
 		return;
 	for (const struct rtattr *a = IFLA_RTA(info); RTA_OK(a, length); a = RTA_NEXT(a, length))
@@ -153,7 +152,7 @@ static void on_link(struct netns *netns, const struct nlmsghdr *message)
 		print_everywhere(netns, *at, state(*at));
 }
 
-/* Asks for all links; what is there and is not told by the end of the answer is gone. */
+/* Requests all links. A known link that the answer does not list is gone. */
 static void ask_for_links(struct netns *netns)
 {
 	struct {
@@ -187,7 +186,7 @@ static void on_end_of_dump(struct netns *netns)
 
 static void on_message(struct netns *netns, const struct nlmsghdr *message)
 {
-	/* what was listed has changed meanwhile */
+	/* the list changed during the dump */
 	if (message->nlmsg_flags & NLM_F_DUMP_INTR && netns->dumping)
 		netns->again = 1;
 	switch (message->nlmsg_type) {
@@ -205,7 +204,7 @@ static void on_message(struct netns *netns, const struct nlmsghdr *message)
 	}
 }
 
-/* 1: there may be more; 0: that is all. */
+/* Returns 1: there may be more; 0: nothing left. */
 static int read_netlink(struct netns *netns)
 {
 	static union {
@@ -224,7 +223,7 @@ static int read_netlink(struct netns *netns)
 			complain(netns->names->text, "cannot read", errno);
 		return errno == ENOBUFS;
 	}
-	if (from.nl_pid == 0) /* from the kernel: others can write to the socket, too */
+	if (from.nl_pid == 0) /* from the kernel: other processes can write to the socket too */
 		for (struct nlmsghdr *m = &buffer.header; NLMSG_OK(m, length); m = NLMSG_NEXT(m, length))
 			on_message(netns, m);
 	return 1;
@@ -234,14 +233,14 @@ static void on_netlink(struct netns *netns)
 {
 	while (read_netlink(netns))
 		;
-	/* only now: what was in the queue is older than the answer, and as long as it was full no loss is told */
+	/* only now: the queued messages are older than the dump, and a full queue reports no further loss */
 	if (netns->again && !netns->dumping)
 		ask_for_links(netns);
 }
 
 /* Namespaces */
 
-/* Makes a socket in another namespace. The thread goes there and comes back; it is the only one. */
+/* Makes a socket in another namespace. The only thread enters it and comes back. */
 static int socket_inside(const struct router *router, int netns)
 {
 	struct sockaddr_nl links = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
@@ -252,8 +251,8 @@ static int socket_inside(const struct router *router, int netns)
 	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 	error = fd < 0 ? errno : 0;
 	if (setns(router->home, CLONE_NEWNET) < 0) {
-		/* all that this process does from here on would be done in the wrong place */
-		perror("router: cannot get back");
+		/* everything from here on would run in the wrong namespace */
+		perror("router: cannot go back to the own namespace");
 		abort();
 	}
 	if (fd >= 0 && bind(fd, (struct sockaddr *)&links, sizeof(links)) < 0) {
@@ -263,7 +262,7 @@ static int socket_inside(const struct router *router, int netns)
 	return error ? -error : fd;
 }
 
-/* Closing the socket takes it out of the epoll set as well. */
+/* Closing the socket also removes it from the epoll set. */
 static void forget(struct netns **at)
 {
 	struct netns *gone = *at;
@@ -317,7 +316,7 @@ static void remove_name(struct name **at)
 	free(gone);
 }
 
-/* With the last name of a namespace the socket goes. */
+/* Closes the socket with the last name of a namespace. */
 static void on_gone(struct router *router, const char *name)
 {
 	for (struct netns **at = &router->all; *at; at = &(*at)->next) {
@@ -333,14 +332,14 @@ static void on_gone(struct router *router, const char *name)
 	}
 }
 
-/* Opens a socket in a namespace that has none yet; NULL where that fails. */
+/* Opens a socket in a namespace that has none yet; returns NULL on failure. */
 static struct netns *enter(struct router *router, const nsw_event *ready, const struct nsw_netns *key)
 {
 	const char *name = nsw_event_name(ready);
 	struct netns *netns;
 	int socket, fd = nsw_open_netns(router->watcher, ready);
 
-	/* it is gone or replaced already: the next event says so */
+	/* gone or replaced already; an event for that follows */
 	if (fd == -ENOENT || fd == -ESTALE)
 		return NULL;
 	socket = fd < 0 ? fd : socket_inside(router, fd);
@@ -374,7 +373,7 @@ static void on_ready(struct router *router, const nsw_event *ready)
 	netns = find(router, &key);
 	if (netns && *find_name(netns, name))
 		return;
-	/* another READY of a name: this namespace has taken the place of that one */
+	/* another READY of a name: this namespace replaced that one */
 	on_gone(router, name);
 	if (!netns)
 		netns = enter(router, ready, &key);
@@ -383,7 +382,7 @@ static void on_ready(struct router *router, const nsw_event *ready)
 	if (add_name(netns, name) < 0) {
 		complain(name, "cannot watch", errno);
 		if (!netns->names)
-			forget(&router->all); /* it is the first: enter() has just put it there */
+			forget(&router->all); /* the first one, just added by enter() */
 		return;
 	}
 	print_netns(name, "opened");
@@ -436,7 +435,7 @@ static int serve(struct router *router)
 		struct epoll_event ready;
 
 		fflush(stdout);
-		/* one at a time: what it does may close the socket that the next one would be about */
+		/* one at a time: handling it may close the socket of the next one */
 		if (epoll_wait(router->epoll, &ready, 1, -1) != 1)
 			continue;
 		if (ready.data.ptr == router)

@@ -1,8 +1,8 @@
 /*
- * Prints the births and deaths of all network namespaces, with or without a name, and who was in them: all
+ * Prints the births and deaths of all network namespaces, with or without a name, and a process in each: all
  *
- * Try it on `unshare --net sleep 10`. As root it sees everything; without privileges, namespaces of processes of other
- * users are missing, and what comes is noticed later.
+ * Try it on `unshare --net sleep 10`. Without root it misses namespaces of other users' processes, and
+ * reports new ones later.
  */
 #include <fstream>
 #include <iostream>
@@ -13,13 +13,13 @@
 
 #include "signals.hpp"
 
-/* What a namespace is known by when it is born: a process that is in it, or where it is mounted. */
+/* Describes a new namespace: a process in it, or a path to it. */
 static std::string known_by(const nswatch::event &event)
 {
 	if (!event.pid)
 		return event.path ? " " + nswatch::printable(*event.path) : "";
 
-	/* the process chooses it, and may have ended */
+	/* the process chooses its command, and may have ended */
 	std::ifstream file("/proc/" + std::to_string(*event.pid) + "/comm");
 	std::string command = "?";
 
@@ -32,7 +32,7 @@ try {
 	const nswatch::fd ending = signals();
 	nswatch::watcher watcher(nswatch::source::all);
 	pollfd fds[] = {{watcher.fd(), POLLIN, 0}, {ending.get(), POLLIN, 0}};
-	/* the identity is the key: it stays while names and pids pass on */
+	/* the identity is the key: names and pids may pass to others */
 	std::unordered_map<nswatch::netns, std::string> who;
 
 	while (poll(fds, 2, -1) > 0 && !fds[1].revents)
@@ -42,7 +42,7 @@ try {
 			std::cout << event.type;
 			if (event.netns)
 				std::cout << ' ' << *event.netns << who[*event.netns];
-			std::cout << (event.replayed ? " (existing)" : "") << std::endl;
+			std::cout << (event.replayed ? " (replayed)" : "") << std::endl;
 			if (event.type == nswatch::event_type::netns_del)
 				who.erase(*event.netns);
 		}

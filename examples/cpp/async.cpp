@@ -1,8 +1,8 @@
 /*
- * The watcher as one of several things in an epoll loop of one's own: async [DIR]
+ * The watcher in an epoll loop, beside other descriptors: async [DIR]
  *
- * Besides namespaces the loop serves standard input, where "resync" makes the watcher compare what it told with what
- * the kernel has; the end of the input, or a signal, ends the program.
+ * The loop also reads standard input: the line "resync" makes the watcher compare its state with the kernel's. The end
+ * of the input, or a signal, ends the program.
  */
 #include <iostream>
 #include <nswatch.hpp>
@@ -21,7 +21,7 @@ static void add(const nswatch::fd &epoll, int fd)
 		throw std::system_error(errno, std::generic_category(), "epoll");
 }
 
-/* All that there is to be had now. */
+/* Takes all available events. */
 static void on_namespaces(nswatch::watcher &watcher)
 {
 	for (const nswatch::event &event : watcher.pending()) {
@@ -29,13 +29,13 @@ static void on_namespaces(nswatch::watcher &watcher)
 		std::error_code gone;
 
 		std::cout << event.type << ' ' << name << std::endl;
-		/* if it is gone or replaced already, the next event says so */
+		/* if it is gone or replaced already, an event for that follows */
 		if (event.type == nswatch::event_type::ready && watcher.open_netns(gone))
 			std::cout << "opened " << name << std::endl;
 	}
 }
 
-/* False: the input has ended. */
+/* Returns false at the end of input. */
 static bool on_input(nswatch::watcher &watcher)
 {
 	char line[64];

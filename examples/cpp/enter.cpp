@@ -1,7 +1,7 @@
 /*
  * Runs a command inside each network namespace that has a name, and in each new one: enter COMMAND [ARGUMENT...]
  *
- * Try `enter ip -brief link`; it takes CAP_SYS_ADMIN. A child goes there, so that this process stays where it is.
+ * Try `enter ip -brief link`; it requires CAP_SYS_ADMIN. A child enters, so this process stays in its namespace.
  */
 #include <cstring>
 #include <iostream>
@@ -13,12 +13,12 @@
 
 #include "signals.hpp"
 
-/* What the child does; it does not return. */
+/* Runs in the child, and does not return. */
 [[noreturn]] static void run(const nswatch::fd &netns, char **command)
 {
 	sigset_t none;
 
-	/* a blocked signal stays blocked in the command */
+	/* the command would inherit the blocked signals */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, nullptr);
 	if (setns(netns.get(), CLONE_NEWNET) == 0)
@@ -32,7 +32,7 @@ static void enter(const nswatch::watcher &watcher, const std::string &name, char
 	int status = 0;
 
 	std::cout << "in " << name << ":" << std::endl;
-	/* one namespace that is gone already, or one command that fails, is no reason to miss the others */
+	/* if one namespace is gone or one command fails, continue with the others */
 	try {
 		const nswatch::fd netns = watcher.open_netns();
 		const pid_t child = fork();
@@ -58,7 +58,7 @@ try {
 	nswatch::watcher watcher;
 	pollfd fds[] = {{watcher.fd(), POLLIN, 0}, {ending.get(), POLLIN, 0}};
 
-	/* one at a time: a signal is to come between two commands */
+	/* one at a time: check for a signal between two commands */
 	while (poll(fds, 2, -1) > 0 && !fds[1].revents)
 		if (const auto event = watcher.next(); event && event->type == nswatch::event_type::ready)
 			enter(watcher, nswatch::printable(*event->name), argv + 1);

@@ -1,11 +1,11 @@
-/* Prints what there is now: list [DIR] */
+/* Prints the names in a directory and their network namespaces: list [DIR] */
 #include <iostream>
 #include <map>
 #include <nswatch.hpp>
 
 int main(int argc, char **argv)
 try {
-	/* a name that is created and not ready has no namespace */
+	/* a name with CREATED and without READY has no namespace */
 	std::map<std::string, std::string> names;
 
 	for (const nswatch::event &event : nswatch::list_named(argc > 1 ? argv[1] : "/run/netns"))

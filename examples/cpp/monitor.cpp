@@ -1,7 +1,7 @@
 /*
- * Prints what happens to the names in a directory: monitor [DIR]
+ * Prints the events of the names in a directory: monitor [DIR]
  *
- * The simplest loop there is: wait for the watcher or a signal, take all there is, wait again.
+ * The simplest loop: wait for the watcher or a signal, take all available events, wait again.
  */
 #include <iostream>
 #include <nswatch.hpp>

@@ -1,4 +1,4 @@
-/* Ctrl-C and kill(1) as something to poll for, so that a loop ends in order. */
+/* Ctrl-C and kill(1) as a descriptor to poll, so that a loop ends in order. */
 #ifndef SIGNALS_HPP
 #define SIGNALS_HPP
 

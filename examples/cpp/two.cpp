@@ -1,7 +1,7 @@
 /*
  * Two watchers in one loop: names, and the nsids of peers, with the name of each peer where it has one: two [DIR]
  *
- * Whatever of the two can be read is drained. The table of names is what the events of the first add up to.
+ * It drains each watcher that is readable. The table of names is the sum of the events of the first.
  */
 #include <iostream>
 #include <map>
@@ -28,7 +28,7 @@ public:
 		}
 	}
 
-	/* The name of the namespace that has an nsid here. */
+	/* Returns the name of the namespace that has an nsid here. */
 	std::string of(std::int32_t nsid) const
 	{
 		std::error_code gone;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Publishes what happens to the network namespaces of this host to a NATS JetStream stream: see README.md."""
+"""Publishes the events of the network namespaces of this host to a NATS JetStream stream: see README.md."""
 
 import argparse
 import asyncio
@@ -21,11 +21,11 @@ STALLED = 3  # signs of life
 
 
 class Publisher:
-    """A watcher, and what it told that the stream does not have yet.
+    """A watcher, and its events that the stream does not have yet.
 
-    When that is as much as may be kept, the watcher is not read any further. Then events wait in the kernel; if they
-    become too many there, the library tells `overflow`, what changed, and `synced`. So nothing is lost in silence,
-    however long the server is away, and the memory is bounded.
+    When those reach the limit, the publisher stops reading the watcher, and events wait in the kernel. If the kernel's
+    queue overflows, the library reports `overflow`, the changes, and `synced`. So every loss is reported, and memory is
+    bounded, however long the server is away.
     """
 
     def __init__(self, feed: wire.Feed, keep: int, options: dict[str, Any]) -> None:
@@ -35,7 +35,7 @@ class Publisher:
         self._process = secrets.token_hex(8)
         self._lives = 0
         self._number = -1
-        # by life and number, in order
+        # by incarnation and number, in order
         self._unacknowledged: dict[tuple[int, int], bytes] = {}
         self._more = asyncio.Event()
         self._room = asyncio.Event()
@@ -49,7 +49,7 @@ class Publisher:
         return f"{self._process}.{self._lives}"
 
     async def watch(self) -> None:
-        """Tells what happens, in one incarnation after the other; each ends when resync() closes its watcher."""
+        """Reads events, in one incarnation after the other; resync() ends one by closing its watcher."""
         while True:
             self._lives += 1
             self._number = -1
@@ -58,18 +58,18 @@ class Publisher:
             with nswatch.Watcher(self.feed.source, **self._options) as self._watcher:
                 async for event in self._watcher:
                     if str(event.type) not in wire.TYPES:
-                        continue  # of a later library
+                        continue  # an event type of a later library
                     while len(self._unacknowledged) >= self._keep:
                         self._room.clear()
                         await self._room.wait()
                     self._add(event)
 
     def resync(self, incarnation: str) -> None:
-        """Tells everything anew, if it is this incarnation that somebody has not all messages of."""
+        """Starts a new incarnation with a full replay, if the request is about the current one."""
         if incarnation == self.incarnation and self._watcher is not None:
-            link.say(f"agent: a collector asks for all that {self.feed.source} knows")
+            link.say(f"agent: a collector requests a full replay of {self.feed.source}")
             self._watcher.close()
-            # who waits for room goes on, and finds it closed
+            # wake watch() if it waits for room: it finds the watcher closed
             self._unacknowledged.clear()
             self._room.set()
 
@@ -79,16 +79,16 @@ class Publisher:
         self._more.set()
 
     async def publish(self, stream: JetStreamContext) -> None:
-        """Sends on this connection what is not acknowledged, and then what is new, in order."""
+        """Sends unacknowledged messages on this connection, then new ones, in order."""
         sent = (0, 0)
         self._refused = None
         while self._refused is None:
-            # before the look: what comes while one is being sent sets it again
+            # cleared before reading: a message added during a send sets it again
             self._more.clear()
             for key in [each for each in self._unacknowledged if each > sent]:
                 if (message := self._unacknowledged.get(key)) is None:
                     continue
-                # the stream drops what it has already: a message may be sent again
+                # sending twice is safe: the stream drops duplicates
                 once = f"{self.feed.host}/{self.feed.source}/{self._process}/{key[0]}/{key[1]}"
                 acknowledged = await stream.publish_async(
                     self.feed.subject("events"), message, stream=wire.STREAM, headers={Header.MSG_ID: once}
@@ -110,7 +110,7 @@ class Publisher:
             self._more.set()
 
     def alive(self, every: float) -> wire.Alive:
-        """The sign of life; TimeoutError if the stream has acknowledged nothing for some of them."""
+        """Returns the sign of life; raises TimeoutError if the stream has acknowledged nothing for several of them."""
         oldest = next(iter(self._unacknowledged), None)
         self._beats = self._beats + 1 if oldest is not None and oldest == self._oldest else 0
         self._oldest = oldest
@@ -152,17 +152,23 @@ class Agent:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     link.add_arguments(parser)
-    parser.add_argument("--host", default=socket.gethostname(), help="what to call this host; default: its name")
+    parser.add_argument("--host", default=socket.gethostname(), help="name of this host; default: its host name")
     parser.add_argument("--dir", help="the directory of the names; default: /run/netns")
-    parser.add_argument("--nsids", action="store_true", help="also tell the ids that the kernel assigns")
-    parser.add_argument("--all", action="store_true", help="also tell every namespace, with or without a name")
-    parser.add_argument("--keep", type=int, default=1000, metavar="N", help="messages kept; default: %(default)s")
+    parser.add_argument("--nsids", action="store_true", help="also publish the nsids that the kernel assigns")
+    parser.add_argument("--all", action="store_true", help="also publish every namespace, with or without a name")
     parser.add_argument(
-        "--every", type=float, default=5.0, metavar="SECONDS", help="between signs of life; default: %(default)g"
+        "--keep", type=int, default=1000, metavar="N", help="unacknowledged messages to keep; default: %(default)s"
+    )
+    parser.add_argument(
+        "--every",
+        type=float,
+        default=5.0,
+        metavar="SECONDS",
+        help="interval of the signs of life; default: %(default)g",
     )
     given = parser.parse_args()
     if not given.host or given.keep < 1 or not 0 < given.every < wire.DAY:
-        parser.error("a host has a name, --keep is at least 1, --every more than 0 and less than a day")
+        parser.error("the host must have a name, --keep must be at least 1, --every more than 0 and less than a day")
 
     server = link.server(given, given.host, parser)
 

@@ -45,9 +45,9 @@ class Collector:
         await link.together(self._take(client), self._listen(client, stream))
 
     async def _lay(self, stream: JetStreamContext) -> None:
-        """Makes the stream if there is none, and lays the durable consumer anew, behind what is in the database.
+        """Creates the stream if it is missing, and the durable consumer again, after the position in the database.
 
-        So what was under way to a collector that died is sent at once, and before what is newer.
+        So messages in flight to a collector that died are delivered at once, before newer ones.
         """
         try:
             info = await stream.stream_info(wire.STREAM)
@@ -65,13 +65,13 @@ class Collector:
         )
 
     async def _take(self, client: Client) -> None:
-        """Pulls messages; each is acknowledged when the picture with it in it is on the disk."""
+        """Pulls messages; acknowledges each after the picture with it is on the disk."""
         inbox = client.new_inbox()
         arriving = await client.subscribe(inbox)
         asked = 0
         while True:
             if asked <= 0:
-                # without an expiry: there is nothing to be asked again while nothing happens
+                # without an expiry: no request is repeated while nothing happens
                 request = json.dumps({"batch": BATCH}).encode()
                 await client.publish(f"$JS.API.CONSUMER.MSG.NEXT.{wire.STREAM}.{self._name}", request, reply=inbox)
                 asked += BATCH
@@ -89,7 +89,7 @@ class Collector:
                 print(line, flush=True)
 
     async def _listen(self, client: Client, stream: JetStreamContext) -> None:
-        """Hears the signs of life, finds by them messages that are missing at the end, and asks for what is missing."""
+        """Receives signs of life, detects by them missing messages at the end, and requests full replays."""
         arriving = await client.subscribe(wire.subjects("alive"))
         while True:
             message = await arriving.next_msg(timeout=None)
@@ -105,20 +105,20 @@ class Collector:
                 self._picture.lose(feed, alive)
                 _print(feed, LOST)
             known = self._picture.known(feed)
-            # once for each sign of life, so that a stream which cannot hold the answer is not flooded with answers; and
-            # not of another incarnation, which is on its way
+            # one request for each sign of life, so as not to flood a stream that cannot hold the answer; none if
+            # another incarnation has begun
             if known is not None and known.state == LOST and known.incarnation == alive.incarnation:
                 await client.publish(feed.subject("resync"), alive.incarnation.encode())
 
     def _behind(self, feed: Feed, alive: Alive) -> bool:
-        """Whether the stream had messages of this feed that are not in the picture."""
+        """Whether the stream had messages of this feed that the picture lacks."""
         known = self._picture.known(feed)
         if alive.number < 0 or (known is not None and known.state == LOST and known.incarnation == alive.incarnation):
             return False
         return known is None or known.incarnation != alive.incarnation or known.number < alive.number
 
     async def _read_all(self, stream: JetStreamContext) -> bool:
-        """Whether all that the stream has is in the picture."""
+        """Whether the picture has all messages of the stream."""
         info = await stream.consumer_info(wire.STREAM, self._name)
         return not info.num_pending and not info.num_ack_pending
 
@@ -138,7 +138,7 @@ def _print(feed: Feed, line: str) -> None:
 
 
 def _read(message: Msg) -> tuple[Feed, Message] | None:
-    """What a message says; None, and a complaint, if that is nothing."""
+    """Parses a message; None, and a line on standard error, if it is malformed."""
     try:
         return wire.feed(message.subject), wire.decode(message.data)
     except ValueError as failure:
@@ -148,7 +148,7 @@ def _read(message: Msg) -> tuple[Feed, Message] | None:
 
 @contextlib.contextmanager
 def lock(path: Path) -> Iterator[bool]:
-    """Whether this process is the only one that has the lock; it has it until the block ends."""
+    """Yields whether this process got the lock, which it holds until the block ends."""
     with open(f"{path}.lock", "a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -162,11 +162,11 @@ def show(path: Path, as_json: bool) -> None:
     with lock(path) as alone, contextlib.closing(Picture(path)) as picture:
         feeds = picture.feeds()
     if as_json:
-        # all but ASCII is escaped, and of that DEL is not
+        # json escapes all but ASCII, and leaves DEL
         print(json.dumps({"collecting": not alone, "feeds": feeds}).replace("\x7f", r"\u007f"))
         return
     if alone:
-        print("No collector is running: this is what the last one knew.")
+        print("No collector is running: this is the last picture.")
     for feed in feeds:
         print("\n".join(lines(feed)))
 
@@ -175,12 +175,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--database", type=Path, default=Path("fleet.db"), help="default: %(default)s")
     commands = parser.add_subparsers(dest="command", required=True)
-    collecting = commands.add_parser("run", help="keep the picture, and print what changes")
+    collecting = commands.add_parser("run", help="keep the picture, and print the changes")
     link.add_arguments(collecting)
-    collecting.add_argument("--name", default="collector", help="of the durable consumer; each collector has its own")
-    collecting.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="between pings of the server")
     collecting.add_argument(
-        "--max-age", type=float, default=86400.0, metavar="SECONDS", help="of messages, in a stream that it makes"
+        "--name", default="collector", help="name of the durable consumer, different for each collector"
+    )
+    collecting.add_argument(
+        "--every", type=float, default=5.0, metavar="SECONDS", help="interval of the pings of the server"
+    )
+    collecting.add_argument(
+        "--max-age",
+        type=float,
+        default=86400.0,
+        metavar="SECONDS",
+        help="maximum age of messages, if it creates the stream",
     )
     showing = commands.add_parser("show", help="print the picture")
     showing.add_argument("--json", action="store_true", help="as one JSON object")
@@ -188,7 +196,7 @@ def main() -> None:
     given = parser.parse_args()
     path: Path = given.database
     if given.command != "run" and not path.exists():
-        sys.exit(f"collector: {path}: there is no such database: start a collector with it, by `run`")
+        sys.exit(f"collector: {path}: no such database: start a collector with it, by `run`")
     if given.command == "show":
         show(path, given.json)
     elif given.command == "forget":
@@ -199,17 +207,17 @@ def main() -> None:
         server = link.server(given, given.name, parser)
         with lock(path) as alone:
             if not alone:
-                sys.exit(f"collector: {path}: another collector has it: each has a database of its own")
+                sys.exit(f"collector: {path}: another collector has it: each requires a database of its own")
             with contextlib.closing(Picture(path)) as picture:
                 collector = Collector(picture, given.name, given.max_age)
                 link.run("collector", lambda: collector.run(server, given.every))
 
 
 if __name__ == "__main__":
-    # not every terminal has the characters of every name
+    # not every terminal can show the characters of every name
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         main()
     except BrokenPipeError:
-        # nobody reads any more: no failure, and nothing left to be flushed
+        # the reader has closed the pipe: no failure, and nothing to flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

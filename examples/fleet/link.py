@@ -1,7 +1,7 @@
-"""Which server, with which password, and a connection to it, again and again.
+"""The server, the password, and a connection that is made again when it breaks.
 
-Reconnecting is not left to the client library: it would send what it has buffered before what was under way when the
-connection broke, and so change the order. Here each connection starts from what is known to be stored.
+The client library must not reconnect itself: it would send buffered messages before those in flight at the break, and
+so change the order. Here each connection starts from what the stream has acknowledged.
 """
 
 import argparse
@@ -30,7 +30,7 @@ _CLOSING = 2.0
 
 
 def say(text: str) -> None:
-    """Writes a line to standard error. There may be words of others in it: a terminal obeys none of them."""
+    """Writes a line to standard error, escaped for a terminal since others may have chosen parts of it."""
     print(_sentence(text), file=sys.stderr, flush=True)
 
 
@@ -39,7 +39,7 @@ def _sentence(text: str) -> str:
 
 
 class Server(NamedTuple):
-    """Where the server is, and as whom one comes."""
+    """The address of the server, and the credentials."""
 
     url: str
     user: str | None
@@ -53,15 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--user", help="default: the name")
     parser.add_argument(
-        "--password-file", type=Path, metavar="FILE", help=f"default: the password is in the environment: {PASSWORD}"
+        "--password-file", type=Path, metavar="FILE", help=f"default: the environment variable {PASSWORD}"
     )
-    parser.add_argument(
-        "--ca", type=Path, metavar="FILE", help="trust servers whose certificate these sign, and no others"
-    )
+    parser.add_argument("--ca", type=Path, metavar="FILE", help="trust only servers whose certificate these sign")
 
 
 def server(given: argparse.Namespace, user: str, parser: argparse.ArgumentParser) -> Server:
-    """What the arguments say. No password is among them: anybody on the host can read those of a process."""
+    """Parses the arguments. None is a password: everybody on the host can read the arguments of a process."""
     try:
         url = urlsplit(given.server)
         host = url.hostname or ""
@@ -69,13 +67,13 @@ def server(given: argparse.Namespace, user: str, parser: argparse.ArgumentParser
             raise ValueError("it is neither nats://HOST nor tls://HOST")
         if "@" in url.netloc:
             raise ValueError(
-                f"a user is for --user, a password for --password-file or {PASSWORD}: others can read arguments"
+                f"pass the user by --user, the password by --password-file or {PASSWORD}: others can read arguments"
             )
         password = os.environ.get(PASSWORD)
         if given.password_file is not None:
             password = given.password_file.read_text().partition("\n")[0]
         if password is not None and url.scheme != "tls" and not _is_here(host):
-            raise ValueError("a password does not leave the host unencrypted: use tls://")
+            raise ValueError("a password must not leave the host unencrypted: use tls://")
         tls = ssl.create_default_context(cafile=given.ca) if url.scheme == "tls" else None
     except (OSError, ValueError) as failure:
         parser.error(_sentence(f"{given.server.rpartition('@')[2]}: {failure}"))
@@ -90,21 +88,21 @@ def _is_here(host: str) -> bool:
 
 
 class _Client(Client):
-    """One that no message can stop, and no server can talk out of TLS."""
+    """A client that survives every message, and that no server can make do without TLS."""
 
     def __init__(self, tls: bool) -> None:
         super().__init__()
         self._wants_tls = tls
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
-        # nats-py would go on, and send the password
+        # nats-py would continue, and send the password
         if initial_connection and self._wants_tls and not info.get("tls_required"):
             raise nats.errors.Error("the server does not encrypt")
         await super()._process_info(info, initial_connection)
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
-        # what is not UTF-8, or no header, would end nats-py's reading for good: the message is in the stream, and comes
-        # again after each reconnect
+        # a malformed header would stop nats-py's reading for good: the stream delivers the message again after each
+        # reconnect
         try:
             await self._process_headers(headers)
         except (ValueError, IndexError):
@@ -114,10 +112,10 @@ class _Client(Client):
 
 
 async def keep(server: Server, name: str, inbox: str, every: float, serve: Callable[[Client], Awaitable[None]]) -> None:
-    """Runs `serve` on a connection, and on the next one when it is lost or `serve` is in trouble; never returns.
+    """Runs `serve` on a connection, and on another one when it breaks or `serve` fails; never returns.
 
-    `inbox` is the last part of the subject of its inboxes: nobody else need be allowed to read them.
-    That the other end is gone without a word is noticed within three times `every` seconds, rounded up.
+    `inbox` is the last part of the subject of its inboxes, so that only this client needs the right to read them.
+    It detects a silent peer within three times `every` seconds, rounded up.
     """
     last = ""
     while True:
@@ -126,7 +124,7 @@ async def keep(server: Server, name: str, inbox: str, every: float, serve: Calla
         async def on_closed(closed: asyncio.Event = closed) -> None:
             closed.set()
 
-        # what the server complains of, as that something is not permitted
+        # errors of the server, as a missing permission
         complaints = [""]
 
         async def on_error(complaint: Exception, complaints: list[str] = complaints) -> None:
@@ -160,7 +158,7 @@ async def keep(server: Server, name: str, inbox: str, every: float, serve: Calla
                 trouble = f"{name}: {failure or type(failure).__name__}{complaints[0]}"
             last = ""
         finally:
-            # also of one that has not become a connection: a socket may be open
+            # also after a failed connect, which may leave a socket open
             with contextlib.suppress(*TROUBLES):
                 await asyncio.wait_for(client.close(), _CLOSING)
         if trouble != last:
@@ -170,7 +168,7 @@ async def keep(server: Server, name: str, inbox: str, every: float, serve: Calla
 
 
 async def together(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """Runs them until one ends or fails, and cancels the others."""
+    """Runs coroutines until one ends or fails, and cancels the others."""
     tasks = [asyncio.ensure_future(each) for each in coroutines]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -187,7 +185,7 @@ async def _waited(something: Awaitable[object]) -> None:
 
 
 def run(name: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Runs a program until SIGINT or SIGTERM, which are no failure; exits with 1 and one line if it fails."""
+    """Runs a program until SIGINT or SIGTERM, which end it normally; on a failure exits with 1 and one line."""
 
     async def until_signal() -> None:
         stop = asyncio.Event()

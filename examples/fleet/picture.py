@@ -1,7 +1,7 @@
-"""What the collector believes, in an SQLite database together with how far it has read the stream.
+"""The collector's picture, in an SQLite database together with its position in the stream.
 
-Both change in one transaction. So whenever the collector dies, and whatever it is sent again, the picture is that of
-some message and everything before it.
+Both change in one transaction. So at any crash, and after any redelivery, the picture is the sum of all messages up to
+one of them.
 """
 
 import json
@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import wire
 from wire import Alive, Feed, Message
 
-REPLAYING = "replaying"  # an incarnation, or the end of an overflow, is being told
+REPLAYING = "replaying"  # the replay of an incarnation, or after an overflow, is not complete
 CURRENT = "current"
-LOST = "lost"  # messages are missing: nothing is believed until another incarnation begins
+LOST = "lost"  # messages are missing: the collector ignores this incarnation from here on
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY CHECK (one = 1), stream TEXT, sequence INTEGER);
@@ -24,26 +24,26 @@ CREATE TABLE IF NOT EXISTS feeds (
     host TEXT, source TEXT, incarnation TEXT, number INTEGER, state TEXT, shown TEXT, heard INTEGER, every REAL,
     PRIMARY KEY (host, source)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS things (
-    host TEXT, source TEXT, incarnation TEXT, key BLOB, told TEXT,
+    host TEXT, source TEXT, incarnation TEXT, key BLOB, members TEXT,
     PRIMARY KEY (host, source, incarnation, key)) WITHOUT ROWID;
 """
 
 
 class Known(NamedTuple):
-    """What is known of a feed."""
+    """The state of a feed."""
 
     incarnation: str
     number: int
     state: str
     shown: str | None
-    """The incarnation whose replay was complete last: it is shown until the next one's is."""
+    """The last incarnation with a complete replay: shown until the next one is complete."""
 
 
 class Picture:
     def __init__(self, path: Path) -> None:
         self._database = sqlite3.connect(path)
         self._database.execute("PRAGMA journal_mode = WAL")
-        # a message is acknowledged when it is on the disk
+        # messages are acknowledged after they are on the disk
         self._database.execute("PRAGMA synchronous = FULL")
         self._database.executescript(_SCHEMA)
 
@@ -51,23 +51,23 @@ class Picture:
         self._database.close()
 
     def position(self, stream: str) -> int:
-        """The last message that was read of that very stream, 0 if none was."""
+        """The last message read from exactly that stream; 0: none."""
         row = self._database.execute("SELECT stream, sequence FROM position").fetchone()
         return row[1] if row is not None and row[0] == stream else 0
 
     def add(self, stream: str, messages: Iterable[tuple[int, tuple[Feed, Message] | None]]) -> list[str]:
-        """Takes messages by their sequence in the stream; None: of no meaning. A line for each thing that changes."""
+        """Applies messages with their sequence in the stream; None: malformed. Returns a line for each change."""
         lines: list[str] = []
         position = self.position(stream)
         with self._database:
-            for sequence, told in messages:
-                # what is sent again was taken already
+            for sequence, message in messages:
+                # skip redelivered messages
                 if sequence <= position:
                     continue
                 position = sequence
-                if told is None or (line := self._take(*told)) is None:
+                if message is None or (line := self._take(*message)) is None:
                     continue
-                feed = told[0]
+                feed = message[0]
                 lines.append(f"{title({'name': feed.host})} {feed.source} {line}")
             self._database.execute("INSERT OR REPLACE INTO position VALUES (1, ?, ?)", (stream, position))
         return lines
@@ -79,7 +79,7 @@ class Picture:
         return None if row is None else Known(*row)
 
     def alive(self, feed: Feed, alive: Alive) -> bool:
-        """Takes a sign of life; whether the feed had been silent, or unknown."""
+        """Records a sign of life; returns whether the feed was silent or unknown."""
         with self._database:
             cursor = self._database.execute(
                 "INSERT INTO feeds VALUES (?, ?, ?, -1, ?, NULL, 1, ?) ON CONFLICT (host, source) DO UPDATE"
@@ -93,23 +93,23 @@ class Picture:
             self._database.execute("UPDATE feeds SET heard = 0 WHERE host = ? AND source = ?", feed)
 
     def lose(self, feed: Feed, alive: Alive) -> None:
-        """Takes note that messages which the stream had, says a sign of life, will not come."""
+        """Marks a feed as lost: by a sign of life, the stream had messages that will not arrive."""
         with self._database:
             self._turn(feed, alive.incarnation, -1, LOST)
 
     def forget(self, host: str) -> bool:
-        """Removes a host; whether it was known. If it is alive it comes back."""
+        """Removes a host; returns whether it was known. A running agent adds it again."""
         with self._database:
             self._database.execute("DELETE FROM things WHERE host = ?", (host,))
             return self._database.execute("DELETE FROM feeds WHERE host = ?", (host,)).rowcount > 0
 
     def intervals(self) -> list[tuple[Feed, float]]:
-        """The feeds, and how many seconds there are between their signs of life."""
+        """The feeds, and the seconds between their signs of life."""
         rows = self._database.execute("SELECT host, source, every FROM feeds")
         return [(Feed(host, source), every) for host, source, every in rows]
 
     def feeds(self) -> list[dict[str, Any]]:
-        """All that there is to show, by host and source."""
+        """The whole picture, by host and source."""
         self._database.execute("BEGIN")
         try:
             return [
@@ -123,20 +123,20 @@ class Picture:
 
     def _things(self, host: str, source: str, incarnation: str | None) -> list[dict[str, Any]]:
         rows = self._database.execute(
-            "SELECT told FROM things WHERE host = ? AND source = ? AND incarnation = ? ORDER BY key",
+            "SELECT members FROM things WHERE host = ? AND source = ? AND incarnation = ? ORDER BY key",
             (host, source, incarnation),
         )
-        return [json.loads(told) for (told,) in rows]
+        return [json.loads(members) for (members,) in rows]
 
     def _take(self, feed: Feed, message: Message) -> str | None:
-        """Takes the next message of a feed; what has changed."""
+        """Applies the next message of a feed; returns the change."""
         known = self.known(feed)
         same = known is not None and known.incarnation == message.incarnation
         if message.type == wire.BEGAN and message.number == 0 and not same:
             self._turn(feed, message.incarnation, 0, REPLAYING)
             return wire.BEGAN
         if known is None or not same:
-            # its beginning is missing
+            # the beginning of the incarnation is missing
             self._turn(feed, message.incarnation, -1, LOST)
             return LOST
         if known.state == LOST or message.number <= known.number:
@@ -165,23 +165,23 @@ class Picture:
             )
         elif message.type in ("created", "ready", "detached", "nsid_new", "netns_new"):
             self._database.execute(
-                "INSERT OR REPLACE INTO things VALUES (?, ?, ?, ?, ?)", (*key, json.dumps(message.told))
+                "INSERT OR REPLACE INTO things VALUES (?, ?, ?, ?, ?)", (*key, json.dumps(message.members))
             )
         self._database.execute(
             "UPDATE feeds SET number = ?, state = ? WHERE host = ? AND source = ?", (message.number, state, *feed)
         )
-        return line if not message.key else f"{line} {title(message.told)}"
+        return line if not message.key else f"{line} {title(message.members)}"
 
     def _turn(self, feed: Feed, incarnation: str, number: int, state: str) -> None:
-        """Turns to another incarnation, or gives one up."""
-        # of what was replayed and never complete, nothing is kept
+        """Switches to another incarnation, or marks one as lost."""
+        # drop incomplete replays
         self._database.execute(
             "DELETE FROM things WHERE host = ?1 AND source = ?2 AND incarnation <> ?3 AND incarnation IS NOT"
             " (SELECT shown FROM feeds WHERE host = ?1 AND source = ?2)",
             (*feed, incarnation),
         )
         self._database.execute(
-            # of one that was never heard, the interval is not known
+            # without a sign of life so far, assume the default interval
             "INSERT INTO feeds VALUES (?, ?, ?, ?, ?, NULL, 0, 5) ON CONFLICT (host, source) DO UPDATE SET"
             " incarnation = excluded.incarnation, number = excluded.number, state = excluded.state",
             (*feed, incarnation, number, state),
@@ -189,7 +189,7 @@ class Picture:
 
 
 def lines(feed: dict[str, Any]) -> list[str]:
-    """One of Picture.feeds(), for people."""
+    """Formats one of Picture.feeds() for people."""
     silent = ", silent" if feed["silent"] else ""
     found = [f"{title({'name': feed['host']})} {feed['source']}: {feed['state']}{silent}"]
     for each in feed["things"]:
@@ -202,10 +202,10 @@ def lines(feed: dict[str, Any]) -> list[str]:
     return found
 
 
-def title(told: dict[str, Any]) -> str:
-    """What a message is about, for people: one word, which a terminal does not obey."""
-    if "name_hex" in told:
-        return wire.printable(os.fsdecode(bytes.fromhex(told["name_hex"])))
-    if told.get("type", "").startswith("netns"):
-        return f"net:[{told['ino']}]"
-    return wire.printable(str(told.get("name", told.get("nsid"))))
+def title(members: dict[str, Any]) -> str:
+    """The subject of a message for people: one word, escaped for a terminal."""
+    if "name_hex" in members:
+        return wire.printable(os.fsdecode(bytes.fromhex(members["name_hex"])))
+    if members.get("type", "").startswith("netns"):
+        return f"net:[{members['ino']}]"
+    return wire.printable(str(members.get("name", members.get("nsid"))))

@@ -1,8 +1,8 @@
-"""What goes over the wire: subjects and messages.
+"""The protocol: subjects and messages.
 
-A feed is what one watcher of a host tells: its subject ends in the host and the source. An incarnation of a feed is one
-life of that watcher. Its first message, number 0, is `began`; then come the replay, `synced`, and what happens. So a
-reader who has every number of an incarnation up to some message knows what the watcher had told by then.
+A feed has the events of one watcher of a host: its subject ends in the host and the source. An incarnation of a feed is
+one life of that watcher. Its first message, number 0, is `began`; the replay, `synced`, and the changes follow. So a
+reader that has every number of an incarnation up to some message has all that the watcher had reported by then.
 """
 
 import json
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 from urllib.parse import quote, unquote
 
-# a collector needs no nswatch
+# a collector runs without nswatch
 if TYPE_CHECKING:
     from nswatch import Event
 
@@ -21,12 +21,12 @@ STREAM = "NSWATCH"
 BEGAN = "began"
 Source = Literal["named", "nsid", "all"]
 DAY = 86400
-# the members of an event that are numbers, as `nswatch watch --json` calls them, with the greatest; a monotonic time
-# means nothing elsewhere
+# the numeric members of an event, as in `nswatch watch --json`, with their maximum; without the monotonic time, which
+# is valid only on its host
 _MEMBERS = {"nsid": 2**31 - 1, "origin": 2**31 - 1, "portid": 2**32 - 1, "dropped": 2**64 - 1, "pid": 2**31 - 1}
-# and those of its nswatch.Netns; what is 0 does not go over
+# and those of its nswatch.Netns; members that are 0 are not sent
 _NETNS = dict.fromkeys(("dev", "ino", "cookie", "stamp"), 2**64 - 1)
-# the types that go over, and what a message of that type has
+# the message types, and the members of each
 _NAME, _ID = ("name", "name_hex"), ("nsid", "origin")
 TYPES: dict[str, tuple[str, ...]] = {
     BEGAN: (),
@@ -44,18 +44,18 @@ TYPES: dict[str, tuple[str, ...]] = {
 
 
 class Feed(NamedTuple):
-    """What one watcher of a host tells."""
+    """The events of one watcher of a host."""
 
     host: str
     source: Source
 
     def subject(self, purpose: str) -> str:
-        """Its subject for `events`, kept by the stream, or for `alive` or `resync`, which are not."""
+        """Its subject for `events`, which the stream keeps, or for `alive` or `resync`, which it does not keep."""
         return f"nswatch.{purpose}.{token(self.host)}.{self.source}"
 
 
 def token(host: str) -> str:
-    """A name of a host as one token of a subject, where a dot would begin another."""
+    """The name of a host as one token of a subject, without dots."""
     return quote(host, safe="").replace(".", "%2E")
 
 
@@ -65,7 +65,7 @@ def subjects(purpose: str) -> str:
 
 
 def feed(subject: str) -> Feed:
-    """The feed that a subject is of."""
+    """The feed of a subject."""
     _, purpose, host, source = subject.split(".")
     for known in get_args(Source):
         found = Feed(unquote(host), known)
@@ -82,13 +82,13 @@ class Message:
     number: int
     type: str
     key: bytes
-    """What it is about: a name, an id in the namespace that it is assigned in, or a namespace."""
-    told: dict[str, Any]
-    """All that the event says, and the time."""
+    """The key of its subject: a name, an nsid with its origin, or a namespace."""
+    members: dict[str, Any]
+    """The members of the event, and the time."""
 
 
 def encode(incarnation: str, number: int, event: "Event | None") -> bytes:
-    """The message that reports an event, or that an incarnation began."""
+    """The message for an event; None: for the start of an incarnation."""
     message: dict[str, Any] = {"incarnation": incarnation, "number": number}
     if event is None:
         return json.dumps(message | {"type": BEGAN, "time": round(time.time(), 6)}).encode()
@@ -103,44 +103,44 @@ def encode(incarnation: str, number: int, event: "Event | None") -> bytes:
 
 
 def decode(data: bytes) -> Message:
-    """The message that was sent; ValueError if it is none.
+    """Parses a message; raises ValueError for anything else.
 
-    Whoever may publish chose every byte of it. What this returns has the types and the ranges that agents send, and
-    nothing else: it can be kept, applied and printed.
+    The publisher chose every byte. The result has only members of the types and ranges that agents send: it is safe to
+    keep, apply and print.
     """
-    told = _object(data)
-    incarnation, number = _position(told, 0)
-    kind = told.get("type")
+    members = _object(data)
+    incarnation, number = _position(members, 0)
+    kind = members.get("type")
     if not isinstance(kind, str) or kind not in TYPES:
         raise ValueError("no message of an agent: it has no type, or an unknown one")
     message: dict[str, Any] = {"type": kind}
-    if "time" in told:
-        message["time"] = _real(told, "time", 0, 2.0**53)
-    if "replayed" in told:
-        if not isinstance(told["replayed"], bool):
+    if "time" in members:
+        message["time"] = _real(members, "time", 0, 2.0**53)
+    if "replayed" in members:
+        if not isinstance(members["replayed"], bool):
             raise ValueError("no message of an agent: replayed is neither true nor false")
-        message["replayed"] = told["replayed"]
+        message["replayed"] = members["replayed"]
     for name, greatest in (_NETNS | _MEMBERS).items():
-        if name in told:
+        if name in members:
             if name not in TYPES[kind]:
                 raise ValueError(f"no message of an agent: {kind} has no {name}")
-            message[name] = _integer(told, name, 0, greatest)
+            message[name] = _integer(members, name, 0, greatest)
     key = b""
     if "name" in TYPES[kind]:
-        key = _name(told)
+        key = _name(members)
         message |= _named(key)
-    elif "name" in told or "name_hex" in told:
+    elif "name" in members or "name_hex" in members:
         raise ValueError(f"no message of an agent: {kind} has no name")
     elif "ino" in TYPES[kind]:
-        _integer(told, "ino", 1, _NETNS["ino"])
+        _integer(members, "ino", 1, _NETNS["ino"])
         key = "/".join(str(message.get(each, 0)) for each in _NETNS).encode()
     if "nsid" in TYPES[kind]:
-        key = f"{message.get('origin', '')}/{_integer(told, 'nsid', 0, _MEMBERS['nsid'])}".encode()
+        key = f"{message.get('origin', '')}/{_integer(members, 'nsid', 0, _MEMBERS['nsid'])}".encode()
     return Message(incarnation, number, kind, key, message)
 
 
 class Alive(NamedTuple):
-    """The sign of life that a feed gives every so many seconds."""
+    """The periodic sign of life of a feed."""
 
     incarnation: str
     number: int
@@ -152,18 +152,18 @@ class Alive(NamedTuple):
 
     @classmethod
     def decode(cls, data: bytes) -> "Alive":
-        """The sign of life that was sent; ValueError if it is none."""
-        told = _object(data)
-        alive = cls(*_position(told, -1), _real(told, "every", 0, DAY))
+        """Parses a sign of life; raises ValueError for anything else."""
+        members = _object(data)
+        alive = cls(*_position(members, -1), _real(members, "every", 0, DAY))
         if not 0 < alive.every < DAY:
             raise ValueError(f"no sign of life: every {alive.every} seconds")
         return alive
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""Text as a terminal shows it and does not obey it, in the form of nswatch.printable(): `\u{1b}`, `\xff`.
+    r"""Escapes text for a terminal, in the form of nswatch.printable(): `\u{1b}`, `\xff`.
 
-    keep: printable characters that stay as they are, though they are not left in names: in sentences.
+    keep: characters to leave unescaped in sentences, though not in names.
     """
     return "".join(each if each in keep else _escaped(each) for each in text)
 
@@ -176,52 +176,52 @@ def _escaped(character: str) -> str:
     if character.isprintable():
         return character
     number = ord(character)
-    if 0xDC80 <= number <= 0xDCFF:  # of os.fsdecode(): a byte that is not UTF-8
+    if 0xDC80 <= number <= 0xDCFF:  # from os.fsdecode(): a byte that is not UTF-8
         return rf"\x{number - 0xDC00:02x}"
     return {"\t": r"\t", "\n": r"\n", "\r": r"\r"}.get(character, rf"\u{{{number:x}}}")
 
 
 def _object(data: bytes) -> dict[str, Any]:
     try:
-        told = json.loads(data)
+        members = json.loads(data)
     except RecursionError:
-        told = None
-    if not isinstance(told, dict):
+        members = None
+    if not isinstance(members, dict):
         raise ValueError("not a JSON object")
-    return told
+    return members
 
 
-def _integer(told: dict[str, Any], name: str, least: int, greatest: int) -> int:
-    value = told.get(name)
-    # true is an int, too
+def _integer(members: dict[str, Any], name: str, least: int, greatest: int) -> int:
+    value = members.get(name)
+    # true is an int too
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= greatest:
         raise ValueError(f"{name} is no number from {least} to {greatest}")
     return value
 
 
-def _real(told: dict[str, Any], name: str, least: float, greatest: float) -> float:
-    value = told.get(name)
+def _real(members: dict[str, Any], name: str, least: float, greatest: float) -> float:
+    value = members.get(name)
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value <= greatest:
         raise ValueError(f"{name} is no number from {least:g} to {greatest:g}")
     return float(value)
 
 
-def _position(told: dict[str, Any], least: int) -> tuple[str, int]:
-    incarnation = told.get("incarnation")
+def _position(members: dict[str, Any], least: int) -> tuple[str, int]:
+    incarnation = members.get("incarnation")
     if not isinstance(incarnation, str) or not re.fullmatch(r"[0-9A-Za-z.]{1,64}", incarnation):
         raise ValueError("incarnation is not 1 to 64 letters, digits and dots")
-    return incarnation, _integer(told, "number", least, 2**63 - 1)
+    return incarnation, _integer(members, "number", least, 2**63 - 1)
 
 
 def _named(raw: bytes) -> dict[str, str]:
-    """A name as members of a message."""
+    """The members of a message for a name."""
     name = raw.decode(errors="replace")
     return {"name": name} if name.encode() == raw else {"name": name, "name_hex": raw.hex()}
 
 
-def _name(told: dict[str, Any]) -> bytes:
-    """The bytes of the name of a message; a lone surrogate is a ValueError, as all that no agent writes."""
-    name, digits = told.get("name"), told.get("name_hex")
+def _name(members: dict[str, Any]) -> bytes:
+    """The bytes of the name of a message; raises ValueError for all that no agent writes, as a lone surrogate."""
+    name, digits = members.get("name"), members.get("name_hex")
     if not isinstance(name, str) or not isinstance(digits, (str, type(None))):
         raise ValueError("the name is no text")
     raw = name.encode() if digits is None else bytes.fromhex(digits)

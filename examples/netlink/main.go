@@ -37,7 +37,7 @@ func serve(ctx context.Context) error {
 		}
 		switch event.Type {
 		case nswatch.Ready, nswatch.Detached, nswatch.Deleted:
-			// gone, or replaced: an open socket would keep the namespace alive
+			// gone or replaced: the open socket would keep the namespace alive
 			if handle := handles[event.Name]; handle != nil {
 				handle.Close()
 				delete(handles, event.Name)
@@ -49,7 +49,7 @@ func serve(ctx context.Context) error {
 		}
 		handle, links, err := connect(event)
 		if err != nil {
-			// ENOENT, ESTALE: gone or replaced already, and the next event says so
+			// ENOENT, ESTALE: gone or replaced already; an event for that follows
 			fmt.Fprintln(os.Stderr, "netlink:", err)
 			continue
 		}
@@ -62,7 +62,7 @@ func serve(ctx context.Context) error {
 	}
 }
 
-// connect makes the socket on a thread that ends there. The socket stays in the namespace, whichever thread uses it.
+// connect makes the socket on a thread inside the namespace. The socket stays there, whichever thread uses it.
 func connect(ready nswatch.Event) (handle *netlink.Handle, links []netlink.Link, err error) {
 	err = ready.Enter(func() error {
 		handle, err = netlink.NewHandle(unix.NETLINK_ROUTE)

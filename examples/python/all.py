@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Prints the births and deaths of all network namespaces, with or without a name, and who was in them: all.py
+"""Prints the births and deaths of all network namespaces, with or without a name, and a process in each: all.py
 
-Try it on `unshare --net sleep 10`. As root it sees everything; without privileges, namespaces of processes of other
-users are missing, and what comes is noticed later.
+Try it on `unshare --net sleep 10`. Without root it misses namespaces of other users' processes, and
+reports new ones later.
 """
 
 import os
@@ -14,27 +14,27 @@ from nswatch import Event, EventType, Netns
 
 
 def known_by(event: Event) -> str:
-    """What a namespace is known by when it is born: a process that is in it, or where it is mounted."""
+    """Describes a new namespace: a process in it, or a path to it."""
     if event.pid is None:
         return "" if event.path is None else f" {nswatch.printable(event.path)}"
     try:
         command = os.fsdecode(Path(f"/proc/{event.pid}/comm").read_bytes().removesuffix(b"\n"))
     except OSError:
-        command = "?"  # it has ended
-    # the process chooses it
+        command = "?"  # the process has ended
+    # the process chooses its command
     return f" {event.pid} {nswatch.printable(command)}"
 
 
 def main() -> None:
     sys.stdout.reconfigure(encoding="utf-8", line_buffering=True)  # type: ignore[union-attr]
-    # the identity is the key: it stays while names and pids pass on
+    # the identity is the key: names and pids may pass to others
     who: dict[Netns | None, str] = {}
     with nswatch.Watcher("all") as watcher:
         for event in watcher:
             if event.type == EventType.NETNS_NEW:
                 who[event.netns] = known_by(event)
             about = "" if event.netns is None else f" {event.netns}{who.get(event.netns, '')}"
-            print(f"{event.type}{about}{' (existing)' if event.replayed else ''}")
+            print(f"{event.type}{about}{' (replayed)' if event.replayed else ''}")
             if event.type == EventType.NETNS_DEL:
                 who.pop(event.netns, None)
 

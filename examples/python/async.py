@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
-"""Has the watcher as one of several things that asyncio waits for: async.py [DIR]
+"""Waits for the watcher and standard input in asyncio: async.py [DIR]
 
-The other one is standard input, where "resync" makes the watcher compare what it told with what the kernel has, and
-the end of the input ends the program.
+The line "resync" makes the watcher compare its state with the kernel's. The end of the input ends the program.
 """
 
 import asyncio
@@ -11,7 +10,7 @@ import sys
 import nswatch
 
 
-async def tell(watcher: nswatch.Watcher) -> None:
+async def report(watcher: nswatch.Watcher) -> None:
     async for event in watcher:
         name = nswatch.printable(event.name or "-")
         print(event.type, name)
@@ -20,19 +19,19 @@ async def tell(watcher: nswatch.Watcher) -> None:
                 with event.open_netns():
                     print("opened", name)
             except OSError:
-                pass  # it is gone or replaced already, and the next event says so
+                pass  # gone or replaced already; an event for that follows
 
 
 async def serve(directory: str | None) -> None:
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     with nswatch.Watcher(dir=directory) as watcher:
-        telling = asyncio.create_task(tell(watcher))
+        reporting = asyncio.create_task(report(watcher))
         async for line in lines:
             if line == b"resync\n":
                 watcher.resync()
         watcher.close()  # ends the iteration of the other task
-        await telling
+        await reporting
 
 
 if __name__ == "__main__":

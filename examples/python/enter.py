@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs a command inside each network namespace that has a name, and in each new one: enter.py COMMAND [ARGUMENT…]
 
-Try `enter.py ip -brief link`; it takes CAP_SYS_ADMIN.
+Try `enter.py ip -brief link`; it requires CAP_SYS_ADMIN.
 """
 
 import subprocess
@@ -17,7 +17,7 @@ def enter(command: list[str]) -> None:
                 continue
             name = nswatch.printable(event.name or "")
             print(f"in {name}:")
-            # one namespace that is gone already, or one command that fails, is no reason to miss the others
+            # if one namespace is gone or one command fails, continue with the others
             try:
                 with event.enter():
                     subprocess.run(command, check=True)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Metrics of the network namespaces of this machine for Prometheus: exporter.py [OPTIONS]
 
-Serves http://127.0.0.1:9975/metrics, to 32 clients at a time and to none for longer than 10 seconds: whoever opens more
-connections closes the older ones, and takes no descriptor that the watchers need. How long ago something was is for
-Prometheus to say, by the time of asking:
+Serves http://127.0.0.1:9975/metrics to at most 32 clients at a time, each for at most 10 seconds. A new connection
+beyond that closes the oldest, so clients cannot use up the descriptors of the watchers. Prometheus computes ages from
+the timestamps:
 
     time() - nswatch_last_event_timestamp_seconds
 """
@@ -21,11 +21,15 @@ from collections.abc import Iterable
 import nswatch
 from nswatch import Event, EventType, Netns
 
-PATIENCE = 10.0  # seconds for a request to come and its answer to go
-ROOM = 32  # connections at a time: one more takes the place of the one that came first
+PATIENCE = 10.0  # seconds for a request and its answer
+ROOM = 32  # connections at a time: one more replaces the oldest
 LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
-RETRY = 1.0  # seconds after one of these
-GONE = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM)  # of a connection, before it was accepted; the last: a firewall
+RETRY = 1.0  # seconds to wait after one of these errors
+GONE = (
+    errno.ECONNABORTED,
+    errno.EPROTO,
+    errno.EPERM,
+)  # the connection failed before it was accepted; EPERM: a firewall
 EVENTS = {
     "named": (EventType.CREATED, EventType.READY, EventType.DETACHED, EventType.DELETED),
     "nsid": (EventType.NSID_NEW, EventType.NSID_DEL),
@@ -35,7 +39,7 @@ OF_EACH = (EventType.SYNCED, EventType.OVERFLOW)
 
 
 class Source:
-    """One watcher, and what it told so far, added up."""
+    """One watcher, and the sum of its events."""
 
     def __init__(self, name: str, watcher: nswatch.Watcher) -> None:
         self.name = name
@@ -44,7 +48,7 @@ class Source:
         self.events = Counter({str(kind): 0 for kind in (*EVENTS[name], *OF_EACH)})
         self.last_event = self.last_sync = 0.0
         self.births = self.deaths = 0
-        # each name, id or namespace that exists: the type of its last event, when that was, and which namespace it is
+        # each existing name, nsid or namespace: the type and time of its last event, and the identity
         self.known: dict[object, tuple[str, float, Netns | None]] = {}
 
     async def follow(self) -> None:
@@ -55,7 +59,7 @@ class Source:
                     self._add(event)
                     complaint = ""
             except nswatch.Error as error:
-                # nothing is lost: what the watcher could not do it does when there is room again
+                # nothing is lost: the watcher continues when there is room again
                 if error.errno not in LIMITS:
                     raise
                 if complaint != str(error):
@@ -80,14 +84,14 @@ class Source:
 
 
 def _subject(event: Event) -> object:
-    """What an event is about: the key of what exists."""
+    """The key of the name, nsid or namespace of an event."""
     if event.name is not None:
         return event.name
     return event.netns if event.nsid is None else (event.origin, event.nsid)
 
 
 class Metrics:
-    """All that is told, in the text format of Prometheus."""
+    """All metrics, in the text format of Prometheus."""
 
     def __init__(self, named: Source, nsid: Source, everything: Source, each_name: bool) -> None:
         self._named = named
@@ -111,24 +115,26 @@ class Metrics:
         metric(
             "names",
             "gauge",
-            "Names, by what they are: ready is a network namespace, created none yet, detached none any more.",
+            "Names by state: ready is a network namespace, created none yet, detached no longer one.",
             [({"state": str(kind)}, states[str(kind)]) for kind in EVENTS["named"][:3]],
         )
         metric(
             "namespaces",
             "gauge",
-            "Network namespaces that have a name: those with two names count once.",
+            "Network namespaces with a name: one with two names counts once.",
             [({}, len({netns for _, _, netns in self._named.known.values() if netns is not None}))],
         )
-        metric("nsids", "gauge", "Ids that the kernel has assigned to peer namespaces.", [({}, len(self._nsid.known))])
+        metric(
+            "nsids", "gauge", "Nsids that the kernel has assigned to peer namespaces.", [({}, len(self._nsid.known))]
+        )
         metric(
             "netns",
             "gauge",
-            "Network namespaces that exist and can be seen, with or without a name.",
+            "Network namespaces that the library can see, with or without a name.",
             [({}, len(self._all.known))],
         )
-        metric("netns_births_total", "counter", "Network namespaces that were made.", [({}, self._all.births)])
-        metric("netns_deaths_total", "counter", "Network namespaces that have died.", [({}, self._all.deaths)])
+        metric("netns_births_total", "counter", "New network namespaces.", [({}, self._all.births)])
+        metric("netns_deaths_total", "counter", "Dead network namespaces.", [({}, self._all.deaths)])
         metric(
             "events_total",
             "counter",
@@ -140,21 +146,33 @@ class Metrics:
             ],
         )
         for name, text, times in (
-            ("last_event", "the last event was learned of", [each.last_event for each in sources]),
-            ("last_sync", "all that there was had been told, last", [each.last_sync for each in sources]),
+            ("last_event", "the library noticed the last event", [each.last_event for each in sources]),
+            ("last_sync", "the last replay or resync was complete", [each.last_sync for each in sources]),
         ):
             metric(f"{name}_timestamp_seconds", "gauge", f"When {text}, Unix time.", zip(labels, times, strict=True))
         for name, text, values in (
-            ("overflows_total", "Times that events were lost, and made good.", [each.overflows for each in stats]),
-            ("dropped_events_total", "Events known to be lost, and made good.", [each.dropped for each in stats]),
-            ("resyncs_total", "Comparisons with the kernel, that at the start included.", [s.resyncs for s in stats]),
+            (
+                "overflows_total",
+                "Overflows: events were lost, and replayed events followed.",
+                [each.overflows for each in stats],
+            ),
+            (
+                "dropped_events_total",
+                "Lost events, as far as they could be counted.",
+                [each.dropped for each in stats],
+            ),
+            (
+                "resyncs_total",
+                "Comparisons with the kernel, including the replay at the start.",
+                [s.resyncs for s in stats],
+            ),
         ):
             metric(name, "counter", text, zip(labels, values, strict=True))
         if self._each_name:
             metric(
                 "ready_timestamp_seconds",
                 "gauge",
-                "When the namespace with this name was found to be ready, Unix time.",
+                "When the name became ready, Unix time.",
                 [
                     ({"name": nswatch.printable(str(name))}, when)
                     for name, (state, when, _) in sorted(self._named.known.items(), key=str)
@@ -169,14 +187,14 @@ def _escaped(value: str) -> str:
 
 
 class Server:
-    """Answers requests, of not too many at a time and of none for long."""
+    """Answers requests, with limits on their number and time."""
 
     def __init__(self, metrics: Metrics, host: str, port: int) -> None:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         self._metrics = metrics
         self._listening = socket.create_server(address[:2], family=family)
         self._listening.settimeout(0)
-        # in the order in which they came
+        # in order of arrival
         self._answering: dict[asyncio.Task[None], None] = {}
 
     @property
@@ -191,7 +209,7 @@ class Server:
                     connection, _ = await asyncio.get_running_loop().sock_accept(self._listening)
                 except OSError as error:
                     if error.errno in LIMITS:
-                        await asyncio.sleep(RETRY)  # it waits, and so do those behind it
+                        await asyncio.sleep(RETRY)  # this connection waits, and so do the later ones
                     elif error.errno not in GONE:
                         raise
                     continue
@@ -202,7 +220,7 @@ class Server:
                 task = asyncio.ensure_future(self._answer(connection))
                 self._answering[task] = None
                 task.add_done_callback(self._answering.pop)
-                await asyncio.sleep(0)  # it begins, whoever else waits to be accepted
+                await asyncio.sleep(0)  # let it begin before the next one is accepted
         finally:
             self._listening.close()
 
@@ -216,10 +234,10 @@ class Server:
         try:
             await asyncio.wait_for(self._converse(reader, writer), PATIENCE)
         except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.TimeoutError):
-            # who asks badly, or for ever, gets no answer
+            # a malformed or slow request gets no answer
             writer.transport.abort()
         except asyncio.CancelledError:
-            # another one takes its place, or the program ends
+            # another connection replaces it, or the program ends
             writer.transport.abort()
         finally:
             writer.close()
@@ -230,7 +248,7 @@ class Server:
         if path.partition("?")[0] != "/metrics":
             status, kind, body = "404 Not Found", "text/plain", "The metrics are at /metrics.\n"
         elif method not in ("GET", "HEAD"):
-            status, kind, body = "405 Method Not Allowed", "text/plain", "Only GET is for metrics.\n"
+            status, kind, body = "405 Method Not Allowed", "text/plain", "Only GET and HEAD are supported.\n"
         else:
             status, kind, body = "200 OK", "text/plain; version=0.0.4; charset=utf-8", self._metrics.text()
         raw = body.encode()
@@ -254,7 +272,7 @@ async def serve(host: str, port: int, directory: str | None, each_name: bool) ->
         server = Server(Metrics(*sources, each_name), host, port)
         running = [asyncio.ensure_future(each) for each in (*(source.follow() for source in sources), _until(stop))]
         known = asyncio.ensure_future(_until(*(source.synced for source in sources)))
-        # what exists is known before anybody asks
+        # replay before the first request
         await asyncio.wait([known, *running], return_when=asyncio.FIRST_COMPLETED)
         running.append(asyncio.ensure_future(server.run()))
         print(server.url, flush=True)
@@ -274,11 +292,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Metrics of the network namespaces of this machine for Prometheus.")
     parser.add_argument("--listen", default="127.0.0.1:9975", metavar="HOST:PORT", help="default: %(default)s")
     parser.add_argument("--dir", help="the directory of the names; default: /run/netns")
-    parser.add_argument("--names", action="store_true", help="also a time series for each name that is ready")
+    parser.add_argument("--names", action="store_true", help="also export a time series for each ready name")
     given = parser.parse_args()
     host, _, port = given.listen.rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or int(port) >= 1 << 16:
-        parser.error(f"--listen takes an address and a port, as 127.0.0.1:9975, not {given.listen}")
+        parser.error(f"--listen requires an address and a port, as 127.0.0.1:9975, not {given.listen}")
     try:
         asyncio.run(serve(host.strip("[]"), int(port), given.dir, given.names))
     except OSError as error:

@@ -9,7 +9,7 @@ from nswatch import EventType
 
 
 def names(directory: str | None) -> dict[str, str]:
-    """Adds up what is told until all that exists has been told; a program that goes on watching does the same."""
+    """Applies the replayed events until SYNCED. A program that keeps watching does the same."""
     found: dict[str, str] = {}
     with nswatch.Watcher(dir=directory) as watcher:
         for event in watcher:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints what happens to the names in a directory: monitor.py [DIR]"""
+"""Prints the events of the names in a directory: monitor.py [DIR]"""
 
 import sys
 
@@ -10,7 +10,7 @@ def main() -> None:
     sys.stdout.reconfigure(encoding="utf-8", line_buffering=True)  # type: ignore[union-attr]
     with nswatch.Watcher(dir=sys.argv[1] if len(sys.argv) > 1 else None) as watcher:
         for event in watcher:
-            print(event)  # harmless on a terminal, whatever the name is
+            print(event)  # str() escapes what could control a terminal
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Tells when the network namespace of a process dies, though it has no name: nsid.py PID
+"""Reports the death of the network namespace of a process, also without a name: nsid.py PID
 
-It asks for the id that the namespace has here, gives it one if it has none, and waits for the notice of its death.
-Try it on `unshare --net sleep 10`; to assign takes CAP_NET_ADMIN.
+It queries the nsid of the namespace, assigns one if there is none, and waits for NSID_DEL. Try it on
+`unshare --net sleep 10`; assigning requires CAP_NET_ADMIN.
 """
 
 import sys
@@ -12,14 +12,14 @@ import nswatch
 
 def watch(pid: int) -> tuple[int, nswatch.Watcher]:
     nsid = nswatch.nsid_for_pid(pid)
-    # while it is open the namespace lives: it cannot die before there is a watcher to tell
+    # an open descriptor keeps the namespace alive until the watcher exists
     with open(f"/proc/{pid}/ns/net") as namespace:
         if nsid is not None:
-            print(f"process {pid} is in the namespace that is {nsid} here")
+            print(f"process {pid} is in the namespace with nsid {nsid}")
         else:
-            print(f"process {pid} is in a namespace without an id")
+            print(f"process {pid} is in a namespace without an nsid")
             nsid = nswatch.assign_nsid(namespace)
-            print(f"now it is {nsid}")
+            print(f"assigned nsid {nsid}")
         return nsid, nswatch.Watcher("nsid")
 
 
@@ -28,7 +28,7 @@ def until_death(pid: int) -> None:
     with watcher:
         for event in watcher:
             if event.type == nswatch.EventType.NSID_DEL and event.nsid == nsid:
-                print(f"{nsid} is gone")
+                print(f"the namespace with nsid {nsid} is dead")
                 return
 
 

@@ -1,7 +1,7 @@
-//! Prints the births and deaths of all network namespaces, with or without a name, and who was in them: `all`
+//! Prints the births and deaths of all network namespaces, with or without a name, and a process in each: `all`
 //!
-//! Try it on `unshare --net sleep 10`. As root it sees everything; without privileges, namespaces of processes of other
-//! users are missing, and what comes is noticed later.
+//! Try it on `unshare --net sleep 10`. Without root it misses namespaces of other users' processes, and
+//! reports new ones later.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -23,9 +23,9 @@ fn main() -> ExitCode {
 }
 
 fn all() -> io::Result<()> {
-    // Ctrl-C is how one ends it: no failure
+    // Ctrl-C ends the program normally
     flag::register_conditional_shutdown(SIGINT, 0, std::sync::Arc::new(true.into()))?;
-    // the identity is the key: it stays while names and pids pass on
+    // the identity is the key: names and pids may pass to others
     let mut who = HashMap::new();
     for event in Watcher::all(&Options::new())? {
         let event = event?;
@@ -39,17 +39,17 @@ fn all() -> io::Result<()> {
             EventKind::NetnsDel(netns) => format!(" {netns}{}", who.remove(netns).unwrap_or_default()),
             _ => String::new(),
         };
-        let existing = if event.is_replayed() { " (existing)" } else { "" };
-        println!("{}{about}{existing}", event.kind().type_name());
+        let replayed = if event.is_replayed() { " (replayed)" } else { "" };
+        println!("{}{about}{replayed}", event.kind().type_name());
     }
     Ok(())
 }
 
-/// What a namespace is known by when it is born: a process that is in it, or where it is mounted.
+/// Describes a new namespace: a process in it, or a path to it.
 fn known_by(event: &Event) -> String {
     match (event.pid(), event.path()) {
         (Some(pid), _) => {
-            // the process chooses it, and may have ended
+            // the process chooses its command, and may have ended
             let command = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or(b"?".to_vec());
             let command = OsStr::from_bytes(command.strip_suffix(b"\n").unwrap_or(&command));
             format!(" {pid} {}", printable(command))

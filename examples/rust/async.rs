@@ -1,7 +1,6 @@
-//! Has the watcher as one of several things that a task of tokio waits for: `async [DIR]`
+//! Waits for the watcher and standard input in one task of tokio: `async [DIR]`
 //!
-//! The other one is standard input, where "resync" makes the watcher compare what it told with what the kernel has,
-//! and the end of the input ends the program.
+//! The line "resync" makes the watcher compare its state with the kernel's. The end of the input ends the program.
 
 use std::io;
 use std::process::ExitCode;
@@ -14,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 fn main() -> ExitCode {
     let runtime = Builder::new_current_thread().enable_io().build().expect("cannot make a runtime");
     let done = runtime.block_on(serve());
-    // standard input is read by a thread that may wait for a line: the program does not wait for it
+    // a thread may still wait for a line of standard input: do not wait for the thread
     runtime.shutdown_background();
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -31,10 +30,10 @@ async fn serve() -> io::Result<()> {
     let mut input = BufReader::new(stdin()).lines();
     let mut interrupt = signal(SignalKind::interrupt())?;
     loop {
-        // none loses anything when another comes first
+        // no branch loses anything when another is taken
         tokio::select! {
             event = events.next() => match event.transpose()? {
-                Some(event) => tell(events.get_ref(), &event),
+                Some(event) => report(events.get_ref(), &event),
                 None => return Ok(()),
             },
             line = input.next_line() => match line?.as_deref() {
@@ -47,11 +46,11 @@ async fn serve() -> io::Result<()> {
     }
 }
 
-fn tell(watcher: &Watcher, event: &Event) {
-    // a name as text is harmless on a terminal, whatever bytes it has
+fn report(watcher: &Watcher, event: &Event) {
+    // Display of a name escapes what could control a terminal
     let name = event.name().map_or("-".into(), |name| name.to_string());
     println!("{} {name}", event.kind().type_name());
-    // an error: it is gone or replaced already, and the next event says so
+    // an error: gone or replaced already; an event for that follows
     if matches!(event.kind(), EventKind::Ready(..)) && watcher.open_netns(event).is_ok() {
         println!("opened {name}");
     }

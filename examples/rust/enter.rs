@@ -1,6 +1,6 @@
 //! Runs a command inside each network namespace that has a name, and in each new one: `enter COMMAND [ARGUMENT…]`
 //!
-//! Try `enter ip -brief link`; it takes CAP_SYS_ADMIN.
+//! Try `enter ip -brief link`; it requires CAP_SYS_ADMIN.
 
 use std::ffi::OsString;
 use std::io;
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 }
 
 fn enter(command: &mut Command) -> io::Result<()> {
-    // Ctrl-C is how one ends it: no failure
+    // Ctrl-C ends the program normally
     flag::register_conditional_shutdown(SIGINT, 0, std::sync::Arc::new(true.into()))?;
     let mut watcher = Watcher::named(&Options::new())?;
     while let Some(event) = watcher.next().transpose()? {
@@ -34,7 +34,7 @@ fn enter(command: &mut Command) -> io::Result<()> {
         println!("in {name}:");
         let done =
             watcher.open_netns(&event).map_err(io::Error::from).and_then(|namespace| run_inside(namespace, command));
-        // one namespace that is gone already, or one command that fails, is no reason to miss the others
+        // if one namespace is gone or one command fails, continue with the others
         if let Err(error) = done {
             eprintln!("enter: {name}: {error}");
         }
@@ -42,7 +42,7 @@ fn enter(command: &mut Command) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs a command in a namespace. The closure runs in a thread of its own, so this one stays where it is.
+/// Runs a command in a namespace. The closure runs in a thread of its own, so this thread stays in its namespace.
 fn run_inside(namespace: OwnedFd, command: &mut Command) -> io::Result<()> {
     match netns::enter(namespace, || command.status())?? {
         status if status.success() => Ok(()),

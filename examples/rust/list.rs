@@ -18,14 +18,14 @@ fn main() -> ExitCode {
 fn list() -> nswatch::Result<()> {
     for (name, netns) in names()? {
         let netns = netns.map_or("-".into(), |netns| netns.to_string());
-        // a name as text is harmless on a terminal, whatever bytes it has
+        // Display of a name escapes what could control a terminal
         println!("{name} {netns}");
     }
     Ok(())
 }
 
-/// Adds up the events until all that exists has been reported; a program that goes on watching does the same. It can
-/// compare the identities that it keeps, and open one later.
+/// Applies the replayed events until Synced. A program that keeps watching does the same, and can compare
+/// identities and open one later.
 fn names() -> nswatch::Result<BTreeMap<Name, Option<Netns>>> {
     let dir = std::env::args_os().nth(1).unwrap_or(DEFAULT_DIR.into());
     let mut names = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Prints what happens to the names in a directory: `monitor [DIR]`
+//! Prints the events of the names in a directory: `monitor [DIR]`
 
 use std::io;
 use std::process::ExitCode;
@@ -17,11 +17,11 @@ fn main() -> ExitCode {
 }
 
 fn monitor() -> io::Result<()> {
-    // Ctrl-C is how one ends it: no failure
+    // Ctrl-C ends the program normally
     flag::register_conditional_shutdown(SIGINT, 0, std::sync::Arc::new(true.into()))?;
     let dir = std::env::args_os().nth(1).unwrap_or(DEFAULT_DIR.into());
     for event in Watcher::named(&Options::new().dir(dir)?)? {
-        // an event as text is harmless on a terminal, whatever the name is
+        // Display of an event escapes what could control a terminal
         println!("{}", event?);
     }
     Ok(())

@@ -1,7 +1,7 @@
-//! Tells when the network namespace of a process dies, though it has no name: `nsid PID`
+//! Reports the death of the network namespace of a process, also without a name: `nsid PID`
 //!
-//! It asks for the id that the namespace has here, gives it one if it has none, and waits for the notice of its
-//! death. Try it on `unshare --net sleep 10`; to assign takes CAP_NET_ADMIN.
+//! It queries the nsid of the namespace, assigns one if there is none, and waits for NsidDel. Try it on
+//! `unshare --net sleep 10`; assigning requires CAP_NET_ADMIN.
 
 use std::process::ExitCode;
 
@@ -22,7 +22,7 @@ fn until_death(pid: i32) -> nswatch::Result<()> {
     let (id, watcher) = watch(pid)?;
     for event in watcher {
         if matches!(event?.kind(), EventKind::NsidDel { nsid, .. } if *nsid == id) {
-            println!("{id} is gone");
+            println!("the namespace with nsid {id} is dead");
             break;
         }
     }
@@ -31,17 +31,17 @@ fn until_death(pid: i32) -> nswatch::Result<()> {
 
 fn watch(pid: i32) -> nswatch::Result<(i32, Watcher)> {
     let known = nsid::get_for_pid(pid)?;
-    // while it is open the namespace lives: it cannot die before there is a watcher to tell
+    // an open descriptor keeps the namespace alive until the watcher exists
     let namespace = nsid::open(format!("/proc/{pid}/ns/net"))?;
     let id = match known {
         Some(id) => {
-            println!("process {pid} is in the namespace that is {id} here");
+            println!("process {pid} is in the namespace with nsid {id}");
             id
         }
         None => {
-            println!("process {pid} is in a namespace without an id");
+            println!("process {pid} is in a namespace without an nsid");
             let id = nsid::assign(&namespace, None)?;
-            println!("now it is {id}");
+            println!("assigned nsid {id}");
             id
         }
     };

@@ -1,5 +1,5 @@
-//! The functions of the C ABI in any order: `tests/sandbox cargo +nightly fuzz run calls`. What the bytes mean is in
-//! tests/api/calls.rs, which replays the corpus without a fuzzer.
+//! The functions of the C ABI in any order: `tests/sandbox cargo +nightly fuzz run calls`. tests/api/calls.rs
+//! defines the meaning of the bytes, and replays the corpus without a fuzzer.
 #![no_main]
 
 #[path = "../../tests/api/calls.rs"]

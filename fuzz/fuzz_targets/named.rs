@@ -1,4 +1,4 @@
-//! The events of inotify, believed by a watcher of names: `cargo +nightly fuzz run named`.
+//! The events of inotify, applied by a watcher of names: `cargo +nightly fuzz run named`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| nswatch::fuzzing::named(bytes));

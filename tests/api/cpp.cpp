@@ -89,7 +89,7 @@ static void texts()
 	event.netns = nswatch::netns{{1, 2, 3, 4}};
 	event.replayed = true;
 	out << event << '|' << *event.netns << '|' << event.type;
-	CHECK(out.str() == "ready \\u{1b}[2J\\x20b\\xff net:[2] (existing)|net:[2]|ready");
+	CHECK(out.str() == "ready \\u{1b}[2J\\x20b\\xff net:[2] (replayed)|net:[2]|ready");
 	event = nswatch::event();
 	event.type = event_type::nsid_new;
 	event.nsid = 3;

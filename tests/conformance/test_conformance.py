@@ -38,7 +38,7 @@ DRIVERS = {
 }
 LANGUAGES = os.environ.get("NSWATCH_DRIVERS", " ".join(DRIVERS)).split()
 WITHOUT_CAPABILITIES = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"]
-EXISTING = " (existing)"
+REPLAYED = " (replayed)"
 
 CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
 NS_GET_NSTYPE, NS_GET_ID = 0xB703, 0x8008B70D
@@ -79,7 +79,7 @@ def scenarios() -> list[Scenario]:
 def tidy(lines: list[str]) -> list[str]:
     """Sorts the names that are replayed together."""
     result: list[str] = []
-    for replayed, run in itertools.groupby(lines, key=lambda line: line.endswith(EXISTING)):
+    for replayed, run in itertools.groupby(lines, key=lambda line: line.endswith(REPLAYED)):
         group = list(run)
         result += sorted(group, key=lambda line: line.split()[1]) if replayed else group
     return result
@@ -360,7 +360,7 @@ class Play:
         self.state.apply(kind, subject, letter, netns, time_ns)
         if self.watching == "all" and kind.startswith("netns") and not self.truth.has_seen(netns):
             return None
-        return text + (EXISTING if replayed == "1" else "")
+        return text + (REPLAYED if replayed == "1" else "")
 
     def whereabouts(self, pid: int, path: str | None) -> str:
         """The place of a namespace, with the name of the file in place of the number in it."""

@@ -100,7 +100,7 @@ class ExampleTest(unittest.TestCase):
         ip_netns("add", "before")
         before = inode("before")
         program = self.start(*command)
-        self.expect(program, "created before (existing)", f"ready before net:[{before}] (existing)", "synced")
+        self.expect(program, "created before (replayed)", f"ready before net:[{before}] (replayed)", "synced")
         ip_netns("add", "blue")
         self.expect(program, "created blue", f"ready blue net:[{inode('blue')}]")
         ip_netns("del", "blue")
@@ -157,15 +157,15 @@ class Examples(ExampleTest):
         other.line()
         pid = other.process.pid
         program = self.start(*command, str(pid))
-        self.expect(program, f"process {pid} is in a namespace without an id")
+        self.expect(program, f"process {pid} is in a namespace without an nsid")
         number = program.line()
-        self.assertRegex(number, r"^now it is \d+$")
+        self.assertRegex(number, r"^assigned nsid \d+$")
         nsid = number.split()[-1]
         again = self.start(*command, str(pid))
-        self.expect(again, f"process {pid} is in the namespace that is {nsid} here")
+        self.expect(again, f"process {pid} is in the namespace with nsid {nsid}")
         other.end()
         for each in (program, again):
-            self.expect(each, f"{nsid} is gone")
+            self.expect(each, f"the namespace with nsid {nsid} is dead")
             self.ends(each)
         self.refusal(1, r"^nsid: .*(invalid argument|a pid is a positive number).*\n$", *command, "0")
 
@@ -182,7 +182,7 @@ class Examples(ExampleTest):
         lines = {program.line()}
         while "synced" not in lines:
             lines.add(program.line())
-        for line in (f"netns_new {born} (existing)", f"netns_new net:[{inode('blue')}] /run/netns/blue (existing)"):
+        for line in (f"netns_new {born} (replayed)", f"netns_new net:[{inode('blue')}] /run/netns/blue (replayed)"):
             self.assertIn(line, lines)
         ip_netns("add", "red")
         program.until(f"netns_new net:[{inode('red')}] ")
@@ -294,7 +294,7 @@ class Two(ExampleTest):
         program = self.start(*command)
         known = inode("before")
         lines = sorted(program.line() for _ in range(4))
-        expected = ["created before (existing)", f"ready before net:[{known}] (existing)", "synced", "synced"]
+        expected = ["created before (replayed)", f"ready before net:[{known}] (replayed)", "synced", "synced"]
         self.assertEqual(lines, expected)
         ip_netns("set", "before", "7")
         self.expect(program, "nsid_new 7: before")
@@ -513,7 +513,7 @@ class Readme(ExampleTest):
         Path("/run/netns/blue").touch()
         subprocess.run(["mount", "--bind", "/run/netns/green", "/run/netns/blue"], check=True)
         program.write("")
-        self.assertRegex(program.line(), "the path leads to another network namespace: ")
+        self.assertIn("[Errno 116] cannot open the namespace /run/netns/blue: ", program.line())
         while program.line() != f"ready green net:[{inode('green')}]":
             program.write("")
         program.write("")

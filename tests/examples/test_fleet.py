@@ -359,7 +359,7 @@ class Fleet(TestCase):
             self.assertEqual((done.returncode, done.stdout), (1, ""))
             return done.stderr
 
-        self.assertIn("there is no such database", refused(*self.collector("show")))
+        self.assertIn("no such database", refused(*self.collector("show")))
         collector = self.start_all()
         self.assertIn("another collector has it", refused(*self.collector("run")))
         self.assertIn("nowhere: not known", refused(*self.collector("forget", "nowhere")))
@@ -379,7 +379,7 @@ class Fleet(TestCase):
             for server, text in (
                 ("nats://a:hush-hush@localhost", "others can read arguments"),
                 ("tls://hush-hush@localhost", "others can read arguments"),
-                ("nats://10.99.0.1", "does not leave the host unencrypted"),
+                ("nats://10.99.0.1", "must not leave the host unencrypted"),
                 ("http://localhost", "neither nats://HOST nor tls://HOST"),
                 ("tls://[", "Invalid IPv6 URL"),
             ):

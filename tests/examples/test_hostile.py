@@ -165,7 +165,7 @@ class Hostile(unittest.TestCase):
                 wire.decode(json.dumps(good | change).encode())
         # unknown members are not kept
         decoded = wire.decode(json.dumps(good | {"\x1b[2J": [[]], "every": [[]]}).encode())
-        self.assertEqual(decoded.told, {"type": "ready", "name": "blue", "ino": 5})
+        self.assertEqual(decoded.members, {"type": "ready", "name": "blue", "ino": 5})
 
 
 if __name__ == "__main__":

@@ -95,9 +95,9 @@ fn existing_namespaces_are_listed() {
     let listed: Vec<String> = list_named(DEFAULT_DIR).unwrap().iter().map(ToString::to_string).collect();
     let blue = Netns::for_name("blue").unwrap();
     let mut expected = [
-        "created blue (existing)".into(),
-        "created pending (existing)".into(),
-        format!("ready blue {blue} (existing)"),
+        "created blue (replayed)".into(),
+        "created pending (replayed)".into(),
+        format!("ready blue {blue} (replayed)"),
     ];
     expected.sort();
     assert_eq!(

@@ -139,6 +139,7 @@ fn other_ways(call: libc::c_long) -> Vec<Way> {
     let other = match call {
         libc::SYS_fcntl => Some(libc::SYS_fcntl64),
         libc::SYS_fstatfs => Some(libc::SYS_fstatfs64),
+        #[cfg(not(target_arch = "arm"))] // which has the second one only
         libc::SYS_mmap => Some(libc::SYS_mmap2),
         libc::SYS_timerfd_settime => Some(411),
         libc::SYS_ppoll => Some(414),

@@ -1,4 +1,4 @@
-"""Watch Linux network namespaces come, become usable and go.
+"""Watch Linux network namespaces appear, become usable and disappear.
 
 ::
 
@@ -8,7 +8,8 @@
         for event in watcher:
             print(event)
 
-A layer over the C library libnswatch; see Watcher, Event, EventType and Netns. Errors are nswatch.Error, an OSError.
+A layer over the C library libnswatch. Start with Watcher, Event, EventType and Netns. Errors are nswatch.Error, an
+OSError.
 """
 
 from ._errors import Error
@@ -59,6 +60,6 @@ __all__ = [
 
 
 def library_version() -> str:
-    """The version of the C library that is loaded, as "0.1.0"."""
+    """The version of the loaded C library, as "0.1.0"."""
     version: bytes = _lib.nsw_version()
     return version.decode()

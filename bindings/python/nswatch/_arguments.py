@@ -1,4 +1,4 @@
-"""Arguments on their way to C."""
+"""Conversion of arguments for C."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def as_fd(name: str, fd: int | HasFileno) -> int:
 
 
 def as_i32(name: str, number: int) -> int:
-    """ctypes would cut off what is too much and ask for another number."""
+    """Range check: ctypes would truncate the number."""
     return _within(name, number, -(1 << 31), 1 << 31)
 
 
@@ -41,7 +41,7 @@ def as_bytes(path: AnyPath) -> bytes:
 
 
 def _within(name: str, number: int, first: int, end: int) -> int:
-    # neither a float nor a string passes for one
+    # refuses a float and a string
     number = operator.index(number)
     if not first <= number < end:
         raise OverflowError(f"{name} is out of range: {number}")

@@ -1,4 +1,4 @@
-"""What is raised: one class to catch all errors of this library, which are also those that Python knows."""
+"""The exceptions: one class for every error of this library, which is also the class that Python has for the errno."""
 
 import builtins
 import errno
@@ -7,24 +7,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ._ffi import lib
+from ._printable import printable
 
 
 class Error(OSError):
-    """A failure that the kernel or the C library reports.
+    """The kernel or the C library refused a call.
 
-    An OSError: ``errno`` is the number, ``strerror`` the library's text with the remedy, ``filename`` the path, where
-    there is one. Where Python has a class for the number, as PermissionError for EPERM and ValueError for EINVAL, the
-    error is an instance of that one too.
+    An OSError: ``errno`` is the number, ``strerror`` a sentence that names the attempt, its object, the reason and the
+    remedy, ``filename`` the path or None. Where Python has a class for the errno, as PermissionError for EPERM and
+    ValueError for EINVAL, the error is an instance of that class too.
     """
 
     def __str__(self) -> str:
-        # a whole sentence names the path itself
+        # the sentence names the path already
         if isinstance(self.strerror, str) and self.strerror.startswith("cannot "):
             return f"[Errno {self.errno}] {self.strerror}"
         return super().__str__()
 
 
-class PermissionError(Error, builtins.PermissionError):  # noqa: A001 - one name for one thing
+class PermissionError(Error, builtins.PermissionError):  # noqa: A001 - as in Python
     """EPERM, EACCES."""
 
 
@@ -69,41 +70,52 @@ _CLASSES: dict[int, type[Error]] = {
 }
 
 
+def sentence(op: str, path: str | None, why: str) -> str:
+    """A sentence in the form of the library's own."""
+    if path is not None:
+        op += f" {printable(path) or repr(path)}"
+    return f"cannot {op}: {why}"
+
+
 def error(number: int, path: str | None = None, text: str | None = None) -> Error:
-    """The exception for an errno, with the library's text if there is no other."""
+    """The exception for an errno, by default with the library's general text."""
     if text is None:
         text = lib.nsw_strerror(-number).decode()
     kind = _CLASSES.get(number, Error)
     return kind(number, text) if path is None else kind(number, text, path)
 
 
+def failed(number: int, op: str, path: str | None = None) -> Error:
+    """The exception for an attempt, with the library's text for the errno."""
+    return error(number, path, sentence(op, path, lib.nsw_strerror(-number).decode()))
+
+
+def of_system(failure: OSError, op: str, path: str | None = None) -> Error:
+    """The exception for one of Python's, where the system's text says more than the library's."""
+    number = failure.errno or errno.EIO
+    return error(number, path, sentence(op, path, os.strerror(number)))
+
+
 @contextmanager
-def in_our_terms() -> Iterator[None]:
-    """For system calls whose errors mean what they mean to the library: a limit, most often."""
+def in_our_terms(op: str) -> Iterator[None]:
+    """For system calls whose errors have the library's meaning, most often a limit."""
     try:
         yield
     except OSError as failure:
-        raise error(failure.errno or errno.EIO) from None
+        raise failed(failure.errno or errno.EIO, op) from None
 
 
-def of_system(failure: OSError, path: str | None = None) -> Error:
-    """The exception for one of Python's, where the system's own text says more than the library's."""
-    number = failure.errno or errno.EIO
-    return error(number, path, os.strerror(number))
+def check_with(last: Callable[[object], bytes], handle: object, result: int, op: str, path: str | None = None) -> int:
+    """Returns the result of a C function, or raises its error with the handle's last sentence."""
+    if result >= 0:
+        return result
+    # EBUSY and ECHILD leave the sentence of an earlier failure
+    text = None if -result in (errno.EBUSY, errno.ECHILD) else last(handle).decode() or None
+    raise failed(-result, op, path) if text is None else error(-result, path, text)
 
 
-def check_with(sentence: Callable[[object], bytes], handle: object, result: int, path: str | None = None) -> int:
-    """The result of a C function, or its exception, with the sentence that the handle has for the failure."""
+def check(result: int, op: str, path: str | None = None) -> int:
+    """Returns the result of a C function, or raises its error, which names the attempt and the path."""
     if result < 0:
-        # these two leave the sentence of another failure
-        known = -result not in (errno.EBUSY, errno.ECHILD)
-        raise error(-result, path, (sentence(handle).decode() or None) if known else None)
-    return result
-
-
-def check(result: int, path: str | None = None, what: str | None = None) -> int:
-    """The result of a C function, or its exception, which names what was asked about: a path, or anything else."""
-    if result < 0:
-        text = None if what is None else f"{what}: {lib.nsw_strerror(result).decode()}"
-        raise error(-result, path, text)
+        raise failed(-result, op, path)
     return result

@@ -1,9 +1,9 @@
-"""Events: plain values, which outlive their watcher."""
+"""Events: plain values that outlive their watcher."""
 
 from __future__ import annotations
 
 import enum
-import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from ctypes import byref
@@ -19,37 +19,37 @@ _T = TypeVar("_T")
 
 
 class EventType(enum.IntEnum):
-    """What happened. ``str()`` of it is the library's name for it, as ``"ready"``.
+    """What happened. ``str()`` returns the library's name of the type, as ``"ready"``.
 
-    Later versions of the library may tell of more: a number that is not listed here is an EventType all the same,
-    equal to its number. Ignore those that you do not know.
+    Later versions of the library may add types. A number without a name here is an EventType too, equal to that number.
+    Ignore types that you do not know.
     """
 
     CREATED = 1
-    """A name appeared; it may not be a namespace yet."""
+    """A name appeared. It may not be a namespace yet."""
     READY = 2
-    """The name now refers to a network namespace that can be opened; after another READY of the same name: it was
-    replaced by another namespace."""
+    """You can open the network namespace of the name. A READY after a READY of the same name: another namespace
+    replaced the first."""
     DETACHED = 3
-    """The name is still there but no longer refers to a network namespace."""
+    """The name still exists but no longer refers to a network namespace."""
     DELETED = 4
     """The name is gone."""
     DIR_CREATED = 5
-    """The watched directory came."""
+    """The watched directory appeared."""
     DIR_DELETED = 6
-    """The watched directory went; each name in it has been told as deleted before."""
+    """The watched directory disappeared. A DELETED for each name in it came before."""
     NSID_NEW = 7
-    """An id was assigned to a peer namespace."""
+    """The kernel assigned an nsid to a peer namespace."""
     NSID_DEL = 8
-    """The namespace that had the id died."""
+    """The namespace that had the nsid died."""
     SYNCED = 9
-    """What was replayed at open, or by a resync, is complete."""
+    """The replay at open, or the resync, is complete."""
     OVERFLOW = 10
-    """Events were lost; what they did follows as replayed events, then SYNCED."""
+    """Events were lost. Replayed events with their net effect follow, then SYNCED."""
     NETNS_NEW = 11
     """A network namespace exists, with or without a name. Only from the source "all"."""
     NETNS_DEL = 12
-    """The network namespace is gone. Only from the source "all"."""
+    """A network namespace is gone. Only from the source "all"."""
 
     @classmethod
     def _missing_(cls, value: object) -> EventType | None:
@@ -61,7 +61,7 @@ class EventType(enum.IntEnum):
         return stranger
 
     def __reduce_ex__(self, _protocol: object) -> tuple[type[EventType], tuple[int]]:
-        # some versions of Python, as 3.11.2, copy and pickle by the name, which finds none that is not listed
+        # some versions of Python, as 3.11.2, copy and pickle by name, which fails for a type without one
         return EventType, (self._value_,)
 
     def __str__(self) -> str:
@@ -72,14 +72,14 @@ class EventType(enum.IntEnum):
         return format(str(self), spec)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Event:
-    """Something that happened to a name, an id, a namespace, or the watch itself.
+    """Something happened to a name, an nsid, a namespace, or the watcher.
 
-    What does not apply to its type is None.
+    Attributes that do not apply to the type are None.
 
-    Events are plain values: they may be kept, compared, sent to other threads and used after their watcher is closed.
-    They hold no file descriptor, so they keep no namespace alive.
+    Events are plain values: keep them, compare them, send them to other threads, use them after their watcher is
+    closed. They hold no file descriptor and keep no namespace alive.
 
     ::
 
@@ -88,32 +88,32 @@ class Event:
                 print(name, event.netns)
     """
 
-    # what follows the type would be the time, which nobody means by it
+    # by position only the type: the next field is the time, which no pattern means
     __match_args__ = ("type",)
 
     type: EventType
     """What happened."""
     time_ns: int
-    """When the library learned of it, in nanoseconds of ``time.monotonic_ns()``."""
+    """When the library noticed it, in nanoseconds of ``time.monotonic_ns()``."""
     replayed: bool = False
-    """Whether it tells of what was there already: at open, or found by a resync."""
+    """Whether it is a replayed event: state that existed at open, or that a resync found."""
     name: str | None = None
-    """The name, decoded by os.fsdecode(): os.fsencode() gives its bytes back, whatever they are."""
+    """The name, decoded by os.fsdecode(). os.fsencode() returns its bytes, also if they are not UTF-8."""
     path: str | None = None
-    """The path of the name, decoded likewise: the watched directory, ``/`` and the name. NETNS_NEW: a path by which the
-    namespace could be opened when the watcher found it; None: there is none."""
+    """The path of the name, decoded likewise: the watched directory, ``/`` and the name. NETNS_NEW: a path that led to
+    the namespace when the watcher found it; None: no path did."""
     netns: Netns | None = None
-    """READY, NETNS_NEW, NETNS_DEL: which namespace it is."""
+    """READY, NETNS_NEW, NETNS_DEL: the identity of the namespace."""
     nsid: int | None = None
-    """NSID_NEW, NSID_DEL: the id."""
+    """NSID_NEW, NSID_DEL: the nsid."""
     origin: int | None = None
-    """NSID_NEW, NSID_DEL: the id of the namespace that it happened in; None: the watched one."""
+    """NSID_NEW, NSID_DEL: the nsid of the namespace in which it happened; None: the watched namespace."""
     portid: int | None = None
-    """NSID_NEW: the netlink port of who asked for the id explicitly."""
+    """NSID_NEW: the netlink port of the program that assigned the nsid explicitly."""
     dropped: int | None = None
-    """OVERFLOW: how many events were lost; None: the kernel did not say, or ids may be missing."""
+    """OVERFLOW: how many events were lost; None: the kernel did not count them, or nsids may be missing."""
     pid: int | None = None
-    """NETNS_NEW: a process or thread that was in the namespace when the watcher found it, and may have ended since;
+    """NETNS_NEW: a process or thread that was in the namespace when the watcher found it. It may have ended since.
     None: none is known."""
 
     @property
@@ -128,8 +128,8 @@ class Event:
 
     @property
     def cookie(self) -> int | None:
-        """READY, NETNS_NEW, NETNS_DEL: the cookie of the namespace, a number that the kernel never reuses; None before
-        Linux 6.18."""
+        """READY, NETNS_NEW, NETNS_DEL: the cookie of the namespace, which the kernel never reuses; None before Linux
+        6.18."""
         return None if self.netns is None else self.netns.cookie or None
 
     def __repr__(self) -> str:
@@ -137,7 +137,7 @@ class Event:
         return f"Event({self.type.name}{''.join(f', {name}={value!r}' for name, value in given if value is not None)})"
 
     def __str__(self) -> str:
-        """A line for people, as ``ready blue net:[4026532177] (existing)``: the one that Go and Rust print."""
+        """One line for people, as ``ready blue net:[4026532177] (replayed)``. Go and Rust print the same line."""
         words = [str(self.type)]
         if self.name is not None:
             words.append(printable(self.name))
@@ -150,25 +150,24 @@ class Event:
             if self.origin is not None:
                 words += ["in", str(self.origin)]
         if self.replayed:
-            words.append("(existing)")
+            words.append("(replayed)")
         return " ".join(words)
 
     @contextmanager
     def open_netns(self) -> Iterator[int]:
         """Opens exactly the namespace that a READY or NETNS_NEW announced: ``with event.open_netns() as fd``.
 
-        The descriptor is close-on-exec and closed at the end of the block; os.dup() it to keep it. As long as one is
-        open the namespace lives.
+        The descriptor is close-on-exec, and the end of the block closes it; call os.dup() to keep it. An open
+        descriptor keeps the namespace alive.
 
-        This is event.netns.open(event.path); where that fails for a NETNS_NEW, event.netns.open(), which finds the
-        namespace by its cookie (Linux 6.18, CAP_SYS_ADMIN). It works for as long as the path refers to that namespace,
-        in any thread, however many events came since and even after the watcher was closed. Paths are resolved in the
-        mount namespace of the calling thread.
+        Opens event.netns by event.path. If that fails for a NETNS_NEW, opens it by its cookie (requires Linux 6.18 and
+        CAP_SYS_ADMIN). This works in any thread, after later events and after the watcher is closed, as long as the
+        path refers to that namespace. The path is resolved in the mount namespace of the calling thread.
 
         Raises ValueError if the event announces no namespace, and nswatch.Error:
-        ENOENT: what was at the path is gone, or is no network namespace any more;
-        ESTALE: the path leads to another namespace by now;
-        EACCES: the path may not be searched;
+        ENOENT: the path no longer leads to a network namespace;
+        ESTALE: the path leads to another namespace;
+        EACCES: a directory on the path may not be searched;
         EPERM: a NETNS_NEW has no path, and CAP_SYS_ADMIN is missing;
         EOPNOTSUPP: /proc is not mounted, or not that of this process;
         EMFILE, ENFILE, ENOMEM: a limit is reached.
@@ -181,8 +180,8 @@ class Event:
     def enter(self) -> Iterator[None]:
         """Runs a block inside the namespace that a READY or NETNS_NEW announced: ``with event.enter(): ...``
 
-        This is event.netns.enter(event.path), which says more; for a NETNS_NEW also by its cookie, as open_netns().
-        Takes CAP_SYS_ADMIN, here and over the user namespace that owns the network namespace.
+        Works as event.netns.enter(event.path); for a NETNS_NEW also by its cookie, as open_netns(). Requires
+        CAP_SYS_ADMIN in the caller's user namespace and in the one that owns the network namespace.
 
         Raises as open_netns(), and as Netns.enter().
         """
@@ -197,7 +196,7 @@ class Event:
         return self.netns
 
     def _reach(self, way: Callable[[str | None], _T]) -> _T:
-        """Goes by the path; to a namespace that may have left the path, by its cookie."""
+        """By the path; if that fails for a NETNS_NEW, by the cookie, since the namespace may have left the path."""
         try:
             return way(self.path)
         except Error:
@@ -208,37 +207,60 @@ class Event:
             raise
 
 
+# os.fsdecode(), which looks these up in each call
+_ENCODING, _ON_ERROR = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+
+
 def _decoded(raw: bytes | None) -> str | None:
-    return None if raw is None else os.fsdecode(raw)
-
-
-def _positive(number: int) -> int | None:
-    return number or None
+    return None if raw is None else raw.decode(_ENCODING, _ON_ERROR)
 
 
 def _assigned(nsid: int) -> int | None:
-    return None if nsid == CONSTANTS["NSID_NOT_ASSIGNED"] else nsid
+    return None if nsid == _NOT_ASSIGNED else nsid
+
+
+def _identity(borrowed: object) -> Netns | None:
+    netns = nsw_netns()
+    return Netns._of(netns) if lib.nsw_event_netns(borrowed, byref(netns)) == 0 else None
+
+
+# what most events need
+_type, _time_ns, _flags = lib.nsw_event_type, lib.nsw_event_time_ns, lib.nsw_event_flags
+_name, _path = lib.nsw_event_name, lib.nsw_event_path
+_NOT_ASSIGNED, _REPLAYED = CONSTANTS["NSID_NOT_ASSIGNED"], CONSTANTS["NSW_EVENT_REPLAYED"]
+_KINDS = {kind.value: kind for kind in EventType}
+
+# Each call of the library costs as much as the rest of a field, so only those fields are read that a type may have.
+_NAMES = frozenset({EventType.CREATED, EventType.READY, EventType.DETACHED, EventType.DELETED})
+_PATHS = _NAMES | {EventType.NETNS_NEW}
+_NAMESPACES = frozenset({EventType.READY, EventType.NETNS_NEW, EventType.NETNS_DEL})
+_NSIDS = frozenset({EventType.NSID_NEW, EventType.NSID_DEL})
 
 
 def copy(borrowed: object) -> Event:
-    """Copies an event that is borrowed from its watcher."""
-    kind = EventType(lib.nsw_event_type(borrowed))
-    time_ns = lib.nsw_event_time_ns(borrowed)
-    replayed = bool(lib.nsw_event_flags(borrowed) & CONSTANTS["NSW_EVENT_REPLAYED"])
-    name, path = _decoded(lib.nsw_event_name(borrowed)), _decoded(lib.nsw_event_path(borrowed))
-    if kind in (EventType.CREATED, EventType.DETACHED, EventType.DELETED):
-        return Event(kind, time_ns, replayed, name, path)
-    netns = nsw_netns()
-    return Event(
-        kind,
-        time_ns,
-        replayed,
-        name,
-        path,
-        Netns._of(netns) if lib.nsw_event_netns(borrowed, byref(netns)) == 0 else None,
-        _assigned(lib.nsw_event_nsid(borrowed)),
-        _assigned(lib.nsw_event_origin(borrowed)),
-        _positive(lib.nsw_event_portid(borrowed)),
-        _positive(lib.nsw_event_dropped(borrowed)),
-        _positive(lib.nsw_event_pid(borrowed)),
-    )
+    """Copies an event borrowed from its watcher."""
+    number = _type(borrowed)
+    kind = _KINDS.get(number)
+    values = {
+        "type": EventType(number) if kind is None else kind,
+        "time_ns": _time_ns(borrowed),
+        "replayed": _flags(borrowed) & _REPLAYED != 0,
+    }
+    if kind in _NAMES:
+        values["name"] = _decoded(_name(borrowed))
+    if kind in _PATHS:
+        values["path"] = _decoded(_path(borrowed))
+    if kind in _NAMESPACES:
+        values["netns"] = _identity(borrowed)
+    if kind in _NSIDS:
+        values["nsid"] = _assigned(lib.nsw_event_nsid(borrowed))
+        values["origin"] = _assigned(lib.nsw_event_origin(borrowed))
+        values["portid"] = lib.nsw_event_portid(borrowed) or None
+    elif kind is EventType.OVERFLOW:
+        values["dropped"] = lib.nsw_event_dropped(borrowed) or None
+    elif kind is EventType.NETNS_NEW:
+        values["pid"] = lib.nsw_event_pid(borrowed) or None
+    # __init__() of a frozen dataclass stores each field by a call, which takes as long as all this
+    event = object.__new__(Event)
+    event.__dict__.update(values)
+    return event

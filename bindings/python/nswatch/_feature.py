@@ -1,4 +1,4 @@
-"""What this kernel and these privileges have that not all have."""
+"""Optional features of the kernel, and whether they are available here."""
 
 from __future__ import annotations
 
@@ -9,50 +9,55 @@ from ._ffi import lib
 
 
 class Feature(enum.Enum):
-    """Something that makes watchers better where it is there, and that they do without where it is not."""
+    """An optional feature of the kernel. A watcher uses it where it is available, and a fallback elsewhere."""
 
     MOUNT_EVENTS = 1
-    """Fanotify reports mounts: Linux 6.15 and CAP_SYS_ADMIN over the mount namespace. Without, by MOUNT_POLL."""
+    """Fanotify reports mounts. Requires Linux 6.15 and CAP_SYS_ADMIN over the mount namespace. Fallback: MOUNT_POLL."""
     MOUNT_POLL = 2
-    """A kernel AIO poll of mountinfo: Linux 4.18, where AIO is not forbidden. Without both this and MOUNT_EVENTS the
-    readiness of fileno() for what a mount did is gone once polled: call poll(0) after every wake-up."""
+    """A kernel AIO poll of mountinfo. Requires Linux 4.18, and no filter against AIO. Without this and MOUNT_EVENTS,
+    one poll of fileno() consumes the wake-up for a mount: call poll(0) after every wake-up."""
     COOKIE = 3
-    """Namespaces have a cookie, a number that the kernel never reuses: Linux 6.18. Without, Event.cookie is None."""
+    """Namespaces have a cookie, a number that the kernel never reuses. Requires Linux 6.18. Without it Event.cookie is
+    None."""
     MOUNT_ID = 4
-    """Mounts have an id that is never used again: Linux 6.8. A mount that goes is traced to its names by it;
-    without, with mount_events, each change of a mount costs a look at every known name."""
+    """Mounts have an id that the kernel never reuses. Requires Linux 6.8. The watcher finds the names of an unmounted
+    mount by it. Fallback, with mount_events: each change of a mount makes the watcher probe every known name."""
     NS_HANDLES = 5
-    """A file handle says in one system call which namespace a name leads to: Linux 6.18. Without, names are opened."""
+    """A file handle identifies the namespace of a name in one system call. Requires Linux 6.18. Fallback: the watcher
+    opens the name."""
     STATMOUNT = 6
-    """statmount(2) says what a mount is mounted on: Linux 6.8. Without, mount_events=None is no, and with True each
-    change of a mount costs a look at every known name."""
+    """statmount(2) returns the mount point of a mount. Requires Linux 6.8. Without it mount_events=None means False,
+    and with True each change of a mount makes the watcher probe every known name."""
     TARGET_NSID = 8
-    """A peer's ids can be asked for, given CAP_NET_ADMIN over it: Linux 5.0. Without, translate_nsid() fails, and
-    all_nsid tells of peers only what is notified."""
+    """The kernel lists the nsids of a peer. Requires Linux 5.0, and CAP_NET_ADMIN over the peer. Without it
+    translate_nsid() fails, and with all_nsid a watcher reports only the changes in peers."""
     ALL_NSID = 9
-    """What happens in peers can be listened to: Linux 4.2 and CAP_NET_BROADCAST. Without, all_nsid is EPERM."""
+    """The kernel reports changes in peers. Requires Linux 4.2 and CAP_NET_BROADCAST. Without it all_nsid raises
+    EPERM."""
     LISTNS = 10
-    """listns(2) lists every network namespace: Linux 6.19, since 7.0 with CAP_SYS_ADMIN in the initial user and pid
-    namespaces. Without, the source "all" goes through mounts, processes and their descriptors."""
+    """listns(2) lists every network namespace. Requires Linux 6.19, since 7.0 also CAP_SYS_ADMIN in the initial user
+    and pid namespaces. Fallback: the source "all" searches mounts, processes and their descriptors."""
     BIRTHS = 11
-    """The source "all" reports new namespaces as they are made, by perf records: CAP_PERFMON or CAP_SYS_ADMIN in the
-    initial user namespace. Without, it notices them when mounts change, when a namespace dies, and at a resync."""
+    """The source "all" reports new namespaces as they are made, by perf records. Requires CAP_PERFMON or CAP_SYS_ADMIN
+    in the initial user namespace. Fallback: it finds them when mounts change, when a namespace dies, and at a
+    resync."""
     DEATHS = 12
-    """The source "all" reports deaths as they happen, from a network namespace of its own: CAP_SYS_ADMIN and
-    CAP_NET_ADMIN, or user namespaces may be made. Without, it notices them at a resync, as far as the kernel tells."""
+    """The source "all" reports deaths as they happen, from a network namespace of its own. Requires CAP_SYS_ADMIN and
+    CAP_NET_ADMIN, or permission to make user namespaces. Fallback: it finds deaths at a resync, as far as the kernel
+    reports them."""
 
 
 def feature(which: Feature | str) -> bool:
-    """Whether a watcher that the calling thread opened now would have a feature; found out by trying, each time.
+    """Whether a watcher opened by the calling thread now would have a feature. Each call probes the kernel.
 
     which: the feature, or its name in lower case, as "cookie".
 
-    Raises ValueError for another name, and nswatch.Error: EMFILE, ENFILE, ENOMEM, ENOBUFS, ENOSPC, EAGAIN: a limit is
-    reached, so that it cannot be found out now; EOPNOTSUPP: /proc is not mounted.
+    Raises ValueError for another name, and nswatch.Error: EMFILE, ENFILE, ENOMEM, ENOBUFS, ENOSPC, EAGAIN: a limit
+    prevents the probe; EOPNOTSUPP: /proc is not mounted.
     """
     if isinstance(which, str):
         named = {each.name.lower(): each for each in Feature}
         if which not in named:
             raise ValueError(f"there is no feature {which!r}: {', '.join(named)}")
         which = named[which]
-    return check(lib.nsw_feature(which.value)) == 1
+    return check(lib.nsw_feature(which.value), f"try the feature {which.name.lower()}") == 1

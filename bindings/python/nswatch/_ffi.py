@@ -1,7 +1,7 @@
-"""The C library as it is: which file is loaded, and the prototypes, constants and struct of include/nswatch.h.
+"""The C library: which file is loaded, and the prototypes, constants and struct of include/nswatch.h.
 
-Private. Above the types of each function stands its prototype, word for word as in the header; tests/test_abi.py
-compares the two, the types with the prototype, and the constants and the struct with those of the header.
+Private. Each function has its prototype as in the header, and its types. tests/test_abi.py compares the prototypes, the
+constants and the struct with the header, and the types with the prototypes.
 """
 
 import ctypes
@@ -67,7 +67,7 @@ handle = c_void_p
 
 
 class nsw_netns(Structure):  # noqa: N801 - as in the header
-    """The one public struct, 32 bytes for ever."""
+    """The one public struct: 32 bytes, and it never grows."""
 
     _fields_ = (("dev", c_uint64), ("ino", c_uint64), ("cookie", c_uint64), ("stamp", c_uint64))
     dev: int
@@ -254,7 +254,7 @@ PROTOTYPES: list[tuple[Any, ...]] = [
         "const char *nsw_options_error(const nsw_options *o)",
         *(c_char_p, handle),
     ),
-    # namespace ids
+    # nsids
     (
         "int nsid_get_for_pid(int32_t pid, int32_t *nsid)",
         *(c_int, c_int32, POINTER(c_int32)),
@@ -307,7 +307,7 @@ PROTOTYPES: list[tuple[Any, ...]] = [
 def _path() -> str:
     if chosen := os.environ.get("NSWATCH_LIBRARY"):
         return chosen
-    # a wheel brings its own, which is of the same version
+    # a wheel carries a library of its own version
     carried = Path(__file__).with_name(SONAME)
     return str(carried) if carried.exists() else SONAME
 

@@ -1,4 +1,4 @@
-"""What waits in an event loop of asyncio: not a thread, but a reader of the watcher's descriptor."""
+"""Waiting in an asyncio loop, by a reader of the watcher's descriptor instead of a thread."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Reader:
-    """The tasks of one event loop that wait for a watcher."""
+    """The tasks of one event loop that wait for one watcher."""
 
     def __init__(self, watcher: Watcher, loop: asyncio.AbstractEventLoop) -> None:
         self._watcher = watcher
@@ -34,7 +34,7 @@ class Reader:
             self.stop()
 
     def stop(self) -> None:
-        """Wakes them all: one of them gets the event, the others wait again."""
+        """Wakes all tasks: one of them gets the event, the others wait again."""
         watcher = self._watcher
         with watcher._lock:
             if watcher._loops.get(self._loop) is not self:
@@ -50,14 +50,13 @@ class Reader:
 
 
 _TRIO = (
-    "this waits in asyncio, and Trio runs: there, `await trio.lowlevel.wait_readable(watcher)`, then call "
+    "this call waits in asyncio, but Trio runs: `await trio.lowlevel.wait_readable(watcher)`, then call "
     "`watcher.poll(0)` until it returns None"
 )
 
 
 def refuse_trio() -> None:
-    """Raises an error that says what works in Trio, where that runs. A task of asyncio inside it, as trio-asyncio has
-    them, may go on."""
+    """In Trio, raises an error that names what works there. An asyncio task inside Trio (trio-asyncio) passes."""
     trio = sys.modules.get("trio")
     if trio is None or not trio.lowlevel.in_trio_task():
         return
@@ -70,11 +69,11 @@ def refuse_trio() -> None:
 
 
 def inside(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether the caller is called by the loop, and not by another thread or green thread while the loop waits."""
+    """Whether the loop runs the caller, and not another thread or green thread while the loop waits."""
     try:
         if asyncio.get_running_loop() is not loop:
             return False
     except RuntimeError:
         return False
-    # asyncio takes all green threads of a thread for one
+    # for asyncio all green threads of a thread are one thread
     return not is_green() or asyncio.current_task() is not None

@@ -1,4 +1,4 @@
-"""What there is now, and one name to wait for: a watcher that lives for one call."""
+"""Listing namespaces, and waiting for one name: each call opens a watcher and closes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from itertools import takewhile
 
 from ._arguments import AnyPath
-from ._errors import Error, error
+from ._errors import Error, error, sentence
 from ._event import Event, EventType
 from ._loop import refuse_trio
 from ._netns import Netns
@@ -21,8 +21,8 @@ _NOT_YET = (errno.ENOENT, errno.ENODEV, errno.EPROTOTYPE)
 
 
 def list_named(dir: AnyPath = _DEFAULT_DIR) -> list[Event]:  # noqa: A002 - as for Watcher
-    """The names in a directory now: a CREATED for each, and a READY after that if it can be opened. A directory that is
-    missing has none.
+    """Returns the names in a directory: a CREATED for each, followed by a READY if you can open it. For a missing
+    directory the list is empty.
 
     Raises as Watcher().
     """
@@ -31,7 +31,7 @@ def list_named(dir: AnyPath = _DEFAULT_DIR) -> list[Event]:  # noqa: A002 - as f
 
 
 def list_all() -> list[Event]:
-    """Every network namespace of this host that can be seen now: a NETNS_NEW for each.
+    """Returns every network namespace of this host that the library can see: a NETNS_NEW for each.
 
     Raises as Watcher().
     """
@@ -40,15 +40,15 @@ def list_all() -> list[Event]:
 
 
 def wait_ready(name: AnyPath, timeout: float | None = None) -> Netns:
-    """Waits until a named network namespace can be opened, by events, and returns which one it is.
+    """Waits until you can open a named network namespace, by events, and returns its identity.
 
-    name: a name in /run/netns; if it has a ``/`` in it, a path. What does not exist yet may be the file, its
-    directory, or all on the way to it. On a filesystem that reports no changes, as /proc, only what is there at the
-    start is noticed.
-    timeout: how long to wait, in seconds; None: for ever. Signals are handled meanwhile, as by Watcher.poll().
+    name: a name in /run/netns; with a ``/`` in it, a path. The name, its directory and all directories on the way may
+    be missing at first. On a filesystem that reports no changes, as /proc, the call finds only what exists at the
+    start.
+    timeout: how long to wait, in seconds; None: for ever. Signal handlers run meanwhile, as in Watcher.poll().
 
-    Raises TimeoutError when the time is over, ValueError if it is negative, and nswatch.Error as Watcher() and poll();
-    EINVAL, which is a ValueError: the name is empty, has ``..`` as a component, or is the root directory.
+    Raises TimeoutError when the time is over, ValueError for a negative timeout, and nswatch.Error as Watcher() and
+    poll(); EINVAL, which is a ValueError: the name is empty, has ``..`` as a component, or is the root directory.
     """
     if timeout is not None and not timeout >= 0:
         raise ValueError("timeout must not be negative")
@@ -65,7 +65,7 @@ def wait_ready(name: AnyPath, timeout: float | None = None) -> Netns:
 
 
 async def wait_ready_async(name: AnyPath, timeout: float | None = None) -> Netns:
-    """As wait_ready(), in asyncio. There is no thread; it may be cancelled at any time."""
+    """As wait_ready(), in asyncio, without a thread. You may cancel it at any time."""
     refuse_trio()
     if timeout is not None and not timeout >= 0:
         raise ValueError("timeout must not be negative")
@@ -107,7 +107,7 @@ def _last(name: AnyPath) -> str:
 
 def _watch(name: AnyPath) -> Watcher:
     if not _last(name):
-        text = "cannot wait for the network namespace /: the path does not end in a name"
+        text = sentence("wait for the network namespace", "/", "the path does not end in a name")
         raise error(errno.EINVAL, "/", text)
     return Watcher(dir=os.path.dirname(_path(name)))
 

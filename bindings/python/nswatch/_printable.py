@@ -1,8 +1,8 @@
-"""Text that others have chosen, as it can be shown."""
+"""Names that others chose, escaped for a terminal."""
 
 import re
 
-# what a terminal obeys, or what shows nothing: the ranges of src/printable.rs, and what
+# characters that control a terminal or show nothing: the ranges of src/printable.rs, and the surrogates that
 # os.fsdecode() makes of bytes that are not UTF-8
 _ESCAPED = re.compile(
     "[\\\\'\"\0-\x20\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f"
@@ -12,14 +12,14 @@ _SHORT = {" ": r"\x20", "\t": r"\t", "\n": r"\n", "\r": r"\r", "\\": r"\\", "'":
 
 
 def printable(text: str) -> str:
-    r"""A name or a path such that a terminal shows it and does not obey it.
+    r"""Returns a name or a path escaped for a terminal, as one word on one line.
 
-    text: as os.fsdecode() makes it of bytes, and as Event.name and Event.path are.
+    text: a string from os.fsdecode(), as Event.name and Event.path.
 
-    It is one word in one line. Printable characters stay as they are, also those that look like others. Escaped are
-    spaces (``\x20``), backslashes and quotes (``\\``, ``\"``, ``\'``), control characters and those that show nothing
-    or reverse the text (``\n``, ``\u{1b}``), and bytes that are not UTF-8 (``\xff``). ``str()`` of an event, the
-    ``nswatch`` command, Rust and Go write names in the same form.
+    Escapes spaces (``\x20``), backslashes and quotes (``\\``, ``\"``, ``\'``), control characters and those that show
+    nothing or reverse the text (``\n``, ``\u{1b}``), and bytes that are not UTF-8 (``\xff``). Printable characters
+    stay, also those that look like others. ``str()`` of an event, the ``nswatch`` command, Rust and Go use the same
+    form.
     """
     return _ESCAPED.sub(_escape, text)
 

@@ -1,4 +1,4 @@
-"""Waiting in the main thread without missing a signal that comes just before the wait begins."""
+"""Waiting in the main thread without missing a signal that arrives just before the wait."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ def _nothing() -> None:
 
 @contextmanager
 def noticed(poller: select.poll) -> Iterator[Callable[[], None]]:
-    """Lets a poller wake up for each signal. What it gives is to be called after each wake-up.
+    """Makes a poller wake up for each signal. Call the yielded function after each wake-up.
 
-    A signal that comes between the last look of the interpreter and the system call, or that the kernel gives to
-    another thread, interrupts no system call: its handler would run when the wait is over, perhaps never. So Python
-    writes to a pipe, which no wait overlooks. Only the main thread handles signals: others are not concerned.
+    A signal that arrives just before the system call, or in another thread, does not interrupt the system call: the
+    handler would run after the wait, perhaps never. So Python writes to a pipe, which wakes the poller. Only the main
+    thread handles signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield _nothing
         return
-    with in_our_terms():
+    with in_our_terms("wait for events"):
         out, into = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         try:
             other = signal.set_wakeup_fd(into, warn_on_full_buffer=False)
-        except ValueError:  # the main thread of a subinterpreter, which handles no signals either
+        except ValueError:  # the main thread of a subinterpreter handles no signals
             yield _nothing
             return
 
         def pass_on() -> None:
-            """Hands over to who had Python write to a descriptor before, as asyncio does."""
+            """Forwards to the previous wakeup descriptor, which asyncio sets, for example."""
             numbers = bytearray(select.PIPE_BUF)
-            with suppress(OSError):  # there is nothing, or no room: as it would be without us
-                # eventlet replaces os.read() and os.write() by functions that wait whatever the descriptor
+            with suppress(OSError):  # nothing to read, or the other pipe is full
+                # eventlet replaces os.read() and os.write() by functions that always wait
                 del numbers[os.readv(out, [numbers]) :]
                 if other != -1:
                     os.writev(other, [numbers])

@@ -1,7 +1,8 @@
 """Waiting for descriptors, natively and in green threads.
 
-eventlet and gevent replace functions of `select`, before or after this package is imported, so every wait looks them
-up anew. gevent replaces select.poll(). eventlet removes it and replaces select.select(), whose limit of 1024 is gone.
+eventlet and gevent replace functions of `select`, before or after the import of this package, so every wait looks them
+up again. gevent replaces select.poll(). eventlet removes it and replaces select.select() by one without the limit of
+1024.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ def is_green() -> bool:
 
 @contextmanager
 def waiting(*fds: int) -> Iterator[Callable[[float], object]]:
-    """Yields a function that waits until a descriptor is readable or a signal arrives, for at most so many seconds."""
+    """Yields a function that waits at most so many seconds until a descriptor is readable or a signal arrives."""
     if not hasattr(select, "poll"):
         with ExitStack() as stack:
             copies = []
-            # eventlet lets one green thread wait for a descriptor
+            # eventlet allows one waiting green thread for each descriptor
             for fd in fds:
-                with in_our_terms():
+                with in_our_terms("wait for events"):
                     copies.append(os.dup(fd))
                 stack.callback(os.close, copies[-1])
             yield lambda seconds: select.select(copies, [], [], seconds)
@@ -39,7 +40,7 @@ def waiting(*fds: int) -> Iterator[Callable[[float], object]]:
     for fd in fds:
         poller.register(fd, select.POLLIN)
     if is_green():
-        # green threads neither start nor end their waits in turn, as the one wakeup descriptor of a process requires
+        # the waits of green threads overlap, and a process has one wakeup descriptor
         yield lambda seconds: poller.poll(math.ceil(seconds * 1000))
         return
     with _signals.noticed(poller) as woken:

@@ -1,4 +1,4 @@
-"""The watcher: an open handle of the C library, to wait on in Python's ways."""
+"""The watcher: an open handle of the C library, with Python's ways to wait."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import Literal, overload
 
 from . import _event
 from ._arguments import AnyPath, as_bytes
-from ._errors import check_with, error, in_our_terms
+from ._errors import check_with, failed, in_our_terms
 from ._event import Event
 from ._ffi import CONSTANTS, handle, lib
 from ._loop import Reader, inside, refuse_trio
@@ -43,28 +43,28 @@ _BURST = 64
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What a watcher has counted since it was opened, and what it holds now."""
+    """The counters of a watcher since it was opened, and what it holds now."""
 
     delivered: int
-    """Events handed out."""
+    """Events returned."""
     dropped: int
-    """Events known to be lost, as far as the loss could be counted."""
+    """Lost events, as far as they could be counted."""
     overflows: int
     """OVERFLOW events."""
     resyncs: int
-    """Completed comparisons with the kernel, the replay at open among them."""
+    """Completed comparisons with the kernel, including the replay at open."""
     queued: int
-    """Events that wait to be handed out."""
+    """Events that wait to be returned."""
     queued_max: int
-    """The most events that ever waited."""
+    """The maximum of queued."""
     pending: int
-    """Names that exist and do not refer to a network namespace."""
+    """Pending names: they exist and do not refer to a network namespace."""
     known: int
-    """Names, ids, or namespaces, that exist."""
+    """Names, nsids or namespaces that exist."""
 
 
 class Watcher:
-    """Tells which network namespaces there are, come and go.
+    """Reports which network namespaces exist, appear and disappear.
 
     ::
 
@@ -72,67 +72,67 @@ class Watcher:
             for event in watcher:
                 print(event)
 
-    What exists already is told first, as replayed events that end with SYNCED. Wait for events by iterating, by
-    ``async for``, by poll(), or in an event loop of your own by fileno(). Close it by the with statement or close().
+    Emits replayed events for what exists at open, then SYNCED. Wait for events by iterating, by ``async for``, by
+    poll(), or in an event loop of your own by fileno(). Close the watcher by the with statement or close().
 
-    It may be used by several threads or tasks: each event goes to one of them. Iterating ends when the watcher is
-    closed, by whichever of them. A child of os.fork() may not use it (RuntimeError) and opens its own. Where eventlet
-    or gevent has patched the process, green threads are threads in this sense, and the others run while one waits.
+    Several threads or tasks may use one watcher: each event goes to one of them. Iterating ends when any of them closes
+    the watcher. In a child of os.fork() all calls but close() raise RuntimeError: open another watcher there. If
+    eventlet or gevent has patched the process, all this holds for green threads, and the others run while one waits.
 
-    A watcher of ids keeps the network namespace in which it was opened alive until it is closed.
+    An nsid watcher keeps the network namespace in which it was opened alive until it is closed.
 
     Arguments, all but the first by keyword:
 
     source
-        ``"named"``: names in a directory, as ``ip netns`` makes them; ``"nsid"``: ids that the kernel assigns to
-        peers of the network namespace that the calling thread is in; or ``"all"``: every network namespace of this host
-        that can be seen, with or without a name. What "all" sees, and when, depends on privileges: see Feature.LISTNS,
-        Feature.BIRTHS and Feature.DEATHS. A namespace that lives too briefly to be looked at may be left out.
+        ``"named"``: names in a directory, as ``ip netns`` makes them; ``"nsid"``: nsids that the kernel assigns to
+        peers of the calling thread's network namespace; or ``"all"``: every network namespace of this host that the
+        library can see, with or without a name. What "all" reports, and when, depends on privileges: see
+        Feature.LISTNS, Feature.BIRTHS and Feature.DEATHS. It may miss a namespace that exists very briefly.
     dir
-        The directory, an absolute path, ``/run/netns`` by default. It need not exist. Only for "named".
+        The directory, an absolute path, ``/run/netns`` by default. It may be missing. Only for "named".
 
-        Whoever may write to the directory decides what the watcher reports and how long its calls take: it looks at
-        whatever a symbolic link there leads to, and reports the name as READY if that is a network namespace, be it
-        your own. For a directory that others may write to, pass symlinks=False and a max_names.
+        A user who may write to the directory controls what the watcher reports and how long its calls take. The watcher
+        follows symbolic links there, and reports READY for every one that leads to a network namespace, even to your
+        own. For a directory that others may write to, pass symlinks=False and a max_names.
     replay
-        False: start with now, not with what exists; there is no SYNCED then.
+        False: report only changes from now on, without replayed events and SYNCED.
     parent
-        False: a missing directory is ENOENT, and its removal ends the watch: DIR_DELETED is told, iterating ends.
+        False: a missing directory raises ENOENT, and its removal ends the watch: DIR_DELETED, then iterating ends.
         Only for "named".
     dir_events
-        True: tell when the directory itself comes and goes. Only for "named".
+        True: report when the directory itself appears and disappears. Only for "named".
     mount_events
-        Report unmounts and re-binds of known names, and the end of a process that a name is a link to, as they happen
-        and not only at a resync. None: where a change of a mount does not cost a look at every known name; True: in any
-        case; False: no. Only for "named".
+        Report unmounts and re-binds of known names, and the end of a process that a name links to, as they happen and
+        not only at a resync. None: only where the watcher need not probe every known name for each change of a mount;
+        True: always; False: never. Only for "named".
     symlinks
-        False: for a directory that others may write to. A name that is a symbolic link is never followed: it is CREATED
-        and never READY. On the way to the directory only links that root owns are followed: another one is ELOOP, and
-        later the directory counts as gone until the link goes. Only for "named".
+        False: for a directory that others may write to. The watcher never follows a name that is a symbolic link: it is
+        CREATED and never READY. On the way to the directory the watcher follows only links that root owns. Another link
+        there raises ELOOP at open; later the directory counts as missing until the link is removed. Only for "named".
     max_names
-        The most names, or namespaces, that the watcher keeps; directories do not count; 0: 1048576. More are E2BIG.
-        Later poll() raises E2BIG once each time that the limit is crossed; the watcher goes on with those that it
-        knows, and reports those that it left out when others have gone. Not for "nsid".
+        The maximum of names, or namespaces, that the watcher keeps, without directories; 0: 1048576. More raise E2BIG
+        at open. Later poll() raises E2BIG once each time that the number crosses the limit. The watcher continues with
+        those that it knows, and reports the others when there is room. Not for "nsid".
     all_nsid
-        True: tell what happens in peer namespaces too. Needs CAP_NET_BROADCAST. Only for "nsid".
+        True: report changes in peer namespaces too. Requires CAP_NET_BROADCAST. Only for "nsid".
     prepare
-        True: make now all that could be needed later, for a program that gives up privileges or installs a seccomp
-        filter after this.
+        True: allocate at open all that the watcher could need later, for a program that then gives up privileges or
+        installs a seccomp filter.
     settle
-        For how many seconds (to the millisecond) a name may change before the outcome is told; 0: every change is
-        told at once. Only for "named".
+        Debounce: report the net change of a name so many seconds (to the millisecond) after its first change; 0: report
+        every change at once. Only for "named".
     rcvbuf
         The size of the socket's receive buffer in bytes; 0: the library's choice. Only for "nsid".
     queue
-        Ask for a background thread that takes events from the kernel as they come, into a queue of that many events,
-        1 to 1048576. The price: a process with such a thread cannot unshare(CLONE_NEWUSER) any more. None: no thread.
+        Start a background thread that reads events from the kernel into a queue of this many events, 1 to 1048576. A
+        process with such a thread can no longer call unshare(CLONE_NEWUSER). None: no thread.
     queue_policy
-        What a full queue does: ``"block"``: the thread waits; ``"drop-newest"``, ``"drop-oldest"``: what is dropped
-        is counted, reported by OVERFLOW, and made good by a resync.
+        What a full queue does: ``"block"``: the thread waits; ``"drop-newest"``, ``"drop-oldest"``: the watcher drops
+        and counts events, reports OVERFLOW, and resyncs.
 
     Raises nswatch.Error:
     ENOTDIR: a part of the path is not a directory;
-    EACCES: the directory may not be read or searched by this process;
+    EACCES: this process may not read or search the directory;
     ENOENT: the directory is missing, and parent is False;
     ELOOP: too many symbolic links on the way, or, if symlinks is False, one that root does not own;
     ENAMETOOLONG: as open(2);
@@ -140,11 +140,11 @@ class Watcher:
     EMFILE, ENFILE: the limit of inotify instances, or of open files, is reached;
     ENOSPC: the limit of inotify watches is reached;
     EPERM: CAP_NET_BROADCAST is missing;
-    EAGAIN: RLIMIT_NPROC prevents starting a thread: that of the queue, or one that "all" starts for a moment;
+    EAGAIN: RLIMIT_NPROC prevents starting a thread: that of the queue, or the short-lived one of "all";
     EOPNOTSUPP: /proc is not mounted, or not that of this process;
-    EINVAL, which is a ValueError too: the path is not absolute, the queue has no such capacity, or an argument is not
-    of this source (a default value counts as not given);
-    and ValueError for another value that is out of range.
+    EINVAL, which is a ValueError too: the path is not absolute, the capacity of the queue is out of range, or the
+    source does not have the argument (a default value counts as not given);
+    and ValueError for any other value out of range.
     """
 
     @overload
@@ -211,11 +211,11 @@ class Watcher:
         self._handle: int | None = None
         self._closed = True
         self._process = os.getpid()
-        # one thread at a time in the library; a signal handler that interrupts it is the same thread. Green threads do
-        # not switch in there, and their RLock suits neither signal handlers nor, in eventlet, other threads
+        # one thread at a time in the library; a signal handler is in the same thread. Not the RLock of green threads:
+        # they do not switch in the library, and theirs fails in signal handlers and, with eventlet, in other threads
         self._lock = RLock()
         self._taking = False
-        # the handle is freed when it is closed and nobody uses it: a thread that waits, one in the library, a loop
+        # users: waiting threads, a thread in the library, event loops; the last one after close() frees the handle
         self._users = 0
         self._wake: int | None = None
         self._loops: dict[asyncio.AbstractEventLoop, Reader] = {}
@@ -242,21 +242,21 @@ class Watcher:
         )
         options = lib.nsw_options_new()
         if options is None:
-            raise error(errno.ENOMEM)
+            raise failed(errno.ENOMEM, "watch")
         check = partial(check_with, lib.nsw_options_error, options)
         try:
-            check(lib.nsw_options_set_flags(options, flags))
-            check(lib.nsw_options_set_dir(options, raw), directory)
-            check(lib.nsw_options_set_settle(options, _u32("settle", math.ceil(settle * 1000))))
-            check(lib.nsw_options_set_max_names(options, _u32("max_names", max_names)))
-            check(lib.nsw_options_set_rcvbuf(options, _u32("rcvbuf", rcvbuf)))
+            check(lib.nsw_options_set_flags(options, flags), "set the flags")
+            check(lib.nsw_options_set_dir(options, raw), "watch", directory)
+            check(lib.nsw_options_set_settle(options, _u32("settle", math.ceil(settle * 1000))), "settle")
+            check(lib.nsw_options_set_max_names(options, _u32("max_names", max_names)), "limit the names")
+            check(lib.nsw_options_set_rcvbuf(options, _u32("rcvbuf", rcvbuf)), "set the receive buffer")
             if queue is not None:
-                # what C has no number for is as wrong as 0
+                # a number that does not fit into C fails like 0
                 capacity = queue if 0 <= queue < 1 << 32 else 0
-                check(lib.nsw_options_set_queue(options, capacity, _POLICIES[queue_policy]))
+                check(lib.nsw_options_set_queue(options, capacity, _POLICIES[queue_policy]), "make a queue")
             opened = handle()
             self._subject = directory if source == "named" else None
-            check(lib.nsw_open(_SOURCES[source], options, byref(opened)), self._subject)
+            check(lib.nsw_open(_SOURCES[source], options, byref(opened)), "watch", self._subject)
         finally:
             lib.nsw_options_free(options)
         self._handle = opened.value
@@ -284,22 +284,22 @@ class Watcher:
         self.close()
 
     def __del__(self) -> None:
-        # without the attribute, __init__ has not come to it
+        # no attribute: __init__ failed before it
         if not getattr(self, "_closed", True) and self._process == os.getpid():
             warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
             self.close()
 
     @property
     def closed(self) -> bool:
-        """Whether close() was called."""
+        """Whether close() has been called."""
         return self._closed
 
     def close(self) -> None:
-        """Closes the watcher. Once more does nothing.
+        """Closes the watcher. A second call does nothing.
 
-        It may be called from any thread, from any task and from a signal handler. Those that wait for an event are
-        woken up: iterating ends, poll() raises ValueError. In a child of os.fork() it leaves the watcher alone, which
-        is the parent's; the child's copies of its descriptors end with the child, or as it executes a program.
+        You may call it from any thread, any task, and a signal handler. It wakes all waiting calls: iterating ends,
+        poll() raises ValueError. In a child of os.fork() it leaves the parent's watcher alone; the child's copies of
+        the descriptors are closed when the child ends or executes a program.
         """
         if self._closed:
             return
@@ -312,7 +312,7 @@ class Watcher:
                     try:
                         loop.call_soon_threadsafe(reader.stop)
                         continue
-                    except RuntimeError:  # it was closed meanwhile
+                    except RuntimeError:  # the loop was closed meanwhile
                         pass
                 reader.stop()
             if self._wake is not None:
@@ -322,8 +322,8 @@ class Watcher:
     def fileno(self) -> int:
         """The descriptor to wait on in an event loop of your own, for reading.
 
-        It is level-triggered: readable while there is an event to be had; then call poll(0) until it answers None.
-        It is close-on-exec, the same for the life of the watcher, and not to be read or closed.
+        It is level-triggered: readable while an event is available. Then call poll(0) until it returns None. It is
+        close-on-exec and stays the same until close(). Do not read or close it.
 
         Raises ValueError if the watcher is closed.
         """
@@ -331,19 +331,19 @@ class Watcher:
         return self._fd
 
     def poll(self, timeout: float | None = None) -> Event | None:
-        """Waits for the next event; None: there was none for ``timeout`` seconds.
+        """Waits for the next event; returns None if there was none for ``timeout`` seconds.
 
-        timeout: how long to wait, in seconds; 0: not at all; None: for ever. Signals are handled meanwhile: Ctrl-C
-        raises KeyboardInterrupt at once. What a handler raises may replace an event that has just been taken: a program
-        that goes on afterwards, and must miss none, has its handlers set a flag or call close() instead.
+        timeout: how long to wait, in seconds; 0: do not wait; None: for ever. Signal handlers run meanwhile: Ctrl-C
+        raises KeyboardInterrupt at once. An exception from a handler may replace an event. If your program must not
+        lose that event, let the handler set a flag or call close() instead.
 
-        Raises ValueError if the watcher is closed, also while it waits, and nswatch.Error:
-        EMFILE, ENFILE, ENOMEM, ENOSPC; of ids and of all namespaces also ENOBUFS, EAGAIN: a limit kept the watcher from
-        looking. Nothing is lost: call it again;
-        E2BIG: there are more names, or namespaces, than max_names. Raised once each time that the limit is crossed:
-        call it again;
-        ENOENT: the directory is gone, and parent is False: no event will come any more;
-        ENOTRECOVERABLE: an internal error; the watcher is of no more use.
+        Raises ValueError if the watcher is closed, also during the wait, and nswatch.Error:
+        EMFILE, ENFILE, ENOMEM, ENOSPC; for "nsid" and "all" also ENOBUFS, EAGAIN: a limit is reached. Nothing is lost:
+        call again;
+        E2BIG: there are more names, or namespaces, than max_names. Raised once each time that the number crosses the
+        limit: call again;
+        ENOENT: the directory is gone, and parent is False: there will be no more events;
+        ENOTRECOVERABLE: an internal error; close the watcher.
         """
         if timeout is not None and not timeout >= 0:
             raise ValueError("timeout must not be negative")
@@ -373,7 +373,7 @@ class Watcher:
     def __iter__(self) -> Iterator[Event]:
         """Iterates over the events and waits for each; ends when the watcher is closed.
 
-        Raises as poll() does, but where no event will come any more because the directory is gone, it ends.
+        Raises as poll(), but ends instead of raising ENOENT.
         """
         self._check_open()
         return self
@@ -395,10 +395,10 @@ class Watcher:
     def __aiter__(self) -> Watcher:
         """As iterating, in asyncio: ``async for event in watcher``.
 
-        There is no thread: the event loop waits on the descriptor. It may be cancelled at any time, as by
-        asyncio.timeout(), and no event is lost. Several tasks may do so: each event goes to one of them.
+        The event loop waits on the descriptor, without a thread. You may cancel it at any time, as by
+        asyncio.timeout(), and lose no event. Several tasks may iterate: each event goes to one of them.
 
-        Raises RuntimeError in Trio, where ``await trio.lowlevel.wait_readable(watcher)`` and poll(0) do this.
+        Raises RuntimeError in Trio: use ``await trio.lowlevel.wait_readable(watcher)`` and poll(0) there.
         """
         refuse_trio()
         self._check_open()
@@ -407,7 +407,7 @@ class Watcher:
     async def __anext__(self) -> Event:
         refuse_trio()
         while True:
-            # an event is taken last, so that a cancellation finds none in our hands
+            # nothing awaits after an event is taken: a cancellation loses none
             if self._burst >= _BURST:
                 self._burst = 0
                 await asyncio.sleep(0)
@@ -428,36 +428,39 @@ class Watcher:
             await self._readable()
 
     def resync(self) -> None:
-        """Compares what has been told with what the kernel has now.
+        """Compares the reported state with the kernel's.
 
-        The differences follow as replayed events, then SYNCED. Costs one look at every name, or for "all" at every
+        The watcher emits the differences as replayed events, then SYNCED. It probes every name, or for "all" every
         process.
 
-        Raises as poll() does; then the comparison is still due, and is made by the next poll() that can.
+        Raises as poll(); then a later poll() makes the comparison.
         """
         with self._using() as watcher:
-            check_with(lib.nsw_error, watcher, lib.nsw_resync(watcher), self._subject)
+            check_with(lib.nsw_error, watcher, lib.nsw_resync(watcher), "compare", self._subject)
 
     @property
     def stats(self) -> Stats:
-        """What the watcher has counted. Raises ValueError if it is closed."""
+        """The counters. Raises ValueError if the watcher is closed."""
         with self._using() as watcher:
             return Stats(*(lib.nsw_stat(watcher, CONSTANTS[f"NSW_STAT_{each.name.upper()}"]) for each in fields(Stats)))
 
     # inside
 
     def _check_process(self) -> None:
-        # a child would take events away from its parent, and a lock that another thread holds is never released there
+        # a child would steal events from its parent, and wait for ever for a lock that another thread held
         if self._process != os.getpid():
             raise RuntimeError(f"the watcher belongs to process {self._process}: a child of os.fork() opens its own")
 
     def _check_open(self) -> None:
         self._check_process()
+        self._check_closed()
+
+    def _check_closed(self) -> None:
         if self._closed:
             raise ValueError("the watcher is closed")
 
     def _free_if_unused(self) -> None:
-        """To be called with the lock."""
+        """The caller holds the lock."""
         if self._closed and self._users == 0:
             watcher, self._handle = self._handle, None
             wake, self._wake = self._wake, None
@@ -467,41 +470,51 @@ class Watcher:
 
     @contextmanager
     def _using(self) -> Iterator[int | None]:
-        """The handle, for this thread alone, and alive until the block ends whoever closes it meanwhile."""
+        """Yields the handle, for this thread alone. It stays valid until the block ends, also if it is closed
+        meanwhile."""
         self._check_process()
         with self._lock:
             self._users += 1
             try:
-                # after the count: a signal handler may close the watcher between any two lines
-                self._check_open()
+                # after the count, since a signal handler may close the watcher at any line
+                self._check_closed()
                 yield self._handle
             finally:
                 self._users -= 1
                 self._free_if_unused()
 
     def _take(self) -> Event | None:
-        """The next event, if there is one now."""
-        with self._using() as watcher:
-            if self._taking:
-                raise RuntimeError("a signal handler asks for an event while one is being handed out")
-            self._taking = True
+        """The next event; None: none now. As _using(), whose generator takes longer than the call of the library."""
+        self._check_process()
+        with self._lock:
+            self._users += 1
             try:
-                borrowed = handle()
-                if check_with(lib.nsw_error, watcher, lib.nsw_next_event(watcher, byref(borrowed)), self._subject) == 0:
+                self._check_closed()
+                if self._taking:
+                    raise RuntimeError("a signal handler called poll() while the same thread takes an event")
+                self._taking = True
+                try:
+                    watcher, borrowed = self._handle, handle()
+                    result = lib.nsw_next_event(watcher, byref(borrowed))
+                    if result > 0:
+                        return _event.copy(borrowed)
+                    check_with(lib.nsw_error, watcher, result, "watch", self._subject)
                     return None
-                return _event.copy(borrowed)
+                finally:
+                    self._taking = False
             finally:
-                self._taking = False
+                self._users -= 1
+                self._free_if_unused()
 
     @contextmanager
     def _waiting(self) -> Iterator[Callable[[float], object]]:
-        """Yields a function that waits for an event, a signal, or close(), for at most so many seconds."""
+        """Yields a function that waits at most so many seconds for an event, a signal, or close()."""
         with self._lock:
             self._users += 1
         try:
             with self._using():
                 if self._wake is None:
-                    with in_our_terms():
+                    with in_our_terms("wait for events"):
                         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             with waiting(self._fd, self._wake) as wait:
                 yield wait
@@ -511,7 +524,7 @@ class Watcher:
                 self._free_if_unused()
 
     async def _readable(self) -> None:
-        """Waits until there may be an event, or the watcher is closed."""
+        """Waits for a possible event, or close()."""
         loop = asyncio.get_running_loop()
         with self._lock:
             if self._closed:

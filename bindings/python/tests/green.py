@@ -1,6 +1,6 @@
-"""In green threads: python -m tests.green eventlet|gevent patched-first|imported-first, by `wheel --test`.
+"""Green threads: python -m tests.green eventlet|gevent patched-first|imported-first, run by `wheel --test`.
 
-A process has its functions replaced once and for all, so each library and order has a process of its own.
+A patched process stays patched, so each library and order runs in a process of its own.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from typing import Any
 LIBRARY, ORDER = sys.argv[1:3]
 ORDERS = {"patched-first": ("patch", "import"), "imported-first": ("import", "patch")}
 if importlib.util.find_spec(LIBRARY) is None:
-    print(f"SKIPPED: Python in green threads: there is no {LIBRARY}")
+    print(f"SKIPPED: Python in green threads: {LIBRARY} is missing")
     sys.exit()
 
 
@@ -47,7 +47,7 @@ for step in ORDERS[ORDER]:
         EARLY = early_watcher()
 assert select.select is not NATIVE_SELECT
 
-from .support import (  # noqa: E402 - this order is what is tested
+from .support import (  # noqa: E402 - the test needs this order
     DEADLINE,
     Event,
     EventType,
@@ -67,7 +67,7 @@ LONG = 3600.0
 
 
 def real_thread(body: Callable[[], object]) -> None:
-    """Starts a thread of the operating system, which is no green one."""
+    """Starts a thread of the operating system, not a green one."""
     if LIBRARY == "eventlet":
         start = importlib.import_module("eventlet.patcher").original("_thread").start_new_thread
     else:
@@ -77,14 +77,14 @@ def real_thread(body: Callable[[], object]) -> None:
 
 @contextlib.contextmanager
 def cancelled_after(seconds: float) -> Iterator[None]:
-    """What the library has to give up a wait."""
+    """The timeout of the library."""
     timeout: Any = importlib.import_module(LIBRARY).Timeout
     with timeout(seconds, exception=False):
         yield
 
 
 def gevent_closes() -> None:
-    """It replaces os.close(), which closes at the next turn of its loop."""
+    """gevent replaces os.close() by one that closes at the next turn of its loop."""
     time.sleep(0.001)
 
 
@@ -95,13 +95,13 @@ def waits(watcher: Watcher, threads: int = 1) -> None:
         if time.monotonic() > end:
             raise AssertionError("they do not wait")
         time.sleep(0)
-    # they are counted, and with one more turn they wait
+    # counted, they wait after one more turn
     time.sleep(0.01)
 
 
 class Green(TestCase):
     def setUp(self) -> None:
-        # where everything stands still, no green thread can say so
+        # if everything hangs, no green thread can report it
         faulthandler.dump_traceback_later(4 * DEADLINE, exit=True)
         self.addCleanup(faulthandler.cancel_dump_traceback_later)
         super().setUp()
@@ -217,7 +217,7 @@ class Waiting(Green):
         self.over([polling])
         self.assertLess(time.process_time() - start, 0.25)
 
-    def test_what_gives_up_a_wait_loses_nothing(self) -> None:
+    def test_a_wait_given_up_loses_nothing(self) -> None:
         watcher = self.watcher()
         self.assertIsNone(watcher.poll(0.001))
         gevent_closes()
@@ -225,7 +225,7 @@ class Waiting(Green):
         for _ in range(3):
             with cancelled_after(0.01):
                 watcher.poll(LONG)
-                self.fail("it has an event")
+                self.fail("the poll returned an event")
             self.assertEqual(watcher._users, 0)
         gevent_closes()
         self.assertEqual(open_files(), before)
@@ -285,7 +285,7 @@ class Waiting(Green):
         for more in range(2):
             resource.setrlimit(resource.RLIMIT_NOFILE, (free + more, hard))
             try:
-                if LIBRARY == "gevent":  # which takes none
+                if LIBRARY == "gevent":  # needs none
                     self.assertIsNone(watcher.poll(0.001))
                     continue
                 with self.assertRaisesRegex(OSError, "RLIMIT_NOFILE"):
@@ -385,7 +385,7 @@ class Several(Green):
 
 
 class Signals(Green):
-    """Handlers run as the hub has it; none is put off to the end of a wait."""
+    """The hub runs the handlers, not delayed until the end of a wait."""
 
     def test_a_handler_may_close_while_the_main_one_waits(self) -> None:
         watcher = self.watcher()
@@ -432,7 +432,7 @@ class Signals(Green):
             os.close(out)
             os.close(into)
 
-    def test_where_all_but_threads_is_patched(self) -> None:
+    def test_all_patched_but_threads(self) -> None:
         program = f"""
 import signal, nswatch, {LIBRARY}
 {LIBRARY + ".monkey_patch" if LIBRARY == "eventlet" else "from gevent import monkey; monkey.patch_all"}(thread=False)
@@ -464,7 +464,7 @@ class Asyncio(Green):
         while not watcher._loops or len(next(iter(watcher._loops.values()))._waiters) < 2:
             self.assertLess(time.monotonic(), end)
             time.sleep(0.001)
-        # the loop waits
+        # now the loop waits
         time.sleep(0.01)
         return seen, looping
 
@@ -472,7 +472,7 @@ class Asyncio(Green):
         watcher = self.watcher(mount_events=False)
         seen, looping = self.run_in_loop(watcher)
         end = time.monotonic() + DEADLINE
-        # a namespace that goes before anybody looks is never ready
+        # a namespace that is deleted before a probe is never ready
         for change, delivered in (("add", 3), ("del", 4)):
             ip_netns(change, "blue")
             while watcher.stats.delivered < delivered:
@@ -516,7 +516,7 @@ class Entering(Green):
         block = ready.enter()
         block.__enter__()
         self.assertEqual(namespace_here(), ready.ino)
-        # all green threads are in one thread, which is what goes back
+        # all green threads share one thread, and the thread goes back
         in_a_thread(lambda: block.__exit__(None, None, None))
         self.assertEqual(namespace_here(), here)
 
@@ -526,7 +526,7 @@ def tearDownModule() -> None:
 
 
 if __name__ == "__main__":
-    # libraries make descriptors and threads of their own with the first use, and keep them
+    # the libraries open descriptors and start threads at the first use, and keep them
     in_a_thread(lambda: until(EARLY, EventType.SYNCED))
     EARLY.poll(0.001)
     asyncio.run(asyncio.sleep(0))

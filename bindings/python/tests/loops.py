@@ -1,4 +1,4 @@
-"""Loops of others: uvloop, and Trio by fileno(). They come from PyPI, so this is run by `wheel --test` alone."""
+"""Other event loops: uvloop, and Trio by fileno(). They come from PyPI, so only `wheel --test` runs this."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ from .test_async import ip, waits
 class Uvloop(TestCase):
     @classmethod
     def setUpClass(cls) -> None:
-        # libuv makes a pipe for all loops with the first, and keeps it
+        # libuv opens a pipe with the first loop, and keeps it
         uvloop.run(asyncio.sleep(0))
 
     def test_iterating_and_cancelling(self) -> None:
@@ -79,7 +79,7 @@ class Trio(TestCase):
 
         async def main() -> list[Event]:
             with trio.fail_after(DEADLINE):
-                # a wait that is given up loses nothing
+                # a cancelled wait loses nothing
                 with trio.move_on_after(0.01):
                     await trio.lowlevel.wait_readable(watcher)
                 await trio.to_thread.run_sync(ip_netns, "add", "blue")
@@ -87,7 +87,7 @@ class Trio(TestCase):
 
         self.assertEqual(kinds(trio.run(main)), [("created", "blue"), ("ready", "blue"), ("deleted", "blue")])
 
-    def test_what_waits_in_asyncio_points_to_the_recipe(self) -> None:
+    def test_the_asyncio_calls_name_the_recipe(self) -> None:
         watcher = self.watcher()
         ip_netns("add", "blue")
 
@@ -104,7 +104,7 @@ class Trio(TestCase):
         for waits_in_asyncio in (iterate, take, wait):
             with self.assertRaisesRegex(RuntimeError, r"`await trio\.lowlevel\.wait_readable\(watcher\)`"):
                 trio.run(waits_in_asyncio)
-        # none was taken
+        # no event was taken
         self.assertEqual(kinds([next_event(watcher), next_event(watcher)]), [("created", "blue"), ("ready", "blue")])
 
     def test_asyncio_beside_trio(self) -> None:

@@ -1,4 +1,4 @@
-"""What the tests share: real namespaces, deadlines, and a count of what is open."""
+"""Shared by the tests: real namespaces, deadlines, and a check for leaked descriptors."""
 
 import concurrent.futures
 import contextlib
@@ -33,7 +33,7 @@ def next_event(watcher: Watcher) -> Event:
 
 
 def until(watcher: Watcher, wanted: EventType) -> Event:
-    """The next event of that type."""
+    """Returns the next event of that type."""
     while (event := next_event(watcher)).type != wanted:
         pass
     return event
@@ -44,11 +44,11 @@ def kinds(events: list[Event]) -> list[tuple[str, str | None]]:
 
 
 def open_files() -> dict[str, str]:
-    """The descriptors of this process and what they are."""
+    """Returns the descriptors of this process, with their targets."""
     gc.collect()
     found = {}
     for fd in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):  # the one that lists
+        with contextlib.suppress(FileNotFoundError):  # the descriptor of the listing itself
             found[fd] = os.readlink(f"/proc/self/fd/{fd}")
     return found
 
@@ -58,7 +58,7 @@ def namespace_here() -> int:
 
 
 def drop_capabilities() -> None:
-    """Of the calling thread alone."""
+    """Only in the calling thread."""
     header = struct.pack("Ii", 0x20080522, 0)
     capset = ctypes.CDLL(None, use_errno=True).capset
     if capset(header, bytes(24)) != 0:
@@ -66,13 +66,13 @@ def drop_capabilities() -> None:
 
 
 def in_a_thread(body: Callable[[], object]) -> None:
-    """What is done to a thread ends with it."""
+    """Runs the body in a thread of its own, whose privileges and namespaces end with it."""
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
         thread.submit(body).result(DEADLINE)
 
 
 def is_real_root() -> bool:
-    """Whether this is root of the host, and not of a user namespace only."""
+    """Whether the process is root of the host, and not only of a user namespace."""
     return os.geteuid() == 0 and Path("/proc/self/uid_map").read_text().split()[2] == "4294967295"
 
 
@@ -88,13 +88,13 @@ def python(*arguments: str, stdin: int | None = None) -> "subprocess.Popen[bytes
 
 
 class TestCase(unittest.TestCase):
-    """Has namespaces of its own, and wants everything closed at the end."""
+    """Removes the test's namespaces, and fails if a descriptor is left open."""
 
     def setUp(self) -> None:
         if not os.environ.get("NSWATCH_SANDBOX"):
             self.fail("run in tests/sandbox: these tests make and delete namespaces")
         before = open_files()
-        # what is registered first is run last
+        # the first registered runs last
         self.addCleanup(lambda: self.assertEqual(open_files(), before))
         self.addCleanup(self.remove_names)
 
@@ -109,7 +109,7 @@ class TestCase(unittest.TestCase):
             shutil.rmtree(names)
 
     def watcher(self, *arguments: object, **options: object) -> Watcher:
-        """An open watcher that has told what it found."""
+        """Returns an open watcher that has emitted its replay."""
         watcher: Watcher = Watcher(*arguments, **options)  # type: ignore[call-overload]
         self.addCleanup(watcher.close)
         until(watcher, EventType.SYNCED)

@@ -1,4 +1,4 @@
-"""The prototype table beside include/nswatch.h, and the version beside Cargo.toml, so that none of them drifts."""
+"""Compares the table of prototypes with include/nswatch.h, and the version with Cargo.toml."""
 
 import ctypes
 import re
@@ -13,7 +13,7 @@ from nswatch import EventType, Feature, Netns, _ffi
 
 ROOT = Path(__file__).resolve().parents[3]
 
-# how the table writes each type of the header, without const
+# the types of the header, without const, and their types in the table
 TYPES: dict[str, Any] = {
     "void": None,
     "int": c_int,
@@ -39,7 +39,7 @@ def header() -> str:
 
 
 def prototypes(text: str) -> dict[str, str]:
-    """Each function of a header: its name and its prototype on one line."""
+    """The functions of a header: name and prototype on one line."""
     found = {}
     for match in re.finditer(r"^[a-z][\w ]*[ *](\w+)\([^()]*\)(?=;)", text, flags=re.MULTILINE):
         found[match[1]] = " ".join(match[0].split())
@@ -52,7 +52,7 @@ def constants(text: str) -> dict[str, int]:
 
 
 def structs(text: str) -> dict[str, list[tuple[str, Any]]]:
-    """Each public struct of a header: its name, and the name and type of each member."""
+    """The public structs of a header: name, and name and type of each member."""
     found = re.findall(r"^typedef struct (\w+) \{(.*?)\} \1;", text, flags=re.MULTILINE | re.DOTALL)
     return {
         name: [(member, TYPES[kind]) for kind, member in re.findall(r"(\w+) (\w+);", members)]
@@ -61,7 +61,7 @@ def structs(text: str) -> dict[str, list[tuple[str, Any]]]:
 
 
 def types(prototype: str) -> list[Any]:
-    """The types that a prototype has in the table: of the result, then of each argument."""
+    """The types of a prototype as in the table: of the result, then of each argument."""
     match = re.fullmatch(r"(.*?)\w+\((.*)\)", prototype)
     assert match
     declared = [match[1]]

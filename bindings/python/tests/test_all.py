@@ -1,4 +1,5 @@
-"""Every network namespace, with or without a name: born, opened, dead. Others of this host come and go meanwhile."""
+"""Every network namespace, with or without a name: birth, opening, death. Other namespaces of this host may change
+meanwhile."""
 
 import asyncio
 import errno
@@ -11,7 +12,7 @@ from .test_netns import process
 
 
 def about(watcher: Watcher, netns: Netns) -> Event:
-    """The next event about that namespace."""
+    """Returns the next event of that namespace."""
     while (event := next_event(watcher)).netns is None or not event.netns.same(netns):
         pass
     return event
@@ -19,7 +20,7 @@ def about(watcher: Watcher, netns: Netns) -> Event:
 
 class All(TestCase):
     def births(self, watcher: Watcher) -> None:
-        """Where nobody reports births, a resync finds them."""
+        """Without the feature, a resync finds births."""
         if not nswatch.feature(Feature.BIRTHS):
             watcher.resync()
 
@@ -38,7 +39,7 @@ class All(TestCase):
             self.assertEqual((born.dev, born.ino, born.cookie or 0), (netns.dev, netns.ino, netns.cookie))
             self.assertIsNone(born.nsid)
             line = f"netns_new net:[{netns.ino}] /proc/{running.pid}/ns/net"
-            self.assertEqual(str(born).removesuffix(" (existing)"), line)
+            self.assertEqual(str(born).removesuffix(" (replayed)"), line)
             with born.open_netns() as fd:
                 self.assertEqual(os.fstat(fd).st_ino, netns.ino)
             here = namespace_here()
@@ -48,7 +49,7 @@ class All(TestCase):
         self.deaths(watcher)
         dead = about(watcher, netns)
         self.assertEqual((dead.type, dead.pid, dead.path, dead.name), (EventType.NETNS_DEL, None, None, None))
-        self.assertEqual(str(dead).removesuffix(" (existing)"), f"netns_del net:[{netns.ino}]")
+        self.assertEqual(str(dead).removesuffix(" (replayed)"), f"netns_del net:[{netns.ino}]")
         for way in (dead.open_netns, dead.enter):
             with self.assertRaisesRegex(ValueError, "this event is netns_del"), way():
                 pass
@@ -57,15 +58,15 @@ class All(TestCase):
         ip_netns("add", "blue")
         netns, own = Netns.for_name("blue"), Netns.for_pid(os.getpid())
         with nswatch.Watcher("all") as watcher:
-            told = []
+            replayed = []
             while (event := next_event(watcher)).type != EventType.SYNCED:
-                told.append(event)
+                replayed.append(event)
             self.assertLessEqual(2, watcher.stats.known)
             self.assertEqual(watcher.stats.pending, 0)
-        self.assertTrue(all(event.replayed and event.type == EventType.NETNS_NEW for event in told))
-        (blue,) = (event for event in told if event.netns is not None and event.netns.same(netns))
+        self.assertTrue(all(event.replayed and event.type == EventType.NETNS_NEW for event in replayed))
+        (blue,) = (event for event in replayed if event.netns is not None and event.netns.same(netns))
         self.assertEqual((blue.path, blue.pid), ("/run/netns/blue", None))
-        self.assertEqual(len([event for event in told if event.netns is not None and event.netns.same(own)]), 1)
+        self.assertEqual(len([event for event in replayed if event.netns is not None and event.netns.same(own)]), 1)
 
     def test_by_its_cookie_where_the_path_leads_elsewhere(self) -> None:
         watcher = self.watcher("all")
@@ -79,7 +80,7 @@ class All(TestCase):
             self.reached(born, errno.ESTALE)
 
     def reached(self, born: Event, number: int) -> None:
-        """By the cookie, which takes Linux 6.18 and a privilege; else the error is that of the path."""
+        """Opens by the cookie, which requires Linux 6.18 and a privilege; else expects the error of the path."""
         if nswatch.feature(Feature.COOKIE):
             with born.open_netns() as fd:
                 self.assertEqual(os.fstat(fd).st_ino, born.ino)
@@ -98,7 +99,7 @@ class All(TestCase):
         self.assertEqual(caught.exception.errno, number)
 
     def test_async(self) -> None:
-        async def hear(watcher: Watcher, netns: Netns) -> Event:
+        async def first(watcher: Watcher, netns: Netns) -> Event:
             async for event in watcher:
                 if event.netns is not None and event.netns.same(netns):
                     return event
@@ -107,7 +108,7 @@ class All(TestCase):
         watcher = self.watcher("all")
         ip_netns("add", "blue")
         netns = Netns.for_name("blue")
-        event = asyncio.run(asyncio.wait_for(hear(watcher, netns), DEADLINE))
+        event = asyncio.run(asyncio.wait_for(first(watcher, netns), DEADLINE))
         self.assertEqual((event.type, event.path), (EventType.NETNS_NEW, "/run/netns/blue"))
 
     def test_more_than_may_be_kept(self) -> None:

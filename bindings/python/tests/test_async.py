@@ -19,7 +19,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 async def waits(watcher: Watcher, tasks: int = 1) -> None:
-    """Returns when that many tasks wait for an event in this loop."""
+    """Returns when that many tasks of this loop wait for an event."""
     loop = asyncio.get_running_loop()
     while loop not in watcher._loops or len(watcher._loops[loop]._waiters) < tasks:  # noqa: ASYNC110
         await asyncio.sleep(0)
@@ -64,14 +64,14 @@ class Async(TestCase):
 
         self.assertEqual(kinds([run(main())]), [("created", "blue")])
 
-    def test_cancelled_when_the_event_is_there_already(self) -> None:
+    def test_cancelled_when_an_event_is_available(self) -> None:
         watcher = self.watcher()
 
         async def main() -> Event:
             task = asyncio.ensure_future(watcher.__anext__())
             await waits(watcher)
             ip_netns("add", "blue")
-            # the loop finds it readable and wakes the task, which is cancelled before it runs
+            # the loop wakes the task, and the cancellation comes before it runs
             reader = watcher._loops[asyncio.get_running_loop()]
             reader.stop()
             task.cancel()
@@ -104,7 +104,7 @@ class Async(TestCase):
             await asyncio.gather(tasks[0], tasks[2])
 
         run(main())
-        # names may overlap: what is made while another is looked at is told with it
+        # events of several names may interleave: one probe can find several new names
         for number in range(5):
             name = f"many{number}"
             self.assertEqual([k for k in kinds(taken) if k[1] == name], [("created", name), ("ready", name)])

@@ -1,9 +1,10 @@
-"""What is raised."""
+"""Exceptions."""
 
 import errno
 import os
 import pickle
 import resource
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,40 @@ class Errors(TestCase):
             with self.subTest(wrong), self.assertRaisesRegex(ValueError, sentence):
                 Watcher(**wrong)
 
+    def test_every_failure_names_the_attempt_and_its_object(self) -> None:
+        netns = nswatch.Netns(1, 2)
+        with open("/dev/null") as null:
+            fd = null.fileno()
+            cases: tuple[tuple[str, str | None, Callable[[], object]], ...] = (
+                ("cannot identify the namespace of red: ", "red", lambda: nswatch.Netns.for_name("red")),
+                (r"cannot identify the namespace of a\x20b: ", "a b", lambda: nswatch.Netns.for_name("a b")),
+                (f"cannot identify the namespace of file descriptor {fd}: ", None, lambda: nswatch.Netns.for_fd(fd)),
+                (f"cannot identify the namespace of pidfd {fd}: ", None, lambda: nswatch.Netns.for_pidfd(fd)),
+                ("cannot identify the namespace of process 0: ", None, lambda: nswatch.Netns.for_pid(0)),
+                ("cannot identify the namespace of nsid 4711: ", None, lambda: nswatch.Netns.for_nsid(4711)),
+                ("cannot open the namespace /run/red: ", "/run/red", netns.open("/run/red").__enter__),
+                ("cannot open the namespace net:[2]: ", None, netns.open().__enter__),
+                ("cannot look for the namespace net:[2]: ", None, netns.is_alive),
+                ("cannot ask for the nsid of red: ", "red", lambda: nswatch.nsid_for_name("red")),
+                ("cannot ask for the nsid of process 0: ", None, lambda: nswatch.nsid_for_pid(0)),
+                (f"cannot ask for the nsid of file descriptor {fd}: ", None, lambda: nswatch.nsid_for_fd(fd)),
+                (f"cannot ask for the nsid of pidfd {fd}: ", None, lambda: nswatch.nsid_for_pidfd(fd)),
+                (
+                    f"cannot ask for the nsid of file descriptor {fd} as seen from file descriptor -1: ",
+                    None,
+                    lambda: nswatch.nsid_as_seen_from(-1, fd),
+                ),
+                (f"cannot assign an nsid to file descriptor {fd}: ", None, lambda: nswatch.assign_nsid(fd)),
+                ("cannot translate nsid 0 of the peer 4711: ", None, lambda: nswatch.translate_nsid(0, 4711)),
+            )
+            for text, path, attempt in cases:
+                with self.subTest(text), self.assertRaises(nswatch.Error) as caught:
+                    attempt()
+                error = caught.exception
+                self.assertEqual(error.strerror, text + str(_errors.error(error.errno or 0).strerror))
+                self.assertEqual(str(error), f"[Errno {error.errno}] {error.strerror}")
+                self.assertEqual(error.filename, path)
+
     def test_a_watcher_has_its_sentence(self) -> None:
         directory = Path("/run/netns/inner")
         directory.mkdir(parents=True)
@@ -124,7 +159,7 @@ class Errors(TestCase):
         self.assertEqual(caught.exception.filename, str(directory))
         self.assertIn(f"[Errno 2] cannot continue watching {directory}: no such file", str(caught.exception))
 
-    def test_a_library_that_is_not_there(self) -> None:
+    def test_a_missing_library(self) -> None:
         for library, text in (
             ("/nowhere/libnswatch.so.0", b"set NSWATCH_LIBRARY to its path"),
             ("libc.so.6", b"libc.so.6 is older than this package: it has no nsw_open()"),

@@ -1,4 +1,4 @@
-"""Features, beside what shows whether they are there."""
+"""Features, compared with other evidence that they are available."""
 
 import concurrent.futures
 import errno
@@ -11,15 +11,15 @@ from .support import DEADLINE, EventType, TestCase, drop_capabilities, ip_netns,
 
 
 class Features(TestCase):
-    def test_each_is_there_or_not(self) -> None:
+    def test_each_is_available_or_not(self) -> None:
         release = tuple(map(int, os.uname().release.split("-")[0].split(".")[:2]))
         for which in Feature:
             self.assertIn(nswatch.feature(which), (True, False))
-        # what depends on the version alone
+        # these depend only on the version
         for which, since in ((Feature.COOKIE, (6, 18)), (Feature.MOUNT_ID, (6, 8))):
             self.assertEqual(nswatch.feature(which), release >= since, which)
 
-    def test_an_id_is_told_where_there_are_ids(self) -> None:
+    def test_a_cookie_is_reported_where_namespaces_have_one(self) -> None:
         ip_netns("add", "blue")
         with nswatch.Watcher() as watcher:
             ready = next(event for event in watcher if event.type == EventType.READY)

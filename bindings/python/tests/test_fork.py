@@ -1,4 +1,4 @@
-"""What a child of os.fork() may do with its parent's watcher: nothing, and it is told so."""
+"""In a child of os.fork() every call on the parent's watcher but close() raises an error."""
 
 from .support import DEADLINE, TestCase, ip_netns, python
 
@@ -9,7 +9,7 @@ import nswatch
 queue = int(sys.argv[1]) or None
 watcher = nswatch.Watcher(queue=queue)
 
-# another thread is in the library, or so it looks to a child, in which that lock stays locked
+# another thread holds the lock, as in a call of the library: in the child it stays locked
 held, over = threading.Event(), threading.Event()
 def hold():
     with watcher._lock:
@@ -37,9 +37,9 @@ if using == 0:
             assert "belongs to process" in str(error), error
         else:
             raise AssertionError(use)
-    # past the check of the binding, as if both were process 1 of a pid namespace
+    # bypasses the check of the binding, as if both were process 1 of a pid namespace
     try:
-        nswatch._errors.check(nswatch._ffi.lib.nsw_resync(watcher._handle))
+        nswatch._errors.check(nswatch._ffi.lib.nsw_resync(watcher._handle), "compare")
     except ChildProcessError as error:
         assert isinstance(error, nswatch.Error) and error.errno == errno.ECHILD, error
     else:

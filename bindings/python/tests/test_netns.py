@@ -1,4 +1,4 @@
-"""The identity of a namespace: found in every way, kept, compared, opened again, entered and asked about."""
+"""The identity of a namespace: obtained in every way, compared, opened, entered, queried."""
 
 import contextlib
 import copy
@@ -37,7 +37,7 @@ HAS_COOKIE = Netns.for_pid(os.getpid()).cookie != 0
 
 @contextlib.contextmanager
 def process(*command: str) -> "Iterator[subprocess.Popen[bytes]]":
-    """A process that is in its namespace, until the block ends."""
+    """A process that runs until the block ends; yields when it is in its namespace."""
     with subprocess.Popen([*command, "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         assert running.stdin is not None
         assert running.stdout is not None
@@ -71,7 +71,7 @@ class Values(TestCase):
             self.assertEqual(same, netns)
             self.assertEqual(hash(same), hash(netns))
 
-    def test_what_is_no_number(self) -> None:
+    def test_wrong_types_are_refused(self) -> None:
         for number in (1.0, "1", None):
             with self.assertRaises(TypeError):
                 Netns(1, number)  # type: ignore[arg-type]
@@ -86,7 +86,7 @@ class Values(TestCase):
             Netns("4", 10)  # type: ignore[arg-type]
 
     def test_the_same(self) -> None:
-        # what has a cookie is compared by it, what has none by what both have
+        # by cookie if both have one; else by the numbers that both have
         for one, other, same in (
             (Netns(4, 10, 7), Netns(4, 10, 7), True),
             (Netns(4, 10, 7), Netns(4, 10, 8), False),
@@ -149,7 +149,7 @@ class Identified(TestCase):
         self.assertEqual(ready.netns, Netns.for_name(ready.path))
         self.assertEqual((ready.dev, ready.ino), (ready.netns.dev, ready.netns.ino))
         self.assertEqual(ready.cookie, ready.netns.cookie or None)
-        # what a mount pins has a stamp, where there is nothing better
+        # without a cookie, a mounted namespace has a stamp
         self.assertEqual(ready.netns.stamp == 0, HAS_COOKIE)
         for event in (created, ready):
             self.assertEqual(pickle.loads(pickle.dumps(event)), event)
@@ -178,12 +178,12 @@ class Identified(TestCase):
         with self.assertRaisesRegex(ValueError, "null byte"):
             Netns.for_name("blue\0red")
 
-    def test_what_is_refused_and_how_it_is_called(self) -> None:
+    def test_each_refusal_names_its_object(self) -> None:
         with open("/dev/null") as null, open("/proc/self/ns/uts") as uts:
             cases: tuple[tuple[type[OSError], int, str, Callable[[], object]], ...] = (
-                (nswatch.Error, errno.EINVAL, f"descriptor {null.fileno()}: ", lambda: Netns.for_fd(null)),
-                (nswatch.Error, errno.EPROTOTYPE, f"descriptor {uts.fileno()}: ", lambda: Netns.for_fd(uts)),
-                (nswatch.Error, errno.EBADF, "descriptor -1: ", lambda: Netns.for_fd(-1)),
+                (nswatch.Error, errno.EINVAL, f"file descriptor {null.fileno()}: ", lambda: Netns.for_fd(null)),
+                (nswatch.Error, errno.EPROTOTYPE, f"file descriptor {uts.fileno()}: ", lambda: Netns.for_fd(uts)),
+                (nswatch.Error, errno.EBADF, "file descriptor -1: ", lambda: Netns.for_fd(-1)),
                 (nswatch.Error, errno.EINVAL, "process 0: ", lambda: Netns.for_pid(0)),
                 (ProcessLookupError, errno.ESRCH, f"process {NOBODY}: ", lambda: Netns.for_pid(NOBODY)),
                 (nswatch.Error, errno.EBADF, f"pidfd {null.fileno()}: ", lambda: Netns.for_pidfd(null)),
@@ -195,7 +195,10 @@ class Identified(TestCase):
                     ask()
                 self.assertIsInstance(caught.exception, nswatch.Error)
                 self.assertEqual(caught.exception.errno, number)
-                self.assertTrue(str(caught.exception.strerror).startswith(text), caught.exception)
+                self.assertTrue(
+                    str(caught.exception.strerror).startswith(f"cannot identify the namespace of {text}"),
+                    caught.exception,
+                )
         too_large: tuple[Callable[[], object], ...] = (
             lambda: Netns.for_fd(1 << 32),
             lambda: Netns.for_pid(1 << 32 | os.getpid()),
@@ -233,7 +236,7 @@ class Documented(TestCase):
         said = out.decode()
         for name in ("blue", "own"):
             self.assertIn(f"{Netns.for_name(name)} {name}", said)
-        # each machine has numbers and links of its own
+        # numbers and links differ between machines
         numbers, links = r"net:\[\d+\]", r", '[^]]*"
         self.assertEqual(
             [re.sub(links, "", re.sub(numbers, "", line)) for line in said.splitlines()],
@@ -253,7 +256,9 @@ class Opened(TestCase):
             self.fail("opened")
         self.assertEqual((caught.exception.errno, caught.exception.filename), (number, path))
         if path is None:
-            self.assertTrue(str(caught.exception.strerror).startswith(f"{self.blue}: "), caught.exception)
+            self.assertTrue(
+                str(caught.exception.strerror).startswith(f"cannot open the namespace {self.blue}: "), caught.exception
+            )
 
     def test_by_path_and_by_cookie(self) -> None:
         for path in (self.path, os.fsencode(self.path), *((None,) if HAS_COOKIE else ())):
@@ -280,7 +285,7 @@ class Opened(TestCase):
             pass
 
     def test_another_one_of_the_same_inode_number(self) -> None:
-        # as if the kernel had recycled the number, which it does when it likes
+        # as if the kernel had recycled the inode number
         what = "cookie" if HAS_COOKIE else "stamp"
         before = dataclasses.replace(self.blue, **{what: getattr(self.blue, what) - 1})
         self.refused(errno.ESTALE, before.open(self.path), self.path)
@@ -308,13 +313,13 @@ class Opened(TestCase):
             self.assertFalse(netns.is_alive())
 
     def wait_until_dead(self, netns: Netns) -> None:
-        """It dies when the kernel comes to it, and nothing else says when that is."""
+        """Polls, since nothing reports when the kernel has removed it."""
         end = time.monotonic() + DEADLINE
-        with contextlib.suppress(PermissionError):  # as they say who may not know
+        with contextlib.suppress(PermissionError):  # without the privilege: unknown
             while netns.is_alive():
                 self.assertLess(time.monotonic(), end)
 
-    def test_who_may_not_know(self) -> None:
+    def test_without_the_privilege_the_answer_is_an_error(self) -> None:
         if not HAS_COOKIE:
             self.skipTest("SKIPPED: no cookie before Linux 6.18")
 
@@ -325,7 +330,7 @@ class Opened(TestCase):
             self.assertIsInstance(caught.exception, nswatch.Error)
             self.assertEqual(caught.exception.errno, errno.EPERM)
             self.refused(errno.EPERM, self.blue.open())
-            # the own one can always be opened, and the kernel's yes is sure
+            # a thread can always open its own namespace, and True is certain
             self.assertTrue(Netns.for_name(HERE).is_alive())
 
         in_a_thread(ask)

@@ -1,4 +1,4 @@
-"""What there is now, and waiting for one name."""
+"""Listing, and waiting for one name."""
 
 import asyncio
 import errno
@@ -39,7 +39,7 @@ class Now(TestCase):
 
 
 class Waiting(TestCase):
-    def test_what_is_there_already(self) -> None:
+    def test_a_name_that_exists(self) -> None:
         ip_netns("add", "blue")
         blue = nswatch.Netns.for_name("blue")
         self.assertTrue(nswatch.wait_ready("blue", 0).same(blue))
@@ -47,7 +47,7 @@ class Waiting(TestCase):
         self.assertTrue(nswatch.wait_ready(b"/run/netns/blue").same(blue))
         self.assertTrue(asyncio.run(nswatch.wait_ready_async("blue")).same(blue))
 
-    def test_what_comes(self) -> None:
+    def test_a_name_that_appears(self) -> None:
         for wait in (
             nswatch.wait_ready,
             lambda name, timeout: asyncio.run(nswatch.wait_ready_async(name, timeout)),
@@ -104,7 +104,7 @@ class Asking(TestCase):
         self.assertTrue(asyncio.run(main()).closed)
 
     def test_mypy_knows_which_options_a_source_has(self) -> None:
-        # where it did not, the comments would be errors for it
+        # mypy reports an unused comment
         with self.assertRaises(ValueError):
             nswatch.Watcher("nsid", dir="/run")  # type: ignore[call-overload]
         with self.assertRaises(ValueError):

@@ -1,4 +1,4 @@
-"""Namespace ids: asked for, assigned, watched."""
+"""Nsids: queries, assignment, watching."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ class Nsid(TestCase):
         super().setUp()
         for name in ("blue", "red"):
             ip_netns("add", name)
-        # ids of the tests before die with their namespaces, which takes the kernel a moment
+        # the kernel needs a moment to remove the namespaces of earlier tests, and their nsids
         watcher = nswatch.Watcher("nsid")
         with watcher:
             until(watcher, EventType.SYNCED)
@@ -66,7 +66,7 @@ class Nsid(TestCase):
         self.assertEqual(nswatch.list_nsids(), made)
 
     def test_translated(self) -> None:
-        # red has the id 3 in blue, which has the id 5 here
+        # red has nsid 3 in blue, and blue has nsid 5 here
         ip_netns("set", "blue", "5")
         subprocess.run(["ip", "-n", "blue", "netns", "set", "red", "3"], check=True)
         self.assertIsNone(nswatch.translate_nsid(3, 5))
@@ -76,7 +76,7 @@ class Nsid(TestCase):
             nswatch.translate_nsid(4, 5)
 
     def test_as_seen_from_elsewhere(self) -> None:
-        # red has the id 3 in blue, and blue the id 5 here
+        # red has nsid 3 in blue, and blue has nsid 5 here
         ip_netns("set", "blue", "5")
         subprocess.run(["ip", "-n", "blue", "netns", "set", "red", "3"], check=True)
         with open("/run/netns/blue") as blue, open("/run/netns/red") as red, open("/proc/self/ns/net") as here:
@@ -88,7 +88,9 @@ class Nsid(TestCase):
             def ask() -> None:
                 drop_capabilities()
                 self.assertEqual(nswatch.nsid_as_seen_from(here, blue), 5)
-                with self.assertRaisesRegex(PermissionError, f"descriptor {red.fileno()} as seen from {blue.fileno()}"):
+                with self.assertRaisesRegex(
+                    PermissionError, f"file descriptor {red.fileno()} as seen from file descriptor {blue.fileno()}: "
+                ):
                     nswatch.nsid_as_seen_from(blue, red)
 
             in_a_thread(ask)
@@ -116,7 +118,7 @@ class Nsid(TestCase):
         with inside:
             ip_netns("del", "blue")
             ip_netns("del", "red")
-            # the kernel takes namespaces down in the order of their deletion: blue is not among them
+            # the kernel removes namespaces in the order of their deletion: blue is still alive
             event = next_event(here)
             self.assertEqual((event.type, event.nsid), (EventType.NSID_DEL, 6))
             self.assertEqual(nswatch.list_nsids(), [5])

@@ -67,10 +67,10 @@ class Events(TestCase):
             self.assertEqual(caught.exception.errno, errno.E2BIG)
             self.assertIsNone(watcher.poll(0))
             os.unlink("/run/netns/own")
-            told = kinds([next_event(watcher), next_event(watcher)])
-            self.assertEqual(told, [("deleted", "own"), ("created", "alias")])
+            seen = kinds([next_event(watcher), next_event(watcher)])
+            self.assertEqual(seen, [("deleted", "own"), ("created", "alias")])
 
-    def test_what_exists_is_replayed_and_what_happens_is_told(self) -> None:
+    def test_existing_names_are_replayed_and_changes_reported(self) -> None:
         ip_netns("add", "before")
         with Watcher() as watcher:
             replay = [next_event(watcher) for _ in range(3)]
@@ -98,7 +98,7 @@ class Events(TestCase):
         ip_netns("add", "before")
         with Watcher(replay=False) as watcher:
             self.assertIsNone(watcher.poll(0))
-            # what was never told is not told to be gone
+            # no deletion is reported of a name that was never reported
             ip_netns("del", "before")
             ip_netns("add", "blue")
             self.assertEqual(
@@ -155,14 +155,14 @@ class Events(TestCase):
         ip_netns("add", "blue")
         watcher = self.watcher()
         self.assertEqual((watcher.stats.known, watcher.stats.delivered, watcher.stats.resyncs), (1, 3, 1))
-        # an unmount raises no event
+        # an unmount raises no inotify event
         subprocess.run(["umount", "/run/netns/blue"], check=True)
         watcher.resync()
         self.assertEqual(kinds([next_event(watcher), next_event(watcher)]), [("detached", "blue"), ("synced", None)])
         stats = watcher.stats
         self.assertEqual((stats.pending, stats.delivered, stats.resyncs, stats.queued), (1, 5, 2, 0))
 
-    def test_a_queue_that_overflows_is_made_good(self) -> None:
+    def test_after_an_overflow_of_the_queue_the_watcher_resyncs(self) -> None:
         watcher = self.watcher(queue=4, queue_policy="drop-oldest")
         for number in range(8):
             ip_netns("add", f"many{number}")
@@ -173,7 +173,7 @@ class Events(TestCase):
             next_event(watcher)
         self.assertGreaterEqual(watcher.stats.overflows, 1)
 
-    def test_settled_names_are_told_once(self) -> None:
+    def test_settled_names_are_reported_once(self) -> None:
         os.mkdir("/run/netns")
         watcher = self.watcher(settle=0.2)
         with open("/run/netns/short", "x"):
@@ -256,7 +256,7 @@ class Waiting(TestCase):
         )
         assert program.stdout is not None
         self.assertEqual(program.stdout.readline(), b"waits\n")
-        # wherever the program is by now, it is to end at once
+        # the program must end at once, wherever it is
         start = time.monotonic()
         program.send_signal(signal.SIGINT)
         out, err = program.communicate(timeout=DEADLINE)
@@ -310,7 +310,7 @@ class Closing(TestCase):
         self.assertTrue(watcher.closed)
         self.assertIn("closed", repr(watcher))
 
-    def test_nothing_can_be_asked_of_a_closed_one(self) -> None:
+    def test_every_call_on_a_closed_watcher_fails(self) -> None:
         watcher = Watcher()
         watcher.close()
         for use in (
@@ -371,7 +371,7 @@ class Closing(TestCase):
         self.closed_by_a_signal(lambda: os.kill(os.getpid(), signal.SIGUSR1))
 
     def test_a_signal_that_interrupts_no_system_call_is_handled_at_once(self) -> None:
-        # as one that comes just before the wait begins: it is the other thread that the kernel interrupts
+        # the kernel interrupts the other thread, as if the signal came just before the wait
         self.closed_by_a_signal(lambda: signal.pthread_kill(threading.get_ident(), signal.SIGUSR1))
 
     def test_signals_are_passed_on_to_who_had_them_before(self) -> None:
@@ -387,7 +387,7 @@ class Closing(TestCase):
             def disturb() -> None:
                 in_system_call(watcher, 1)
                 os.kill(os.getpid(), signal.SIGUSR1)
-                # it comes while the wait goes on
+                # arrives during the wait
                 self.assertEqual(mine.recv(1), bytes([signal.SIGUSR1]))
                 ip_netns("add", "blue")
 
@@ -424,7 +424,7 @@ class Closing(TestCase):
 
         def disturbed(*arguments: object) -> object:
             watcher.close()
-            # what is being copied belongs to it: it is freed only when that is over
+            # the event belongs to the watcher, which must not be freed before the copy is complete
             self.assertIsNotNone(watcher._handle)
             os.fstat(watcher._fd)
             with self.assertRaises(ValueError):

@@ -1,7 +1,7 @@
-// All prints the births and deaths of all network namespaces, with or without a name, and who was in them: all
+// All prints the births and deaths of all network namespaces, with or without a name, and a process in each: all
 //
-// Try it on `unshare --net sleep 10`. As root it sees everything; without privileges, namespaces of processes of other
-// users are missing, and what comes is noticed later.
+// Try it on `unshare --net sleep 10`. Without root it misses namespaces of other users' processes, and
+// reports new ones later.
 package main
 
 import (
@@ -31,7 +31,7 @@ func all(ctx context.Context) error {
 		return err
 	}
 	defer watcher.Close()
-	// the identity is the key: it stays while names and pids pass on
+	// the identity is the key: names and pids may pass to others
 	who := map[nswatch.Netns]string{}
 	for {
 		event, err := watcher.Next(ctx)
@@ -48,20 +48,20 @@ func all(ctx context.Context) error {
 			delete(who, event.Netns)
 		}
 		if event.Replayed {
-			line += " (existing)"
+			line += " (replayed)"
 		}
 		fmt.Println(line)
 	}
 }
 
-// knownBy is what a namespace is known by when it is born: a process that is in it, or where it is mounted.
+// knownBy describes a new namespace: a process in it, or a path to it.
 func knownBy(event nswatch.Event) string {
 	if event.PID == 0 {
 		return strings.TrimRight(" "+nswatch.Printable(event.Path), " ")
 	}
-	command := "?" // it has ended
+	command := "?" // the process has ended
 	if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", event.PID)); err == nil {
-		// the process chooses it
+		// the process chooses its command
 		command = nswatch.Printable(strings.TrimSuffix(string(text), "\n"))
 	}
 	return fmt.Sprintf(" %d %s", event.PID, command)

@@ -1,7 +1,7 @@
-// Async has the watcher as one of several things that a goroutine selects from: async [DIR]
+// Async selects from the watcher and standard input: async [DIR]
 //
-// Another one is standard input, where "resync" makes the watcher compare what it told with what the kernel has; the end
-// of the input, or a signal, ends the program.
+// The line "resync" makes the watcher compare its state with the kernel's. The end of the input, or a signal, ends the
+// program.
 package main
 
 import (
@@ -44,7 +44,7 @@ func serve(ctx context.Context, arguments []string) error {
 			if !ok {
 				return reason()
 			}
-			tell(event)
+			report(event)
 		case line, ok := <-input:
 			if !ok {
 				return nil
@@ -58,14 +58,14 @@ func serve(ctx context.Context, arguments []string) error {
 	}
 }
 
-func tell(event nswatch.Event) {
+func report(event nswatch.Event) {
 	name := nswatch.Printable(event.Name)
 	if name == "" {
 		name = "-"
 	}
 	fmt.Println(event.Type, name)
 	if event.Type == nswatch.Ready {
-		// ENOENT or ESTALE: it is gone or replaced already, and the next event says so
+		// ENOENT or ESTALE: gone or replaced already; an event for that follows
 		if file, err := event.OpenNetns(); err == nil {
 			fmt.Println("opened", name)
 			file.Close()

@@ -1,6 +1,6 @@
 // Enter runs a command inside each network namespace that has a name, and in each new one: enter COMMAND [ARGUMENT…]
 //
-// Try `enter ip -brief link`; it takes CAP_SYS_ADMIN.
+// Try `enter ip -brief link`; it requires CAP_SYS_ADMIN.
 package main
 
 import (
@@ -50,9 +50,9 @@ func enter(ctx context.Context, command []string) error {
 			return child.Run()
 		})
 		if ctx.Err() != nil {
-			return ctx.Err() // it was the end of this program that ended the command
+			return ctx.Err() // the end of this program ended the command
 		}
-		// one namespace that is gone already, or one command that fails, is no reason to miss the others
+		// if one namespace is gone or one command fails, continue with the others
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "enter: %s: %v\n", name, err)
 		}

@@ -10,7 +10,7 @@ import (
 	nswatch "github.com/nswatch/nswatch/bindings/go"
 )
 
-// none is what a name has that refers to no network namespace (yet).
+// none marks a name without a network namespace.
 var none nswatch.Netns
 
 func main() {
@@ -33,7 +33,7 @@ func main() {
 	}
 }
 
-// list adds up what is told until all that exists has been told. It is also what a program does that goes on watching.
+// list applies the replayed events until Synced. A program that keeps watching does the same.
 func list(arguments []string) (map[string]nswatch.Netns, error) {
 	var options []nswatch.Option
 	if len(arguments) > 0 {

@@ -1,4 +1,4 @@
-// Monitor prints what happens to the names in a directory: monitor [DIR]
+// Monitor prints the events of the names in a directory: monitor [DIR]
 package main
 
 import (

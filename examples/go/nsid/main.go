@@ -1,7 +1,7 @@
-// Nsid tells when the network namespace of a process dies, though it has no name: nsid PID
+// Nsid reports the death of the network namespace of a process, also without a name: nsid PID
 //
-// It asks for the id that the namespace has here, gives it one if it has none, and waits for the notice of its death.
-// Try it on `unshare --net sleep 10`; to assign takes CAP_NET_ADMIN.
+// It queries the nsid of the namespace, assigns one if there is none, and waits for NSIDDel. Try it on
+// `unshare --net sleep 10`; assigning requires CAP_NET_ADMIN.
 package main
 
 import (
@@ -36,7 +36,7 @@ func untilDeath(pid int) error {
 			return err
 		}
 		if event.Type == nswatch.NSIDDel && event.NSID == nsid {
-			fmt.Println(nsid, "is gone")
+			fmt.Printf("the namespace with nsid %d is dead\n", nsid)
 			return nil
 		}
 	}
@@ -47,20 +47,20 @@ func watch(pid int) (int, *nswatch.Watcher, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	// while it is open the namespace lives: it cannot die before there is a watcher to tell
+	// an open descriptor keeps the namespace alive until the watcher exists
 	namespace, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
 	if err != nil {
 		return 0, nil, err
 	}
 	defer namespace.Close()
 	if nsid != nswatch.NotAssigned {
-		fmt.Printf("process %d is in the namespace that is %d here\n", pid, nsid)
+		fmt.Printf("process %d is in the namespace with nsid %d\n", pid, nsid)
 	} else {
-		fmt.Printf("process %d is in a namespace without an id\n", pid)
+		fmt.Printf("process %d is in a namespace without an nsid\n", pid)
 		if nsid, err = nswatch.AssignNSID(int(namespace.Fd()), nswatch.NotAssigned); err != nil {
 			return 0, nil, err
 		}
-		fmt.Printf("now it is %d\n", nsid)
+		fmt.Printf("assigned nsid %d\n", nsid)
 	}
 	watcher, err := nswatch.Open(nswatch.NSID())
 	return nsid, watcher, err

@@ -1,5 +1,5 @@
-//! Keeps a connection of the crate rtnetlink in each named network namespace, all in one runtime of tokio, and prints the
-//! links there: `rtnetlink-example`
+//! Keeps a connection of the crate rtnetlink in each named network namespace, in one tokio runtime, and prints the links
+//! there: `rtnetlink-example`
 
 use std::collections::HashMap;
 use std::io;
@@ -15,13 +15,13 @@ async fn main() -> io::Result<()> {
     let mut handles = HashMap::new();
     loop {
         let event = tokio::select! {
-            event = events.next() => event.transpose()?.expect("it has not ended"),
+            event = events.next() => event.transpose()?.expect("the stream does not end"),
             _ = tokio::signal::ctrl_c() => return Ok(()),
         };
         let (EventKind::Ready(name, _) | EventKind::Detached(name) | EventKind::Deleted(name)) = event.kind() else {
             continue;
         };
-        // gone, or replaced: with the last handle its connection ends, whose socket would keep the namespace alive
+        // gone or replaced: dropping the last handle closes the socket, which would keep the namespace alive
         if handles.remove(name).is_some() {
             println!("{name} closed");
         }
@@ -31,14 +31,14 @@ async fn main() -> io::Result<()> {
                     println!("{name} {}", links.join(" "));
                     handles.insert(name.clone(), handle);
                 }
-                // ENOENT, ESTALE: gone or replaced already, and the next event says so
+                // ENOENT, ESTALE: gone or replaced already; an event for that follows
                 Err(error) => eprintln!("{name}: {error}"),
             }
         }
     }
 }
 
-/// Makes the socket in a thread that is inside. It stays in the namespace, and the runtime of the caller drives it.
+/// Makes the socket in a thread inside the namespace. It stays there, and the caller's runtime drives it.
 async fn connect(watcher: &Watcher, ready: &Event) -> io::Result<(Handle, Vec<String>)> {
     let runtime = tokio::runtime::Handle::current();
     let (connection, handle, _) = netns::enter(watcher.open_netns(ready)?, || {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func tell(what, name string) {
+func report(what, name string) {
 	var now unix.Timespec
 	unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
 	fmt.Println(now.Nano(), what, name)
@@ -30,9 +30,9 @@ func watch() error {
 		return err
 	}
 	for _, entry := range entries {
-		tell("created", entry.Name())
+		report("created", entry.Name())
 	}
-	tell("synced", "")
+	report("synced", "")
 	for {
 		select {
 		case event, ok := <-watcher.Events:
@@ -40,12 +40,12 @@ func watch() error {
 			case !ok:
 				return nil
 			case event.Has(fsnotify.Create):
-				tell("created", filepath.Base(event.Name))
+				report("created", filepath.Base(event.Name))
 			case event.Has(fsnotify.Remove):
-				tell("deleted", filepath.Base(event.Name))
+				report("deleted", filepath.Base(event.Name))
 			}
 		case err := <-watcher.Errors:
-			tell("error", err.Error())
+			report("error", err.Error())
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpu is what the process has taken of the processor.
+// cpu returns the processor time of the process.
 func cpu() int64 {
 	var now unix.Timespec
 	unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &now)

@@ -2,7 +2,7 @@
 
 use nlink::netlink::namespace_watcher::{NamespaceEvent, NamespaceWatcher};
 
-fn tell(what: &str, name: &str) {
+fn report(what: &str, name: &str) {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is ours to write.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
@@ -13,14 +13,14 @@ fn tell(what: &str, name: &str) {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (names, mut watcher) = NamespaceWatcher::list_and_watch().await?;
     for name in names {
-        tell("created", &name);
+        report("created", &name);
     }
-    tell("synced", "");
+    report("synced", "");
     while let Some(event) = watcher.recv().await? {
         match event {
-            NamespaceEvent::Created { name } => tell("created", &name),
-            NamespaceEvent::Deleted { name } => tell("deleted", &name),
-            other => tell(&format!("{other:?}"), ""),
+            NamespaceEvent::Created { name } => report("created", &name),
+            NamespaceEvent::Deleted { name } => report("deleted", &name),
+            other => report(&format!("{other:?}"), ""),
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //go:build cgo && linux && !nswatch_command
 
-// Package capi is nswatch.h in Go: one function for each of C, under its name, and nothing else. What nswatch.h says of
-// a function holds here. A test compares this file with the header, so that neither drifts.
+// Package capi is nswatch.h in Go: one function for each C function, with the same contract, and nothing else. A test
+// compares this file with the header.
 package capi
 
 /*
@@ -13,19 +13,19 @@ import "C"
 
 import "unsafe"
 
-// The handles of C. They are borrowed or owned as nswatch.h says; Go's garbage collector knows nothing of them.
+// The handles of C, borrowed or owned as nswatch.h says. Go's garbage collector does not free them.
 type (
 	Watcher C.nsw_watcher
 	Options C.nsw_options
 	Event   C.nsw_event
 )
 
-// Netns is the one struct that C shows: struct nsw_netns.
+// Netns is the one public struct of C: struct nsw_netns.
 type Netns struct {
 	Dev, Ino, Cookie, Stamp uint64
 }
 
-// The constants, with the values of the header that this was compiled with.
+// The constants, with the values of the header at compile time.
 const (
 	SourceNamed = C.NSW_SOURCE_NAMED
 	SourceNSID  = C.NSW_SOURCE_NSID
@@ -112,7 +112,7 @@ func NextEvent(w *Watcher, event **Event) int {
 	return int(rc)
 }
 
-// WaitEvent occupies an operating system thread for as long as it waits. Package nswatch has no use for it.
+// WaitEvent occupies an operating system thread while it waits. Package nswatch does not use it.
 func WaitEvent(w *Watcher, timeoutMS int, event **Event) int {
 	var next *C.nsw_event
 	rc := C.nsw_wait_event((*C.nsw_watcher)(w), C.int(timeoutMS), &next)
@@ -145,7 +145,7 @@ func EventFlags(e *Event) uint32 { return uint32(C.nsw_event_flags((*C.nsw_event
 
 func EventTimeNS(e *Event) uint64 { return uint64(C.nsw_event_time_ns((*C.nsw_event)(e))) }
 
-// EventName copies the name. It is empty where the event has none: no name is.
+// EventName copies the name; "": the event has none.
 func EventName(e *Event) string {
 	return C.GoStringN(C.nsw_event_name((*C.nsw_event)(e)), C.int(EventNameLen(e)))
 }
@@ -172,7 +172,7 @@ func EventDropped(e *Event) uint64 { return uint64(C.nsw_event_dropped((*C.nsw_e
 
 // Identity
 
-// forC is the same memory, as C calls it: a test compares the two types.
+// forC is the same memory as the C type; a test compares the two types.
 func (n *Netns) forC() *C.struct_nsw_netns { return (*C.struct_nsw_netns)(unsafe.Pointer(n)) }
 
 func EventNetns(e *Event, netns *Netns) int {
@@ -189,7 +189,7 @@ func NetnsForPIDFD(pidfd int, netns *Netns) int {
 	return int(C.nsw_netns_for_pidfd(C.int(pidfd), netns.forC()))
 }
 
-// NetnsForName wants a name without NUL in it.
+// NetnsForName requires a name without NUL.
 func NetnsForName(name string, netns *Netns) int {
 	text := C.CString(name)
 	defer C.free(unsafe.Pointer(text))
@@ -200,7 +200,7 @@ func NetnsForNSID(nsid int32, netns *Netns) int {
 	return int(C.nsw_netns_for_nsid(C.int32_t(nsid), netns.forC()))
 }
 
-// NetnsOpen wants a path without NUL in it; an empty one is NULL.
+// NetnsOpen requires a path without NUL; an empty path is NULL.
 func NetnsOpen(netns *Netns, path string) int {
 	var text *C.char
 	if path != "" {
@@ -214,7 +214,7 @@ func NetnsSame(a, b *Netns) int { return int(C.nsw_netns_same(a.forC(), b.forC()
 
 func NetnsIsAlive(netns *Netns) int { return int(C.nsw_netns_is_alive(netns.forC())) }
 
-// NetnsWait occupies an operating system thread for as long as it waits. Package nswatch has no use for it.
+// NetnsWait occupies an operating system thread while it waits. Package nswatch does not use it.
 func NetnsWait(name string, timeoutMS int, netns *Netns) int {
 	text := C.CString(name)
 	defer C.free(unsafe.Pointer(text))
@@ -231,7 +231,7 @@ func OptionsSetFlags(o *Options, flags uint32) int {
 	return int(C.nsw_options_set_flags((*C.nsw_options)(o), C.uint32_t(flags)))
 }
 
-// OptionsSetDir wants a path without NUL in it.
+// OptionsSetDir requires a path without NUL.
 func OptionsSetDir(o *Options, path string) int {
 	text := C.CString(path)
 	defer C.free(unsafe.Pointer(text))
@@ -257,7 +257,7 @@ func OptionsSetQueue(o *Options, capacity, policy uint32) int {
 // OptionsError copies the sentence.
 func OptionsError(o *Options) string { return C.GoString(C.nsw_options_error((*C.nsw_options)(o))) }
 
-// Namespace ids
+// Nsids
 
 func NSIDGetForPID(pid int32, nsid *int32) int {
 	return int(C.nsid_get_for_pid(C.int32_t(pid), (*C.int32_t)(nsid)))
@@ -267,7 +267,7 @@ func NSIDGetForFD(fd int, nsid *int32) int {
 	return int(C.nsid_get_for_fd(C.int(fd), (*C.int32_t)(nsid)))
 }
 
-// NSIDGetForName wants a name without NUL in it.
+// NSIDGetForName requires a name without NUL.
 func NSIDGetForName(name string, nsid *int32) int {
 	text := C.CString(name)
 	defer C.free(unsafe.Pointer(text))
@@ -290,7 +290,7 @@ func NSIDTranslate(nsid, from int32, result *int32) int {
 	return int(C.nsid_translate(C.int32_t(nsid), C.int32_t(from), (*C.int32_t)(result)))
 }
 
-// NSIDList fills nsids and stores how many ids there are, which may be more.
+// NSIDList fills nsids and stores the number of nsids, which may be larger.
 func NSIDList(nsids []int32, count *int) int {
 	var there C.size_t
 	var room *C.int32_t

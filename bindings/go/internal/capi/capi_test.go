@@ -13,12 +13,12 @@ import (
 
 const header = "../../../../include/nswatch.h"
 
-// What the header has in it: functions and constants.
+// The functions and constants of the header.
 func declared(t *testing.T) (functions, constants map[string]bool) {
 	t.Helper()
 	bytes, err := os.ReadFile(header)
 	if err != nil {
-		t.Skip("SKIPPED: only in the repository of the library is there a header to compare with:", err)
+		t.Skip("SKIPPED: the header to compare with is only in the repository of the library:", err)
 	}
 	text := regexp.MustCompile(`(?s)/\*.*?\*/`).ReplaceAllString(string(bytes), "")
 	find := func(pattern string) map[string]bool {
@@ -30,7 +30,7 @@ func declared(t *testing.T) (functions, constants map[string]bool) {
 	}
 	functions = find(`\b(nsw_\w+|nsid_\w+)\(`)
 	constants = find(`(?m)^#define ((?:NSW|NSID)_\w+) `)
-	// guards against patterns that find nothing any more
+	// guards against patterns that no longer match
 	if len(functions) < 30 || len(constants) < 30 {
 		t.Fatalf("only %d functions and %d constants found in the header", len(functions), len(constants))
 	}
@@ -46,7 +46,7 @@ func parse(t *testing.T, path string) *ast.File {
 	return file
 }
 
-// The names that code takes from a package.
+// The names that code uses from a package.
 func taken(from string, node ast.Node) map[string]bool {
 	names := map[string]bool{}
 	ast.Inspect(node, func(node ast.Node) bool {
@@ -60,7 +60,7 @@ func taken(from string, node ast.Node) map[string]bool {
 	return names
 }
 
-// Whether a name of Go is that of C. Go has no prefix and writes words together.
+// Whether a Go name matches a C name: without prefix and underscores.
 func named(goName, cName string) bool {
 	switch cName {
 	case "NSID_NOT_ASSIGNED":
@@ -70,7 +70,7 @@ func named(goName, cName string) bool {
 	return strings.ToLower(goName) == plain
 }
 
-func TestEveryFunctionOfTheHeaderIsHereOnce(t *testing.T) {
+func TestEveryFunctionOfTheHeaderOnce(t *testing.T) {
 	functions, _ := declared(t)
 	for _, declaration := range parse(t, "capi.go").Decls {
 		function, ok := declaration.(*ast.FuncDecl)
@@ -84,20 +84,20 @@ func TestEveryFunctionOfTheHeaderIsHereOnce(t *testing.T) {
 			}
 		}
 		if function.Recv != nil && len(called) == 0 {
-			continue // it converts the one struct
+			continue // converts the struct
 		}
 		if len(called) != 1 || !named(function.Name.Name, called[0]) {
-			t.Errorf("%s calls %v: it should call the one function of its name", function.Name.Name, called)
+			t.Errorf("%s calls %v: it must call only the function of its name", function.Name.Name, called)
 			continue
 		}
 		delete(functions, called[0])
 	}
 	for name := range functions {
-		t.Errorf("%s of the header is not here", name)
+		t.Errorf("%s of the header is missing", name)
 	}
 }
 
-func TestEveryConstantOfTheHeaderIsHereOnce(t *testing.T) {
+func TestEveryConstantOfTheHeaderOnce(t *testing.T) {
 	_, constants := declared(t)
 	for _, declaration := range parse(t, "capi.go").Decls {
 		group, ok := declaration.(*ast.GenDecl)
@@ -115,25 +115,25 @@ func TestEveryConstantOfTheHeaderIsHereOnce(t *testing.T) {
 		}
 	}
 	for name := range constants {
-		t.Errorf("%s of the header is not here", name)
+		t.Errorf("%s of the header is missing", name)
 	}
 }
 
-// What package nswatch has no use for, and why.
+// The names that package nswatch does not use, and why.
 var unused = map[string]string{
-	"WaitEvent":    "Go's runtime waits",
+	"WaitEvent":    "Go's poller waits",
 	"NetnsWait":    "the same",
 	"EventName":    "the end of the path",
 	"EventDev":     "EventNetns has it",
 	"EventIno":     "the same",
 	"EventCookie":  "the same",
-	"OpenNetns":    "NetnsOpen does without the watcher",
-	"VersionMajor": "Version() tells that of the library which is loaded",
+	"OpenNetns":    "NetnsOpen needs no watcher",
+	"VersionMajor": "Version() returns that of the loaded library",
 	"VersionMinor": "the same",
 	"VersionPatch": "the same",
 }
 
-func TestPackageNswatchOffersAllThatIsHere(t *testing.T) {
+func TestPackageNswatchUsesEveryFunction(t *testing.T) {
 	used := map[string]bool{}
 	files, err := filepath.Glob("../../*.go")
 	if err != nil || len(files) == 0 {

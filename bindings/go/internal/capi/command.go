@@ -1,7 +1,7 @@
 //go:build linux && (!cgo || nswatch_command)
 
-// Package capi is nswatch.h in Go. In this build it asks the nswatch command, which has the library in it: a watcher is a
-// process, and a question without a watcher is one for as long as it takes. Nothing is decided here: this package writes
+// Package capi is nswatch.h in Go. In this build it asks the nswatch command, which contains the library. A watcher is a
+// process; a question without a watcher starts a process that ends with the answer. This package decides nothing: it writes
 // questions and reads answers.
 package capi
 
@@ -15,25 +15,25 @@ import (
 	"time"
 )
 
-// A Watcher is used by one call at a time, but for Interrupt.
+// A Watcher serves one call at a time, except Interrupt.
 type Watcher struct {
 	process *process
-	// The watcher's own descriptor, and the end of the process.
+	// Readable when the watcher's descriptor is, or when the process has ended.
 	poll    int
 	failure string
-	event   Event // the one that is lent
+	event   Event // the borrowed one
 }
 
-// Options are written down; the library looks at them in Open.
+// Options are collected; the library checks them in Open.
 type Options struct {
 	words   []string
 	failure string
 }
 
-// What the library has to say of an errno in general, as far as it is known.
+// The library's general texts of errnos, as far as answers had them.
 var general sync.Map
 
-// ask asks a question and waits for the answer; more tells that it has another part. A negative result has a sentence.
+// ask sends a question and waits for the answer. A negative result has a sentence.
 func (p *process) ask(fds []int, words ...string) (answer message, rc int, sentence string) {
 	err := p.send(fds, words)
 	if err == nil {
@@ -63,7 +63,7 @@ func (p *process) understand(answer message, err error) (message, int, string) {
 	return answer, -number, answer.words[2]
 }
 
-// garbled is the result of an answer that is none.
+// garbled is the result if an answer cannot be read.
 const garbled = -int(syscall.ENOTRECOVERABLE)
 
 // Watching
@@ -94,7 +94,7 @@ func Open(source uint32, options *Options, watcher **Watcher) int {
 	return 0
 }
 
-// join makes a descriptor that is readable when the watcher's is, or when the process has ended.
+// join returns a descriptor that is readable when the watcher's is, or when the process has ended.
 func join(watcher int, p *process) (int, error) {
 	poll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
@@ -121,7 +121,7 @@ func join(watcher int, p *process) (int, error) {
 	return poll, nil
 }
 
-// Interrupt ends a call that waits for the process, and the process. Any goroutine may call it.
+// Interrupt ends the process, and with it a call that waits for it. Any goroutine may call it.
 func Interrupt(w *Watcher) {
 	if w != nil {
 		w.process.Kill()
@@ -162,7 +162,7 @@ func NextEvent(w *Watcher, event **Event) int {
 	return 1
 }
 
-// read reads what is told of an event. Words that are not known are of a later version.
+// read parses an event. It skips unknown words, which a later version may add.
 func (e *Event) read(words []string) bool {
 	*e = Event{nsid: NotAssigned, origin: NotAssigned}
 	for _, word := range words {

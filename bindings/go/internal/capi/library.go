@@ -2,10 +2,10 @@
 
 package capi
 
-// What the build without cgo needs besides, and the library does not.
+// The functions that only the build without cgo needs.
 
-// Interrupt ends a call that waits for the other process.
+// Interrupt ends a call that waits for the process.
 func Interrupt(*Watcher) {}
 
-// Trouble is why a result says nothing about what was asked: there is nobody to ask.
+// Trouble returns why the command could not answer.
 func Trouble(rc int) string { return "" }

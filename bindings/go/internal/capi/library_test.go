@@ -16,7 +16,7 @@ func TestTheLibraryIsThatOfTheHeader(t *testing.T) {
 	}
 }
 
-// NULL is an answer, not a crash, all the way through.
+// NULL returns an error or a default, and never crashes.
 func TestNULL(t *testing.T) {
 	const invalid = -22
 	var watcher *capi.Watcher
@@ -58,7 +58,7 @@ func TestNULL(t *testing.T) {
 		}
 	}
 	if watcher != nil || event != nil || netns != (capi.Netns{}) {
-		t.Error("a failure stored something")
+		t.Error("a failed call stored a result")
 	}
 	capi.Close(nil)
 	capi.OptionsFree(nil)
@@ -69,6 +69,6 @@ func TestNULL(t *testing.T) {
 		capi.EventPortID(nil) != 0 ||
 		capi.EventDropped(nil) != 0 || capi.EventNSID(nil) != capi.NotAssigned ||
 		capi.EventOrigin(nil) != capi.NotAssigned {
-		t.Error("an accessor of NULL tells something")
+		t.Error("an accessor returned a value for NULL")
 	}
 }

@@ -1,6 +1,6 @@
 //go:build !linux
 
-// Package capi is nswatch.h in Go. There is nothing to be asked on this system.
+// Package capi is nswatch.h in Go. On this system every call fails.
 package capi
 
 import "syscall"
@@ -10,10 +10,10 @@ type (
 	Options struct{}
 )
 
-// errors.Is finds this to be errors.ErrUnsupported.
+// errors.Is matches this with errors.ErrUnsupported.
 const unsupported = -int(syscall.ENOSYS)
 
-// Trouble is why a result says nothing about what was asked: there is nobody to ask.
+// Trouble returns why every call fails.
 func Trouble(rc int) string {
 	if rc == unsupported {
 		return "only Linux has network namespaces"

@@ -16,34 +16,34 @@ import (
 	"unsafe"
 )
 
-// A process is the nswatch command that answers, one question after the other: nswatch(1) describes `serve`.
+// A process is an nswatch command that answers one question after the other, see `serve` in nswatch(1).
 type process struct {
 	*os.Process
 	socket *os.File
 	conn   syscall.RawConn
 }
 
-// The most bytes of an answer, and its most descriptors.
+// The limits of an answer: bytes and descriptors.
 const (
 	answerSize  = 1 << 16
 	answerFiles = 1
 )
 
-// These failures are for want of something, and the next attempt may succeed. All others mean that there is nobody to ask.
+// isShortage returns whether a limit caused the failure: the next attempt may succeed. Other failures are final.
 func isShortage(errno syscall.Errno) bool {
 	return errno == syscall.EMFILE || errno == syscall.ENFILE || errno == syscall.ENOMEM || errno == syscall.EAGAIN
 }
 
-// What keeps the command from answering, as a sentence; it is the same for all questions.
+// Why the command cannot answer, as a sentence; the same for all questions.
 var trouble atomic.Value
 
-// refuse makes a result of what keeps the command from answering.
+// refuse stores why the command cannot answer, and returns the result.
 func refuse(sentence string) int {
 	trouble.Store(sentence)
 	return -int(syscall.ENOSYS)
 }
 
-// Trouble is why a result says nothing about what was asked: there is nobody to ask.
+// Trouble returns why the command could not answer, if that caused the result.
 func Trouble(rc int) string {
 	if rc != -int(syscall.ENOSYS) {
 		return ""
@@ -54,8 +54,8 @@ func Trouble(rc int) string {
 
 const remedy = "install it, or set NSWATCH_COMMAND to where it is"
 
-// start starts the command on the calling goroutine's thread, so that it is in the namespaces of that, and has the
-// capabilities of that and no others.
+// start starts the command on the calling goroutine's thread: it gets the namespaces of the thread, and exactly its
+// capabilities.
 func start() (*process, int) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -93,7 +93,7 @@ func start() (*process, int) {
 		VersionMinor, p.end(), remedy))
 }
 
-// isOurs tells whether a version speaks as this package does: a patch changes nothing.
+// isOurs returns whether a version has the same protocol: a patch release does not change it.
 func isOurs(version string) bool {
 	return strings.HasPrefix(version, fmt.Sprintf("%d.%d.", VersionMajor, VersionMinor))
 }
@@ -114,7 +114,7 @@ func spawn(path string) (*process, error) {
 	}
 	theirs := os.NewFile(uintptr(pair[1]), "nswatch serve")
 	defer theirs.Close()
-	// Go's runtime waits for what does not block; theirs does
+	// Go's poller requires a non-blocking descriptor; the command's end blocks
 	if err := syscall.SetNonblock(pair[0], true); err != nil {
 		syscall.Close(pair[0])
 		return nil, err
@@ -125,14 +125,14 @@ func spawn(path string) (*process, error) {
 		words := []string{path, "serve", "--capabilities", strconv.FormatUint(effective, 16)}
 		p.Process, err = os.StartProcess(path, words, &os.ProcAttr{
 			Files: []*os.File{theirs, null, null},
-			// what a terminal or a supervisor sends to the group is for this program alone
+			// signals of a terminal or supervisor to the process group must reach only this program
 			Sys: &syscall.SysProcAttr{Setpgid: true, AmbientCaps: ambient(effective)},
 		})
 	}
 	if err != nil {
 		p.socket.Close()
 		if errors.Is(err, syscall.EBADF) {
-			// dup3(2) says so, between fork and exec, where RLIMIT_NOFILE is in the way
+			// dup3(2) fails so between fork and exec if RLIMIT_NOFILE is reached
 			err = syscall.EMFILE
 		}
 		return nil, err
@@ -140,7 +140,7 @@ func spawn(path string) (*process, error) {
 	return p, nil
 }
 
-// capabilities is which capabilities the thread has.
+// capabilities returns the effective capabilities of the thread.
 func capabilities() (effective uint64, err error) {
 	header := struct {
 		version uint32
@@ -154,7 +154,7 @@ func capabilities() (effective uint64, err error) {
 	return uint64(sets[1].effective)<<32 | uint64(sets[0].effective), nil
 }
 
-// ambient is what anybody but root keeps over the start of another program only if it is said.
+// ambient returns the capabilities that a user other than root keeps across execve(2) only if they are ambient.
 func ambient(effective uint64) (kept []uintptr) {
 	if syscall.Geteuid() == 0 {
 		return nil
@@ -167,16 +167,16 @@ func ambient(effective uint64) (kept []uintptr) {
 	return kept
 }
 
-// end ends the process, whatever it does, and leaves nothing of it.
+// end kills the process and releases everything.
 func (p *process) end() *os.ProcessState {
 	p.socket.Close()
 	p.Kill()
-	// it is an error if the program has waited for all its children
+	// fails if the program has already waited for all its children
 	state, _ := p.Wait()
 	return state
 }
 
-// A message is what comes back.
+// A message is an answer.
 type message struct {
 	words []string
 	fd    int // -1: none
@@ -235,7 +235,7 @@ func (p *process) receive() (message, error) {
 	return received, nil
 }
 
-// received is the descriptor that came with a message.
+// received returns the descriptor that came with a message, or -1.
 func received(control []byte) int {
 	parts, err := syscall.ParseSocketControlMessage(control)
 	if err != nil || len(parts) == 0 {
@@ -248,7 +248,7 @@ func received(control []byte) int {
 	return fds[0]
 }
 
-// drop closes a descriptor that nobody has asked for.
+// drop closes an unexpected descriptor.
 func (m message) drop() {
 	if m.fd >= 0 {
 		syscall.Close(m.fd)

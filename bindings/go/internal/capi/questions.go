@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// Questions for which no watcher is needed: each starts a process, which ends with the answer.
+// Questions without a watcher: each starts a process, which ends with the answer.
 
-// once asks a question for which no watcher is needed.
+// once asks a question without a watcher.
 func once(fds []int, words ...string) (message, int) {
 	p, rc := start()
 	if rc < 0 {
@@ -22,7 +22,7 @@ func once(fds []int, words ...string) (message, int) {
 	return answer, rc
 }
 
-// number is the one word of an answer.
+// number returns the number of an answer.
 func (m message) number() (int, bool) {
 	m.drop()
 	if len(m.words) != 2 || m.words[0] != "ok" {
@@ -98,7 +98,7 @@ func NetnsOpen(netns *Netns, path string) int {
 	return answer.fd
 }
 
-// NetnsSame needs to ask only about numbers that differ.
+// NetnsSame asks only if the numbers differ.
 func NetnsSame(a, b *Netns) int {
 	if *a == *b {
 		return 1
@@ -110,7 +110,7 @@ func NetnsIsAlive(netns *Netns) int {
 	return onceNumber(nil, append([]string{"netns-alive"}, netns.words()...)...)
 }
 
-// Namespace ids
+// Nsids
 
 func nsidFor(nsid *int32, fds []int, words ...string) int {
 	answer, rc := once(fds, words...)
@@ -147,7 +147,7 @@ func NSIDTranslate(nsid, from int32, result *int32) int {
 	return nsidFor(result, nil, "nsid-translate", decimal(nsid), decimal(from))
 }
 
-// NSIDList fills nsids and stores how many ids there are, which may be more.
+// NSIDList fills nsids and stores the number of nsids, which may be larger.
 func NSIDList(nsids []int32, count *int) int {
 	p, rc := start()
 	if rc < 0 {
@@ -187,10 +187,10 @@ func Feature(which uint32) int {
 
 // About the library
 
-// Version is that of the library which the package was made for; the command is of the same, but for its patches.
+// Version returns the version of the library that this package requires; the command may have another patch release.
 func Version() string { return fmt.Sprintf("%d.%d.%d", VersionMajor, VersionMinor, VersionPatch) }
 
-// Strerror knows what has come with an answer, and asks for what has not.
+// Strerror returns the text if an earlier answer had it, else asks.
 func Strerror(rc int) string {
 	if text, ok := general.Load(rc); ok {
 		return text.(string)

@@ -9,8 +9,7 @@ import (
 	"testing"
 )
 
-// How each type of the header is written in Go. cgo itself refuses an argument of another type, but not a result: that
-// is converted to whatever is written here.
+// The Go types of the types of the header. cgo checks the types of arguments, but not those of results.
 var inGo = map[string][]string{
 	"void":          {""},
 	"int":           {"int"},
@@ -28,7 +27,7 @@ var inGo = map[string][]string{
 	"struct nsw_netns *": {"*Netns"},
 }
 
-// The structs of the header whose parts a program may use: name and type of each part.
+// The public structs of the header: name and type of each member.
 func structs(text string) map[string][][2]string {
 	found := map[string][][2]string{}
 	text = regexp.MustCompile(`(?s)/\*.*?\*/`).ReplaceAllString(text, "")
@@ -44,11 +43,11 @@ func structs(text string) map[string][][2]string {
 	return found
 }
 
-// C writes to the memory of a struct of Go: the same parts, of the same types, in the same order.
+// C writes to the memory of the Go struct: the same members, types and order.
 func TestTheStructIsThatOfTheHeader(t *testing.T) {
 	bytes, err := os.ReadFile(header)
 	if err != nil {
-		t.Skip("SKIPPED: only in the repository of the library is there a header to compare with:", err)
+		t.Skip("SKIPPED: the header to compare with is only in the repository of the library:", err)
 	}
 	all := structs(string(bytes))
 	there := all["nsw_netns"]
@@ -72,7 +71,7 @@ func TestTheStructIsThatOfTheHeader(t *testing.T) {
 	}
 }
 
-// The types of a function of the header, without const: of the result, then of each argument.
+// The types of a C function, without const: of the result, then of each argument.
 func prototypes(text string) map[string][]string {
 	found := map[string][]string{}
 	text = regexp.MustCompile(`(?s)/\*.*?\*/`).ReplaceAllString(text, "")
@@ -93,7 +92,7 @@ func prototypes(text string) map[string][]string {
 	return found
 }
 
-// The types of a function of Go, likewise.
+// The types of a Go function, likewise.
 func signature(function *ast.FuncDecl) []string {
 	list := []string{""}
 	if results := function.Type.Results; results != nil {
@@ -110,7 +109,7 @@ func signature(function *ast.FuncDecl) []string {
 func TestEveryTypeIsThatOfTheHeader(t *testing.T) {
 	bytes, err := os.ReadFile(header)
 	if err != nil {
-		t.Skip("SKIPPED: only in the repository of the library is there a header to compare with:", err)
+		t.Skip("SKIPPED: the header to compare with is only in the repository of the library:", err)
 	}
 	header := prototypes(string(bytes))
 	for _, declaration := range parse(t, "capi.go").Decls {
@@ -127,7 +126,7 @@ func TestEveryTypeIsThatOfTheHeader(t *testing.T) {
 }
 
 func same(here, there []string) bool {
-	// a slice of Go is a pointer and a size of C
+	// a slice in Go is a pointer and a size in C
 	if len(there) > 2 && there[1] == "int32_t *" && there[2] == "size_t" && here[1] == "[]int32" {
 		here, there = append([]string{here[0]}, here[2:]...), append([]string{there[0]}, there[3:]...)
 	}

@@ -9,7 +9,7 @@ type Netns struct {
 	Dev, Ino, Cookie, Stamp uint64
 }
 
-// The constants of nswatch.h, which a test compares them with.
+// The constants of nswatch.h; a test compares them with the header.
 const (
 	SourceNamed = 1
 	SourceNSID  = 2
@@ -71,7 +71,7 @@ const (
 	VersionPatch = 0
 )
 
-// The names of the types of events, each at its number.
+// The names of the event types, by number.
 var typeNames = [...]string{
 	"unknown", "created", "ready", "detached", "deleted", "dir_created", "dir_deleted", "nsid_new", "nsid_del", "synced",
 	"overflow", "netns_new", "netns_del",
@@ -84,7 +84,7 @@ func EventTypeName(t uint32) string {
 	return typeNames[t]
 }
 
-// Event is what an answer says of an event.
+// Event is an event as in an answer.
 type Event struct {
 	kind, flags  uint32
 	time         time.Duration

@@ -10,11 +10,11 @@ import (
 	"testing"
 )
 
-// The constants of a build without cgo are copies.
+// The build without cgo has copies of the constants.
 func TestTheValuesAreThoseOfTheHeader(t *testing.T) {
 	text, err := os.ReadFile(header)
 	if err != nil {
-		t.Skip("SKIPPED: only in the repository of the library is there a header to compare with:", err)
+		t.Skip("SKIPPED: the header to compare with is only in the repository of the library:", err)
 	}
 	values := map[string]int64{}
 	for _, declaration := range parse(t, "values.go").Decls {

@@ -6,11 +6,11 @@ import (
 	"runtime"
 )
 
-// ErrGoexit says that a function did not return but ended its goroutine.
+// ErrGoexit: the function ended its goroutine instead of returning.
 var ErrGoexit = errors.New("nswatch: the function called runtime.Goexit")
 
-// Do calls a function on a thread that is in the namespace, waits for it, and answers what it answers. If the thread
-// cannot get there, that is the second answer.
+// Do calls a function on a thread inside the namespace, waits for it, and returns its error first. The second error says why
+// the thread could not enter.
 func Do(fd int, do func() error) (failure, refused error) {
 	failure = ErrGoexit
 	onNewThread(func() {
@@ -23,16 +23,16 @@ func Do(fd int, do func() error) (failure, refused error) {
 	return failure, refused
 }
 
-// onNewThread calls a function on a thread that ends after it, and waits for that call.
+// onNewThread calls a function on a thread that ends after it, and waits.
 func onNewThread(do func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		// Never unlocked: so the thread ends with this goroutine, and no other one finds itself elsewhere.
+		// Never unlocked: the thread ends with this goroutine, so no other goroutine runs in the wrong namespace.
 		runtime.LockOSThread()
 		if isMainThread() {
-			// All threads but the main one end: it would stay where it is, and keep a namespace alive. While this
-			// goroutine occupies it, no other one gets it.
+			// The main thread never ends: it would stay in the namespace and keep it alive. While this goroutine
+			// occupies it, the new goroutine runs on another thread.
 			onNewThread(do)
 			runtime.UnlockOSThread()
 			return

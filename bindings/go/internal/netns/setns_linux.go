@@ -5,13 +5,13 @@ import (
 	"syscall"
 )
 
-// The number of setns(2) where it is not that of the newer systems. Package syscall does not know it everywhere.
+// The number of setns(2) on older architectures. Package syscall does not have it on all of them.
 var numbers = map[string]uintptr{
 	"386": 346, "amd64": 308, "arm": 375, "mips": 4344, "mipsle": 4344, "mips64": 5303, "mips64le": 5303, "ppc64": 350,
 	"ppc64le": 350, "s390x": 339,
 }
 
-// enter takes the thread into a network namespace.
+// enter moves the thread into a network namespace.
 func enter(fd int) error {
 	number, ok := numbers[runtime.GOARCH]
 	if !ok {
