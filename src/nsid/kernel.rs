@@ -21,6 +21,9 @@ const LIST: &str = "list the nsids";
 /// One request costs as much as listing this many nsids. (The simulation has few nsids, so 1.)
 const REQUEST_COST: usize = if cfg!(test) { 1 } else { 8 };
 
+/// For so few notifications, one request each takes fewer system calls than a list. Only a dying nsid then needs the list.
+const FEW: usize = 2;
+
 /// The system calls that the source needs; the tests simulate them.
 pub(crate) trait Rtnetlink: Send {
     /// Reads some datagrams, and passes each to `take`, with the nsid of the peer that it comes from, if any.
@@ -211,7 +214,7 @@ impl<R: Rtnetlink> Kernel<R> {
     /// Asks about the own nsids in the inbox. `known` is the approximate number of nsids in a list.
     pub(super) fn ask_about(&mut self, inbox: &VecDeque<Notification>, known: usize) -> Result<Answers> {
         let mut listed = Ids { ids: Vec::new(), until: -1 };
-        if inbox.len() * REQUEST_COST > known {
+        if inbox.len() > FEW && inbox.len() * REQUEST_COST > known {
             listed = match self.sockets.questions().list(None) {
                 // they change faster than the kernel lists them: ask about each
                 Err(error) if error.answer() == Some(libc::EAGAIN) => listed,

@@ -78,7 +78,9 @@ fn read_throughout(how: How, pause: bool) {
             o.drain();
         }
     }
-    assert_eq!(o.believed_ids(), living(0..4096));
+    // the kernel assigns the lowest free nsid: on a busy machine the dying ones are many
+    let highest = i32::try_from(assigned.load(Ordering::Relaxed)).unwrap();
+    assert_eq!(o.believed_ids(), living(0..highest + 1));
     assert_eq!(o.checker.open_overflows, 0);
     assert_eq!(o.api.resync(), Ok(()));
     let rest: Vec<_> = o.drain().into_iter().map(|event| event.kind).collect();
