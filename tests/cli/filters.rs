@@ -75,6 +75,17 @@ fn some_types_and_some_names() {
     assert_eq!(errors.len(), 1, "{errors:?}");
 }
 
+/// Printing them takes longer than the grace after the limit.
+#[test]
+fn a_time_limit_lets_the_replay_end() {
+    sandbox();
+    make_dir(RUN_NETNS);
+    let count = 20_000;
+    (0..count).for_each(|i| placeholder(format!("{RUN_NETNS}/name-{i:05}")));
+    let (code, lines, _) = ends(["watch", "--no-mount-events", "--timeout", "0"]);
+    assert_eq!((code, lines.len()), (Some(3), count + 1));
+}
+
 #[test]
 fn it_ends_after_the_requested_count() {
     sandbox();

@@ -59,6 +59,7 @@ impl Session {
         loop {
             signals.handle(watches)?;
             match watches.next()? {
+                Some(record) if signals.is_too_late(record.event.time()) => return Err(Ending::TimeIsOver),
                 Some(record) => return Ok(record),
                 None => signals.wait(watches, watches.fds(), PollFlags::IN, reader.as_ref())?,
             }

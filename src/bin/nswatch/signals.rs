@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use signal_hook::flag::register_conditional_default;
 use signal_hook::low_level::pipe;
 
+use crate::clock::monotonic;
 use crate::ending::Ending;
 use crate::output;
 use crate::watches::Watches;
@@ -29,8 +30,9 @@ pub(crate) struct Signals {
     deadline: Option<Instant>,
     /// The time limit of the user.
     limit: Option<Instant>,
-    /// When the grace after the limit ends. It begins when the limit is noticed: opening the watchers may take longer.
-    limit_grace: Option<Instant>,
+    /// Later events, by `CLOCK_MONOTONIC`, are after the limit. The grace begins when the limit is noticed: opening the
+    /// watchers may take longer.
+    last_moment: Option<Duration>,
 }
 
 /// The signals that end this process: SIGTERM always; SIGINT unless this process was started with it ignored, as a
@@ -71,7 +73,7 @@ impl Signals {
     pub(crate) fn new(grace: Duration, limit: Option<Duration>) -> io::Result<Self> {
         let limit = limit.and_then(|limit| Instant::now().checked_add(limit));
         let stop = catch(&that_end())?;
-        Ok(Self { stop, counters: catch(&[Signal::SIGUSR1])?, grace, deadline: None, limit, limit_grace: None })
+        Ok(Self { stop, counters: catch(&[Signal::SIGUSR1])?, grace, deadline: None, limit, last_moment: None })
     }
 
     /// Handles the signals that have come, without waiting. Ends after a stop signal, when the grace time is over.
@@ -79,13 +81,17 @@ impl Signals {
         self.poll(watches, Vec::new(), Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
         let now = Instant::now();
         if self.limit.is_some_and(|limit| now >= limit) {
-            self.limit_grace.get_or_insert(now + self.grace);
+            self.last_moment.get_or_insert_with(|| monotonic() + self.grace);
         }
-        match (self.deadline, self.limit_grace) {
-            (Some(end), _) if now >= end => Err(Ending::Asked),
-            (_, Some(end)) if now >= end => Err(Ending::TimeIsOver),
+        match self.deadline {
+            Some(end) if now >= end => Err(Ending::Asked),
             _ => Ok(()),
         }
+    }
+
+    /// Whether an event of this moment comes after the time limit. Pending ones from before it are still reported.
+    pub(crate) fn is_too_late(&self, moment: Duration) -> bool {
+        self.last_moment.is_some_and(|last| moment > last)
     }
 
     /// Waits until one of `fds` is ready, and handles signals meanwhile. Ends after a stop signal when none is ready,
