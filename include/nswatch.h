@@ -68,9 +68,10 @@
  * - All descriptors that the library keeps or returns are 3 or above and close-on-exec. Do not close the library's own
  *   (closefrom(3), close_range(2)): calls would return -EBADF, or read, write and close the file that gets the number
  *   next.
- * - The library starts no thread, installs no signal handler and prints nothing unless you ask for it. One exception:
- *   an internal error prints a message to standard error. The only global state is the number that identifies a child
- *   of fork(2).
+ * - Unless you ask for it, the library keeps no thread, installs no signal handler and prints nothing. Two exceptions:
+ *   nsw_open() with NSW_SOURCE_ALL, and nsid_get_as_seen_from(), can start a thread or a child, which ends before the
+ *   call returns; an internal error prints a message to standard error. The only global state is the number that
+ *   identifies a child of fork(2).
  * - If the library's own allocation fails, the process aborts. Memory grows with the names in the directory (up to 500
  *   bytes each) and with the namespaces, both bounded by nsw_options_set_max_names(); with the nsids (100 bytes each);
  *   and with the capacity of a queue.
@@ -88,7 +89,7 @@
  * - SYNCED follows each OVERFLOW.
  * - After SYNCED, applying the events yields the kernel's state, if nothing changes any more. One exception: the
  *   kernel may not list all nsids. Then an OVERFLOW with nsw_event_dropped() 0 precedes the SYNCED: some nsids may be
- *   missing, but none is wrong.
+ *   missing, but none is wrong. (Without it, only an nsid far above all others can be missing: nsid_list().)
  */
 
 #ifndef NSWATCH_H
@@ -192,6 +193,7 @@ typedef struct nsw_event nsw_event;
  * -ENOTDIR: a part of the path is not a directory;
  * -EACCES: this process may not read or search the directory;
  * -ENOENT: the directory is missing, and NSW_NO_PARENT is set;
+ * -ESRCH: the path leads through /proc/PID, and there is no such process;
  * -ELOOP: too many symbolic links on the way, or with NSW_NO_SYMLINKS one that root does not own;
  * -ENAMETOOLONG: as open(2);
  * -E2BIG: the directory has more names, or NSW_SOURCE_ALL finds more namespaces, than nsw_options_set_max_names()
@@ -298,8 +300,8 @@ int nsw_wait_event(nsw_watcher *watcher, int timeout_ms, const nsw_event **event
  * NSW_EVENT_SYNCED. The cost: one probe of every name; for NSW_SOURCE_ALL, of every process. A borrowed event stays
  * valid.
  *
- * Returns 0, or as nsw_next_event(). After an error the comparison remains due; the next nsw_next_event() that can
- * makes it.
+ * Returns 0, or as nsw_next_event(). After an error the comparison remains due: a later nsw_next_event() makes it, as
+ * soon as it can.
  *
  * Since: 0.1
  */
@@ -314,8 +316,9 @@ int nsw_resync(nsw_watcher *watcher);
  *
  * Returns a file descriptor, close-on-exec, which you own and close with close(2); or
  * -EINVAL: an argument is NULL, or the event is of another type;
- * -ENOENT: the path no longer leads to a network namespace;
- * -ESTALE: the namespace is gone: it has died, or another one has taken its place at the path;
+ * -ENOENT: the path no longer leads to a network namespace; or an NSW_EVENT_NETNS_NEW has no path, and its namespace is
+ * dead;
+ * -ESTALE: the path leads to another network namespace now; the announced one is dead, or alive elsewhere;
  * -EOPNOTSUPP: an NSW_EVENT_NETNS_NEW without a path, before Linux 6.18;
  * -EXDEV: the calling thread has another root directory or mount namespace than the thread that called nsw_open();
  * -EACCES, -EMFILE, -ENFILE, -ENOMEM: as open(2);
@@ -696,8 +699,8 @@ int nsw_netns_for_name(const char *name, struct nsw_netns *netns);
 /**
  * Identifies the network namespace that has an nsid in the namespace of the calling thread. It searches all namespaces
  * that the caller can see: those mounted in the mount namespace of the calling thread, those of processes, those that
- * processes have descriptors of, and with listns(2) (Linux 6.19, see NSW_FEATURE_LISTNS) all others. It makes some
- * system calls for each.
+ * processes have descriptors of, and with listns(2) (Linux 6.19, see NSW_FEATURE_LISTNS) all others, except those
+ * that only a socket keeps. It makes some system calls for each.
  *
  * @nsid: the nsid.
  * @netns: where the function stores the identity.
@@ -748,13 +751,13 @@ int nsw_netns_wait(const char *name,
  * -ENOENT: the namespace is dead, or @path does not lead to a network namespace;
  * -ESTALE: the namespace is not at @path, which leads to another one: it is dead or elsewhere;
  * -EACCES: the caller may not search @path;
- * -EPERM: without @path, and CAP_SYS_ADMIN is missing. To open a living namespace requires it over that namespace. To
- * be sure that a namespace is dead requires it in the initial user and pid namespaces;
- * -EOPNOTSUPP: without @path, there is no cookie (before Linux 6.18), or a filter forbids open_by_handle_at(2); with
- * @path, /proc is not mounted, or belongs to another pid namespace;
+ * -EPERM: without @path, and CAP_SYS_ADMIN is missing. You need it over the namespace to open a living one, and in the
+ * initial user and pid namespaces to be sure that one is dead;
+ * -EOPNOTSUPP: without @path, the identity has no cookie (before Linux 6.18) or no inode number (before Linux 6.19), or
+ * a filter forbids open_by_handle_at(2); with @path, /proc is not mounted, or belongs to another pid namespace;
  * -EMFILE, -ENFILE, -ENOMEM: a limit is reached.
  *
- * From Linux 7.0 on, the kernel does not find a namespace by its cookie if only sockets keep it: -ENOENT.
+ * From Linux 6.19 on, the kernel does not find a namespace by its cookie if only sockets keep it: -ENOENT.
  *
  * Since: 0.1 (see open_by_handle_at(2), FD_NSFS_ROOT)
  */
@@ -780,14 +783,14 @@ int nsw_netns_same(const struct nsw_netns *a,
  *
  * @netns: the identity, unchanged: its cookie and its inode number belong together.
  *
- * Returns 1: alive; 0: dead, for certain; or
+ * Returns 1: alive; 0: dead, for certain, with one exception from Linux 6.19 on, see below; or
  * -EINVAL: @netns is NULL;
  * -EPERM: the answer requires CAP_SYS_ADMIN in the initial user and pid namespaces;
  * -EOPNOTSUPP: the identity has no cookie (before Linux 6.18) or no inode number (before Linux 6.19), or a filter
  * forbids open_by_handle_at(2);
  * -EMFILE, -ENFILE, -ENOMEM: a limit is reached.
  *
- * From Linux 7.0 on, the kernel does not find a namespace that only sockets keep: 0.
+ * From Linux 6.19 on, the kernel does not find a living namespace that only sockets keep: this returns 0.
  *
  * Since: 0.1 (see open_by_handle_at(2), FD_NSFS_ROOT)
  */
@@ -1163,9 +1166,9 @@ int nsid_list(int32_t *nsids,
 #define NSW_FEATURE_MOUNT_EVENTS 1
 
 /**
- * A kernel AIO poll of mountinfo. Requires Linux 4.18 and permission to use AIO. Without this and
- * NSW_FEATURE_MOUNT_EVENTS, nsw_fd() shows the wake-up for a mount to one poll only: call nsw_next_event() after each
- * wake-up. Since: 0.1
+ * A kernel AIO poll of mountinfo. Requires Linux 4.18 and permission to use AIO. If both this and
+ * NSW_FEATURE_MOUNT_EVENTS are missing, nsw_fd() shows the wake-up for a mount to one poll only: call nsw_next_event()
+ * after each wake-up. Since: 0.1
  */
 #define NSW_FEATURE_MOUNT_POLL 2
 
@@ -1208,8 +1211,8 @@ int nsid_list(int32_t *nsids,
 #define NSW_FEATURE_ALL_NSID 9
 
 /**
- * listns(2) lists every network namespace. Requires Linux 6.19; from 7.0 on also CAP_SYS_ADMIN in the initial user and
- * pid namespaces. Fallback: NSW_SOURCE_ALL searches mounts, processes and their descriptors. Since: 0.1
+ * listns(2) lists every network namespace. Requires Linux 6.19 and CAP_SYS_ADMIN in the initial user and pid
+ * namespaces. Fallback: NSW_SOURCE_ALL searches mounts, processes and their descriptors. Since: 0.1
  */
 #define NSW_FEATURE_LISTNS 10
 

@@ -49,8 +49,8 @@ pub enum Feature {
     /// The kernel notifies of nsids in peers. Requires Linux 4.2 and `CAP_NET_BROADCAST`. Without it
     /// [`Options::all_nsid`](crate::Options::all_nsid) fails.
     AllNsid = 9,
-    /// listns(2) lists every network namespace. Requires Linux 6.19; from 7.0 on also `CAP_SYS_ADMIN` in the initial
-    /// user and pid namespaces. Fallback: a census searches mounts, processes and their descriptors.
+    /// listns(2) lists every network namespace. Requires Linux 6.19 and `CAP_SYS_ADMIN` in the initial user and
+    /// pid namespaces. Fallback: a census searches mounts, processes and their descriptors.
     ListNs = 10,
     /// The watcher reports new namespaces as they are made, by the kernel's perf records. Requires `CAP_PERFMON` or
     /// `CAP_SYS_ADMIN` in the initial user namespace. Fallback: it notices them when mounts change, when a namespace

@@ -172,7 +172,7 @@ impl Netns {
     /// - `EOPNOTSUPP`: there is no cookie (before Linux 6.18), and a path is required.
     /// - `EMFILE`, `ENFILE`, `ENOMEM`: a limit is reached.
     ///
-    /// From Linux 7.0 on, the kernel does not find a namespace by its cookie if only sockets keep it.
+    /// From Linux 6.19 on, the kernel does not find a namespace by its cookie if only sockets keep it.
     pub fn open(&self, path: Option<&Path>) -> Result<OwnedFd> {
         match path {
             Some(path) => {
@@ -259,7 +259,7 @@ impl Netns {
     /// `EPERM`, `EOPNOTSUPP`: the answer is not available here, as with [`open`](Self::open) by cookie. `EMFILE`,
     /// `ENFILE`, `ENOMEM`: a limit is reached.
     ///
-    /// From Linux 7.0 on, a namespace that only sockets keep counts as dead.
+    /// From Linux 6.19 on, a namespace that only sockets keep counts as dead.
     pub fn is_alive(&self) -> Result<bool> {
         match self.open_by_cookie() {
             Ok(_) => Ok(true),

@@ -11,9 +11,9 @@ use crate::feature::Feature;
 /// Fanotify reports mounts. Requires Linux 6.15 and CAP_SYS_ADMIN over the mount namespace. Fallback:
 /// NSW_FEATURE_MOUNT_POLL. Since: 0.1
 pub const NSW_FEATURE_MOUNT_EVENTS: u32 = 1;
-/// A kernel AIO poll of mountinfo. Requires Linux 4.18 and permission to use AIO. Without this and
-/// NSW_FEATURE_MOUNT_EVENTS, nsw_fd() shows the wake-up for a mount to one poll only: call nsw_next_event() after each
-/// wake-up. Since: 0.1
+/// A kernel AIO poll of mountinfo. Requires Linux 4.18 and permission to use AIO. If both this and
+/// NSW_FEATURE_MOUNT_EVENTS are missing, nsw_fd() shows the wake-up for a mount to one poll only: call nsw_next_event()
+/// after each wake-up. Since: 0.1
 pub const NSW_FEATURE_MOUNT_POLL: u32 = 2;
 /// Namespaces have a cookie, which distinguishes one from its successor. Requires Linux 6.18. Fallback: the change time
 /// of the inode while the namespace is mounted; nothing behind a symbolic link to /proc/PID/ns/net. nsw_event_cookie()
@@ -35,8 +35,8 @@ pub const NSW_FEATURE_TARGET_NSID: u32 = 8;
 /// The kernel notifies of nsids in peers. Requires Linux 4.2 and CAP_NET_BROADCAST. Without it, nsw_open() with
 /// NSW_ALL_NSID returns -EPERM. Since: 0.1
 pub const NSW_FEATURE_ALL_NSID: u32 = 9;
-/// listns(2) lists every network namespace. Requires Linux 6.19; from 7.0 on also CAP_SYS_ADMIN in the initial user and
-/// pid namespaces. Fallback: NSW_SOURCE_ALL searches mounts, processes and their descriptors. Since: 0.1
+/// listns(2) lists every network namespace. Requires Linux 6.19 and CAP_SYS_ADMIN in the initial user and pid
+/// namespaces. Fallback: NSW_SOURCE_ALL searches mounts, processes and their descriptors. Since: 0.1
 pub const NSW_FEATURE_LISTNS: u32 = 10;
 /// NSW_SOURCE_ALL reports new namespaces as they are made, by perf records. Requires CAP_PERFMON or CAP_SYS_ADMIN in
 /// the initial user namespace. Fallback: it notices them when mounts change, when a namespace dies, and at a resync.

@@ -65,9 +65,10 @@
 //! - All descriptors that the library keeps or returns are 3 or above and close-on-exec. Do not close the library's own
 //!   (closefrom(3), close_range(2)): calls would return -EBADF, or read, write and close the file that gets the number
 //!   next.
-//! - The library starts no thread, installs no signal handler and prints nothing unless you ask for it. One exception:
-//!   an internal error prints a message to standard error. The only global state is the number that identifies a child
-//!   of fork(2).
+//! - Unless you ask for it, the library keeps no thread, installs no signal handler and prints nothing. Two exceptions:
+//!   nsw_open() with NSW_SOURCE_ALL, and nsid_get_as_seen_from(), can start a thread or a child, which ends before the
+//!   call returns; an internal error prints a message to standard error. The only global state is the number that
+//!   identifies a child of fork(2).
 //! - If the library's own allocation fails, the process aborts. Memory grows with the names in the directory (up to 500
 //!   bytes each) and with the namespaces, both bounded by nsw_options_set_max_names(); with the nsids (100 bytes each);
 //!   and with the capacity of a queue.
@@ -85,7 +86,7 @@
 //! - SYNCED follows each OVERFLOW.
 //! - After SYNCED, applying the events yields the kernel's state, if nothing changes any more. One exception: the
 //!   kernel may not list all nsids. Then an OVERFLOW with nsw_event_dropped() 0 precedes the SYNCED: some nsids may be
-//!   missing, but none is wrong.
+//!   missing, but none is wrong. (Without it, only an nsid far above all others can be missing: nsid_list().)
 
 // The C ABI of `nswatch.h` and nothing else. build.rs generates the head of the header from the documentation above,
 // and one chapter from each file of this module.

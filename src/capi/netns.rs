@@ -172,8 +172,8 @@ pub unsafe extern "C" fn nsw_netns_for_name(name: *const c_char, netns: *mut nsw
 
 /// Identifies the network namespace that has an nsid in the namespace of the calling thread. It searches all namespaces
 /// that the caller can see: those mounted in the mount namespace of the calling thread, those of processes, those that
-/// processes have descriptors of, and with listns(2) (Linux 6.19, see NSW_FEATURE_LISTNS) all others. It makes some
-/// system calls for each.
+/// processes have descriptors of, and with listns(2) (Linux 6.19, see NSW_FEATURE_LISTNS) all others, except those
+/// that only a socket keeps. It makes some system calls for each.
 ///
 /// @nsid: the nsid.
 /// @netns: where the function stores the identity.
@@ -232,13 +232,13 @@ pub unsafe extern "C" fn nsw_netns_wait(name: *const c_char, timeout_ms: c_int, 
 /// -ENOENT: the namespace is dead, or @path does not lead to a network namespace;
 /// -ESTALE: the namespace is not at @path, which leads to another one: it is dead or elsewhere;
 /// -EACCES: the caller may not search @path;
-/// -EPERM: without @path, and CAP_SYS_ADMIN is missing. To open a living namespace requires it over that namespace. To
-/// be sure that a namespace is dead requires it in the initial user and pid namespaces;
-/// -EOPNOTSUPP: without @path, there is no cookie (before Linux 6.18), or a filter forbids open_by_handle_at(2); with
-/// @path, /proc is not mounted, or belongs to another pid namespace;
+/// -EPERM: without @path, and CAP_SYS_ADMIN is missing. You need it over the namespace to open a living one, and in the
+/// initial user and pid namespaces to be sure that one is dead;
+/// -EOPNOTSUPP: without @path, the identity has no cookie (before Linux 6.18) or no inode number (before Linux 6.19), or
+/// a filter forbids open_by_handle_at(2); with @path, /proc is not mounted, or belongs to another pid namespace;
 /// -EMFILE, -ENFILE, -ENOMEM: a limit is reached.
 ///
-/// From Linux 7.0 on, the kernel does not find a namespace by its cookie if only sockets keep it: -ENOENT.
+/// From Linux 6.19 on, the kernel does not find a namespace by its cookie if only sockets keep it: -ENOENT.
 ///
 /// Since: 0.1 (see open_by_handle_at(2), FD_NSFS_ROOT)
 #[unsafe(no_mangle)]
@@ -277,14 +277,14 @@ pub unsafe extern "C" fn nsw_netns_same(a: *const nsw_netns, b: *const nsw_netns
 ///
 /// @netns: the identity, unchanged: its cookie and its inode number belong together.
 ///
-/// Returns 1: alive; 0: dead, for certain; or
+/// Returns 1: alive; 0: dead, for certain, with one exception from Linux 6.19 on, see below; or
 /// -EINVAL: @netns is NULL;
 /// -EPERM: the answer requires CAP_SYS_ADMIN in the initial user and pid namespaces;
 /// -EOPNOTSUPP: the identity has no cookie (before Linux 6.18) or no inode number (before Linux 6.19), or a filter
 /// forbids open_by_handle_at(2);
 /// -EMFILE, -ENFILE, -ENOMEM: a limit is reached.
 ///
-/// From Linux 7.0 on, the kernel does not find a namespace that only sockets keep: 0.
+/// From Linux 6.19 on, the kernel does not find a living namespace that only sockets keep: this returns 0.
 ///
 /// Since: 0.1 (see open_by_handle_at(2), FD_NSFS_ROOT)
 #[unsafe(no_mangle)]

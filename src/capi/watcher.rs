@@ -61,6 +61,7 @@ pub const NSW_STAT_KNOWN: u32 = 8;
 /// -ENOTDIR: a part of the path is not a directory;
 /// -EACCES: this process may not read or search the directory;
 /// -ENOENT: the directory is missing, and NSW_NO_PARENT is set;
+/// -ESRCH: the path leads through /proc/PID, and there is no such process;
 /// -ELOOP: too many symbolic links on the way, or with NSW_NO_SYMLINKS one that root does not own;
 /// -ENAMETOOLONG: as open(2);
 /// -E2BIG: the directory has more names, or NSW_SOURCE_ALL finds more namespaces, than nsw_options_set_max_names()
@@ -237,8 +238,8 @@ unsafe fn give(watcher: *mut nsw_watcher, event: *mut *const nsw_event, timeout_
 /// NSW_EVENT_SYNCED. The cost: one probe of every name; for NSW_SOURCE_ALL, of every process. A borrowed event stays
 /// valid.
 ///
-/// Returns 0, or as nsw_next_event(). After an error the comparison remains due; the next nsw_next_event() that can
-/// makes it.
+/// Returns 0, or as nsw_next_event(). After an error the comparison remains due: a later nsw_next_event() makes it, as
+/// soon as it can.
 ///
 /// Since: 0.1
 #[unsafe(no_mangle)]
@@ -255,8 +256,9 @@ pub unsafe extern "C" fn nsw_resync(watcher: *mut nsw_watcher) -> c_int {
 ///
 /// Returns a file descriptor, close-on-exec, which you own and close with close(2); or
 /// -EINVAL: an argument is NULL, or the event is of another type;
-/// -ENOENT: the path no longer leads to a network namespace;
-/// -ESTALE: the namespace is gone: it has died, or another one has taken its place at the path;
+/// -ENOENT: the path no longer leads to a network namespace; or an NSW_EVENT_NETNS_NEW has no path, and its namespace is
+/// dead;
+/// -ESTALE: the path leads to another network namespace now; the announced one is dead, or alive elsewhere;
 /// -EOPNOTSUPP: an NSW_EVENT_NETNS_NEW without a path, before Linux 6.18;
 /// -EXDEV: the calling thread has another root directory or mount namespace than the thread that called nsw_open();
 /// -EACCES, -EMFILE, -ENFILE, -ENOMEM: as open(2);
