@@ -1,6 +1,7 @@
 //! `nswatch wait`: until a name can be opened, or is gone.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, Stdio};
 
 use crate::endings::assert_fails;
 use crate::running::{End, Running, ends, nswatch};
@@ -124,6 +125,30 @@ fn a_signal_kills_it_even_if_it_was_blocked_and_sigterm_if_it_was_ignored() {
             assert!(wait.out.rest().is_empty());
             assert_eq!(wait.child.wait().unwrap().signal(), Some(signal));
         }
+    }
+}
+
+/// A handler is in place a moment before its action. Here strace makes that moment long.
+#[test]
+fn a_signal_is_not_lost_while_handlers_are_installed() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        return skipped("needs strace: ci/install-deps");
+    }
+    sandbox();
+    let nswatch = std::path::Path::new(env!("CARGO_BIN_EXE_nswatch"));
+    for (subcommand, ends) in [(&["wait", "blue"][..], (None, Some(libc::SIGTERM))), (&["watch"], (Some(0), None))] {
+        let mut command = Command::new("strace");
+        // -D: the command keeps the pid
+        command.args(["-D", "-qq", "-o", "/dev/null", "-e", "inject=rt_sigaction:delay_exit=200000"]);
+        command.arg(nswatch).args(subcommand).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut running = Running::start(command);
+        let exe = format!("/proc/{}/exe", running.child.id());
+        eventually("the command", || (std::fs::read_link(&exe).unwrap() == nswatch).then_some(()));
+        running.until_caught(libc::SIGTERM);
+        running.signal(libc::SIGTERM);
+        running.out.rest();
+        let status = running.child.wait().unwrap();
+        assert_eq!((status.code(), status.signal()), ends, "{subcommand:?}");
     }
 }
 

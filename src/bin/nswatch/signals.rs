@@ -48,20 +48,22 @@ pub(crate) fn that_end() -> Vec<Signal> {
 pub(crate) fn catch(signals: &[Signal]) -> io::Result<UnixStream> {
     let (readable, on_signal) = UnixStream::pair()?;
     readable.set_nonblocking(true)?;
-    for &signal in signals {
-        pipe::register(signal as i32, on_signal.try_clone()?)?;
-    }
-    // a pending signal already finds the handler in place
-    signals.iter().copied().collect::<SigSet>().thread_unblock()?;
+    set_up(signals, |signal| pipe::register(signal, on_signal.try_clone()?).map(drop))?;
     Ok(readable)
 }
 
 /// Makes each of the signals kill this process, even if it was started with them ignored or blocked.
 pub(crate) fn die_of(signals: &[Signal]) -> io::Result<()> {
-    for &signal in signals {
-        register_conditional_default(signal as i32, Arc::new(AtomicBool::new(true)))?;
-    }
-    Ok(signals.iter().copied().collect::<SigSet>().thread_unblock()?)
+    set_up(signals, |signal| register_conditional_default(signal, Arc::new(AtomicBool::new(true))).map(drop))
+}
+
+/// Calls `register` for each of the signals, which are blocked meanwhile: a handler is in place a moment before its
+/// action, and would swallow a signal. Unblocks them in the end, even if this process was started with them blocked.
+fn set_up(signals: &[Signal], register: impl Fn(i32) -> io::Result<()>) -> io::Result<()> {
+    let set: SigSet = signals.iter().copied().collect();
+    set.thread_block()?;
+    signals.iter().try_for_each(|signal| register(*signal as i32))?;
+    Ok(set.thread_unblock()?)
 }
 
 /// Empties a stream of [`catch`]: several signals count as one.
