@@ -146,8 +146,8 @@ impl<R: Rtnetlink> Kernel<R> {
         &mut self.sockets
     }
 
-    /// Reads about `limit` notifications into the inbox at most. Returns whether the queue is empty. Sets `lost` if the
-    /// kernel dropped some, or sent an unknown message.
+    /// Reads about `limit` notifications into the inbox at most. Returns whether the queue is empty, or holds an error
+    /// that the next call notices. Sets `lost` if the kernel dropped some, or sent an unknown message.
     pub(super) fn read(&mut self, limit: usize, inbox: &mut VecDeque<Notification>, lost: &mut bool) -> Result<bool> {
         self.own_is_current = false;
         self.here = None;
@@ -156,7 +156,7 @@ impl<R: Rtnetlink> Kernel<R> {
         while left > 0 {
             let received = self.sockets.receive(&mut |bytes, origin| *lost |= !decode(bytes, origin, inbox));
             let read = match received.doing("read nsid notifications")? {
-                Received::Nothing => return Ok(true),
+                Received::Nothing | Received::Last(_) => return Ok(true),
                 Received::Loss => {
                     *lost = true;
                     1

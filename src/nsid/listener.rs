@@ -40,6 +40,8 @@ pub(crate) enum Received {
     Loss,
     /// The number of datagrams, some possibly not from the kernel.
     Datagrams(usize),
+    /// The same, and the queue is empty, or holds an error that the next read returns.
+    Last(usize),
 }
 
 /// A notification of a change of an nsid.
@@ -112,7 +114,8 @@ impl Listener {
                 self.buffer.resize(longest * sys::MANY, 0);
                 Ok(Received::Loss)
             }
-            Ok(n) => Ok(Received::Datagrams(n)),
+            Ok((n, false)) => Ok(Received::Datagrams(n)),
+            Ok((n, true)) => Ok(Received::Last(n)),
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN) => Ok(Received::Nothing),
                 // the queue was full; or the kernel had no memory for a notification

@@ -166,12 +166,13 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<R
 pub(crate) const MANY: usize = 32;
 
 /// Receives up to [`MANY`] waiting datagrams, each into an equal part of `buffer`, and passes them to `take`. Returns
-/// their number. Cuts off what does not fit; `length` is the full length.
+/// their number, and whether the queue then was empty, or holds an error that the next call returns. Cuts off what does
+/// not fit; `length` is the full length.
 pub(crate) fn receive_many(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
     mut take: impl FnMut(Received, &[u8]),
-) -> io::Result<usize> {
+) -> io::Result<(usize, bool)> {
     // SAFETY: all zeroes is a valid, empty message header.
     let mut messages = unsafe { MaybeUninit::<[libc::mmsghdr; MANY]>::zeroed().assume_init() };
     let mut envelopes: [Envelope; MANY] = std::array::from_fn(|_| Envelope::new());
@@ -197,7 +198,7 @@ pub(crate) fn receive_many(
             error if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENOSYS)) => {
                 let received = receive(socket, buffer)?;
                 take(received, buffer.get(..received.length).unwrap_or(buffer));
-                return Ok(1);
+                return Ok((1, false));
             }
             error => return Err(error),
         },
@@ -206,7 +207,7 @@ pub(crate) fn receive_many(
         let received = envelope.open(&message.msg_hdr, message.msg_len as usize);
         take(received, part.get(..received.length).unwrap_or(part));
     }
-    Ok(n)
+    Ok((n, n < MANY))
 }
 
 /// The control message with the namespace of origin.
