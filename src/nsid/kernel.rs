@@ -221,16 +221,17 @@ impl<R: Rtnetlink> Kernel<R> {
                 listing => listing.map_err(|error| error.doing(LIST))?.into(),
             };
         }
-        let mut open = BTreeSet::new();
+        let mut open = Vec::new();
         for Notification { id, change } in inbox {
             let id = self.resolve(*id)?;
             // a listed one may be dying, another one is gone
             let is_open = |listed| listed && matches!(change, Change::Gone);
             if id.origin().is_none() && listed.has(id.nsid()).is_none_or(is_open) {
-                open.insert(id);
+                open.push(id.nsid());
             }
         }
-        let open: Vec<i32> = open.into_iter().map(Id::nsid).collect();
+        open.sort_unstable();
+        open.dedup();
         let living = self.sockets.questions().living(&open).map_err(|error| error.doing(ASK))?;
         Ok(Answers { listed, living })
     }
