@@ -117,8 +117,7 @@ fn a_resync_finds_the_death_of_an_openable_namespace<A: Api>() {
     if !is_real_root() {
         return skipped("only root opens any namespace by its cookie");
     }
-    // older kernels have no cookies; later ones do not open by cookie a namespace that only a socket keeps
-    let can_check = kernel::has_cookie() && kernel::is_before(6, 19);
+    let can_check = kernel::shows_deaths_by_cookie();
     let actor = Actor::new();
     ip_netns(&["add", "blue"]);
     let netns = blue();

@@ -58,6 +58,12 @@ pub fn has_cookie() -> bool {
     netns("/proc/thread-self/ns/net").is_some_and(|(_, _, id)| id != 0)
 }
 
+/// Whether the kernel shows by a cookie that a namespace is dead: before Linux 6.18 there are no cookies, and from 6.19
+/// on a socket may keep a namespace that does not open.
+pub fn shows_deaths_by_cookie() -> bool {
+    has_cookie() && is_before(6, 19)
+}
+
 /// The descriptors in an epoll instance of this process, each as `/proc/self/fd` shows it.
 pub fn listens_to(epoll: RawFd) -> Vec<String> {
     let info = std::fs::read_to_string(format!("/proc/thread-self/fdinfo/{epoll}")).unwrap();
