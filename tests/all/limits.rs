@@ -239,11 +239,15 @@ fn alone_descriptors() {
     let before = watcher.checker.netns.len();
     let kept: Vec<OwnedFd> = (0..MANY).map(|_| anonymous()).collect();
     let mut reads = 0;
-    stopped_at_each(&[libc::SYS_readlinkat], |_| reads += 1, || {
-        while watcher.checker.netns.len() < before + kept.len() {
-            watcher.next();
-        }
-    });
+    stopped_at_each(
+        &[libc::SYS_readlinkat],
+        |_| reads += 1,
+        || {
+            while watcher.checker.netns.len() < before + kept.len() {
+                watcher.next();
+            }
+        },
+    );
     // with births it reads them once or twice; each census reads them again
     assert!(reads < 20 * MANY, "{reads} readlinkat(2)");
 }
