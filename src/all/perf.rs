@@ -20,6 +20,9 @@ use crate::sys::{self, AioContext, Epoll, Process, Ring, Timer, Waker};
 /// When to retry after a lack of memory or descriptors.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// The size of the buffer that is kept: some 30 records.
+const KEPT: usize = 4096;
+
 /// Opens the rings of all processors. `None`: this kernel has no such records, or does not permit them.
 ///
 /// `uevents`: a [`uevent_socket`](sys::uevent_socket), which keeps the network namespace that it was made in. Without
@@ -331,6 +334,9 @@ impl Births for Perf {
             found += count;
             loss = loss.and(lost);
         }
+        // so that a storm of forks leaves no hundred kilobytes behind
+        self.buffer.clear();
+        self.buffer.shrink_to(KEPT);
         let replugged = self.replug();
         let unknown = if let Ok(true) = replugged { Loss::Hints(0) } else { Loss::Nothing };
         self.lost = self.lost.and(loss).and(unknown);

@@ -162,6 +162,7 @@ fn what_a_sleeping_reader_loses_is_counted() {
         Loss::Hints(0) => skipped("this kernel does not count losses"),
         Loss::Hints(lost) => assert!(hints.len() + lost as usize >= FORKS, "{} and {lost} lost", hints.len()),
     }
+    assert!(listening.perf.buffer.capacity() <= KEPT, "{} bytes are kept", listening.perf.buffer.capacity());
     // the same loss is not reported twice
     let born = Born::new();
     let (hints, loss) = listening.read();
