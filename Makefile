@@ -13,6 +13,7 @@
 #     make release       VERSION=: writes the version everywhere, commits, tags, packs; pushes nothing. See CONTRIBUTING.md
 #     make chaos         SECONDS=60 SEED= TINY=: random actors, and checks of the reported state: docs/reliability.md
 #     make bench         cost against the bare system calls and other programs: writes docs/benchmarks.md
+#     make bench-scale   how cost grows with names, namespaces, watchers, mounts, nsids: writes docs/scaling.md
 #     make bench-nsid    cost of an nsid query against its system calls
 #     make bench-hostile cost of attacks by a process that may write to the directory
 #     make bench-mounts  additional cost of a change of a mount with 1000 names
@@ -83,7 +84,7 @@ MACHINE = $(or $(CARGO_BUILD_TARGET),$(HOST))
 MUSL = $(subst -gnu,-musl,$(MACHINE))
 STATIC_TARGET ?= $(if $(call std_of,$(MUSL)),$(MUSL),$(MACHINE))
 
-.PHONY: all watch static test test-kernels test-musl chaos bench bench-hostile bench-nsid bench-mounts
+.PHONY: all watch static test test-kernels test-musl chaos bench bench-scale bench-hostile bench-nsid bench-mounts
 .PHONY: instructions sanitize install uninstall wheel wheels deb dist release header abi-baseline lint site audit reproducible clean
 
 all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc $(TARGET)/completions
@@ -102,7 +103,7 @@ chaos:
 	NSWATCH_SECONDS=$(SECONDS) NSWATCH_SEED=$(SEED) NSWATCH_TINY=$(TINY) $(CARGO) test --release --locked --features capi \
 		--config 'target."cfg(all())".runner="tests/sandbox"' --test chaos -- --nocapture
 
-bench bench-hostile bench-netns bench-nsid bench-mounts: STAGE := $(abspath $(dir $(TARGET)))/stage
+bench bench-scale bench-hostile bench-netns bench-nsid bench-mounts: STAGE := $(abspath $(dir $(TARGET)))/stage
 
 # About ten minutes, as root, with nothing else running. Installs the other programs on demand.
 bench: all
@@ -110,6 +111,16 @@ bench: all
 	benches/peers/install
 	$(CARGO) bench --locked --features fuzzing --bench parts
 	tests/sandbox $(dir $(TARGET))peers/venv/bin/python benches/peers/run $(LOADS)
+
+# About four minutes, as root. PARTS: some of the curves. matplotlib comes from PyPI.
+bench-scale: all
+	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) DESTDIR= > /dev/null
+	@mkdir -p $(dir $(TARGET))peers
+	test -x $(dir $(TARGET))peers/venv/bin/pip || python3 -m venv $(dir $(TARGET))peers/venv
+	$(dir $(TARGET))peers/venv/bin/python -c 'import matplotlib' || $(dir $(TARGET))peers/venv/bin/pip -q install matplotlib
+	$(CC) -std=c99 -D_GNU_SOURCE -pedantic -Wall -Wextra -Werror -O2 benches/scale/*.c benches/floor/common.c \
+		-o $(dir $(TARGET))scale -I$(STAGE)/include -L$(STAGE)/lib -Wl,-rpath,$(STAGE)/lib -lnswatch -lpthread
+	tests/sandbox $(dir $(TARGET))peers/venv/bin/python benches/scale/run $(PARTS)
 
 bench-nsid: all
 	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) DESTDIR= > /dev/null

@@ -59,11 +59,15 @@ static void make_mounts(int from, int to)
 static double read_change(nsw_watcher *watcher)
 {
 	struct pollfd entry = { nsw_fd(watcher), POLLIN, 0 };
-	int64_t began = cpu_ns();
+	int64_t took = 0;
 
-	while (poll(&entry, 1, 3) == 1)
+	while (poll(&entry, 1, 3) == 1) {
+		int64_t began = cpu_ns();
+
 		take_all(watcher);
-	return (cpu_ns() - began) / 1e3;
+		took += cpu_ns() - began;
+	}
+	return took / 1e3;
 }
 
 void scale_mounts(void)

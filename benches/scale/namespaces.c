@@ -166,6 +166,7 @@ void scale_records(void)
 		for (int i = 0; i < RECORDS; i++)
 			fork_us();
 		began = cpu_ns();
+		/* while there are many, it reads at intervals */
 		while (poll(&entry, 1, 30) == 1)
 			take_all(watcher);
 		each[round] = (cpu_ns() - began) / 1e3 / RECORDS;
