@@ -82,4 +82,10 @@ void scale_names(void)
 		point("heap of a watcher", known, used);
 		point("heap of a name", known, (used - none) / known);
 	}
+	for (int c = 0; c < 5; c++) {
+		char prefix[8];
+
+		snprintf(prefix, sizeof(prefix), "k%d", c);
+		remove_names(prefix, counts[c] - (c ? counts[c - 1] : 0));
+	}
 }
