@@ -112,5 +112,6 @@ void scale_mounts(void)
 			nsw_close(openings[i].watcher);
 		}
 	}
-	umount2(MOUNTS, MNT_DETACH);
+	need(umount2(MOUNTS, MNT_DETACH) == 0 && umount2(NETNS "/known-00000", MNT_DETACH) == 0, "umount");
+	remove_names("known", 1);
 }

@@ -172,5 +172,6 @@ void scale_records(void)
 		each[round] = (cpu_ns() - began) / 1e3 / RECORDS;
 	}
 	nsw_close(watcher);
-	point("record", RECORDS, percentile(each, ROUNDS * 3, 0.5));
+	/* the least: births elsewhere on the machine cost more than records */
+	point("record", RECORDS, percentile(each, ROUNDS * 3, 0));
 }

@@ -176,6 +176,8 @@ void scale_watchers(void)
 	make_names("known", 1, 0);
 	need(mount("/proc/self/ns/net", NETNS "/known-00000", NULL, MS_BIND, NULL) == 0, "mount");
 	measure(NSW_SOURCE_NAMED, "directory", names, report_name);
+	need(umount2(NETNS "/known-00000", MNT_DETACH) == 0, "umount");
+	remove_names("known", 1);
 	point("all: vfork", 0, forks_us());
 	measure(NSW_SOURCE_ALL, "all", all, report_birth);
 }
