@@ -14,6 +14,7 @@
 #     make chaos         SECONDS=60 SEED= TINY=: random actors, and checks of the reported state: docs/reliability.md
 #     make bench         cost against the bare system calls and other programs: writes docs/benchmarks.md
 #     make bench-floor   cost against the bare system calls only; FIGURES="births mounts": see benches/floor/main.c
+#     make bench-scale   how cost grows with names, namespaces, watchers, mounts, nsids: writes docs/scaling.md
 #     make bench-hostile cost of attacks by a process that may write to the directory
 #     make instructions  instructions and size of the library against the figures in benches/guard
 #     make test-kernels  the suites on other kernels and processors, under emulation; see ci/kernels/run
@@ -82,7 +83,7 @@ MACHINE = $(or $(CARGO_BUILD_TARGET),$(HOST))
 MUSL = $(subst -gnu,-musl,$(MACHINE))
 STATIC_TARGET ?= $(if $(call std_of,$(MUSL)),$(MUSL),$(MACHINE))
 
-.PHONY: all watch static test test-kernels test-musl chaos bench bench-floor bench-hostile
+.PHONY: all watch static test test-kernels test-musl chaos bench bench-floor bench-scale bench-hostile
 .PHONY: instructions sanitize install uninstall wheel wheels deb dist release header abi-baseline lint site audit reproducible clean
 
 all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc $(TARGET)/completions
@@ -101,7 +102,7 @@ chaos:
 	NSWATCH_SECONDS=$(SECONDS) NSWATCH_SEED=$(SEED) NSWATCH_TINY=$(TINY) $(CARGO) test --release --locked --features capi \
 		--config 'target."cfg(all())".runner="tests/sandbox"' --test chaos -- --nocapture
 
-bench bench-floor bench-hostile: STAGE := $(abspath $(dir $(TARGET)))/stage
+bench bench-floor bench-scale bench-hostile: STAGE := $(abspath $(dir $(TARGET)))/stage
 
 # About ten minutes, as root, with nothing else running. Installs the other programs on demand.
 bench: all
@@ -110,6 +111,16 @@ bench: all
 	$(CARGO) bench --locked --no-run --bench channel
 	$(CARGO) bench --locked --features fuzzing --bench parts
 	tests/sandbox $(dir $(TARGET))peers/venv/bin/python benches/peers/run $(LOADS)
+
+# About four minutes, as root. PARTS: some of the curves. matplotlib comes from PyPI.
+bench-scale: all
+	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) DESTDIR= > /dev/null
+	@mkdir -p $(dir $(TARGET))peers
+	test -x $(dir $(TARGET))peers/venv/bin/pip || python3 -m venv $(dir $(TARGET))peers/venv
+	$(dir $(TARGET))peers/venv/bin/python -c 'import matplotlib' || $(dir $(TARGET))peers/venv/bin/pip -q install matplotlib
+	$(CC) -std=c99 -D_GNU_SOURCE -pedantic -Wall -Wextra -Werror -O2 benches/scale/*.c benches/floor/common.c \
+		-o $(dir $(TARGET))scale -I$(STAGE)/include -L$(STAGE)/lib -Wl,-rpath,$(STAGE)/lib -lnswatch -lpthread -lm
+	tests/sandbox $(dir $(TARGET))peers/venv/bin/python benches/scale/run $(PARTS)
 
 ROUNDS ?= 20
 
