@@ -6,6 +6,8 @@
  *     maker plain COUNT                 empty files, each removed at once
  *     maker links COUNT                 symbolic links to this namespace, which stay
  *     maker ids COUNT                   new namespaces that get an id here, 500 at a time, and die
+ *     maker processes COUNT             processes, each in a new namespace, until standard input ends. A line for each:
+ *                                       the inode number of its namespace.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -109,6 +111,38 @@ static void ids(int count)
 	}
 }
 
+static void processes(int count)
+{
+	int ends[2], born[2];
+	unsigned long long ino;
+	char end;
+
+	need(pipe(ends) == 0 && pipe(born) == 0, "pipe");
+	for (int i = 0; i < count; i++) {
+		pid_t child = fork();
+
+		need(child >= 0, "fork");
+		if (child == 0) {
+			struct stat st;
+
+			close(ends[1]);
+			close(born[0]);
+			need(unshare(CLONE_NEWNET) == 0 && stat("/proc/self/ns/net", &st) == 0, "unshare");
+			ino = st.st_ino;
+			need(write(born[1], &ino, sizeof(ino)) == sizeof(ino), "write");
+			/* until the parent ends */
+			_exit(read(ends[0], &end, 1) != 0);
+		}
+	}
+	for (int i = 0; i < count; i++) {
+		need(read(born[0], &ino, sizeof(ino)) == sizeof(ino), "a process");
+		printf("%llu\n", ino);
+	}
+	puts("made");
+	fflush(stdout);
+	need(read(STDIN_FILENO, &end, 1) == 0, "standard input");
+}
+
 int main(int argc, char **argv)
 {
 	int count = argc > 2 ? atoi(argv[2]) : 0;
@@ -126,5 +160,7 @@ int main(int argc, char **argv)
 			need(symlink("/proc/self/ns/net", path_of("link", i)) == 0, "symlink");
 	else if (strcmp(argv[1], "ids") == 0)
 		ids(count);
+	else if (strcmp(argv[1], "processes") == 0)
+		processes(count);
 	return 0;
 }

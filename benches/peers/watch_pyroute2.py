@@ -1,4 +1,4 @@
-"""Watches with pyroute2, as in its documentation: names (NetNSManager) | ids (IPRoute)."""
+"""Watches with pyroute2, as in its documentation: names (NetNSManager) | ids (IPRoute); list prints all namespaces."""
 
 import sys
 import time
@@ -15,6 +15,8 @@ def report(what: str, name: object) -> None:
 
 def names() -> None:
     manager = NetNSManager()
+    # without it get() waits for ever
+    manager.bind()
     report("synced", "")
     while True:
         for info in manager.get():
@@ -33,4 +35,10 @@ def ids() -> None:
                 report(what, message.get_attr("NETNSA_NSID"))
 
 
-ids() if sys.argv[1:] == ["ids"] else names()
+def list_all() -> None:
+    with IPRoute() as ipr:
+        for info in ipr.get_netns_info(list_proc=True):
+            print(info["inode"])
+
+
+{"names": names, "ids": ids, "list": list_all}[sys.argv[1]]()
