@@ -29,6 +29,8 @@ class Contestant:
     usable: str = "created"
     #: Whether it reports the end of the list of existing names.
     lists: bool = True
+    #: Whether that event means that the namespace can be opened.
+    readiness: bool = True
     #: Whether it reports names that are no namespaces.
     plain: bool = True
     #: The loads that it takes part in; empty: all that it can.
@@ -123,7 +125,13 @@ def all_contestants() -> list[Contestant]:
         ),
         Contestant("nswatch list --all", ours, everything=[f"{STAGE}/bin/nswatch", "list", "--all"]),
         Contestant("nlink", nlink, [f"{PEERS}/nlink/release/watch_nlink"], missing=why_missing("nlink")),
-        Contestant("fsnotify", fsnotify, [f"{PEERS}/watch_fsnotify"], missing=why_missing("fsnotify")),
+        Contestant(
+            "fsnotify",
+            fsnotify,
+            [f"{PEERS}/watch_fsnotify"],
+            readiness=False,
+            missing=why_missing("fsnotify"),
+        ),
         Contestant(
             "ip monitor",
             found(r"iproute2-([^,\s]+)", output(*ip, "-V")) if ip else "",
@@ -131,6 +139,7 @@ def all_contestants() -> list[Contestant]:
             [stamp, *ip, "monitor", "nsid"],
             lists=False,
             pattern=monitor,
+            readiness=False,
             words={"add": "created", "delete": "deleted", "nsid": "nsid_new", "Deleted nsid": "nsid_del"},
             missing=why_missing("ip"),
         ),
@@ -140,6 +149,7 @@ def all_contestants() -> list[Contestant]:
             [*with_pyroute2, "names"],
             [*with_pyroute2, "ids"],
             [*with_pyroute2, "list"],
+            readiness=False,
             lists=False,
             missing=why_missing("pyroute2") if not pyroute2 else "",
         ),

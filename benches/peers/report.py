@@ -33,7 +33,8 @@ Nanoseconds, microseconds of scans, and rates are processor time of the watching
 of readiness are elapsed time. Ratios are the median over the rounds. Heap is memory from malloc(3).
 """
 EARLY = """\
-Made as `ip netns add` does. A program that reports the empty file reports too early: before mount(2) was called.
+Made as `ip netns add` does. *-*: the program reports the file, and does not report when the namespace can be opened.
+*Too early*: before mount(2) was called.
 """
 COST = """\
 *libmount monitor* watches mounts, and the name is the end of the path: it reports no placeholder, and nothing that
@@ -100,7 +101,9 @@ def pooled(samples: list[dict], key: str) -> list[float]:
 
 
 def is_of_use(samples: list[dict]) -> bool:
-    """Whether it reports most namespaces, and hardly any before the namespace can be opened."""
+    """Whether it reports that namespaces can be opened: most of them, and hardly any before."""
+    if not all(sample.get("readiness", True) for sample in samples):
+        return False
     reported = len(pooled(samples, "after_mount_us"))
     missing = sum(sample["missing"] for sample in samples)
     return reported > missing and sum(sample["early"] for sample in samples) <= reported / 50
@@ -273,14 +276,13 @@ def by_count(results: dict[str, Any], kind: str, head: str) -> str:
         cells = []
         for load in loads:
             if not (samples := results[load].get(name)):
-                cells.append(not_run(absent(results, load).get(name, ["no reason"])))
+                why = not_run(absent(results, load).get(name, ["no reason"]))
+                cells.append("" if why in cells else why)
                 continue
             ms = [ms for one in samples for ms in (one["ms"] if isinstance(one["ms"], list) else [one["ms"]])]
-            lost = [
-                f" ({one['listed']} of {one['made']} listed)" for one in samples if one.get("listed") != one.get("made")
-            ]
-            cells.append(number(statistics.median(ms)) + "".join(lost[:1]))
-        rows.append([name, *([cells[0], *[""] * (len(loads) - 1)] if len(set(cells)) == 1 and not samples else cells)])
+            lost = [one for one in samples if one.get("listed") != one.get("made")]
+            cells.append(number(statistics.median(ms)) + "".join(f" ({one['listed']} listed)" for one in lost[:1]))
+        rows.append([name, *cells])
     return table([head, *(load.split()[1] for load in loads)], rows)
 
 

@@ -26,7 +26,8 @@ def main() -> None:
     queue = QUEUE if what == "queue" else None
     with nswatch.Watcher("nsid") if what == "ids" else nswatch.Watcher(queue=queue) as watcher:
         if what == "drain":
-            return drain(watcher)
+            drain(watcher)
+            return
         for event in watcher:
             print(time.monotonic_ns(), event.type, event.nsid if what == "ids" else event.name, flush=True)
 

@@ -20,8 +20,9 @@ def names() -> None:
     report("synced", "")
     while True:
         for info in manager.get():
-            what = {"RTM_NEWNETNS": "created", "RTM_DELNETNS": "deleted"}.get(info["event"], info["event"])
-            report(what, (info.get_attr("NSINFO_PATH") or "").rpartition("/")[2])
+            # a new name that leads to no namespace, or no longer, has no event
+            is_deleted = info.get("event") == "RTM_DELNETNS"
+            report("deleted" if is_deleted else "created", (info.get_attr("NSINFO_PATH") or "").rpartition("/")[2])
 
 
 def ids() -> None:
