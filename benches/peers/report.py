@@ -62,8 +62,9 @@ def absent(results: dict[str, Any], load: str) -> dict[str, list[str]]:
     return results.get("not run", {}).get(load, {})
 
 
-def not_run(reasons: list[str]) -> str:
-    return f"not run: {one_line(reasons[-1])}"
+def reason(reasons: list[str] | None) -> str:
+    """Of the last round, for a cell."""
+    return one_line(reasons[-1]) if reasons else "not run"
 
 
 def one_line(text: str) -> str:
@@ -76,9 +77,9 @@ def remarks(results: dict[str, Any], load: str, versions: dict[str, str]) -> str
     for name, reasons in absent(results, load).items():
         if samples.get(name):
             rounds = len(reasons) + len(samples[name])
-            lines.append(f"{name}: {len(reasons)} of {rounds} rounds {not_run(reasons)}.\n")
+            lines.append(f"{name}: {len(reasons)} of {rounds} rounds: {reason(reasons)}.\n")
     if others := [name for name in versions if name not in samples and name not in absent(results, load)]:
-        lines.append(f"Not in this table, as they are not made for it: {', '.join(others)}.\n")
+        lines.append(f"Not in this table, as they are not made for it: {'; '.join(others)}.\n")
     return "\n".join(lines)
 
 
@@ -124,7 +125,7 @@ def readiness(load: dict[str, list[dict]], why: dict[str, list[str]] | None = No
     ]
     for name, samples in load.items():
         if not samples:
-            rows.append(row([name, not_run((why or {}).get(name, ["no reason"]))], len(heads)))
+            rows.append(row([name, reason((why or {}).get(name))], len(heads)))
             continue
         late = pooled(samples, "after_mount_us")
         made = len(late) + sum(sample["missing"] for sample in samples)
@@ -248,7 +249,7 @@ def storm(load: dict[str, list[dict]], expected: int, why: dict[str, list[str]])
     rows = []
     for name, samples in load.items():
         if not samples:
-            rows.append(row([name, not_run(why.get(name, ["no reason"]))], len(heads)))
+            rows.append(row([name, reason(why.get(name))], len(heads)))
             continue
         one = samples[0]
         events = one["appeared"] + one["vanished"]
@@ -276,7 +277,7 @@ def by_count(results: dict[str, Any], kind: str, head: str) -> str:
         cells = []
         for load in loads:
             if not (samples := results[load].get(name)):
-                why = not_run(absent(results, load).get(name, ["no reason"]))
+                why = reason(absent(results, load).get(name))
                 cells.append("" if why in cells else why)
                 continue
             ms = [ms for one in samples for ms in (one["ms"] if isinstance(one["ms"], list) else [one["ms"]])]
@@ -288,7 +289,7 @@ def by_count(results: dict[str, Any], kind: str, head: str) -> str:
 
 def idle(load: dict[str, Any], why: dict[str, list[str]]) -> str:
     rows = [[name, one["calls"]] for name, one in load.items()]
-    rows += [[name, not_run(reasons)] for name, reasons in why.items()]
+    rows += [[name, reason(reasons)] for name, reasons in why.items()]
     return table(["Program", "System calls in 60 s"], rows)
 
 

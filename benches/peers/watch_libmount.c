@@ -6,6 +6,7 @@
  *     watch_libmount mountinfo    the kernel reports that mounts changed; compares tables
  *     watch_libmount version
  */
+#include <errno.h>
 #include <libmount.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -34,6 +35,18 @@ static void need(int good, const char *what)
 	}
 }
 
+/* Waits for a change. A signal, or a tracer that attaches, interrupts the wait. */
+static int is_changed(struct libmnt_monitor *monitor)
+{
+	int rc;
+
+	do
+		rc = mnt_monitor_wait(monitor, -1);
+	while (rc == -EINTR);
+	need(rc > 0, "mnt_monitor_wait");
+	return 1;
+}
+
 static void synced(void)
 {
 	report("synced", NETNS);
@@ -51,7 +64,7 @@ static void fanotify(struct libmnt_monitor *monitor)
 	     "mnt_monitor_enable_fanotify");
 	need(statmount && fs && mnt_fs_refer_statmnt(fs, statmount) == 0, "mnt_fs_refer_statmnt");
 	synced();
-	while (mnt_monitor_wait(monitor, -1) > 0) {
+	while (is_changed(monitor)) {
 		while (mnt_monitor_next_change(monitor, NULL, NULL) == 0)
 			/* a detached mount has no target any more, and a program that wants it must remember it */
 			while (mnt_monitor_event_next_fs(monitor, fs) == 0)
@@ -71,7 +84,7 @@ static void mountinfo(struct libmnt_monitor *monitor)
 	need(old && diff && all && mnt_monitor_enable_kernel(monitor, 1) == 0 && mnt_monitor_get_fd(monitor) >= 0,
 	     "mnt_monitor_enable_kernel");
 	synced();
-	while (mnt_monitor_wait(monitor, -1) > 0) {
+	while (is_changed(monitor)) {
 		struct libmnt_table *now;
 		struct libmnt_fs *before, *after;
 		int change;
