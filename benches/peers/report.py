@@ -20,17 +20,18 @@ CAUSES = {
 
 INTRODUCTION = """\
 `make bench` writes this page (as root, some ten minutes, nothing else running): do not edit it, change
-`benches/peers/report.py`. All programs run in `tests/sandbox` in turns, so that other load affects all alike. How cost
-grows: [scaling.md](scaling.md).
+`benches/peers/report.py`. `benches/peers/install` installs the other programs. All run in `tests/sandbox` in turns, so
+that other load affects all alike. How cost grows: [scaling.md](scaling.md).
 
 The *floor* is the cost of the bare system calls in C. Such a program would be wrong for ever after an overflow, a
-replaced name or a directory that disappears.
-
-Each program is the newest that runs here: `benches/peers/install` says where it comes from.
+replaced name or a directory that disappears. *-*: the program cannot do this.
 """
 NOTE = """\
 Nanoseconds, microseconds of scans, and rates are processor time of the watching thread; *open and close* and all times
 of readiness are elapsed time. Ratios are the median over the rounds. Heap is memory from malloc(3).
+"""
+VERSIONS = """\
+The programs of Debian are the newest of its archive that run here, with the C library of their suite.
 """
 EARLY = """\
 Made as `ip netns add` does. *-*: the program reports the file, and does not report when the namespace can be opened.
@@ -382,6 +383,7 @@ def write(results: dict[str, Any], versions: dict[str, str], root: Path) -> None
         INTRODUCTION,
         f"{datetime.date.today()}, {machine()}; load average {load}.\n",
         table(["Program", "Version"], [[name, one_line(version)] for name, version in versions.items()]),
+        VERSIONS,
         "## Targets\n",
         targets(results, root),
         NOTE,
