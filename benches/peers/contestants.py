@@ -31,6 +31,8 @@ class Contestant:
     lists: bool = True
     #: Whether that event means that the namespace can be opened.
     readiness: bool = True
+    #: How long the namespaces stay: time for a program that polls.
+    wait_ms: int = 500
     #: Whether it reports names that are no namespaces.
     plain: bool = True
     #: The loads that it takes part in; empty: all that it can.
@@ -160,6 +162,8 @@ def all_contestants() -> list[Contestant]:
             usable="enabled",
             lists=False,
             plain=False,
+            # it retries each second
+            wait_ms=3000,
             pattern=zns,
             missing=why_missing("zebra"),
         ),

@@ -1,7 +1,8 @@
 /*
  * Makes names and namespaces for the contestants to report, in /run/netns, and prints the times:
  *
- *     maker namespaces COUNT PAUSE_US   as `ip netns add` does: the name, then a new namespace mounted on it; then
+ *     maker namespaces COUNT PAUSE_US WAIT_MS
+ *                                       as `ip netns add` does: the name, then a new namespace mounted on it; waits, then
  *                                       removes all. A line for each: name, when it appeared, when mount(2) began and when it returned.
  *     maker plain COUNT                 empty files, each removed at once
  *     maker links COUNT                 symbolic links to this namespace, which stay
@@ -50,9 +51,9 @@ static const char *path_of(const char *prefix, int i)
 	return path;
 }
 
-static void namespaces(int count, long pause_us)
+static void namespaces(int count, long pause_us, long wait_ms)
 {
-	struct timespec pause = { 0, pause_us * 1000 };
+	struct timespec pause = { 0, pause_us * 1000 }, wait = { wait_ms / 1000, wait_ms % 1000 * 1000000 };
 	int64_t *made = calloc(count, sizeof(*made)), *mounted = calloc(count, sizeof(*mounted));
 	int64_t *mounting = calloc(count, sizeof(*mounting));
 
@@ -74,7 +75,7 @@ static void namespaces(int count, long pause_us)
 		printf("ns%d %lld %lld %lld\n", i, (long long)made[i], (long long)mounting[i], (long long)mounted[i]);
 	fflush(stdout);
 	/* time for contestants that poll */
-	sleep(1);
+	nanosleep(&wait, NULL);
 	for (int i = 0; i < count; i++)
 		need(umount2(path_of("ns", i), MNT_DETACH) == 0 && unlink(path_of("ns", i)) == 0, "remove");
 }
@@ -152,7 +153,7 @@ int main(int argc, char **argv)
 	need(mkdir(NETNS, 0755) == 0 || errno == EEXIST, NETNS);
 	setrlimit(RLIMIT_NOFILE, &files);
 	if (strcmp(argv[1], "namespaces") == 0)
-		namespaces(count, argc > 3 ? atol(argv[3]) : 0);
+		namespaces(count, argc > 3 ? atol(argv[3]) : 0, argc > 4 ? atol(argv[4]) : 0);
 	else if (strcmp(argv[1], "plain") == 0)
 		plain(count);
 	else if (strcmp(argv[1], "links") == 0)

@@ -38,8 +38,8 @@ Made as `ip netns add` does. *-*: the program reports the file, and does not rep
 *Too early*: before mount(2) was called.
 """
 COST = """\
-*libmount monitor* reports mounts. Our program prints the last part of the path as the name: it reports neither plain names
-nor existing namespaces. Processor time covers making and removing the namespaces, output included.
+*libmount monitor* reports mounts. Our program prints the last part of the path as the name: it reports neither plain
+names nor existing namespaces. Processor time covers making and removing the namespaces, output included.
 """
 STORM = """\
 The kernel's queue holds 16 384 events. If it overflows, nswatch reports the overflow and then the differences. It does
