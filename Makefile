@@ -13,9 +13,8 @@
 #     make release       VERSION=: writes the version everywhere, commits, tags, packs; pushes nothing. See CONTRIBUTING.md
 #     make chaos         SECONDS=60 SEED= TINY=: random actors, and checks of the reported state: docs/reliability.md
 #     make bench         cost against the bare system calls and other programs: writes docs/benchmarks.md
-#     make bench-nsid    cost of an nsid query against its system calls
+#     make bench-floor   cost against the bare system calls only; FIGURES="births mounts": see benches/floor/main.c
 #     make bench-hostile cost of attacks by a process that may write to the directory
-#     make bench-mounts  additional cost of a change of a mount with 1000 names
 #     make instructions  instructions and size of the library against the figures in benches/guard
 #     make test-kernels  the suites on other kernels and processors, under emulation; see ci/kernels/run
 #     make test-musl     the shared library on musl; requires rustc's standard library for it
@@ -83,7 +82,7 @@ MACHINE = $(or $(CARGO_BUILD_TARGET),$(HOST))
 MUSL = $(subst -gnu,-musl,$(MACHINE))
 STATIC_TARGET ?= $(if $(call std_of,$(MUSL)),$(MUSL),$(MACHINE))
 
-.PHONY: all watch static test test-kernels test-musl chaos bench bench-hostile bench-nsid bench-mounts
+.PHONY: all watch static test test-kernels test-musl chaos bench bench-floor bench-hostile
 .PHONY: instructions sanitize install uninstall wheel wheels deb dist release header abi-baseline lint site audit reproducible clean
 
 all: $(LIBRARY) $(COMMAND) $(TARGET)/nswatch.pc $(TARGET)/completions
@@ -102,38 +101,29 @@ chaos:
 	NSWATCH_SECONDS=$(SECONDS) NSWATCH_SEED=$(SEED) NSWATCH_TINY=$(TINY) $(CARGO) test --release --locked --features capi \
 		--config 'target."cfg(all())".runner="tests/sandbox"' --test chaos -- --nocapture
 
-bench bench-hostile bench-netns bench-nsid bench-mounts: STAGE := $(abspath $(dir $(TARGET)))/stage
+bench bench-floor bench-hostile: STAGE := $(abspath $(dir $(TARGET)))/stage
 
 # About ten minutes, as root, with nothing else running. Installs the other programs on demand.
 bench: all
 	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) DESTDIR= > /dev/null
 	benches/peers/install
+	$(CARGO) bench --locked --no-run --bench channel
 	$(CARGO) bench --locked --features fuzzing --bench parts
 	tests/sandbox $(dir $(TARGET))peers/venv/bin/python benches/peers/run $(LOADS)
 
-bench-nsid: all
+ROUNDS ?= 20
+
+bench-floor: all
 	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) DESTDIR= > /dev/null
-	$(CC) -O2 benches/nsid_query.c -o $(dir $(TARGET))nsid_query \
-		-I$(STAGE)/include -L$(STAGE)/lib -Wl,-rpath,$(STAGE)/lib -lnswatch
-	$(dir $(TARGET))nsid_query
+	$(CC) -std=c99 -D_GNU_SOURCE -O2 benches/floor/*.c -o $(dir $(TARGET))floor \
+		-I$(STAGE)/include -L$(STAGE)/lib -Wl,-rpath,$(STAGE)/lib -lnswatch -lpthread -lm
+	NSWATCH_COMMAND=$(STAGE)/bin/nswatch tests/sandbox $(dir $(TARGET))floor $(ROUNDS) $(FIGURES)
 
 bench-hostile: all
 	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) DESTDIR= > /dev/null
 	$(CC) -O2 benches/hostile.c -o $(dir $(TARGET))hostile \
 		-I$(STAGE)/include -L$(STAGE)/lib -Wl,-rpath,$(STAGE)/lib -lnswatch
 	tests/sandbox $(dir $(TARGET))hostile
-
-bench-netns: all
-	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) DESTDIR= > /dev/null
-	$(CC) -O2 benches/netns.c -o $(dir $(TARGET))netns \
-		-I$(STAGE)/include -L$(STAGE)/lib -Wl,-rpath,$(STAGE)/lib -lnswatch -lpthread
-	tests/sandbox $(dir $(TARGET))netns $(STAGE)/bin/nswatch
-
-bench-mounts: all
-	@$(MAKE) --no-print-directory install PREFIX=$(STAGE) DESTDIR= > /dev/null
-	$(CC) -O2 benches/mount_change.c -o $(dir $(TARGET))mount_change \
-		-I$(STAGE)/include -L$(STAGE)/lib -Wl,-rpath,$(STAGE)/lib -lnswatch -lpthread
-	tests/sandbox $(dir $(TARGET))mount_change
 
 instructions:
 	ci/instructions

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,28 +60,51 @@ double percentile(const double *values, int n, double p)
 	return sorted[(int)((n - 1) * p)];
 }
 
-void report(const char *figure, const char *unit, const struct pair *pair, double target, int inverse)
+static void field(const char *format, double value)
 {
-	double ratios[512], ratio;
+	if (isnan(value))
+		printf("-\t");
+	else
+		printf(format, value);
+}
+
+void report(const char *figure, const char *unit, const struct pair *pair, enum target kind, double target)
+{
+	double compared[512], ours = percentile(pair->ours, pair->n, 0.5), result;
+	int met;
 
 	for (int i = 0; i < pair->n; i++)
-		ratios[i] = pair->ours[i] / pair->floor[i];
-	ratio = percentile(ratios, pair->n, 0.5);
-	printf("%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.2f\t", figure, unit, percentile(pair->ours, pair->n, 0.5),
-	       percentile(pair->ours, pair->n, 0.99), percentile(pair->floor, pair->n, 0.5),
-	       percentile(pair->floor, pair->n, 0.99), ratio);
-	if (target > 0)
-		printf("%s %.2f\t%s\n", inverse ? ">=" : "<=", target,
-		       (inverse ? ratio >= target : ratio <= target) ? "met" : "MISSED");
-	else
+		compared[i] = kind == MORE ? pair->ours[i] - pair->floor[i] : pair->ours[i] / pair->floor[i];
+	result = percentile(compared, pair->n, 0.5);
+	printf("%s\t%s\t", figure, unit);
+	field("%.2f\t", ours);
+	field("%.2f\t", percentile(pair->ours, pair->n, 0.99));
+	field("%.2f\t", percentile(pair->floor, pair->n, 0.5));
+	field("%.2f\t", percentile(pair->floor, pair->n, 0.99));
+	field(kind == MORE ? "%+.2f\t" : "%.2f\t", result);
+	met = kind == RATE ? result >= target : (kind == AT_MOST ? ours : result) <= target;
+	if (target <= 0)
 		printf("-\t-\n");
+	else if (kind == RATIO || kind == RATE)
+		printf("%s %.2f\t%s\n", kind == RATE ? ">=" : "<=", target, met ? "met" : "MISSED");
+	else
+		printf("<= %s%g %s\t%s\n", kind == MORE ? "+" : "", target, unit, met ? "met" : "MISSED");
 	fflush(stdout);
 }
 
-void report_absolute(const char *figure, const char *unit, double value, double target)
+void report_alone(const char *figure, const char *unit, double value, double target)
 {
-	printf("%s\t%s\t%.1f\t-\t-\t-\t-\t<= %.0f\t%s\n", figure, unit, value, target, value <= target ? "met" : "MISSED");
-	fflush(stdout);
+	struct pair pair = { .n = 0 };
+
+	sample(&pair, value, NAN);
+	report(figure, unit, &pair, AT_MOST, target);
+}
+
+double heap(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
 }
 
 void make_names(const char *prefix, int count, int links)

@@ -27,13 +27,28 @@ struct pair {
 void sample(struct pair *pair, double ours, double floor);
 double percentile(const double *values, int n, double p);
 
+/* What a target limits. */
+enum target {
+	/* the ratio to the floor */
+	RATIO,
+	/* the same of a rate, where more is better */
+	RATE,
+	/* the difference to the floor */
+	MORE,
+	/* the figure itself */
+	AT_MOST,
+};
+
 /*
  * Prints fields separated by tabs: figure, unit, median and 99th percentile of nswatch, the same of the floor, the median of
- * the ratios, the target of the ratio and whether it is met. `inverse`: a rate, where more is better. 0: no target.
+ * the ratios or differences, the target and whether it is met. 0: no target.
  */
-void report(const char *figure, const char *unit, const struct pair *pair, double target, int inverse);
-/* The same for a figure without a floor, with an absolute target. */
-void report_absolute(const char *figure, const char *unit, double value, double target);
+void report(const char *figure, const char *unit, const struct pair *pair, enum target kind, double target);
+/* The same for a figure without a floor. */
+void report_alone(const char *figure, const char *unit, double value, double target);
+
+/* The bytes that malloc(3) has given out. */
+double heap(void);
 
 /* Makes `count` names of this prefix: empty files, or symbolic links to this namespace. */
 void make_names(const char *prefix, int count, int links);
@@ -65,11 +80,29 @@ nsw_watcher *open_watcher(uint32_t source);
 /* Takes all events; returns their number. */
 long drain(nsw_watcher *watcher);
 
+/* perf records of births, and a namespace that gives each other one an nsid: the minimum for all namespaces. */
+void post_open(void);
+/* Waits for the record of the namespace with this inode number, as soon as it is known; returns when it came. */
+int64_t post_birth(volatile uint64_t *ino);
+/* Assigns the next nsid to the namespace of a process. */
+void post_watch(pid_t pid);
+/* Waits until one of them is gone; returns when. */
+int64_t post_death(void);
+void post_close(void);
+
+/* What each measures: main.c. */
 void measure_names(int rounds);
 void measure_looks(int rounds);
-void measure_memory(void);
+void measure_memory(int rounds);
 void measure_open(int rounds);
 void measure_nsids(int rounds);
-void measure_watchers(int count);
+void measure_queries(int rounds);
+void measure_watchers(int rounds);
+void measure_mounts(int rounds);
+void measure_births(int rounds);
+void measure_deaths(int rounds);
+void measure_forks(int rounds);
+void measure_census(int rounds);
+void measure_statx(int rounds);
 
 #endif

@@ -2,7 +2,7 @@
  * Measures nswatch against its necessary system calls, in turns, in one process, on the same events. Prints a line for each
  * figure, see report():
  *
- *     tests/sandbox floor [ROUNDS [names|looks|memory|open|nsids|watchers]]
+ *     tests/sandbox floor [ROUNDS [MEASUREMENT…]]    the measurements: see below
  */
 #include "floor.h"
 
@@ -13,39 +13,44 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-/* 1000, or the limit of fs.inotify.max_user_instances for this user, halved for the raw loops. */
-static int room_for_watchers(void)
-{
-	FILE *file = fopen("/proc/sys/fs/inotify/max_user_instances", "r");
-	int limit = 128;
+static const struct {
+	const char *name;
+	void (*measure)(int rounds);
+} measurements[] = {
+	{ "names", measure_names },   { "looks", measure_looks },     { "statx", measure_statx },
+	{ "memory", measure_memory }, { "open", measure_open },	      { "nsids", measure_nsids },
+	{ "queries", measure_queries }, { "mounts", measure_mounts }, { "births", measure_births },
+	{ "deaths", measure_deaths }, { "forks", measure_forks },     { "census", measure_census },
+	{ "watchers", measure_watchers },
+};
 
-	need(file != NULL && fscanf(file, "%d", &limit) == 1, "max_user_instances");
-	fclose(file);
-	return limit > 2100 ? 1000 : limit / 2 - 14;
+static void raise_limit(int resource)
+{
+	struct rlimit limit;
+
+	need(getrlimit(resource, &limit) == 0, "getrlimit");
+	limit.rlim_cur = limit.rlim_max;
+	need(setrlimit(resource, &limit) == 0, "setrlimit");
+}
+
+static int is_wanted(const char *name, int argc, char **argv)
+{
+	for (int i = 2; i < argc; i++)
+		if (strcmp(argv[i], name) == 0)
+			return 1;
+	return argc <= 2;
 }
 
 int main(int argc, char **argv)
 {
 	int rounds = argc > 1 ? atoi(argv[1]) : 20;
-	const char *only = argc > 2 ? argv[2] : "";
-	struct rlimit files;
 
 	need(rounds > 0 && rounds <= 500, "ROUNDS");
 	need(mkdir(NETNS, 0755) == 0 || errno == EEXIST, NETNS);
-	need(getrlimit(RLIMIT_NOFILE, &files) == 0, "getrlimit");
-	files.rlim_cur = files.rlim_max;
-	need(setrlimit(RLIMIT_NOFILE, &files) == 0, "setrlimit");
-	if (strstr("names", only))
-		measure_names(rounds);
-	if (strstr("looks", only))
-		measure_looks(rounds);
-	if (strstr("memory", only))
-		measure_memory();
-	if (strstr("open", only))
-		measure_open(rounds);
-	if (strstr("nsids", only))
-		measure_nsids(rounds);
-	if (strstr("watchers", only))
-		measure_watchers(room_for_watchers());
+	raise_limit(RLIMIT_NOFILE);
+	raise_limit(RLIMIT_NPROC);
+	for (size_t i = 0; i < sizeof(measurements) / sizeof(measurements[0]); i++)
+		if (is_wanted(measurements[i].name, argc, argv))
+			measurements[i].measure(rounds);
 	return 0;
 }

@@ -58,9 +58,9 @@ static void measure_rates(int rounds)
 	}
 	nsw_close(watcher);
 	raw_close(&raw);
-	report("plain names, come and gone", "events/ms", &gone, 0.6, 1);
-	report("plain names, come and there", "events/ms", &made, 0.6, 1);
-	report("plain names, going", "events/ms", &removed, 0.6, 1);
+	report("plain names, come and gone", "events/ms", &gone, RATE, 0.6);
+	report("plain names, come and there", "events/ms", &made, RATE, 0.6);
+	report("plain names, going", "events/ms", &removed, RATE, 0.6);
 }
 
 /* Nanoseconds per event of a watcher: [0] of plain names that appear and disappear, [1] of 500 new namespaces. */
@@ -105,8 +105,8 @@ static void measure_known(int rounds)
 		sample(&links, many_ns[1], few_ns[1]);
 	}
 	remove_names("few", 10);
-	report("an event, 10000 names known against 10", "ns", &cost, 1.2, 0);
-	report("a namespace's events, 10000 names known against 10", "ns", &links, 1.2, 0);
+	report("an event, 10000 names known against 10", "ns", &cost, RATIO, 1.2);
+	report("a namespace's events, 10000 names known against 10", "ns", &links, RATIO, 1.2);
 }
 
 void measure_names(int rounds)
@@ -175,8 +175,8 @@ void measure_looks(int rounds)
 		}
 		remove_names("there", counts[c]);
 		snprintf(figure, sizeof(figure), "open and replay, %d namespaces", counts[c]);
-		report(figure, "us", &replay, counts[c] == 10000 ? 1.3 : 0, 0);
+		report(figure, "us", &replay, RATIO, counts[c] == 10000 ? 1.3 : 0);
 		snprintf(figure, sizeof(figure), "resync, %d namespaces", counts[c]);
-		report(figure, "us", &resync, counts[c] == 10000 ? 1.3 : 0, 0);
+		report(figure, "us", &resync, RATIO, counts[c] == 10000 ? 1.3 : 0);
 	}
 }

@@ -1,7 +1,7 @@
 /*
- * Three fixed loads for ci/instructions, which counts the instructions of the library in measured():
+ * Fixed loads for ci/instructions, which counts the instructions of the library in measured():
  *
- *     tests/sandbox loads names|replay|ids
+ *     tests/sandbox loads LOAD    names, stay, replay, ids, alone, census: see below
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +16,7 @@
 #define NETNS "/run/netns"
 #define NAMES 2000
 #define IDS 300
+#define NAMESPACES 200
 
 static void need(int good, const char *what)
 {
@@ -69,6 +70,18 @@ static long names(nsw_watcher **watcher)
 	return measured(NSW_SOURCE_NAMED, watcher) - 2 * NAMES;
 }
 
+/* Names that appeared, and are no namespaces. */
+static long stay(nsw_watcher **watcher)
+{
+	prepare(NSW_SOURCE_NAMED, watcher);
+	for (int i = 0; i < NAMES; i++) {
+		int fd = open(path_of(i), O_RDONLY | O_CREAT | O_EXCL, 0);
+
+		need(fd >= 0 && close(fd) == 0, path_of(i));
+	}
+	return measured(NSW_SOURCE_NAMED, watcher) - NAMES;
+}
+
 /* Existing namespaces. */
 static long replay(nsw_watcher **watcher)
 {
@@ -77,25 +90,63 @@ static long replay(nsw_watcher **watcher)
 	return measured(NSW_SOURCE_NAMED, watcher) - 2 * NAMES - 1;
 }
 
-/* Assigned nsids. */
-static long ids(nsw_watcher **watcher)
+/* Makes namespaces that these descriptors keep. */
+static void make_namespaces(int *fds, int count)
 {
-	int home = open("/proc/self/ns/net", O_RDONLY), peers[IDS];
+	int home = open("/proc/self/ns/net", O_RDONLY);
+
+	for (int i = 0; i < count; i++) {
+		need(unshare(CLONE_NEWNET) == 0, "unshare");
+		fds[i] = open("/proc/self/ns/net", O_RDONLY);
+		need(fds[i] >= 0, "a namespace");
+	}
+	need(setns(home, CLONE_NEWNET) == 0 && close(home) == 0, "setns");
+}
+
+static long assigned(nsw_watcher **watcher, int each)
+{
+	int peers[IDS];
+	long events = 0;
 
 	prepare(NSW_SOURCE_NSID, watcher);
-	for (int i = 0; i < IDS; i++) {
-		need(unshare(CLONE_NEWNET) == 0, "unshare");
-		peers[i] = open("/proc/self/ns/net", O_RDONLY);
-		need(peers[i] >= 0, "a peer");
-	}
-	need(setns(home, CLONE_NEWNET) == 0, "setns");
+	make_namespaces(peers, IDS);
 	for (int i = 0; i < IDS; i++) {
 		int32_t nsid;
 
 		need(nsid_assign(peers[i], -1, &nsid) == 0, "nsid_assign");
+		if (each)
+			events += measured(NSW_SOURCE_NSID, watcher);
 	}
-	return measured(NSW_SOURCE_NSID, watcher) - IDS;
+	return events + measured(NSW_SOURCE_NSID, watcher) - IDS;
 }
+
+/* Assigned nsids, all at once. */
+static long ids(nsw_watcher **watcher)
+{
+	return assigned(watcher, 0);
+}
+
+/* The same, one after the other. */
+static long alone(nsw_watcher **watcher)
+{
+	return assigned(watcher, 1);
+}
+
+/* Namespaces that descriptors of this process keep. Run it in a pid namespace of its own: a census sees every process. */
+static long census(nsw_watcher **watcher)
+{
+	int fds[NAMESPACES];
+
+	make_namespaces(fds, NAMESPACES);
+	return measured(NSW_SOURCE_ALL, watcher) < NAMESPACES;
+}
+
+static const struct {
+	const char *name;
+	long (*surplus)(nsw_watcher **watcher);
+} loads[] = {
+	{ "names", names }, { "stay", stay },   { "replay", replay }, { "ids", ids }, { "alone", alone }, { "census", census },
+};
 
 int main(int argc, char **argv)
 {
@@ -104,12 +155,9 @@ int main(int argc, char **argv)
 	long surplus = -1;
 
 	need(mkdir(NETNS, 0755) == 0 || errno == EEXIST, NETNS);
-	if (strcmp(load, "names") == 0)
-		surplus = names(&watcher);
-	else if (strcmp(load, "replay") == 0)
-		surplus = replay(&watcher);
-	else if (strcmp(load, "ids") == 0)
-		surplus = ids(&watcher);
+	for (size_t i = 0; i < sizeof(loads) / sizeof(loads[0]); i++)
+		if (strcmp(load, loads[i].name) == 0)
+			surplus = loads[i].surplus(&watcher);
 	nsw_close(watcher);
 	if (surplus != 0)
 		fprintf(stderr, "%s: %ld events too many\n", load, surplus);

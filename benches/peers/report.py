@@ -13,7 +13,8 @@ FLOOR, OURS = "system calls in C", "nswatch, C"
 CAUSES = {
     "plain names, come and there": "nswatch probes every existing name, since inotify does not distinguish a file"
     " from a link to a namespace; the raw loop does not probe. The cheapest system call by name, readlinkat(2),"
-    " takes some 450 ns here, more than the target leaves for the whole event",
+    " takes some 450 ns here, more than the target leaves for the whole event; io_uring takes longer than a system"
+    " call each (last row but two of the floor)",
     "stripped libnswatch.so": "a library with nothing in it but one `catch_unwind` has 258 KiB: the message of a panic"
     " brings the standard library's symbolizer, which stable Rust cannot leave out",
 }
@@ -205,7 +206,7 @@ def targets(results: dict[str, Any], root: Path) -> str:
             for name, samples in results["drain"].items()
             if samples
         }
-        for name, target in (("nswatch, Python", 15_000), ("nswatch, Go", 2_000)):
+        for name, target in (("nswatch, Python", 4_000), ("nswatch, Go", 2_000)):
             if name in median and OURS in median:
                 over = median[name] - median[OURS]
                 rows.append(
@@ -228,15 +229,15 @@ def targets(results: dict[str, Any], root: Path) -> str:
                 f"{size:.0f} KiB",
                 "258 KiB",
                 f"{size / 258:.2f}",
-                "<= 450 KiB",
-                "met" if size <= 450 else "MISSED",
+                "<= 560 KiB",
+                "met" if size <= 560 else "MISSED",
             ]
         )
         rows.append(["libnswatch.a, not stripped", f"{archive.stat().st_size / 1024:,.0f} KiB", "-", "-", "-", "-"])
     for row in rows:
         if row[-1] == "MISSED" and row[0] in CAUSES:
             row[-1] += f": {CAUSES[row[0]]}"
-    return table(["Figure", "nswatch", "Floor", "Ratio", "Target", "Result"], rows)
+    return table(["Figure", "nswatch", "Floor", "Ratio or difference", "Target", "Result"], rows)
 
 
 def storm(load: dict[str, list[dict]], expected: int, why: dict[str, list[str]]) -> str:
@@ -356,16 +357,16 @@ def plots(results: dict[str, Any], where: Path) -> list[str]:
         )
         save("ready.svg")
     if "floor" in results:
-        rows = [row for row in results["floor"]["rows"] if row[6] != "-"]
+        # a target without a unit is a ratio
+        rows = [row for row in results["floor"]["rows"] if len(row[7].split()) == 2]
         _, axes = plt.subplots(figsize=(7, 0.38 * len(rows) + 1))
         for at, (figure, _, _, _, _, _, ratio, target, met) in enumerate(reversed(rows)):
-            value, limit = float(ratio), float(target.split()[1]) if target != "-" else None
+            value, limit = float(ratio), float(target.split()[1])
             if target.startswith(">="):
                 value, limit = 1 / value, 1 / limit
             axes.barh(at, value, color="#d98032" if met == "MISSED" else "#1b6ca8")
-            if limit:
-                axes.plot([limit, limit], [at - 0.4, at + 0.4], color="black")
-            axes.text(max(value, limit or 0) + 0.08, at, f"{value:.2f}", va="center")
+            axes.plot([limit, limit], [at - 0.4, at + 0.4], color="black")
+            axes.text(max(value, limit) + 0.08, at, f"{value:.2f}", va="center")
         axes.axvline(1, color="#999999", linestyle=":")
         axes.set_yticks(range(len(rows)), [row[0] for row in reversed(rows)])
         axes.set_xlabel("cost relative to the bare system calls in C; black: the target")

@@ -171,8 +171,14 @@ impl All {
         let is_to_count = self.due.census.is_some() && (self.due.asked || self.may_look(out));
         // a census finds everything that hints lead to
         if !self.due.hints.is_empty() && !is_to_count {
-            let found = self.look(|this| this.follow_hints())?;
+            let (found, elsewhere) = self.look(|this| this.follow_hints())?;
             self.take_in_news(found, out);
+            if !elsewhere.is_empty() && self.may_look(out) {
+                let begun = sys::processor_time();
+                let found = self.look(|this| this.follow_to_descriptors(&elsewhere));
+                self.pace.worked(out.now(), sys::processor_time().saturating_sub(begun) * PRICE);
+                self.take_in_news(found?, out);
+            }
             // what its maker has left may be mounted, or open elsewhere
             self.due.mounts |= !self.due.hints.is_empty();
         }
@@ -235,7 +241,7 @@ impl All {
     }
 
     /// Runs a probe of paths, and returns the result if the calling thread was in the right place all the time.
-    fn look(&mut self, look: impl FnOnce(&mut Self) -> Result<Vec<Found>>) -> Result<Vec<Found>> {
+    fn look<T>(&mut self, look: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.place.check()?;
         let found = look(self);
         self.place.check()?;

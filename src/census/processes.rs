@@ -156,10 +156,18 @@ impl Census {
     }
 }
 
-/// The network namespaces that a process or thread has descriptors of: inode numbers and paths.
-pub(crate) fn descriptors_of(pid: i32) -> io::Result<Vec<(u64, PathBuf)>> {
+/// Takes from `wanted` the network namespaces that a process or thread has a descriptor of: inode numbers and paths.
+pub(crate) fn descriptors_of(pid: i32, wanted: &mut Vec<u64>) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
-    descriptors(pid, counts_descriptors()?, &mut |ino, path| found.push((ino, path())))?;
+    if wanted.is_empty() {
+        return Ok(found);
+    }
+    descriptors(pid, counts_descriptors()?, &mut |ino, path| {
+        if let Some(at) = wanted.iter().position(|wanted| *wanted == ino) {
+            wanted.swap_remove(at);
+            found.push((ino, path()));
+        }
+    })?;
     Ok(found)
 }
 

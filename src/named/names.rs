@@ -3,6 +3,7 @@
 //! It takes observations and returns the changes. For all observations in any order, the changes follow the grammar of
 //! events and add up to its state.
 
+use std::collections::btree_map::Entry::Vacant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 
@@ -101,11 +102,12 @@ impl Names {
 
     /// Notes that a name exists in some state. Returns the change, if the name was unknown. Costs one search.
     pub(crate) fn appear(&mut self, name: &CStr) -> Option<Transition> {
-        if self.state(name) != State::Absent {
+        if self.namespaces.contains_key(name) || self.links.contains_key(name) {
             return None;
         }
         let name = Name::new(name);
-        self.insert(name.clone(), State::Placeholder, true);
+        let Vacant(place) = self.pending.entry(name.clone()) else { return None };
+        place.insert(Entry { netns: NO_NETNS, scan: self.scan, reported: true });
         Some(Transition { name, from: State::Absent, to: State::Placeholder })
     }
 

@@ -7,11 +7,12 @@
 //! It traces a change of a mount to its names: those that end on the mount, those that it is mounted on, and pending
 //! links. If the kernel does not show enough for that, it probes every name.
 
+mod probe;
 mod trace;
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use super::debounce::Debounce;
@@ -19,9 +20,9 @@ use super::elsewhere::Elsewhere;
 use super::listing::Listing;
 use super::mounted::Mounted;
 use super::names::{Names, State};
-use super::path::{Base, WatchedPath, is_denied};
+use super::path::WatchedPath;
 use super::processes::Processes;
-use crate::error::{Doing, Result, is_refusal, is_transient};
+use crate::error::{Doing, Result};
 use crate::event::Name;
 use crate::mounts::{self, Monitor};
 use crate::netns::{Found, Probe};
@@ -218,67 +219,6 @@ impl Pending {
         Ok(state)
     }
 
-    /// Notes the mount of a name after a probe. Returns the state of the name, and whether to probe it again: before it
-    /// was noted, a change could not be traced to it.
-    fn note(
-        &mut self,
-        name: &CStr,
-        at: BorrowedFd<'_>,
-        place: &CStr,
-        path: &WatchedPath,
-        found: Option<Found>,
-    ) -> Result<(State, bool)> {
-        let state = found.map(|found| found.netns).into();
-        let follows = path.links().are_followed();
-        if follows && !self.mounts.is_armed() {
-            return Ok((state, false));
-        }
-        let Some(Found { mount_id, .. }) = found else {
-            self.processes.forget(name);
-            return self.note_pending(name, at, place, follows);
-        };
-        self.mounted.forget_link(name);
-        if !self.always {
-            return Ok((state, false));
-        }
-        if let Some(mount_id) = mount_id.filter(|_| !self.processes.are_on(mount_id)) {
-            // the probe found the namespace and the mount at once
-            self.note_mount(name, mount_id);
-        }
-        Ok((state, self.processes.note(name, &path.path_of(name), mount_id)))
-    }
-
-    fn note_mount(&mut self, name: &CStr, mount_id: u64) -> bool {
-        self.listing.saw(mount_id);
-        self.mounted.note(name, mount_id)
-    }
-
-    fn note_pending(&mut self, name: &CStr, at: BorrowedFd<'_>, place: &CStr, follows: bool) -> Result<(State, bool)> {
-        let stat = match sys::stat(at, place, libc::AT_SYMLINK_NOFOLLOW) {
-            Err(error) if is_transient(&error) => return Err(error).doing_on("probe", Name::new(name)),
-            stat => stat,
-        };
-        let is_new = match stat {
-            Ok(stat) if stat.is_link && !follows => {
-                self.mounted.forget_link(name);
-                return Ok((State::Link, false));
-            }
-            _ if !self.mounts.is_armed() => false,
-            Ok(stat) if !stat.is_link => {
-                self.mounted.forget_link(name);
-                // a file on the directory's own mount is no namespace at this moment
-                let other = stat.mount_id.filter(|_| stat.mount_id != self.home);
-                // a mount on the path may have come and gone: the probe saw what it hid, and this call what it showed
-                // again
-                let is_doubtful = stat.is_mount_root != Some(false);
-                other.is_some_and(|id| self.note_mount(name, id) || is_doubtful)
-            }
-            // or an unreadable target: any mount may change that
-            _ => self.mounted.note_link(name),
-        };
-        Ok((State::Placeholder, is_new))
-    }
-
     /// Whether a probe of all stale names is due.
     pub(crate) fn is_to_look(&self) -> bool {
         self.stale != Stale::Nothing
@@ -299,10 +239,13 @@ impl Pending {
             self.stale = self.everything();
         }
         let mut armed = Ok(());
-        while let Some(name) = self.fresh.first().cloned() {
-            self.probe_all(std::slice::from_ref(&name), debounce, probe, path, out)?;
-            let is_pending = || debounce.names().state(name.as_c_str()) == State::Placeholder;
-            if armed.is_ok() && !self.mounts.is_armed() && is_pending() {
+        while !self.fresh.is_empty() {
+            // the first pending one arms the monitor
+            let some = if self.mounts.is_armed() { AT_ONCE } else { 1 };
+            let some: Vec<Name> = self.fresh.iter().take(some).cloned().collect();
+            self.probe_some(&some, true, debounce, probe, path, out)?;
+            let is_pending = |name: &Name| debounce.names().state(name.as_c_str()) == State::Placeholder;
+            if armed.is_ok() && !self.mounts.is_armed() && some.iter().any(is_pending) {
                 // a failure does not keep the other names from being reported
                 armed = self.arm(debounce, path);
                 if armed.is_ok() {
@@ -310,7 +253,7 @@ impl Pending {
                     continue;
                 }
             }
-            self.fresh.pop_first();
+            some.iter().for_each(|_| drop(self.fresh.pop_first()));
         }
         armed?;
         if debounce.names().pending().len() != 0 && !self.mounts.is_armed() {
@@ -344,71 +287,5 @@ impl Pending {
             self.stale = self.stale.max(Stale::Pending);
         }
         Ok(())
-    }
-
-    /// Probes the present state of names and emits the differences. inotify reports whether a name exists.
-    fn probe_all(
-        &mut self,
-        names: &[Name],
-        debounce: &mut Debounce,
-        probe: Probe,
-        path: &WatchedPath,
-        out: &mut Outbox,
-    ) -> Result<()> {
-        names.chunks(AT_ONCE).try_for_each(|names| self.probe_some(names, debounce, probe, path, out))
-    }
-
-    /// Probes these names.
-    fn probe_some(
-        &mut self,
-        names: &[Name],
-        debounce: &mut Debounce,
-        probe: Probe,
-        path: &WatchedPath,
-        out: &mut Outbox,
-    ) -> Result<()> {
-        let known = names.iter().filter(|name| debounce.names().state(name.as_c_str()) != State::Absent);
-        let known: Vec<&CStr> = known.map(Name::as_c_str).collect();
-        if known.is_empty() {
-            return Ok(());
-        }
-        path.require_place()?;
-        let base = match path.base() {
-            Ok(base) => Some(base),
-            Err(error) if is_transient(&error) || is_refusal(&error) || is_denied(&error) => {
-                return Err(error).doing_on("probe", path.as_os_str());
-            }
-            // the path leads nowhere now, which inotify reports, too
-            Err(_) => None,
-        };
-        let mut found = Vec::with_capacity(known.len());
-        let mut looked = Ok(());
-        for name in &known {
-            looked = self.probe(name, probe, base.as_ref(), path).map(|state| found.push(state));
-            if looked.is_err() {
-                break;
-            }
-        }
-        path.confirm_place().inspect_err(|_| self.distrust())?;
-        for (name, state) in known.iter().zip(found) {
-            debounce.review(name, state, out);
-        }
-        looked
-    }
-
-    /// Probes a name. Notes its mount, and probes it again until the mount was noted before.
-    fn probe(&mut self, name: &CStr, probe: Probe, base: Option<&Base<'_>>, path: &WatchedPath) -> Result<State> {
-        let mut state = State::Placeholder;
-        let Some(base) = base else { return Ok(state) };
-        let place = base.name(name);
-        for _ in 0..PROBES {
-            let found = probe.look(base.at(), &place).doing_on("probe", Name::new(name))?;
-            let again;
-            (state, again) = self.note(name, base.at(), &place, path, found)?;
-            if !again {
-                break;
-            }
-        }
-        Ok(state)
     }
 }

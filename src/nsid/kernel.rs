@@ -146,8 +146,8 @@ impl<R: Rtnetlink> Kernel<R> {
         &mut self.sockets
     }
 
-    /// Reads about `limit` notifications into the inbox at most. Returns whether the queue is empty. Sets `lost` if the
-    /// kernel dropped some, or sent an unknown message.
+    /// Reads about `limit` notifications into the inbox at most. Returns whether the queue is empty, or holds an error
+    /// that the next call notices. Sets `lost` if the kernel dropped some, or sent an unknown message.
     pub(super) fn read(&mut self, limit: usize, inbox: &mut VecDeque<Notification>, lost: &mut bool) -> Result<bool> {
         self.own_is_current = false;
         self.here = None;
@@ -156,7 +156,7 @@ impl<R: Rtnetlink> Kernel<R> {
         while left > 0 {
             let received = self.sockets.receive(&mut |bytes, origin| *lost |= !decode(bytes, origin, inbox));
             let read = match received.doing("read nsid notifications")? {
-                Received::Nothing => return Ok(true),
+                Received::Nothing | Received::Last(_) => return Ok(true),
                 Received::Loss => {
                     *lost = true;
                     1
@@ -221,16 +221,17 @@ impl<R: Rtnetlink> Kernel<R> {
                 listing => listing.map_err(|error| error.doing(LIST))?.into(),
             };
         }
-        let mut open = BTreeSet::new();
+        let mut open = Vec::new();
         for Notification { id, change } in inbox {
             let id = self.resolve(*id)?;
             // a listed one may be dying, another one is gone
             let is_open = |listed| listed && matches!(change, Change::Gone);
             if id.origin().is_none() && listed.has(id.nsid()).is_none_or(is_open) {
-                open.insert(id);
+                open.push(id.nsid());
             }
         }
-        let open: Vec<i32> = open.into_iter().map(Id::nsid).collect();
+        open.sort_unstable();
+        open.dedup();
         let living = self.sockets.questions().living(&open).map_err(|error| error.doing(ASK))?;
         Ok(Answers { listed, living })
     }

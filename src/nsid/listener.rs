@@ -19,6 +19,9 @@ const RECEIVE_BUFFER: u32 = 2 * 1024 * 1024;
 /// Room for one datagram: a notification takes 28 bytes.
 const ROOM: usize = 256;
 
+/// To prepare room for many datagrams takes longer than to receive one.
+const FEW: usize = 2;
+
 /// The minimum that the kernel accounts for one message.
 const LEAST_ACCOUNTED: usize = 256;
 
@@ -27,6 +30,8 @@ const LEAST_ACCOUNTED: usize = 256;
 pub(crate) struct Listener {
     socket: OwnedFd,
     buffer: Vec<u8>,
+    /// The last read was full: more datagrams are probably waiting.
+    full: bool,
     drops: u32,
     capacity: usize,
 }
@@ -40,6 +45,8 @@ pub(crate) enum Received {
     Loss,
     /// The number of datagrams, some possibly not from the kernel.
     Datagrams(usize),
+    /// The same, and the queue is empty, or holds an error that the next read returns.
+    Last(usize),
 }
 
 /// A notification of a change of an nsid.
@@ -93,13 +100,21 @@ impl Listener {
         }
         sys::set_option(socket.as_fd(), libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, RTNLGRP_NSID)?;
         let capacity = sys::receive_buffer(socket.as_fd())? / LEAST_ACCOUNTED + 1;
-        Ok(Self { socket, buffer: vec![0; ROOM * sys::MANY], drops: 0, capacity })
+        Ok(Self { socket, buffer: vec![0; ROOM * sys::MANY], full: false, drops: 0, capacity })
     }
 
     /// Reads some datagrams, and passes each to `take`, with the nsid of the peer that it comes from, if any.
     pub(crate) fn receive(&mut self, take: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Received> {
+        if std::mem::take(&mut self.full) {
+            self.receive_up_to::<{ sys::MANY }>(take)
+        } else {
+            self.receive_up_to::<FEW>(take)
+        }
+    }
+
+    fn receive_up_to<const N: usize>(&mut self, take: &mut dyn FnMut(&[u8], Option<i32>)) -> io::Result<Received> {
         let mut longest = 0;
-        let count = sys::receive_many(self.socket.as_fd(), &mut self.buffer, |received, bytes| {
+        let count = sys::receive_many::<N>(self.socket.as_fd(), &mut self.buffer, |received, bytes| {
             if received.from_kernel {
                 longest = longest.max(received.length);
                 if received.length == bytes.len() {
@@ -108,11 +123,15 @@ impl Listener {
             }
         });
         match count {
-            Ok(_) if longest * sys::MANY > self.buffer.len() => {
+            Ok(_) if longest > self.buffer.len() / N => {
                 self.buffer.resize(longest * sys::MANY, 0);
                 Ok(Received::Loss)
             }
-            Ok(n) => Ok(Received::Datagrams(n)),
+            Ok((n, false)) => {
+                self.full = true;
+                Ok(Received::Datagrams(n))
+            }
+            Ok((n, true)) => Ok(Received::Last(n)),
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN) => Ok(Received::Nothing),
                 // the queue was full; or the kernel had no memory for a notification

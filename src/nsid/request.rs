@@ -39,7 +39,7 @@ pub(crate) struct NetlinkError {
     /// about the subject of the request.
     answered: bool,
     /// The kernel's explanation.
-    text: Option<String>,
+    text: Option<Box<[u8]>>,
 }
 
 impl NetlinkError {
@@ -56,7 +56,7 @@ impl NetlinkError {
     pub(crate) fn doing(self, doing: &'static str) -> Error {
         let error = Error::new(self.errno, doing);
         match self.text {
-            Some(text) => error.on(format!("({text})")),
+            Some(text) => error.on(format!("({})", String::from_utf8_lossy(&text))),
             None => error,
         }
     }
@@ -210,7 +210,7 @@ impl RequestSocket {
             let mut answers: Vec<Option<Result<bool, i32>>> = vec![None; some.len()];
             let mut buffer = vec![0; ANSWER * sys::MANY];
             while answers.contains(&None) {
-                sys::receive_many(self.socket.as_fd(), &mut buffer, |received, bytes| {
+                sys::receive_many::<{ sys::MANY }>(self.socket.as_fd(), &mut buffer, |received, bytes| {
                     if !received.from_kernel {
                         return;
                     }
@@ -272,8 +272,7 @@ impl RequestSocket {
                     Some(Ok(Message { body: Body::Id(answer), .. })) => return Ok(answer),
                     Some(Ok(Message { body: Body::Failed { errno: 0, .. }, .. })) => return Ok(Attributes::default()),
                     Some(Ok(Message { body: Body::Failed { errno, text }, .. })) => {
-                        let text = text.map(|text| String::from_utf8_lossy(text).into_owned());
-                        return Err(NetlinkError { errno, answered: true, text });
+                        return Err(NetlinkError { errno, answered: true, text: text.map(Box::from) });
                     }
                     Some(_) => return Err(NetlinkError::new(libc::EIO)),
                     // the answer to an abandoned request

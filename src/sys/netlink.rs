@@ -162,20 +162,21 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<R
     Ok(envelope.open(&message, length))
 }
 
-/// The maximum number of datagrams per call.
+/// A good number of datagrams per call in a burst.
 pub(crate) const MANY: usize = 32;
 
-/// Receives up to [`MANY`] waiting datagrams, each into an equal part of `buffer`, and passes them to `take`. Returns
-/// their number. Cuts off what does not fit; `length` is the full length.
-pub(crate) fn receive_many(
+/// Receives up to `N` waiting datagrams, each into an equal part of `buffer`, and passes them to `take`. Returns their
+/// number, and whether the queue then was empty, or holds an error that the next call returns. Cuts off what does not
+/// fit; `length` is the full length.
+pub(crate) fn receive_many<const N: usize>(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
     mut take: impl FnMut(Received, &[u8]),
-) -> io::Result<usize> {
+) -> io::Result<(usize, bool)> {
     // SAFETY: all zeroes is a valid, empty message header.
-    let mut messages = unsafe { MaybeUninit::<[libc::mmsghdr; MANY]>::zeroed().assume_init() };
-    let mut envelopes: [Envelope; MANY] = std::array::from_fn(|_| Envelope::new());
-    let room = buffer.len() / MANY;
+    let mut messages = unsafe { MaybeUninit::<[libc::mmsghdr; N]>::zeroed().assume_init() };
+    let mut envelopes: [Envelope; N] = std::array::from_fn(|_| Envelope::new());
+    let room = buffer.len() / N;
     let parts = buffer.chunks_exact_mut(room.max(1));
     for ((message, envelope), part) in messages.iter_mut().zip(&mut envelopes).zip(parts) {
         envelope.address(&mut message.msg_hdr, part);
@@ -185,7 +186,7 @@ pub(crate) fn receive_many(
         libc::recvmmsg(
             socket.as_raw_fd(),
             messages.as_mut_ptr(),
-            MANY as libc::c_uint,
+            N as libc::c_uint,
             libc::MSG_TRUNC as _,
             std::ptr::null_mut(),
         )
@@ -197,7 +198,7 @@ pub(crate) fn receive_many(
             error if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENOSYS)) => {
                 let received = receive(socket, buffer)?;
                 take(received, buffer.get(..received.length).unwrap_or(buffer));
-                return Ok(1);
+                return Ok((1, false));
             }
             error => return Err(error),
         },
@@ -206,7 +207,7 @@ pub(crate) fn receive_many(
         let received = envelope.open(&message.msg_hdr, message.msg_len as usize);
         take(received, part.get(..received.length).unwrap_or(part));
     }
-    Ok(n)
+    Ok((n, n < N))
 }
 
 /// The control message with the namespace of origin.

@@ -188,6 +188,8 @@ fn alone_unread() {
         // a mount: without births it makes the watcher run a census
         ip_netns(&["add", "blue"]);
         stopped_at_each(&[libc::SYS_sendto], dies, || {
+            // by AIO, the kernel reports it a moment later
+            assert!(readable(watcher.api.fd(), DEADLINE), "the mount woke nobody");
             while readable(watcher.api.fd(), Duration::ZERO) {
                 assert!(matches!(watcher.try_now(), Ok(_) | Err(libc::E2BIG)));
             }
@@ -224,4 +226,29 @@ fn loss<A: Api>() {
     while watcher.checker.netns.len() > before + alive.len() {
         watcher.next();
     }
+}
+
+/// A process makes many namespaces at once, and keeps descriptors of them: the watcher reads its descriptors once, not
+/// once for each.
+#[test]
+#[ignore = "alone"]
+fn alone_descriptors() {
+    const MANY: usize = 200;
+    sandbox();
+    let mut watcher = Observer::<Rust>::open_synced(&How::all());
+    let before = watcher.checker.netns.len();
+    let kept: Vec<OwnedFd> = (0..MANY).map(|_| anonymous()).collect();
+    let mut reads = 0;
+    stopped_at_each(&[libc::SYS_readlinkat], |_| reads += 1, || {
+        while watcher.checker.netns.len() < before + kept.len() {
+            watcher.next();
+        }
+    });
+    // with births it reads them once or twice; each census reads them again
+    assert!(reads < 20 * MANY, "{reads} readlinkat(2)");
+}
+
+#[test]
+fn descriptors_are_read_once_for_many_births() {
+    run_alone("limits::alone_descriptors", &UNSEEN);
 }

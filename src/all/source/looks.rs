@@ -17,18 +17,18 @@ use crate::sys::{self, CWD};
 use crate::walk::Links;
 
 impl All {
-    /// Probes where the threads that entered a namespace are now.
-    pub(super) fn follow_hints(&mut self) -> Result<Vec<Found>> {
-        let mut found: Vec<Found> = Vec::new();
+    /// Probes where the threads that entered a namespace are now. Returns also the hints to threads that are elsewhere.
+    pub(super) fn follow_hints(&mut self) -> Result<(Vec<Found>, Vec<Hint>)> {
+        let (mut found, mut elsewhere) = (Vec::<Found>::new(), Vec::new());
         for hint in self.due.hints.clone() {
             if hint.tid > 0 && !found.iter().any(|found| found.netns.ino() == hint.ino) {
                 match self.meet_thread(hint)? {
                     Some(met) => found.push(met),
-                    None => self.follow_to_descriptor(hint, &mut found)?,
+                    None => elsewhere.push(hint),
                 }
             }
         }
-        Ok(found)
+        Ok((found, elsewhere))
     }
 
     /// Probes the namespace of a thread, if it is still that of the hint.
@@ -46,17 +46,19 @@ impl All {
     }
 
     /// Probes descriptors: a thread that has left the namespace may have one, and so may its process if the thread has
-    /// ended.
-    pub(super) fn follow_to_descriptor(&mut self, hint: Hint, found: &mut Vec<Found>) -> Result<()> {
-        for task in [hint.tid, hint.pid] {
-            for (ino, path) in descriptors_of(task).doing(LOOK)? {
-                if ino == hint.ino {
-                    found.extend(self.meet(&path, Some(ino), None)?);
-                    return Ok(());
-                }
+    /// ended. Each task once, for all hints: some have many descriptors.
+    pub(super) fn follow_to_descriptors(&mut self, hints: &[Hint]) -> Result<Vec<Found>> {
+        let mut found = Vec::new();
+        let mut tasks: Vec<i32> = hints.iter().flat_map(|hint| [hint.tid, hint.pid]).collect();
+        tasks.sort_unstable();
+        tasks.dedup();
+        let mut wanted: Vec<u64> = hints.iter().map(|hint| hint.ino).collect();
+        for task in tasks {
+            for (ino, path) in descriptors_of(task, &mut wanted).doing(LOOK)? {
+                found.extend(self.meet(&path, Some(ino), None)?);
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     pub(super) fn go_through_mounts(&mut self) -> Result<Vec<Found>> {

@@ -268,8 +268,15 @@ impl Rtnetlink for Simulation {
         // sometimes several at once
         let many = 1 + self.queue.len() % 3;
         for n in 0..many {
+            if n > 0 {
+                self.run();
+                // hides the rest
+                if self.error {
+                    return Ok(Received::Last(n));
+                }
+            }
             let Some((bytes, tag)) = self.queue.pop_front() else {
-                return Ok(if n == 0 { Received::Nothing } else { Received::Datagrams(n) });
+                return Ok(if n == 0 { Received::Nothing } else { Received::Last(n) });
             };
             if self.queue.is_empty() {
                 self.congested = false;
