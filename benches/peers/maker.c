@@ -1,11 +1,14 @@
 /*
  * Makes names and namespaces for the contestants to report, in /run/netns, and prints the times:
  *
- *     maker namespaces COUNT PAUSE_US   as `ip netns add` does: the name, then a new namespace mounted on it; then
+ *     maker namespaces COUNT PAUSE_US WAIT_MS
+ *                                       as `ip netns add` does: the name, then a new namespace mounted on it; waits, then
  *                                       removes all. A line for each: name, when it appeared, when mount(2) began and when it returned.
  *     maker plain COUNT                 empty files, each removed at once
  *     maker links COUNT                 symbolic links to this namespace, which stay
  *     maker ids COUNT                   new namespaces that get an id here, 500 at a time, and die
+ *     maker processes COUNT             processes, each in a new namespace, until standard input ends. A line for each:
+ *                                       the inode number of its namespace.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -48,9 +51,9 @@ static const char *path_of(const char *prefix, int i)
 	return path;
 }
 
-static void namespaces(int count, long pause_us)
+static void namespaces(int count, long pause_us, long wait_ms)
 {
-	struct timespec pause = { 0, pause_us * 1000 };
+	struct timespec pause = { 0, pause_us * 1000 }, wait = { wait_ms / 1000, wait_ms % 1000 * 1000000 };
 	int64_t *made = calloc(count, sizeof(*made)), *mounted = calloc(count, sizeof(*mounted));
 	int64_t *mounting = calloc(count, sizeof(*mounting));
 
@@ -72,7 +75,7 @@ static void namespaces(int count, long pause_us)
 		printf("ns%d %lld %lld %lld\n", i, (long long)made[i], (long long)mounting[i], (long long)mounted[i]);
 	fflush(stdout);
 	/* time for contestants that poll */
-	sleep(1);
+	nanosleep(&wait, NULL);
 	for (int i = 0; i < count; i++)
 		need(umount2(path_of("ns", i), MNT_DETACH) == 0 && unlink(path_of("ns", i)) == 0, "remove");
 }
@@ -109,6 +112,38 @@ static void ids(int count)
 	}
 }
 
+static void processes(int count)
+{
+	int ends[2], born[2];
+	unsigned long long ino;
+	char end;
+
+	need(pipe(ends) == 0 && pipe(born) == 0, "pipe");
+	for (int i = 0; i < count; i++) {
+		pid_t child = fork();
+
+		need(child >= 0, "fork");
+		if (child == 0) {
+			struct stat st;
+
+			close(ends[1]);
+			close(born[0]);
+			need(unshare(CLONE_NEWNET) == 0 && stat("/proc/self/ns/net", &st) == 0, "unshare");
+			ino = st.st_ino;
+			need(write(born[1], &ino, sizeof(ino)) == sizeof(ino), "write");
+			/* until the parent ends */
+			_exit(read(ends[0], &end, 1) != 0);
+		}
+	}
+	for (int i = 0; i < count; i++) {
+		need(read(born[0], &ino, sizeof(ino)) == sizeof(ino), "a process");
+		printf("%llu\n", ino);
+	}
+	puts("made");
+	fflush(stdout);
+	need(read(STDIN_FILENO, &end, 1) == 0, "standard input");
+}
+
 int main(int argc, char **argv)
 {
 	int count = argc > 2 ? atoi(argv[2]) : 0;
@@ -118,7 +153,7 @@ int main(int argc, char **argv)
 	need(mkdir(NETNS, 0755) == 0 || errno == EEXIST, NETNS);
 	setrlimit(RLIMIT_NOFILE, &files);
 	if (strcmp(argv[1], "namespaces") == 0)
-		namespaces(count, argc > 3 ? atol(argv[3]) : 0);
+		namespaces(count, argc > 3 ? atol(argv[3]) : 0, argc > 4 ? atol(argv[4]) : 0);
 	else if (strcmp(argv[1], "plain") == 0)
 		plain(count);
 	else if (strcmp(argv[1], "links") == 0)
@@ -126,5 +161,7 @@ int main(int argc, char **argv)
 			need(symlink("/proc/self/ns/net", path_of("link", i)) == 0, "symlink");
 	else if (strcmp(argv[1], "ids") == 0)
 		ids(count);
+	else if (strcmp(argv[1], "processes") == 0)
+		processes(count);
 	return 0;
 }

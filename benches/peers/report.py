@@ -31,16 +31,58 @@ NOTE = """\
 Nanoseconds, microseconds of scans, and rates are processor time of the watching thread; *open and close* and all times
 of readiness are elapsed time. Ratios are the median over the rounds. Heap is memory from malloc(3).
 """
+VERSIONS = """\
+The programs of Debian are the newest of its archive that run here, with the C library of their suite.
+"""
 EARLY = """\
-Made as `ip netns add` does. A program that reports the empty file reports too early: before mount(2) was called.
+Made as `ip netns add` does. *-*: the program reports the file, and does not report when the namespace can be opened.
+*Too early*: before mount(2) was called.
+"""
+COST = """\
+*libmount monitor* reports mounts. Our program prints the last part of the path as the name: it reports neither plain
+names nor existing namespaces. Processor time covers making and removing the namespaces, output included.
 """
 STORM = """\
 The kernel's queue holds 16 384 events. If it overflows, nswatch reports the overflow and then the differences. It does
-not report names that appeared and disappeared in the gap.
+not report names that appeared and disappeared in the gap. *queue*: a thread of the library reads from the kernel while
+Python is busy (`queue=`).
+"""
+LIST = """\
+Each namespace has one process. Elapsed time from the start of the program to its end.
 """
 IDLE = """\
 Counted by strace, all programs at the same time.
 """
+
+
+def row(cells: list[Any], width: int) -> list[Any]:
+    return cells + [""] * (width - len(cells))
+
+
+def absent(results: dict[str, Any], load: str) -> dict[str, list[str]]:
+    """The contestants that did not run in a load, and why: one reason a round."""
+    return results.get("not run", {}).get(load, {})
+
+
+def reason(reasons: list[str] | None) -> str:
+    """Of the last round, for a cell."""
+    return one_line(reasons[-1]) if reasons else "not run"
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.replace("|", "/").split())
+
+
+def remarks(results: dict[str, Any], load: str, versions: dict[str, str]) -> str:
+    """Below a table: which programs failed in some rounds, and which cannot do this."""
+    samples, lines = results[load], []
+    for name, reasons in absent(results, load).items():
+        if samples.get(name):
+            rounds = len(reasons) + len(samples[name])
+            lines.append(f"{name}: {len(reasons)} of {rounds} rounds: {reason(reasons)}.\n")
+    if others := [name for name in versions if name not in samples and name not in absent(results, load)]:
+        lines.append(f"Not in this table, as they are not made for it: {'; '.join(others)}.\n")
+    return "\n".join(lines)
 
 
 def quantile(values: list[float], q: float) -> float:
@@ -62,38 +104,17 @@ def pooled(samples: list[dict], key: str) -> list[float]:
 
 
 def is_of_use(samples: list[dict]) -> bool:
-    """Whether it reports most namespaces, and hardly any before the namespace can be opened."""
+    """Whether it reports that namespaces can be opened: most of them, and hardly any before."""
+    if not all(sample.get("readiness", True) for sample in samples):
+        return False
     reported = len(pooled(samples, "after_mount_us"))
     missing = sum(sample["missing"] for sample in samples)
     return reported > missing and sum(sample["early"] for sample in samples) <= reported / 50
 
 
-def readiness(load: dict[str, list[dict]]) -> tuple[str, list[list[Any]]]:
+def readiness(load: dict[str, list[dict]], why: dict[str, list[str]] | None = None) -> tuple[str, list[Any]]:
     rows, facts = [], []
     floor = quantile(pooled(load[FLOOR], "after_create_us"), 0.5) if load.get(FLOOR) else None
-    for name, samples in load.items():
-        late = pooled(samples, "after_mount_us") if samples else []
-        made = len(late) + sum(sample["missing"] for sample in samples)
-        early = sum(sample["early"] for sample in samples)
-        if not late:
-            rows.append([name, "-", "-", "-", "-", "-", f"0 of {made}" if made else "-"])
-        elif not is_of_use(samples):
-            rows.append([name, "-", "-", "-", "-", f"{early} of {made}", f"{len(late)} of {made}"])
-        else:
-            after_create = quantile(pooled(samples, "after_create_us"), 0.5)
-            ratio = f"{after_create / floor:.2f}" if floor else "-"
-            rows.append(
-                [
-                    name,
-                    number(quantile(late, 0.5)),
-                    number(quantile(late, 0.99)),
-                    number(after_create),
-                    ratio,
-                    f"{early} of {made}" if early else "0",
-                    f"{len(late)} of {made}",
-                ]
-            )
-            facts.append((name, quantile(late, 0.5), after_create))
     heads = [
         "Program",
         "After mount(2), p50 µs",
@@ -102,7 +123,33 @@ def readiness(load: dict[str, list[dict]]) -> tuple[str, list[list[Any]]]:
         "Ratio to the floor",
         "Reported too early",
         "Reported",
+        "Processor time, µs per namespace",
     ]
+    for name, samples in load.items():
+        if not samples:
+            rows.append(row([name, reason((why or {}).get(name))], len(heads)))
+            continue
+        late = pooled(samples, "after_mount_us")
+        made = len(late) + sum(sample["missing"] for sample in samples)
+        early = sum(sample["early"] for sample in samples)
+        cost = number(statistics.median(sample["cpu_us"] for sample in samples))
+        if not is_of_use(samples):
+            rows.append([name, "-", "-", "-", "-", f"{early} of {made}", f"{len(late)} of {made}", cost])
+            continue
+        after_create = quantile(pooled(samples, "after_create_us"), 0.5)
+        rows.append(
+            [
+                name,
+                number(quantile(late, 0.5)),
+                number(quantile(late, 0.99)),
+                number(after_create),
+                f"{after_create / floor:.2f}" if floor else "-",
+                f"{early} of {made}" if early else "0",
+                f"{len(late)} of {made}",
+                cost,
+            ]
+        )
+        facts.append((name, quantile(late, 0.5), after_create))
     return table(heads, rows), facts
 
 
@@ -193,11 +240,18 @@ def targets(results: dict[str, Any], root: Path) -> str:
     return table(["Figure", "nswatch", "Floor", "Ratio or difference", "Target", "Result"], rows)
 
 
-def storm(load: dict[str, list[dict]], expected: int) -> str:
+def storm(load: dict[str, list[dict]], expected: int, why: dict[str, list[str]]) -> str:
+    heads = [
+        "Program",
+        "Reported as new",
+        "Reported as gone",
+        "Missing",
+        "Processor time, µs per event and output line",
+    ]
     rows = []
     for name, samples in load.items():
         if not samples:
-            rows.append([name, "-", "-", "-", "-"])
+            rows.append(row([name, reason(why.get(name))], len(heads)))
             continue
         one = samples[0]
         events = one["appeared"] + one["vanished"]
@@ -214,30 +268,31 @@ def storm(load: dict[str, list[dict]], expected: int) -> str:
             else "everything"
         )
         rows.append([name, f"{one['appeared']:,}", f"{one['vanished']:,}", said, each])
-    return table(
-        ["Program", "Reported as new", "Reported as gone", "Missing", "Processor time, µs per event and output line"],
-        rows,
-    )
+    return table(heads, rows)
 
 
-def opening(results: dict[str, Any]) -> str:
-    loads = [load for load in ("open 10", "open 1000", "open 10000") if load in results]
-    names = list(results[loads[0]]) if loads else []
-    rows = [
-        [
-            name,
-            *(
-                number(statistics.median(one["ms"] for one in results[load][name])) if results[load][name] else "-"
-                for load in loads
-            ),
-        ]
-        for name in names
-    ]
-    return table(["Program: ms from its start until everything is listed", *(load[5:] for load in loads)], rows)
+def by_count(results: dict[str, Any], kind: str, head: str) -> str:
+    """A column for each size of a load: the median, in milliseconds."""
+    loads = [load for load in results if load.split()[0] == kind and load != kind]
+    rows = []
+    for name in results[loads[0]] if loads else []:
+        cells = []
+        for load in loads:
+            if not (samples := results[load].get(name)):
+                why = reason(absent(results, load).get(name))
+                cells.append("" if why in cells else why)
+                continue
+            ms = [ms for one in samples for ms in (one["ms"] if isinstance(one["ms"], list) else [one["ms"]])]
+            lost = [one for one in samples if one.get("listed") != one.get("made")]
+            cells.append(number(statistics.median(ms)) + "".join(f" ({one['listed']} listed)" for one in lost[:1]))
+        rows.append([name, *cells])
+    return table([head, *(load.split()[1] for load in loads)], rows)
 
 
-def idle(load: dict[str, Any]) -> str:
-    return table(["Program", "System calls in 60 s"], [[name, one["calls"]] for name, one in load.items()])
+def idle(load: dict[str, Any], why: dict[str, list[str]]) -> str:
+    rows = [[name, one["calls"]] for name, one in load.items()]
+    rows += [[name, reason(reasons)] for name, reasons in why.items()]
+    return table(["Program", "System calls in 60 s"], rows)
 
 
 def machine() -> str:
@@ -328,22 +383,32 @@ def write(results: dict[str, Any], versions: dict[str, str], root: Path) -> None
         "# Benchmarks\n",
         INTRODUCTION,
         f"{datetime.date.today()}, {machine()}; load average {load}.\n",
-        table(["Program", "Version"], [[name, version] for name, version in versions.items()]),
+        table(["Program", "Version"], [[name, one_line(version)] for name, version in versions.items()]),
+        VERSIONS,
         "## Targets\n",
         targets(results, root),
         NOTE,
     ]
     parts += [f"![{name[:-4]}](benchmarks/{name})\n" for name in pictures]
-    if "spaced" in results:
-        parts += ["## Time to READY, one namespace every 2 ms\n", EARLY, readiness(results["spaced"])[0]]
-    if "full" in results:
-        parts += ["## Time to READY, at full speed\n", readiness(results["full"])[0]]
-    if "plain" in results:
-        parts += ["## 100 000 plain names, each made and removed at once\n", STORM, storm(results["plain"], 100_000)]
-    if "ids" in results:
-        parts += ["## 10 000 nsids assigned, their namespaces removed at once\n", storm(results["ids"], 10_000)]
-    if "open 10" in results:
-        parts += ["## Listing at the start\n", opening(results)]
+
+    def section(load: str, title: str, *texts: str) -> None:
+        if load in results:
+            parts.extend([f"## {title}\n", *texts, remarks(results, load, versions)])
+
+    def ready(load: str) -> str:
+        return readiness(results[load], absent(results, load))[0] if load in results else ""
+
+    def stormy(load: str, expected: int) -> str:
+        return storm(results[load], expected, absent(results, load)) if load in results else ""
+
+    section("spaced", "Time to READY, one namespace every 2 ms", EARLY, COST, ready("spaced"))
+    section("full", "Time to READY, at full speed", ready("full"))
+    section("plain", "100 000 plain names, each made and removed at once", STORM, stormy("plain", 100_000))
+    section("ids", "10 000 nsids assigned, their namespaces removed at once", stormy("ids", 10_000))
+    head = "Program: ms from its start until everything is listed"
+    section("open 10", "Listing names at the start", by_count(results, "open", head))
+    head = "Program: ms from its start to its end"
+    section("list 10", "Listing all namespaces", LIST, by_count(results, "list", head))
     if "idle" in results:
-        parts += ["## Idle for 60 s\n", IDLE, idle(results["idle"])]
-    (docs / "benchmarks.md").write_text("\n".join(parts))
+        section("idle", "Idle for 60 s", IDLE, idle(results["idle"], absent(results, "idle")))
+    (docs / "benchmarks.md").write_text("\n".join(filter(None, parts)))

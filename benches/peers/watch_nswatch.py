@@ -1,9 +1,12 @@
-"""Watches with the Python binding, as watch_nswatch.c: names | drain."""
+"""Watches with the Python binding, as watch_nswatch.c: names | queue (names, with a queue) | ids | drain | list."""
 
 import sys
 import time
 
 import nswatch
+
+#: Room for the names of the load `plain`, each made and removed.
+QUEUE = 1 << 18
 
 
 def drain(watcher: nswatch.Watcher) -> None:
@@ -15,11 +18,18 @@ def drain(watcher: nswatch.Watcher) -> None:
 
 
 def main() -> None:
-    with nswatch.Watcher() as watcher:
-        if sys.argv[1:] == ["drain"]:
-            return drain(watcher)
+    what = sys.argv[1] if len(sys.argv) > 1 else "names"
+    if what == "list":
+        for event in nswatch.list_all():
+            print(event.ino)
+        return
+    queue = QUEUE if what == "queue" else None
+    with nswatch.Watcher("nsid") if what == "ids" else nswatch.Watcher(queue=queue) as watcher:
+        if what == "drain":
+            drain(watcher)
+            return
         for event in watcher:
-            print(time.monotonic_ns(), event.type, event.name or "", flush=True)
+            print(time.monotonic_ns(), event.type, event.nsid if what == "ids" else event.name, flush=True)
 
 
 main()

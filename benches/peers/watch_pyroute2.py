@@ -1,4 +1,4 @@
-"""Watches with pyroute2, as in its documentation: names (NetNSManager) | ids (IPRoute)."""
+"""Watches with pyroute2, as in its documentation: names (NetNSManager) | ids (IPRoute); list prints all namespaces."""
 
 import sys
 import time
@@ -15,11 +15,14 @@ def report(what: str, name: object) -> None:
 
 def names() -> None:
     manager = NetNSManager()
+    # without it get() waits for ever
+    manager.bind()
     report("synced", "")
     while True:
         for info in manager.get():
-            what = {"RTM_NEWNETNS": "created", "RTM_DELNETNS": "deleted"}.get(info["event"], info["event"])
-            report(what, (info.get_attr("NSINFO_PATH") or "").rpartition("/")[2])
+            # a new name that leads to no namespace, or no longer, has no event
+            is_deleted = info.get("event") == "RTM_DELNETNS"
+            report("deleted" if is_deleted else "created", (info.get_attr("NSINFO_PATH") or "").rpartition("/")[2])
 
 
 def ids() -> None:
@@ -33,4 +36,10 @@ def ids() -> None:
                 report(what, message.get_attr("NETNSA_NSID"))
 
 
-ids() if sys.argv[1:] == ["ids"] else names()
+def list_all() -> None:
+    with IPRoute() as ipr:
+        for info in ipr.get_netns_info(list_proc=True):
+            print(info["inode"])
+
+
+{"names": names, "ids": ids, "list": list_all}[sys.argv[1]]()

@@ -1,4 +1,4 @@
-// Watches by the Go binding; as watch_nswatch.c: names | drain.
+// Watches by the Go binding, as watch_nswatch.c: names | ids | drain | list.
 package main
 
 import (
@@ -18,13 +18,26 @@ func cpu() int64 {
 }
 
 func watch() error {
-	ctx := context.Background()
-	watcher, err := nswatch.Open()
+	ctx, what, options := context.Background(), "names", []nswatch.Option{}
+	if len(os.Args) > 1 {
+		what = os.Args[1]
+	}
+	switch what {
+	case "list":
+		events, err := nswatch.ListAll()
+		for _, event := range events {
+			fmt.Println(event.Netns.Ino)
+		}
+		return err
+	case "ids":
+		options = append(options, nswatch.NSID())
+	}
+	watcher, err := nswatch.Open(options...)
 	if err != nil {
 		return err
 	}
 	defer watcher.Close()
-	if len(os.Args) > 1 && os.Args[1] == "drain" {
+	if what == "drain" {
 		began, events := cpu(), 0
 		for {
 			event, err := watcher.Next(ctx)
@@ -45,7 +58,11 @@ func watch() error {
 		}
 		var now unix.Timespec
 		unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
-		fmt.Println(now.Nano(), event.Type, event.Name)
+		if what == "ids" {
+			fmt.Println(now.Nano(), event.Type, event.NSID)
+		} else {
+			fmt.Println(now.Nano(), event.Type, event.Name)
+		}
 	}
 }
 
