@@ -235,7 +235,7 @@ static double forks(int rate, int watched, double *percent)
 	pid = forker(rate);
 	begun = now_ns();
 	used = cpu_ns();
-	while (now_ns() < begun + 2000000000) {
+	while (now_ns() < begun + 1000000000) {
 		if (watched)
 			need(nsw_wait_event(watcher, 100, &event) >= 0, "nsw_wait_event");
 		else
