@@ -52,12 +52,14 @@ impl Error {
     }
 
     /// A failed system call.
+    #[cold]
     pub(crate) fn of(error: &io::Error, doing: &'static str) -> Self {
         let why = refusal_in(error).map(|refusal| refusal.why);
         Self(Box::new(Circumstances { errno: errno_of(error), doing, on: None, why, last: false, settled: false }))
     }
 
     /// An invalid argument.
+    #[cold]
     pub(crate) fn invalid(doing: &'static str, why: &'static str) -> Self {
         Self::new(libc::EINVAL, doing).because(why)
     }
@@ -83,8 +85,13 @@ impl Error {
         self.0.settled
     }
 
-    pub(crate) fn on(mut self, on: impl AsRef<OsStr>) -> Self {
-        self.0.on = Some(on.as_ref().to_owned());
+    pub(crate) fn on(self, on: impl AsRef<OsStr>) -> Self {
+        self.about(on.as_ref())
+    }
+
+    #[cold]
+    fn about(mut self, on: &OsStr) -> Self {
+        self.0.on = Some(on.to_owned());
         self
     }
 
@@ -186,13 +193,19 @@ pub(crate) trait Doing<T> {
     fn doing_on(self, doing: &'static str, on: impl AsRef<OsStr>) -> Result<T>;
 }
 
+/// Outside of [`Doing`], whose functions the compiler copies into their callers.
+#[cold]
+fn failed(error: io::Error, doing: &'static str) -> Error {
+    Error::of(&error, doing)
+}
+
 impl<T> Doing<T> for io::Result<T> {
     fn doing(self, doing: &'static str) -> Result<T> {
-        self.map_err(|error| Error::of(&error, doing))
+        self.map_err(|error| failed(error, doing))
     }
 
     fn doing_on(self, doing: &'static str, on: impl AsRef<OsStr>) -> Result<T> {
-        self.doing(doing).map_err(|error| error.on(on))
+        self.map_err(|error| failed(error, doing).on(on))
     }
 }
 

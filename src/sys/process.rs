@@ -6,7 +6,8 @@ use std::path::Path;
 
 use rustix::thread::{CapabilitySet, capabilities, gettid};
 
-use super::{CWD, above_standard, check, owned, proc_error, read_link, stat, without_signals};
+use super::thread::spawn;
+use super::{CWD, above_standard, check, owned, proc_error, read_link, stat};
 
 /// The fixed inode numbers of the initial user and pid namespaces.
 const INITIAL: [(&std::ffi::CStr, u64); 2] =
@@ -111,14 +112,26 @@ pub(crate) fn in_two_threads<T: Send, U>(
     body: impl FnOnce() -> T + Send,
     here: impl FnOnce() -> U,
 ) -> (io::Result<std::thread::Result<T>>, std::thread::Result<U>) {
+    let (mut there, mut done) = (None, None);
+    let (ended, returned) = run_both(Box::new(|| there = Some(body())), Box::new(|| done = Some(here())));
+    // a body that has returned has left its value
+    let there = ended.map(|ended| ended.and_then(|()| there.ok_or_else(|| Box::new(()) as _)));
+    (there, returned.and_then(|()| done.ok_or_else(|| Box::new(()) as _)))
+}
+
+/// The part of [`in_two_threads`] that is the same for all types.
+fn run_both(
+    there: Box<dyn FnOnce() + Send + '_>,
+    here: Box<dyn FnOnce() + '_>,
+) -> (io::Result<std::thread::Result<()>>, std::thread::Result<()>) {
     let mut tid = None;
     let run = || {
         tid = Some(gettid());
-        body()
+        there();
     };
     // Not a scope, which keeps a handle of the calling thread until the thread ends. SAFETY: this joins the thread even
     // if `here` panics, so what it borrows lives longer.
-    let thread = without_signals(|| unsafe { std::thread::Builder::new().name("nswatch".into()).spawn_unchecked(run) });
+    let thread = unsafe { spawn(Box::new(run)) };
     let here = std::panic::catch_unwind(std::panic::AssertUnwindSafe(here));
     let result = thread.map(|thread| thread.join());
     if let Some(tid) = tid {

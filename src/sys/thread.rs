@@ -25,7 +25,8 @@ impl Thread {
     /// Fails with `EAGAIN` if a limit prevents starting the thread.
     pub(crate) fn start(body: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let process = Process::this()?;
-        let handle = without_signals(|| Builder::new().name("nswatch".into()).spawn(body))?;
+        // SAFETY: the body borrows nothing.
+        let handle = unsafe { spawn(Box::new(body)) }?;
         Ok(Self { handle, process })
     }
 
@@ -55,6 +56,15 @@ impl Thread {
             used = now;
         }
     }
+}
+
+/// Starts a thread that takes no signals.
+///
+/// # Safety
+/// What the body borrows lives until the thread has ended.
+pub(super) unsafe fn spawn(body: Box<dyn FnOnce() + Send + '_>) -> io::Result<JoinHandle<()>> {
+    // SAFETY: the caller's promise.
+    without_signals(|| unsafe { Builder::new().name("nswatch".into()).spawn_unchecked(body) })
 }
 
 /// Waits for the end of an unjoined thread. Returns whether it has ended.
