@@ -1,10 +1,9 @@
 //! Walks a path one component at a time, as the kernel does, so that the caller can watch or refuse each step.
 
-use std::collections::VecDeque;
-use std::ffi::{CStr, CString, OsString};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use crate::error::{refusal, refused};
@@ -51,10 +50,10 @@ pub(crate) fn walk(
         let root = sys::open(CWD, c"/", libc::O_PATH | libc::O_DIRECTORY);
         root.map_err(refused_if_denied(refusal!("openat(2)")))
     };
-    let mut components = split(path.to_bytes());
+    let mut components = reversed(path.to_bytes());
     let mut followed = 0;
     let mut here = root()?;
-    while let Some(next) = components.pop_front() {
+    while let Some(next) = components.pop() {
         let found = step(here.as_fd(), &next)?;
         // neither does reading a link
         let target = sys::link_target(found.as_fd()).map_err(refused_if_denied(refusal!("readlinkat(2)")))?;
@@ -75,9 +74,7 @@ pub(crate) fn walk(
         if target.as_bytes().starts_with(b"/") {
             here = root()?;
         }
-        let mut target = split(target.as_bytes());
-        target.append(&mut components);
-        components = target;
+        components.extend(reversed(target.as_bytes()));
     }
     Ok(here)
 }
@@ -97,11 +94,12 @@ fn refused_if_denied(why: &'static str) -> impl Fn(io::Error) -> io::Error {
     move |error| if error.kind() == io::ErrorKind::PermissionDenied { refused(&error, why) } else { error }
 }
 
-/// Splits a path into components, without empty ones and `.`. Keeps `..`, which depends on the directory before it.
-fn split(path: &[u8]) -> VecDeque<CString> {
-    let path = OsString::from_vec(path.to_vec());
-    Path::new(&path)
+/// Splits a path into components, from the last one on, without empty ones and `.`. Keeps `..`, which depends on the
+/// directory before it.
+fn reversed(path: &[u8]) -> Vec<CString> {
+    Path::new(OsStr::from_bytes(path))
         .components()
+        .rev()
         .filter_map(|component| match component {
             Component::Normal(name) => CString::new(name.as_bytes()).ok(),
             Component::ParentDir => Some(c"..".to_owned()),
