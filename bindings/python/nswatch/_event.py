@@ -211,10 +211,6 @@ class Event:
 _ENCODING, _ON_ERROR = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
 
-def _decoded(raw: bytes | None) -> str | None:
-    return None if raw is None else raw.decode(_ENCODING, _ON_ERROR)
-
-
 def _assigned(nsid: int) -> int | None:
     return None if nsid == _NOT_ASSIGNED else nsid
 
@@ -224,17 +220,24 @@ def _identity(borrowed: object) -> Netns | None:
     return Netns._of(netns) if lib.nsw_event_netns(borrowed, byref(netns)) == 0 else None
 
 
+_set = object.__setattr__
+
 # what most events need
 _type, _time_ns, _flags = lib.nsw_event_type, lib.nsw_event_time_ns, lib.nsw_event_flags
-_name, _path = lib.nsw_event_name, lib.nsw_event_path
+_path = lib.nsw_event_path
 _NOT_ASSIGNED, _REPLAYED = CONSTANTS["NSID_NOT_ASSIGNED"], CONSTANTS["NSW_EVENT_REPLAYED"]
 _KINDS = {kind.value: kind for kind in EventType}
 
+
+def _numbers(*kinds: EventType) -> frozenset[int]:
+    """Plain numbers: an EventType computes its hash from its name, which takes longer than a call of the library."""
+    return frozenset(kind.value for kind in kinds)
+
+
 # Each call of the library costs as much as the rest of a field, so only those fields are read that a type may have.
-_NAMES = frozenset({EventType.CREATED, EventType.READY, EventType.DETACHED, EventType.DELETED})
-_PATHS = _NAMES | {EventType.NETNS_NEW}
-_NAMESPACES = frozenset({EventType.READY, EventType.NETNS_NEW, EventType.NETNS_DEL})
-_NSIDS = frozenset({EventType.NSID_NEW, EventType.NSID_DEL})
+_NAMES = _numbers(EventType.CREATED, EventType.READY, EventType.DETACHED, EventType.DELETED)
+_NAMESPACES = _numbers(EventType.READY, EventType.NETNS_NEW, EventType.NETNS_DEL)
+_NSIDS = _numbers(EventType.NSID_NEW, EventType.NSID_DEL)
 
 
 def copy(borrowed: object) -> Event:
@@ -246,21 +249,23 @@ def copy(borrowed: object) -> Event:
         "time_ns": _time_ns(borrowed),
         "replayed": _flags(borrowed) & _REPLAYED != 0,
     }
-    if kind in _NAMES:
-        values["name"] = _decoded(_name(borrowed))
-    if kind in _PATHS:
-        values["path"] = _decoded(_path(borrowed))
-    if kind in _NAMESPACES:
+    if number in _NAMES:
+        # the directory, a slash, the name
+        values["path"] = path = _path(borrowed).decode(_ENCODING, _ON_ERROR)
+        values["name"] = path.rpartition("/")[2]
+    if number in _NAMESPACES:
         values["netns"] = _identity(borrowed)
-    if kind in _NSIDS:
+    if number in _NSIDS:
         values["nsid"] = _assigned(lib.nsw_event_nsid(borrowed))
         values["origin"] = _assigned(lib.nsw_event_origin(borrowed))
         values["portid"] = lib.nsw_event_portid(borrowed) or None
     elif kind is EventType.OVERFLOW:
         values["dropped"] = lib.nsw_event_dropped(borrowed) or None
     elif kind is EventType.NETNS_NEW:
+        found = _path(borrowed)
+        values["path"] = None if found is None else found.decode(_ENCODING, _ON_ERROR)
         values["pid"] = lib.nsw_event_pid(borrowed) or None
     # __init__() of a frozen dataclass stores each field by a call, which takes as long as all this
     event = object.__new__(Event)
-    event.__dict__.update(values)
+    _set(event, "__dict__", values)
     return event

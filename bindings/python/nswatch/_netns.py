@@ -21,6 +21,8 @@ from ._printable import printable
 
 CLONE_NEWNET = 0x40000000
 
+_set = object.__setattr__
+
 _setns = ctypes.CDLL(None, use_errno=True).setns
 _setns.restype, _setns.argtypes = ctypes.c_int, (ctypes.c_int, ctypes.c_int)
 
@@ -200,7 +202,13 @@ class Netns:
 
     @classmethod
     def _of(cls, raw: nsw_netns) -> Netns:
-        return cls(raw.dev, raw.ino, raw.cookie, raw.stamp)
+        """Without the checks of __init__(), which take longer than all else of an event: the library's numbers fit."""
+        netns = object.__new__(cls)
+        _set(netns, "dev", raw.dev)
+        _set(netns, "ino", raw.ino)
+        _set(netns, "cookie", raw.cookie)
+        _set(netns, "stamp", raw.stamp)
+        return netns
 
     @classmethod
     def _found(cls, find: Callable[..., int], what: str, number: int) -> Netns:

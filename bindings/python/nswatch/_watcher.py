@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from ctypes import byref
 from dataclasses import dataclass, fields
 from functools import partial
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Literal, overload
 
 from . import _event
@@ -39,6 +39,10 @@ _Policy = Literal["block", "drop-newest", "drop-oldest"]
 _DEFAULT_DIR = "/run/netns"
 _LONGEST_WAIT = 3600.0
 _BURST = 64
+
+# os.getpid() is a system call, which for each event would take as long as reading two of its fields
+_here = SimpleNamespace(process=os.getpid())
+os.register_at_fork(after_in_child=lambda: setattr(_here, "process", os.getpid()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +214,7 @@ class Watcher:
     ) -> None:
         self._handle: int | None = None
         self._closed = True
-        self._process = os.getpid()
+        self._process = _here.process
         # one thread at a time in the library; a signal handler is in the same thread. Not the RLock of green threads:
         # they do not switch in the library, and theirs fails in signal handlers and, with eventlet, in other threads
         self._lock = RLock()
@@ -285,7 +289,7 @@ class Watcher:
 
     def __del__(self) -> None:
         # no attribute: __init__ failed before it
-        if not getattr(self, "_closed", True) and self._process == os.getpid():
+        if not getattr(self, "_closed", True) and self._process == _here.process:
             warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
             self.close()
 
@@ -304,7 +308,7 @@ class Watcher:
         if self._closed:
             return
         self._closed = True
-        if self._process != os.getpid():
+        if self._process != _here.process:
             return
         with self._lock:
             for loop, reader in list(self._loops.items()):
@@ -345,10 +349,10 @@ class Watcher:
         ENOENT: the directory is gone, and parent is False: there will be no more events;
         ENOTRECOVERABLE: an internal error; close the watcher.
         """
-        if timeout is not None and not timeout >= 0:
-            raise ValueError("timeout must not be negative")
         if timeout == 0:
             return self._take()
+        if timeout is not None and not timeout >= 0:
+            raise ValueError("timeout must not be negative")
         deadline = None if timeout is None else time.monotonic() + timeout
         self._burst += 1
         if self._burst > _BURST:
@@ -448,7 +452,7 @@ class Watcher:
 
     def _check_process(self) -> None:
         # a child would steal events from its parent, and wait for ever for a lock that another thread held
-        if self._process != os.getpid():
+        if self._process != _here.process:
             raise RuntimeError(f"the watcher belongs to process {self._process}: a child of os.fork() opens its own")
 
     def _check_open(self) -> None:
@@ -484,12 +488,15 @@ class Watcher:
                 self._free_if_unused()
 
     def _take(self) -> Event | None:
-        """The next event; None: none now. As _using(), whose generator takes longer than the call of the library."""
-        self._check_process()
+        """The next event; None: none now. As _using(), whose generator, and each call of a method, would take as long
+        as reading a field of the event."""
+        if self._process != _here.process:
+            self._check_process()
         with self._lock:
             self._users += 1
             try:
-                self._check_closed()
+                if self._closed:
+                    self._check_closed()
                 if self._taking:
                     raise RuntimeError("a signal handler called poll() while the same thread takes an event")
                 self._taking = True
@@ -504,7 +511,8 @@ class Watcher:
                     self._taking = False
             finally:
                 self._users -= 1
-                self._free_if_unused()
+                if self._closed:
+                    self._free_if_unused()
 
     @contextmanager
     def _waiting(self) -> Iterator[Callable[[float], object]]:
