@@ -34,13 +34,6 @@ void point(const char *curve, int count, double value)
 	fflush(stdout);
 }
 
-double heap(void)
-{
-	struct mallinfo2 info = mallinfo2();
-
-	return info.uordblks + info.hblkhd;
-}
-
 void pause_us(long us)
 {
 	const struct timespec time = { us / 1000000, us % 1000000 * 1000 };

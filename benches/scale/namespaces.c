@@ -51,7 +51,7 @@ static void run_command(const char *curve, int count, char *const *command)
 }
 
 /* The processor time for each of some births and deaths, which come one by one. */
-static void measure_births(nsw_watcher *watcher, int count)
+static void births_of(nsw_watcher *watcher, int count)
 {
 	struct maker makers[BIRTHS];
 	double births[BIRTHS], deaths[BIRTHS];
@@ -144,7 +144,7 @@ void scale_namespaces(char *nswatch)
 		point("resync", count, percentile(resync, ROUNDS, 0.5));
 		point("heap of a watcher", count, used);
 		point("heap of a namespace", count, (used - none) / (nsw_stat(watcher, NSW_STAT_KNOWN) - others));
-		measure_births(watcher, count);
+		births_of(watcher, count);
 		measure_end(watcher, count);
 		nsw_close(watcher);
 	}

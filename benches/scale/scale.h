@@ -10,9 +10,6 @@
 /* Prints a point of a curve. */
 void point(const char *curve, int count, double value);
 
-/* The memory from malloc(3) that is in use. */
-double heap(void);
-
 void pause_us(long us);
 /* The processor time of one vfork(2), in microseconds. */
 double fork_us(void);
