@@ -186,13 +186,13 @@ impl Names {
         entries.insert(name, Entry { netns, scan, reported });
     }
 
-    /// Removes a name. Returns whether it was reported, and its state.
+    /// Removes a name. Returns whether it was reported, and its state. Names that come and go are mostly pending.
     fn remove(&mut self, name: &CStr) -> Option<(Name, bool, State)> {
-        let (name, entry, state) = if let Some((name, entry)) = self.namespaces.remove_entry(name) {
+        let (name, entry, state) = if let Some((name, entry)) = self.pending.remove_entry(name) {
+            (name, entry, State::Placeholder)
+        } else if let Some((name, entry)) = self.namespaces.remove_entry(name) {
             let state = State::Namespace(entry.netns);
             (name, entry, state)
-        } else if let Some((name, entry)) = self.pending.remove_entry(name) {
-            (name, entry, State::Placeholder)
         } else {
             let (name, entry) = self.links.remove_entry(name)?;
             (name, entry, State::Link)
