@@ -11,15 +11,16 @@ from typing import Any
 FLOOR, OURS = "system calls in C", "nswatch, C"
 #: Why a figure misses its target, by the figure's name.
 CAUSES = {
-    "mount → READY, p50, against the best other program": "from util-linux 2.42 on, libmount's monitor listens to the"
-    " same fanotify events, and is as fast. It reports mounts: it knows no names, no identity, nothing that existed"
-    " before",
+    "mount → READY, p50, against the best other program": "libmount's monitor of util-linux 2.42 waits for the same"
+    " notifications of the kernel, and prints at once; nswatch first identifies the namespace. The monitor reports"
+    " mounts: it knows no names, no identity, nothing that existed before",
     "plain names, come and there": "nswatch probes each new name, since inotify does not distinguish a file from a link"
     " to a namespace, or from a mount; the raw loop does not probe. One statx(2) takes half of the time of the event,"
     " or more. There is no system call for many names: getdents64(2) does not see mounts, and io_uring takes longer"
     " than one system call each (the row of statx(2))",
-    "an id alone": "four system calls, for which the kernel takes some 4.4 µs here: to read the notification (1.3), to ask"
-    " whether it still holds, since it can be stale (1.6), to read the answer (1.0), and to find the queue empty (0.5)",
+    "an id alone": "four system calls, for which the kernel takes some 4.4 µs here: to read the notification (1.3), to"
+    " ask whether it still holds, since it can be stale (1.6), to read the answer (1.0), and to find the queue empty"
+    " (0.5)",
     "all: `nswatch list --all` against lsns, 200 namespaces": "nswatch also reads the descriptors of all processes, to"
     " find namespaces that only a descriptor keeps, which lsns does not list",
     "stripped libnswatch.so": "what each part weighs: [architecture.md](architecture.md). A library with nothing in it"
