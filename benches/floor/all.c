@@ -165,7 +165,7 @@ static pid_t forker(int rate)
 	pid = fork();
 	need(pid >= 0, "fork");
 	if (pid == 0) {
-		int64_t next = now_ns();
+		int64_t next = now_ns(), left;
 
 		while (!shared->stop) {
 			int64_t begun = now_ns();
@@ -178,8 +178,9 @@ static pid_t forker(int rate)
 			shared->forks++;
 			need(waitpid(child, NULL, 0) == child, "waitpid");
 			next += 1000000000 / rate;
-			if (next > now_ns() + 60000)
-				usleep((next - now_ns() - 60000) / 1000);
+			left = next - now_ns() - 60000;
+			if (left > 0)
+				usleep(left / 1000);
 			while (now_ns() < next)
 				;
 		}

@@ -19,6 +19,8 @@ pub(super) struct Found {
     pub(super) number: Number,
     pub(super) path: Option<Arc<Path>>,
     pub(super) pid: Option<i32>,
+    /// It is the known one with its inode number, as far as anybody can know, and is watched better now.
+    pub(super) again: bool,
 }
 
 /// The record of a namespace.
@@ -61,7 +63,7 @@ impl State {
 
     /// Adds a namespace. One that had its inode number before is gone.
     pub(super) fn add(&mut self, found: Found, mode: EmitMode, emit: &mut dyn FnMut(EventKind)) {
-        let Found { netns, number, path, pid } = found;
+        let Found { netns, number, path, pid, again } = found;
         let before = self.known.get(&netns.ino()).copied();
         if before.is_none_or(|known| known.number != number) {
             // the number has a new meaning
@@ -69,7 +71,7 @@ impl State {
         }
         let has_cookie = |known: &Known| netns.cookie().is_some() && netns.cookie() == known.netns.cookie();
         // a number belongs to one namespace, whose inode may be new with another stamp
-        let is_it = |known: &Known| known.number == number || has_cookie(known);
+        let is_it = |known: &Known| known.number == number || has_cookie(known) || again;
         let reported = mode != EmitMode::Silent;
         match before {
             // another mechanism may watch it now
@@ -118,7 +120,7 @@ mod tests {
 
     #[derive(Debug, Clone)]
     enum Fact {
-        Found { ino: u64, cookie: u64, number: i32, mode: EmitMode },
+        Found { ino: u64, cookie: u64, number: i32, mode: EmitMode, again: bool },
         Dead(i32),
         Resync,
     }
@@ -126,12 +128,8 @@ mod tests {
     fn fact() -> impl Strategy<Value = Fact> {
         let mode = prop::sample::select(vec![EmitMode::News, EmitMode::Replayed, EmitMode::Silent]);
         prop_oneof![
-            (1..4u64, 0..5u64, 0..6i32, mode).prop_map(|(ino, cookie, number, mode)| Fact::Found {
-                ino,
-                cookie,
-                number,
-                mode
-            }),
+            (1..4u64, 0..5u64, 0..6i32, mode, any::<bool>())
+                .prop_map(|(ino, cookie, number, mode, again)| { Fact::Found { ino, cookie, number, mode, again } }),
             (0..6i32).prop_map(Fact::Dead),
             Just(Fact::Resync),
         ]
@@ -145,10 +143,11 @@ mod tests {
                 let mut events = Vec::new();
                 let emit = &mut |event| events.push(event);
                 match fact {
-                    Fact::Found { ino, cookie, number, mode } => {
+                    Fact::Found { ino, cookie, number, mode, again } => {
                         let (netns, number) = (Netns::new(4, ino, cookie, 0), Number::new(0, number));
+                        let again = again && state.get(ino).is_some_and(|known| known.netns.same(&netns));
                         let is_known = state.get(ino).is_some_and(|known| known.number == number);
-                        state.add(Found { netns, number, path: None, pid: None }, mode, emit);
+                        state.add(Found { netns, number, path: None, pid: None, again }, mode, emit);
                         prop_assert!(state.get(ino).is_some_and(|known| is_known || known.netns.same(&netns)));
                     }
                     Fact::Dead(number) => {

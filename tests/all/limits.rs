@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::support::api::{Api, C, How, Kind, Observer, Rust, readable};
 use super::support::grammar::Id;
 use super::support::nsid::{Raw, anonymous, inside, list_id};
-use super::support::thread::{Restriction, elsewhere, stopped_at_each};
+use super::support::thread::{Restriction, SEND, elsewhere, stopped_at_each};
 use super::support::*;
 use nswatch::Feature;
 use nswatch::capi::watcher::NSW_STAT_KNOWN;
@@ -187,7 +187,7 @@ fn alone_unread() {
         };
         // a mount: without births it makes the watcher run a census
         ip_netns(&["add", "blue"]);
-        stopped_at_each(&[libc::SYS_sendto], dies, || {
+        stopped_at_each(&[SEND], dies, || {
             // by AIO, the kernel reports it a moment later
             assert!(readable(watcher.api.fd(), DEADLINE), "the mount woke nobody");
             while readable(watcher.api.fd(), Duration::ZERO) {

@@ -4,7 +4,7 @@
 use super::actor::Actor;
 use super::support::api::{Api, How, Kind, Observer};
 use super::support::grammar::Id;
-use super::support::thread::{Restriction, elsewhere};
+use super::support::thread::{Restriction, SEND, elsewhere};
 use super::support::*;
 use nswatch::capi::options::NSW_NO_REPLAY;
 
@@ -15,6 +15,7 @@ both! {
     one_that_was_not_replayed_is_followed_by_a_later_one
     one_that_gets_another_name_is_the_same
     lost_rights_end_no_watch
+    one_found_while_the_post_was_refused_is_watched_later
     without_rights_nothing_false_is_reported
 }
 
@@ -99,6 +100,21 @@ fn one_is_followed_by_another_unseen<A: Api>() {
             assert_eq!(watcher.life(second), expected(first, second));
         });
     }
+}
+
+fn one_found_while_the_post_was_refused_is_watched_later<A: Api>() {
+    sandbox();
+    let actor = Actor::new();
+    elsewhere(&without_cookies(Restriction::none()), || {
+        let mut watcher = Observer::<A>::open_synced(&How::all());
+        actor.act(|| ip_netns(&["add", "blue"]));
+        let netns = blue();
+        elsewhere(&Restriction::none().failing(SEND, libc::EPERM), || watcher.until_netns(Kind::NetnsNew, netns));
+        watcher.compare();
+        assert_eq!(watcher.life(netns), [Kind::NetnsNew]);
+        actor.act(|| ip_netns(&["del", "blue"]));
+        watcher.until_netns(Kind::NetnsDel, netns);
+    });
 }
 
 /// The watcher has not read the kernel's notice of the death.

@@ -9,7 +9,7 @@ use crate::alone;
 use crate::support::api::{Api, C, Ev, How, Kind, Rust, readable};
 use crate::support::grammar::{Checker, Id};
 use crate::support::nsid::anonymous;
-use crate::support::thread::{FSTATAT, Restriction, elsewhere};
+use crate::support::thread::{FSTATAT, Restriction, SEND, elsewhere};
 use crate::support::*;
 use libc::c_long;
 use nswatch::capi::options::NSW_PREPARE;
@@ -36,7 +36,7 @@ const CALLS: [(c_long, &str); 38] = [
     (libc::SYS_connect, "connect"),
     (libc::SYS_setsockopt, "setsockopt"),
     (libc::SYS_getsockopt, "getsockopt"),
-    (libc::SYS_sendto, "sendto"),
+    (SEND, "send"),
     (libc::SYS_recvmsg, "recvmsg"),
     (libc::SYS_recvmmsg, "recvmmsg"),
     (libc::SYS_unshare, "unshare"),
@@ -81,9 +81,7 @@ const fn particular(call: c_long) -> &'static [i32] {
         libc::SYS_epoll_ctl | libc::SYS_fanotify_mark | libc::SYS_unshare => &[libc::ENOSPC, libc::EINVAL],
         libc::SYS_clone => &[libc::ENOSPC, libc::EAGAIN, libc::EINVAL],
         libc::SYS_clone3 | libc::SYS_io_setup | libc::SYS_io_submit => &[libc::EAGAIN],
-        libc::SYS_sendto | libc::SYS_recvmsg | libc::SYS_recvmmsg => {
-            &[libc::ENOBUFS, libc::EINTR, libc::EAGAIN, libc::EINVAL]
-        }
+        SEND | libc::SYS_recvmsg | libc::SYS_recvmmsg => &[libc::ENOBUFS, libc::EINTR, libc::EAGAIN, libc::EINVAL],
         libc::SYS_ppoll | libc::SYS_write | libc::SYS_io_getevents => &[libc::EINTR, libc::EAGAIN, libc::EINVAL],
         // EINTR would never end here
         libc::SYS_read => &[libc::EAGAIN, libc::EINVAL],

@@ -9,7 +9,7 @@ use crate::alone;
 use crate::support::api::{Api, C, How, Kind, Rust, readable};
 use crate::support::grammar::Checker;
 use crate::support::nsid::{anonymous, inside, living};
-use crate::support::thread::{Restriction, elsewhere};
+use crate::support::thread::{Restriction, SEND, elsewhere};
 use crate::support::*;
 use libc::c_long;
 use nswatch::capi::options::NSW_ALL_NSID;
@@ -23,7 +23,7 @@ const CALLS: [(c_long, &str); 16] = [
     (libc::SYS_connect, "connect"),
     (libc::SYS_setsockopt, "setsockopt"),
     (libc::SYS_getsockopt, "getsockopt"),
-    (libc::SYS_sendto, "sendto"),
+    (SEND, "send"),
     (libc::SYS_recvmsg, "recvmsg"),
     (libc::SYS_recvmmsg, "recvmmsg"),
     (libc::SYS_openat, "openat"),

@@ -2,7 +2,7 @@
 
 use crate::support::api::{Api, How, Kind::*, Observer, readable};
 use crate::support::nsid::anonymous;
-use crate::support::thread::{Restriction, elsewhere};
+use crate::support::thread::{Restriction, SEND, elsewhere};
 use crate::support::*;
 use nswatch::nsid;
 
@@ -40,7 +40,7 @@ fn a_refused_query_has_no_answer<A: Api>() {
     let mut o = Observer::<A>::open_synced(&How::nsid());
     drop(peers.remove(7));
     assert!(readable(o.api.fd(), DEADLINE));
-    elsewhere(&Restriction::none().failing(libc::SYS_sendto, libc::EINVAL), || {
+    elsewhere(&Restriction::none().failing(SEND, libc::EINVAL), || {
         for _ in 0..3 {
             assert_eq!(o.try_now(), Err(libc::EINVAL));
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::super::births::Hint;
 use super::super::due::EmitMode;
-use super::super::state::Found;
+use super::super::state::{Found, Known};
 use super::{All, LOOK};
 use crate::census::{census_alone, descriptors_of, mounts};
 use crate::error::{Doing, Result, is_refused, is_transient};
@@ -83,6 +83,7 @@ impl All {
                     number: known.number,
                     path: sighting.paths().next().map(Arc::from),
                     pid: sighting.pids.first().copied(),
+                    again: true,
                 }));
                 continue;
             }
@@ -116,7 +117,7 @@ impl All {
             } else if self.deaths.reports(known.number) {
                 !self.deaths.recognizes(known.number)
             } else {
-                known.netns.same(netns)
+                known.netns.same(netns) && !self.deaths.watches_badly(known.number, self.due.ask)
             }
         })
     }
@@ -143,11 +144,14 @@ impl All {
         if is_another || self.deaths.is_own(&netns) || self.is_certainly_known(&netns) {
             return Ok(None);
         }
+        // nothing reports the death of such a known one, and without a cookie nothing distinguishes it from a later one
+        let is_same = |known: &Known| !self.deaths.reports(known.number) && known.netns.same(&netns);
+        let again = self.state.get(netns.ino()).is_some_and(is_same);
         let number = self.deaths.watch(namespace.as_fd(), &netns).doing("watch a network namespace")?;
         if self.is_certainly_known(&netns) {
             // its mechanism may be unable to watch it again by now
             return Ok(None);
         }
-        Ok(Some(Found { netns, number, path: way.map(|(path, _)| Arc::from(path)), pid }))
+        Ok(Some(Found { netns, number, path: way.map(|(path, _)| Arc::from(path)), pid, again }))
     }
 }
