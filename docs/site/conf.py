@@ -29,6 +29,7 @@ breathe_domain_by_extension = {"h": "c", "hpp": "cpp"}
 
 # autodoc imports the package, which loads the library; nothing calls it here
 patch("ctypes.CDLL").start()
+patch("ctypes.PyDLL").start()
 sys.path.insert(0, str(ROOT / "bindings/python"))
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
