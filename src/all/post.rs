@@ -115,7 +115,7 @@ impl Post {
             match self.listener.receive(&mut |bytes, origin| *lost |= !decode(bytes, origin, &mut inbox))? {
                 Received::Nothing => break,
                 Received::Loss => self.lost = true,
-                Received::Last(_) => last = true,
+                Received::Last => last = true,
                 Received::Datagrams(_) => {}
             }
             let gone = inbox.drain(..).filter(|notification| matches!(notification.change, Change::Gone));

@@ -171,8 +171,9 @@ impl All {
         let is_to_count = self.due.census.is_some() && (self.due.asked || self.may_look(out));
         // a census finds everything that hints lead to
         if !self.due.hints.is_empty() && !is_to_count {
-            let (found, elsewhere) = self.look(|this| this.follow_hints())?;
+            let (found, mut elsewhere) = self.look(|this| this.follow_hints())?;
             self.take_in_news(found, out);
+            elsewhere.retain(|hint| self.due.hints.contains(hint));
             if !elsewhere.is_empty() && self.may_look(out) {
                 let begun = sys::processor_time();
                 let found = self.look(|this| this.follow_to_descriptors(&elsewhere));

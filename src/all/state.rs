@@ -19,7 +19,7 @@ pub(super) struct Found {
     pub(super) number: Number,
     pub(super) path: Option<Arc<Path>>,
     pub(super) pid: Option<i32>,
-    /// It is the known one with its inode number, as far as anybody can know, and is watched better now.
+    /// It is the known one with its inode number, as far as anybody can know, and may be watched better now.
     pub(super) again: bool,
 }
 

@@ -100,7 +100,7 @@ impl Names {
         self.set(name, to, true)
     }
 
-    /// Notes that a name exists in some state. Returns the change, if the name was unknown. Costs one search.
+    /// Notes that a name exists in some state. Returns the change, if the name was unknown.
     pub(crate) fn appear(&mut self, name: &CStr) -> Option<Transition> {
         if self.namespaces.contains_key(name) || self.links.contains_key(name) {
             return None;

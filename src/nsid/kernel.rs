@@ -146,9 +146,16 @@ impl<R: Rtnetlink> Kernel<R> {
         &mut self.sockets
     }
 
-    /// Reads about `limit` notifications into the inbox at most. Returns whether the queue is empty, or holds an error
-    /// that the next call notices. Sets `lost` if the kernel dropped some, or sent an unknown message.
-    pub(super) fn read(&mut self, limit: usize, inbox: &mut VecDeque<Notification>, lost: &mut bool) -> Result<bool> {
+    /// Reads about `limit` notifications into the inbox at most. Returns whether the queue is empty. Sets `lost` if the
+    /// kernel dropped some, or sent an unknown message. `soon`: another read follows soon, so this one need not notice
+    /// an error behind the last notification.
+    pub(super) fn read(
+        &mut self,
+        limit: usize,
+        soon: bool,
+        inbox: &mut VecDeque<Notification>,
+        lost: &mut bool,
+    ) -> Result<bool> {
         self.own_is_current = false;
         self.here = None;
         self.peers.clear();
@@ -156,7 +163,9 @@ impl<R: Rtnetlink> Kernel<R> {
         while left > 0 {
             let received = self.sockets.receive(&mut |bytes, origin| *lost |= !decode(bytes, origin, inbox));
             let read = match received.doing("read nsid notifications")? {
-                Received::Nothing | Received::Last(_) => return Ok(true),
+                Received::Nothing => return Ok(true),
+                Received::Last if soon => return Ok(true),
+                Received::Last => 1,
                 Received::Loss => {
                     *lost = true;
                     1

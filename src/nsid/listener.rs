@@ -19,7 +19,7 @@ const RECEIVE_BUFFER: u32 = 2 * 1024 * 1024;
 /// Room for one datagram: a notification takes 28 bytes.
 const ROOM: usize = 256;
 
-/// To prepare room for many datagrams takes longer than to receive one.
+/// Room for this many at first: room for many takes longer to prepare than one datagram to receive.
 const FEW: usize = 2;
 
 /// The minimum that the kernel accounts for one message.
@@ -45,8 +45,8 @@ pub(crate) enum Received {
     Loss,
     /// The number of datagrams, some possibly not from the kernel.
     Datagrams(usize),
-    /// The same, and the queue is empty, or holds an error that the next read returns.
-    Last(usize),
+    /// Some datagrams, and then the queue was empty, or held an error that the next read returns.
+    Last,
 }
 
 /// A notification of a change of an nsid.
@@ -131,7 +131,7 @@ impl Listener {
                 self.full = true;
                 Ok(Received::Datagrams(n))
             }
-            Ok((n, true)) => Ok(Received::Last(n)),
+            Ok((_, true)) => Ok(Received::Last),
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN) => Ok(Received::Nothing),
                 // the queue was full; or the kernel had no memory for a notification

@@ -105,7 +105,7 @@ impl<R: Rtnetlink> Nsid<R> {
     }
 
     fn read(&mut self, limit: usize) -> Result<bool> {
-        self.kernel.read(limit, &mut self.inbox, &mut self.due.overflow)
+        self.kernel.read(limit, false, &mut self.inbox, &mut self.due.overflow)
     }
 
     /// Empties the queue after an overflow; `false`: it overflowed again in every round, or within one long read, which
@@ -313,7 +313,7 @@ fn candidates(inbox: &VecDeque<Notification>, state: &State, after: i32) -> BTre
 impl<R: Rtnetlink> Source for Nsid<R> {
     fn drain(&mut self, out: &mut Outbox) -> Result<Progress> {
         // first the notifications left after an error
-        let all = self.inbox.is_empty() && self.read(BATCH)?;
+        let all = self.inbox.is_empty() && self.kernel.read(BATCH, true, &mut self.inbox, &mut self.due.overflow)?;
         out.noticed_now();
         self.catch_up(out)?;
         Ok(if all && !self.unfinished() { Progress::Done } else { Progress::More })

@@ -183,7 +183,7 @@ const SOCKET_CALLS: [(libc::c_long, u32); 11] = [
 ];
 
 /// send(2): where the kernel has no such call, that of sendto(2).
-pub const SEND: libc::c_long = if cfg!(target_arch = "arm") { 289 } else { libc::SYS_sendto };
+pub const SEND: libc::c_long = if cfg!(all(target_arch = "arm", target_env = "gnu")) { 289 } else { libc::SYS_sendto };
 
 /// fstatat(3) by its system call.
 #[cfg(target_pointer_width = "32")]

@@ -305,7 +305,10 @@ PROTOTYPES: list[tuple[Any, ...]] = [
 
 
 # The functions that read a field of an event, for each event.
-_READING = {f"nsw_event_{field}" for field in ("type", "time_ns", "flags", "name", "path", "netns", "nsid", "origin")}
+_READING = {
+    f"nsw_event_{field}"
+    for field in ("type", "time_ns", "flags", "path", "netns", "nsid", "origin", "portid", "dropped", "pid")
+}
 
 
 def _path() -> str:

@@ -289,7 +289,7 @@ class Watcher:
 
     def __del__(self) -> None:
         # no attribute: __init__ failed before it
-        if not getattr(self, "_closed", True) and self._process == _here.process:
+        if not getattr(self, "_closed", True) and self._process == os.getpid():
             warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
             self.close()
 
@@ -308,7 +308,8 @@ class Watcher:
         if self._closed:
             return
         self._closed = True
-        if self._process != _here.process:
+        # also in a child of a fork without Python's hooks
+        if self._process != os.getpid():
             return
         with self._lock:
             for loop, reader in list(self._loops.items()):

@@ -17,7 +17,7 @@ use crate::sys::{self, CWD};
 use crate::walk::Links;
 
 impl All {
-    /// Probes where the threads that entered a namespace are now. Returns also the hints to threads that are elsewhere.
+    /// Probes where the threads that entered a namespace are now. Returns also the hints whose threads did not show a new one.
     pub(super) fn follow_hints(&mut self) -> Result<(Vec<Found>, Vec<Hint>)> {
         let (mut found, mut elsewhere) = (Vec::<Found>::new(), Vec::new());
         for hint in self.due.hints.clone() {
@@ -53,6 +53,8 @@ impl All {
         tasks.sort_unstable();
         tasks.dedup();
         let mut wanted: Vec<u64> = hints.iter().map(|hint| hint.ino).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
         for task in tasks {
             for (ino, path) in descriptors_of(task, &mut wanted).doing(LOOK)? {
                 found.extend(self.meet(&path, Some(ino), None)?);

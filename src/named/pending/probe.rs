@@ -99,7 +99,7 @@ impl Pending {
         names.chunks(AT_ONCE).try_for_each(|names| self.probe_some(names, false, debounce, probe, path, out))
     }
 
-    /// Probes these names. `plain`: they are probably empty files.
+    /// Probes these names. `plain`: some may be empty files, which one call shows.
     pub(super) fn probe_some(
         &mut self,
         names: &[Name],

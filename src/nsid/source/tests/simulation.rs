@@ -272,11 +272,11 @@ impl Rtnetlink for Simulation {
                 self.run();
                 // hides the rest
                 if self.error {
-                    return Ok(Received::Last(n));
+                    return Ok(Received::Last);
                 }
             }
             let Some((bytes, tag)) = self.queue.pop_front() else {
-                return Ok(if n == 0 { Received::Nothing } else { Received::Last(n) });
+                return Ok(if n == 0 { Received::Nothing } else { Received::Last });
             };
             if self.queue.is_empty() {
                 self.congested = false;
