@@ -214,7 +214,8 @@ class Watcher:
     ) -> None:
         self._handle: int | None = None
         self._closed = True
-        self._process = _here.process
+        # again here, for a child of a fork without Python's hooks
+        self._process = _here.process = os.getpid()
         # one thread at a time in the library; a signal handler is in the same thread. Not the RLock of green threads:
         # they do not switch in the library, and theirs fails in signal handlers and, with eventlet, in other threads
         self._lock = RLock()

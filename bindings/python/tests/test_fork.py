@@ -61,6 +61,24 @@ print("parent", len([watcher.poll() for _ in range(3)]))
 watcher.close()
 """
 
+WITHOUT_HOOKS = """
+import ctypes, os
+import nswatch
+
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
+watcher = nswatch.Watcher()
+child = ctypes.PyDLL(None).fork()
+if child == 0:
+    before = descriptors()
+    nswatch.Watcher().close()
+    print(descriptors() - before, flush=True)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+watcher.close()
+"""
+
 
 class Fork(TestCase):
     def test_a_child_leaves_the_watcher_to_its_parent(self) -> None:
@@ -73,3 +91,10 @@ class Fork(TestCase):
                 self.addCleanup(program.kill)
                 out, err = program.communicate(timeout=DEADLINE)
                 self.assertEqual((out, err, program.returncode), (b"child 3\nparent 3\n", b"", 0))
+
+    def test_a_child_of_a_fork_without_hooks_closes_its_own(self) -> None:
+        program = python("-X", "dev", "-c", WITHOUT_HOOKS)
+        self.addCleanup(program.communicate)
+        self.addCleanup(program.kill)
+        out, err = program.communicate(timeout=DEADLINE)
+        self.assertEqual((out, err, program.returncode), (b"0\n", b"", 0))
