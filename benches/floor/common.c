@@ -134,6 +134,19 @@ void remove_names(const char *prefix, int count)
 	}
 }
 
+void churn(int count)
+{
+	char path[64];
+
+	for (int i = 0; i < count; i++) {
+		FILE *file;
+
+		snprintf(path, sizeof(path), NETNS "/churn-%05d", i);
+		file = fopen(path, "w");
+		need(file != NULL && fclose(file) == 0 && remove(path) == 0, path);
+	}
+}
+
 static size_t slot_of(const struct set *set, const char *name)
 {
 	uint64_t hash = 14695981039346656037ull;

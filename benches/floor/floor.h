@@ -53,6 +53,8 @@ double heap(void);
 /* Makes `count` names of this prefix: empty files, or symbolic links to this namespace. */
 void make_names(const char *prefix, int count, int links);
 void remove_names(const char *prefix, int count);
+/* Plain names that appear and disappear at once. */
+void churn(int count);
 
 /* A set of names with open addressing, as in a careful C program. */
 struct set {

@@ -10,19 +10,6 @@
 /* Fewer than half of the kernel's queue. */
 #define PAIRS 8000
 
-static void churn(void)
-{
-	char path[64];
-
-	for (int i = 0; i < PAIRS; i++) {
-		FILE *file;
-
-		snprintf(path, sizeof(path), NETNS "/churn-%05d", i);
-		file = fopen(path, "w");
-		need(file != NULL && fclose(file) == 0 && remove(path) == 0, path);
-	}
-}
-
 /* Drains the same events through both, one after the other. */
 static void drain_both(nsw_watcher *watcher, struct raw *raw, int first, struct pair *rate)
 {
@@ -49,7 +36,7 @@ static void measure_rates(int rounds)
 	raw_open(&raw);
 	drain(watcher);
 	for (int round = 0; round < rounds; round++) {
-		churn();
+		churn(PAIRS);
 		drain_both(watcher, &raw, round % 2, &gone);
 		make_names("plain", PAIRS, 0);
 		drain_both(watcher, &raw, round % 2, &made);
@@ -67,14 +54,14 @@ static void measure_rates(int rounds)
 static void costs(nsw_watcher *watcher, double ns[2])
 {
 	/* takes the replay, and allocates a queue of this length before the measurement */
-	churn();
+	churn(PAIRS);
 	drain(watcher);
 	for (int kind = 0; kind < 2; kind++) {
 		int64_t began;
 		long events;
 
 		if (kind == 0)
-			churn();
+			churn(PAIRS);
 		else
 			make_names("link", 500, 1);
 		began = cpu_ns();

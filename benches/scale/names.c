@@ -7,20 +7,6 @@
 #define LINKS 500
 #define ROUNDS 5
 
-/* Plain names that appear and disappear. */
-static void churn(void)
-{
-	char path[64];
-
-	for (int i = 0; i < PAIRS; i++) {
-		FILE *file;
-
-		snprintf(path, sizeof(path), NETNS "/churn-%05d", i);
-		file = fopen(path, "w");
-		need(file != NULL && fclose(file) == 0 && remove(path) == 0, path);
-	}
-}
-
 static double each_ns(nsw_watcher *watcher)
 {
 	int64_t began = cpu_ns();
@@ -66,9 +52,9 @@ void scale_names(void)
 			replay[round] = (t1 - t0) / 1e6;
 			resync[round] = (t2 - t1) / 1e6;
 			/* the first one allocates a queue of this length */
-			churn();
+			churn(PAIRS);
 			drain(watcher);
-			churn();
+			churn(PAIRS);
 			plain[round] = each_ns(watcher);
 			make_names("link", LINKS, 1);
 			ready[round] = each_ns(watcher);
