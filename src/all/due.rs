@@ -7,6 +7,8 @@ use super::births::Hint;
 pub(super) struct Due {
     /// Births of possibly unknown namespaces, each thread once.
     pub(super) hints: Vec<Hint>,
+    /// Those whose threads did not show the namespace: it may be anywhere.
+    pub(super) missed: Vec<Hint>,
     /// Scan the mounts.
     pub(super) mounts: bool,
     /// Take a census.
@@ -34,9 +36,25 @@ impl Due {
         self.too_many |= !std::mem::replace(&mut self.left_out, true);
     }
 
+    /// Whether an unrequested probe is due.
+    pub(super) fn is_to_look(&self) -> bool {
+        self.mounts || !self.missed.is_empty() || self.census.is_some()
+    }
+
     /// Whether no probe and no event is due.
     pub(super) fn is_nothing(&self) -> bool {
-        self.hints.is_empty() && !self.mounts && self.census.is_none() && !self.synced && !self.too_many
+        self.hints.is_empty() && !self.is_to_look() && !self.synced && !self.too_many
+    }
+
+    /// Adds a hint, unless it is there, up to `max` of both kinds. Returns whether there was room.
+    pub(super) fn add(&mut self, hint: Hint, max: usize) -> bool {
+        // its thread is there again
+        self.missed.retain(|missed| *missed != hint);
+        let has_room = self.hints.len() + self.missed.len() < max;
+        if has_room && !self.hints.contains(&hint) {
+            self.hints.push(hint);
+        }
+        has_room
     }
 
     /// Plans a census that the consumer has not requested.

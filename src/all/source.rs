@@ -110,18 +110,15 @@ impl All {
             return Ok(false);
         }
         if let Some(births) = &mut self.births {
-            let (state, deaths, hints) = (&self.state, &self.deaths, &mut self.due.hints);
+            let (state, deaths, due) = (&self.state, &self.deaths, &mut self.due);
             // a reused number is noticed only where deaths are reported
             let is_known = |ino| state.get(ino).is_some_and(|known| deaths.reports(known.number));
-            let loss = births.read(&mut |hint| {
-                if !is_known(hint.ino) && hints.len() < HINTS && !hints.contains(&hint) {
-                    hints.push(hint);
-                }
-            });
+            let mut is_full = false;
+            let loss = births.read(&mut |hint| is_full |= !is_known(hint.ino) && !due.add(hint, HINTS));
             if let Loss::Hints(dropped) = loss.doing(READ)? {
                 self.lost(dropped, out);
             }
-            if self.due.hints.len() == HINTS {
+            if is_full {
                 self.due.plan_census();
             }
         }
@@ -168,49 +165,70 @@ impl All {
 
     /// Does the work that is due.
     fn catch_up(&mut self, out: &mut Outbox) -> Result<()> {
-        let is_to_count = self.due.census.is_some() && (self.due.asked || self.may_look(out));
+        let may_look = self.may_look(out);
         // a census finds everything that hints lead to
-        if !self.due.hints.is_empty() && !is_to_count {
-            let (found, mut elsewhere) = self.look(|this| this.follow_hints())?;
-            self.take_in_news(found, out);
-            elsewhere.retain(|hint| self.due.hints.contains(hint));
-            if !elsewhere.is_empty() && self.may_look(out) {
-                let begun = sys::processor_time();
-                let found = self.look(|this| this.follow_to_descriptors(&elsewhere));
-                self.pace.worked(out.now(), sys::processor_time().saturating_sub(begun) * PRICE);
-                self.take_in_news(found?, out);
-            }
-            // what its maker has left may be mounted, or open elsewhere
-            self.due.mounts |= !self.due.hints.is_empty();
-        }
-        if self.due.mounts && !is_to_count && self.may_look(out) {
-            let begun = sys::processor_time();
-            let found = self.look(|this| this.go_through_mounts())?;
-            self.pace.worked(out.now(), sys::processor_time().saturating_sub(begun) * PRICE);
-            self.due.mounts = false;
-            self.take_in_news(found, out);
-            if !self.due.hints.is_empty() && are_all(&self.state.cookies()) {
-                // they died too early
-                self.due.hints.clear();
-            }
+        if self.due.census.is_none() || !self.due.asked && !may_look {
             if !self.due.hints.is_empty() {
-                self.due.plan_census();
+                let (found, missed) = self.look(|this| this.follow_hints())?;
+                self.due.hints.clear();
+                self.due.missed.extend(missed);
+                self.take_in_news(found, out);
+            }
+            if may_look {
+                self.look_elsewhere(out)?;
             }
         }
         if let Some(mode) = self.due.census.filter(|_| self.due.asked || self.may_look(out)) {
-            let (begun, asked) = (sys::processor_time(), self.due.asked);
-            let price = if self.due.hints.is_empty() { PRICE } else { UNLIKELY };
-            let looked = self.count_all(mode, out);
-            if !asked {
-                self.pace.worked(out.now(), sys::processor_time().saturating_sub(begun) * price);
-            }
-            looked?;
+            let is_unlikely = !self.due.hints.is_empty() || !self.due.missed.is_empty();
+            let price = if self.due.asked {
+                0
+            } else if is_unlikely {
+                UNLIKELY
+            } else {
+                PRICE
+            };
+            self.at_a_price(price, out, |this, out| this.count_all(mode, out))?;
         }
         if self.due.census.is_none() && std::mem::take(&mut self.due.synced) {
             out.push(EventKind::Synced, false);
         }
         self.set_timer(out);
         Ok(())
+    }
+
+    /// Looks for what its maker has left: in descriptors, then in the mounts. Each turn does both, so that neither takes
+    /// all the time of the other.
+    fn look_elsewhere(&mut self, out: &mut Outbox) -> Result<()> {
+        if !self.due.missed.is_empty() {
+            let found = self.at_a_price(PRICE, out, |this, _| this.look(Self::follow_to_descriptors))?;
+            self.take_in_news(found, out);
+        }
+        if self.due.mounts || !self.due.missed.is_empty() {
+            let found = self.at_a_price(PRICE, out, |this, _| this.look(Self::go_through_mounts))?;
+            self.due.mounts = false;
+            self.take_in_news(found, out);
+            if !self.due.missed.is_empty() && are_all(&self.state.cookies()) {
+                // they died too early
+                self.due.missed.clear();
+            }
+            if !self.due.missed.is_empty() {
+                self.due.plan_census();
+            }
+        }
+        Ok(())
+    }
+
+    /// Does a piece of work, after which unrequested probes wait: `price` times as long as the work has taken.
+    fn at_a_price<T>(
+        &mut self,
+        price: u32,
+        out: &mut Outbox,
+        work: impl FnOnce(&mut Self, &mut Outbox) -> Result<T>,
+    ) -> Result<T> {
+        let begun = sys::processor_time();
+        let done = work(self, out);
+        self.pace.worked(out.now(), sys::processor_time().saturating_sub(begun) * price);
+        done
     }
 
     /// Takes a census, and applies the results.
@@ -236,6 +254,7 @@ impl All {
         }
         // what it did not find has died too early, or only a socket keeps it
         self.due.hints.clear();
+        self.due.missed.clear();
         self.due.census = None;
         (self.due.mounts, self.due.asked, self.due.ask) = (false, false, false);
         Ok(())
@@ -253,7 +272,7 @@ impl All {
     fn take_in_news(&mut self, found: Vec<Found>, out: &mut Outbox) {
         let state = &self.state;
         let is_found = |hint: &Hint| found.iter().any(|found| found.netns.ino() == hint.ino);
-        self.due.hints.retain(|hint| state.get(hint.ino).is_none() && !is_found(hint));
+        self.due.missed.retain(|hint| state.get(hint.ino).is_none() && !is_found(hint));
         if self.take_in(found, EmitMode::News, out) {
             self.due.leave_out();
         }
@@ -283,7 +302,7 @@ impl All {
     }
 
     fn set_timer(&mut self, out: &Outbox) {
-        let waits = (self.due.census.is_some() || self.due.mounts) && !self.may_look(out);
+        let waits = self.due.is_to_look() && !self.may_look(out);
         if self.timer.set(waits.then(|| self.pace.next())).is_err() {
             // if a filter refuses the timer, nothing is delayed
             self.pace = Pace::new(CREDIT);
@@ -301,7 +320,7 @@ impl Source for All {
             return Ok(if self.due.is_nothing() { Progress::Done } else { Progress::More });
         }
         self.catch_up(out)?;
-        let is_due = (self.due.census.is_some() || self.due.mounts) && self.may_look(out);
+        let is_due = self.due.is_to_look() && self.may_look(out);
         if is_due || self.unfinished() {
             return Ok(Progress::More);
         }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::net::UdpSocket;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -258,4 +259,39 @@ fn alone_descriptors() {
 #[test]
 fn descriptors_are_read_once_for_many_births() {
     run_alone("limits::alone_descriptors", &UNSEEN);
+}
+
+/// Namespaces that only sockets keep, of a process with many descriptors: no place of their maker shows them. The watcher
+/// looks into the descriptors within its limit for unrequested probes, and this leaves time for the mounts.
+#[test]
+#[ignore = "alone"]
+fn alone_out_of_sight() {
+    const DESCRIPTORS: usize = 900;
+    sandbox();
+    if !Feature::Births.is_available().unwrap() {
+        return skipped("births are not reported here");
+    }
+    let own = File::open("/proc/self/ns/uts").unwrap();
+    let _many: Vec<File> = (0..DESCRIPTORS).map(|_| own.try_clone().unwrap()).collect();
+    let mut watcher = Observer::<Rust>::open_synced(&How::all());
+    let sockets: Vec<UdpSocket> = (0..60)
+        .map(|_| {
+            watcher.drain();
+            inside(&anonymous(), || UdpSocket::bind("[::]:0").unwrap())
+        })
+        .collect();
+    make_dir(RUN_NETNS);
+    let path = format!("{RUN_NETNS}/mounted");
+    placeholder(&path);
+    mount_new_netns(&path);
+    let mounted = kernel::netns(&path).unwrap();
+    while !watcher.checker.netns.contains(&mounted) {
+        watcher.next();
+    }
+    drop(sockets);
+}
+
+#[test]
+fn births_out_of_sight_do_not_delay_mounts() {
+    run_alone("limits::alone_out_of_sight", &UNSEEN);
 }

@@ -17,18 +17,20 @@ use crate::sys::{self, CWD};
 use crate::walk::Links;
 
 impl All {
-    /// Probes where the threads that entered a namespace are now. Returns also the hints whose threads did not show a new one.
+    /// Probes where the threads that entered a namespace are now. Returns also the hints whose threads did not show a new
+    /// one.
     pub(super) fn follow_hints(&mut self) -> Result<(Vec<Found>, Vec<Hint>)> {
-        let (mut found, mut elsewhere) = (Vec::<Found>::new(), Vec::new());
+        let (mut found, mut missed) = (Vec::<Found>::new(), Vec::new());
         for hint in self.due.hints.clone() {
-            if hint.tid > 0 && !found.iter().any(|found| found.netns.ino() == hint.ino) {
-                match self.meet_thread(hint)? {
-                    Some(met) => found.push(met),
-                    None => elsewhere.push(hint),
-                }
+            if found.iter().any(|found| found.netns.ino() == hint.ino) {
+                continue;
+            }
+            match if hint.tid > 0 { self.meet_thread(hint)? } else { None } {
+                Some(met) => found.push(met),
+                None => missed.push(hint),
             }
         }
-        Ok((found, elsewhere))
+        Ok((found, missed))
     }
 
     /// Probes the namespace of a thread, if it is still that of the hint.
@@ -47,9 +49,9 @@ impl All {
 
     /// Probes descriptors: a thread that has left the namespace may have one, and so may its process if the thread has
     /// ended. Each task once, for all hints: some have many descriptors.
-    pub(super) fn follow_to_descriptors(&mut self, hints: &[Hint]) -> Result<Vec<Found>> {
-        let mut found = Vec::new();
-        let mut tasks: Vec<i32> = hints.iter().flat_map(|hint| [hint.tid, hint.pid]).collect();
+    pub(super) fn follow_to_descriptors(&mut self) -> Result<Vec<Found>> {
+        let (mut found, hints) = (Vec::new(), &self.due.missed);
+        let mut tasks: Vec<i32> = hints.iter().flat_map(|hint| [hint.tid, hint.pid]).filter(|task| *task > 0).collect();
         tasks.sort_unstable();
         tasks.dedup();
         let mut wanted: Vec<u64> = hints.iter().map(|hint| hint.ino).collect();
