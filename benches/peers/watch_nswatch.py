@@ -9,11 +9,12 @@ import nswatch
 QUEUE = 1 << 18
 
 
-def drain(watcher: nswatch.Watcher) -> None:
+def drain() -> None:
     events = 0
-    began = time.thread_time_ns()
-    while watcher.poll(0) is not None:
-        events += 1
+    with nswatch.Watcher() as watcher:
+        began = time.thread_time_ns()
+        while watcher.poll(0) is not None:
+            events += 1
     print(f"{(time.thread_time_ns() - began) / events:.1f}")
 
 
@@ -23,11 +24,12 @@ def main() -> None:
         for event in nswatch.list_all():
             print(event.ino)
         return
+    if what == "drain":
+        for _ in range(9):
+            drain()
+        return
     queue = QUEUE if what == "queue" else None
     with nswatch.Watcher("nsid") if what == "ids" else nswatch.Watcher(queue=queue) as watcher:
-        if what == "drain":
-            drain(watcher)
-            return
         for event in watcher:
             print(time.monotonic_ns(), event.type, event.nsid if what == "ids" else event.name, flush=True)
 

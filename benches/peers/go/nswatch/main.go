@@ -17,6 +17,26 @@ func cpu() int64 {
 	return now.Nano()
 }
 
+func drain(ctx context.Context) error {
+	watcher, err := nswatch.Open()
+	if err != nil {
+		return err
+	}
+	defer watcher.Close()
+	began, events := cpu(), 0
+	for {
+		event, err := watcher.Next(ctx)
+		if err != nil {
+			return err
+		}
+		events++
+		if event.Type == nswatch.Synced {
+			fmt.Printf("%.1f\n", float64(cpu()-began)/float64(events))
+			return nil
+		}
+	}
+}
+
 func watch() error {
 	ctx, what, options := context.Background(), "names", []nswatch.Option{}
 	if len(os.Args) > 1 {
@@ -29,6 +49,13 @@ func watch() error {
 			fmt.Println(event.Netns.Ino)
 		}
 		return err
+	case "drain":
+		for range 9 {
+			if err := drain(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
 	case "ids":
 		options = append(options, nswatch.NSID())
 	}
@@ -37,20 +64,6 @@ func watch() error {
 		return err
 	}
 	defer watcher.Close()
-	if what == "drain" {
-		began, events := cpu(), 0
-		for {
-			event, err := watcher.Next(ctx)
-			if err != nil {
-				return err
-			}
-			events++
-			if event.Type == nswatch.Synced {
-				fmt.Printf("%.1f\n", float64(cpu()-began)/float64(events))
-				return nil
-			}
-		}
-	}
 	for {
 		event, err := watcher.Next(ctx)
 		if err != nil {
