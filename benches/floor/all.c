@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BIRTHS 20
+#define BIRTHS 10
 #define DEATHS 10
 /* Each takes seconds. */
 #define FEW_ROUNDS 5
@@ -194,12 +194,17 @@ void measure_births(int rounds)
 	struct pair quiet = { .n = 0 }, busy = { .n = 0 };
 
 	share();
-	for (int round = 0; round < rounds; round++) {
-		double alone, beside;
+	for (int round = 0; round < 2 * rounds; round++) {
+		double alone, beside, floor;
 		pid_t pid;
 
-		alone = births(1);
-		sample(&quiet, alone, births(0));
+		/* in turns also within a round: the first one finds the processor colder */
+		if (round % 2 == 0)
+			alone = births(1);
+		floor = births(0);
+		if (round % 2 != 0)
+			alone = births(1);
+		sample(&quiet, alone, floor);
 		pid = forker(1000);
 		beside = births(1);
 		shared->stop = 1;
