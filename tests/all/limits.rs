@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::UdpSocket;
 use std::os::fd::OwnedFd;
+use std::sync::Barrier;
 use std::time::Duration;
 
 use super::support::api::{Api, C, How, Kind, Observer, Rust, readable};
 use super::support::grammar::Id;
-use super::support::nsid::{Raw, anonymous, inside, list_id};
+use super::support::nsid::{Raw, anonymous, enter, inside, list_id};
 use super::support::thread::{Restriction, SEND, elsewhere, stopped_at_each};
 use super::support::*;
 use nswatch::Feature;
@@ -259,6 +260,50 @@ fn alone_descriptors() {
 #[test]
 fn descriptors_are_read_once_for_many_births() {
     run_alone("limits::alone_descriptors", &UNSEEN);
+}
+
+/// The threads of a process share its descriptors, so the watcher does not read them once for each thread.
+#[test]
+#[ignore = "alone"]
+fn alone_threads() {
+    const MANY: usize = 60;
+    const DESCRIPTORS: usize = 300;
+    sandbox();
+    if !Feature::Births.is_available().unwrap() {
+        return skipped("births are not reported here");
+    }
+    let own = File::open("/proc/self/ns/uts").unwrap();
+    let _descriptors: Vec<File> = (0..DESCRIPTORS).map(|_| own.try_clone().unwrap()).collect();
+    let mut watcher = Observer::<Rust>::open_synced(&How::all());
+    let (made, end) = (Barrier::new(MANY + 1), Barrier::new(MANY + 1));
+    std::thread::scope(|scope| {
+        for _ in 0..MANY {
+            scope.spawn(|| {
+                let home = File::open("/proc/thread-self/ns/net").unwrap().into();
+                unshare(libc::CLONE_NEWNET).unwrap();
+                let _socket = UdpSocket::bind("[::]:0").unwrap();
+                enter(&home);
+                made.wait();
+                end.wait();
+            });
+        }
+        made.wait();
+        let kept = File::from(anonymous());
+        let mut reads = 0;
+        let seen = || {
+            while !watcher.checker.netns.contains(&of(&kept)) {
+                watcher.next();
+            }
+        };
+        stopped_at_each(&[libc::SYS_readlinkat], |_| reads += 1, seen);
+        end.wait();
+        assert!(reads < MANY * DESCRIPTORS / 2, "{reads} readlinkat(2)");
+    });
+}
+
+#[test]
+fn descriptors_are_read_once_for_many_threads() {
+    run_alone("limits::alone_threads", &UNSEEN);
 }
 
 /// Namespaces that only sockets keep, of a process with many descriptors: no place of their maker shows them. The watcher

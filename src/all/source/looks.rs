@@ -16,6 +16,9 @@ use crate::netns::{identify_open, open_path};
 use crate::sys::{self, CWD};
 use crate::walk::Links;
 
+/// The maximum number of threads of a process whose descriptors it reads: nearly all share those of the process.
+const THREADS: usize = 4;
+
 impl All {
     /// Probes where the threads that entered a namespace are now. Returns also the hints whose threads did not show a new
     /// one.
@@ -51,15 +54,18 @@ impl All {
     /// ended. Each task once, for all hints: some have many descriptors.
     pub(super) fn follow_to_descriptors(&mut self) -> Result<Vec<Found>> {
         let (mut found, hints) = (Vec::new(), &self.due.missed);
-        let mut tasks: Vec<i32> = hints.iter().flat_map(|hint| [hint.tid, hint.pid]).filter(|task| *task > 0).collect();
+        let tasks = hints.iter().flat_map(|hint| [(hint.pid, None), (hint.pid, Some(hint.tid))]);
+        let mut tasks: Vec<_> = tasks.filter(|(pid, _)| *pid > 0).collect();
         tasks.sort_unstable();
         tasks.dedup();
         let mut wanted: Vec<u64> = hints.iter().map(|hint| hint.ino).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        for task in tasks {
-            for (ino, path) in descriptors_of(task, &mut wanted).doing(LOOK)? {
-                found.extend(self.meet(&path, Some(ino), None)?);
+        for process in tasks.chunk_by(|one, next| one.0 == next.0) {
+            for (pid, tid) in process.iter().take(1 + THREADS) {
+                for (ino, path) in descriptors_of(tid.unwrap_or(*pid), &mut wanted).doing(LOOK)? {
+                    found.extend(self.meet(&path, Some(ino), None)?);
+                }
             }
         }
         Ok(found)
