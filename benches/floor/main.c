@@ -45,7 +45,7 @@ int main(int argc, char **argv)
 {
 	int rounds = argc > 1 ? atoi(argv[1]) : 20;
 
-	need(rounds > 0 && rounds <= 500, "ROUNDS");
+	need(rounds > 0 && rounds <= 250, "ROUNDS");
 	need(mkdir(NETNS, 0755) == 0 || errno == EEXIST, NETNS);
 	raise_limit(RLIMIT_NOFILE);
 	raise_limit(RLIMIT_NPROC);

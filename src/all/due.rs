@@ -36,7 +36,7 @@ impl Due {
         self.too_many |= !std::mem::replace(&mut self.left_out, true);
     }
 
-    /// Whether an unrequested probe is due.
+    /// Whether a probe is due that may have to wait.
     pub(super) fn is_to_look(&self) -> bool {
         self.mounts || !self.missed.is_empty() || self.census.is_some()
     }
@@ -46,12 +46,16 @@ impl Due {
         self.hints.is_empty() && !self.is_to_look() && !self.synced && !self.too_many
     }
 
-    /// Adds a hint, unless it is there, up to `max` of both kinds. Returns whether there was room.
+    /// Adds a hint, unless it is there. Returns `false` if it had to drop one for that, to keep at most `max`.
     pub(super) fn add(&mut self, hint: Hint, max: usize) -> bool {
-        // its thread is there again
+        // its thread has entered it again, and may show it now
         self.missed.retain(|missed| *missed != hint);
+        if self.hints.contains(&hint) {
+            return true;
+        }
         let has_room = self.hints.len() + self.missed.len() < max;
-        if has_room && !self.hints.contains(&hint) {
+        // following it to its thread costs least
+        if has_room || self.missed.pop().is_some() {
             self.hints.push(hint);
         }
         has_room

@@ -115,11 +115,11 @@ impl All {
             let is_known = |ino| state.get(ino).is_some_and(|known| deaths.reports(known.number));
             let mut is_full = false;
             let loss = births.read(&mut |hint| is_full |= !is_known(hint.ino) && !due.add(hint, HINTS));
-            if let Loss::Hints(dropped) = loss.doing(READ)? {
-                self.lost(dropped, out);
-            }
             if is_full {
                 self.due.plan_census();
+            }
+            if let Loss::Hints(dropped) = loss.doing(READ)? {
+                self.lost(dropped, out);
             }
         }
         if self.mounts.read()? != Changes::Known(Vec::new()) {
@@ -166,7 +166,7 @@ impl All {
     /// Does the work that is due.
     fn catch_up(&mut self, out: &mut Outbox) -> Result<()> {
         let may_look = self.may_look(out);
-        // a census finds everything that hints lead to
+        // a census finds what hints lead to, except descriptors that a thread has for itself
         if self.due.census.is_none() || !self.due.asked && !may_look {
             if !self.due.hints.is_empty() {
                 let (found, missed) = self.look(|this| this.follow_hints())?;

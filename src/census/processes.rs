@@ -141,6 +141,7 @@ impl Census {
                     unknown.push((ino, path()));
                 }
             })
+            .map(drop)
         })?;
         for (ino, path) in unknown {
             let terminated = CString::new(path.as_os_str().as_bytes())?;
@@ -157,18 +158,16 @@ impl Census {
 }
 
 /// Takes from `wanted` the network namespaces that a process or thread has a descriptor of: inode numbers and paths.
-pub(crate) fn descriptors_of(pid: i32, wanted: &mut Vec<u64>) -> io::Result<Vec<(u64, PathBuf)>> {
+/// `None`: the task has ended, or is out of sight.
+pub(crate) fn descriptors_of(pid: i32, wanted: &mut Vec<u64>) -> io::Result<Option<Vec<(u64, PathBuf)>>> {
     let mut found = Vec::new();
-    if wanted.is_empty() {
-        return Ok(found);
-    }
-    descriptors(pid, counts_descriptors()?, &mut |ino, path| {
+    let is_there = descriptors(pid, counts_descriptors()?, &mut |ino, path| {
         if let Some(at) = wanted.iter().position(|wanted| *wanted == ino) {
             wanted.swap_remove(at);
             found.push((ino, path()));
         }
     })?;
-    Ok(found)
+    Ok(is_there.then_some(found))
 }
 
 /// Whether the kernel returns the number of descriptors of a process (Linux 6.2): this one has some.
@@ -180,20 +179,24 @@ fn counts_descriptors() -> io::Result<bool> {
 /// With at most this many descriptors, trying their numbers costs less than listing them.
 const FEW: u64 = 10;
 
-/// Passes the descriptors of network namespaces to `pass`: the inode number, and the parts of the path.
-fn descriptors(pid: i32, counts: bool, pass: &mut dyn FnMut(u64, &dyn Fn() -> PathBuf)) -> io::Result<()> {
+/// Passes the descriptors of network namespaces to `pass`: the inode number, and the path. Returns whether the task is in
+/// sight.
+fn descriptors(pid: i32, counts: bool, pass: &mut dyn FnMut(u64, &dyn Fn() -> PathBuf)) -> io::Result<bool> {
     let path = CString::new(format!("/proc/{pid}/fd"))?;
     let count = match counts {
-        true => unless_out_of_sight(sys::stat(CWD, &path, 0))?.map_or(0, |stat| stat.size),
+        true => match unless_out_of_sight(sys::stat(CWD, &path, 0))? {
+            Some(stat) => stat.size,
+            None => return Ok(false),
+        },
         false => u64::MAX,
     };
     // most processes have the lowest numbers, without a gap
     let looked_at = if count <= FEW { lowest_descriptors(pid, count, pass)? } else { 0 };
     if looked_at == count {
-        return Ok(());
+        return Ok(true);
     }
     let Some(dir) = unless_out_of_sight(sys::open(CWD, &path, libc::O_RDONLY | libc::O_DIRECTORY))? else {
-        return Ok(());
+        return Ok(false);
     };
     let mut look = |name: &CStr| match number(name) {
         Some(number) if u64::from(number.unsigned_abs()) < looked_at => Ok(()),
@@ -202,8 +205,7 @@ fn descriptors(pid: i32, counts: bool, pass: &mut dyn FnMut(u64, &dyn Fn() -> Pa
         })
         .map(drop),
     };
-    unless_out_of_sight(sys::names_in(dir.as_fd(), &mut look))?;
-    Ok(())
+    Ok(unless_out_of_sight(sys::names_in(dir.as_fd(), &mut look))?.is_some())
 }
 
 /// Reads up to `count` descriptors from 0 on, until there is a gap. Returns their number.

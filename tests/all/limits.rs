@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::UdpSocket;
 use std::os::fd::OwnedFd;
-use std::sync::Barrier;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use super::support::api::{Api, C, How, Kind, Observer, Rust, readable};
@@ -275,19 +276,24 @@ fn alone_threads() {
     let own = File::open("/proc/self/ns/uts").unwrap();
     let _descriptors: Vec<File> = (0..DESCRIPTORS).map(|_| own.try_clone().unwrap()).collect();
     let mut watcher = Observer::<Rust>::open_synced(&How::all());
-    let (made, end) = (Barrier::new(MANY + 1), Barrier::new(MANY + 1));
+    let ((made, makes), end) = (channel(), Mutex::new(()));
     std::thread::scope(|scope| {
+        let living = end.lock().unwrap();
         for _ in 0..MANY {
-            scope.spawn(|| {
+            let made = made.clone();
+            let end = &end;
+            scope.spawn(move || {
                 let home = File::open("/proc/thread-self/ns/net").unwrap().into();
                 unshare(libc::CLONE_NEWNET).unwrap();
                 let _socket = UdpSocket::bind("[::]:0").unwrap();
                 enter(&home);
-                made.wait();
-                end.wait();
+                made.send(()).unwrap();
+                drop(made);
+                drop(end.lock());
             });
         }
-        made.wait();
+        drop(made);
+        assert_eq!(makes.iter().take(MANY).count(), MANY);
         let kept = File::from(anonymous());
         let mut reads = 0;
         let seen = || {
@@ -296,7 +302,7 @@ fn alone_threads() {
             }
         };
         stopped_at_each(&[libc::SYS_readlinkat], |_| reads += 1, seen);
-        end.wait();
+        drop(living);
         assert!(reads < MANY * DESCRIPTORS / 2, "{reads} readlinkat(2)");
     });
 }
@@ -304,6 +310,44 @@ fn alone_threads() {
 #[test]
 fn descriptors_are_read_once_for_many_threads() {
     run_alone("limits::alone_threads", &UNSEEN);
+}
+
+/// A thread that does not share the descriptors of its process has one of a namespace that it has left. The threads that
+/// made namespaces before it have ended.
+#[test]
+#[ignore = "alone"]
+fn alone_own_descriptors() {
+    sandbox();
+    if !Feature::Births.is_available().unwrap() {
+        return skipped("births are not reported here");
+    }
+    let mut watcher = Observer::<Rust>::open_synced(&How::all());
+    let sockets: Vec<UdpSocket> =
+        (0..10).map(|_| inside(&anonymous(), || UdpSocket::bind("[::]:0").unwrap())).collect();
+    let ((made, makes), end) = (channel(), Mutex::new(()));
+    std::thread::scope(|scope| {
+        let living = end.lock().unwrap();
+        let end = &end;
+        scope.spawn(move || {
+            let home = File::open("/proc/thread-self/ns/net").unwrap().into();
+            unshare(libc::CLONE_NEWNET | libc::CLONE_FILES).unwrap();
+            let kept = File::open("/proc/thread-self/ns/net").unwrap();
+            enter(&home);
+            made.send(of(&kept)).unwrap();
+            drop(end.lock());
+        });
+        let kept = makes.recv().unwrap();
+        while !watcher.checker.netns.contains(&kept) {
+            watcher.next();
+        }
+        drop(living);
+    });
+    drop(sockets);
+}
+
+#[test]
+fn descriptors_of_a_thread_are_read() {
+    run_alone("limits::alone_own_descriptors", &UNSEEN);
 }
 
 /// Namespaces that only sockets keep, of a process with many descriptors: no place of their maker shows them. The watcher

@@ -16,7 +16,7 @@ use crate::netns::{identify_open, open_path};
 use crate::sys::{self, CWD};
 use crate::walk::Links;
 
-/// The maximum number of threads of a process whose descriptors it reads: nearly all share those of the process.
+/// The maximum number of living threads of a process whose descriptors it reads: nearly all share those of the process.
 const THREADS: usize = 4;
 
 impl All {
@@ -54,7 +54,8 @@ impl All {
     /// ended. Each task once, for all hints: some have many descriptors.
     pub(super) fn follow_to_descriptors(&mut self) -> Result<Vec<Found>> {
         let (mut found, hints) = (Vec::new(), &self.due.missed);
-        let tasks = hints.iter().flat_map(|hint| [(hint.pid, None), (hint.pid, Some(hint.tid))]);
+        let thread_of = |hint: &Hint| Some(hint.tid).filter(|tid| *tid != hint.pid);
+        let tasks = hints.iter().flat_map(|hint| [(hint.pid, None), (hint.pid, thread_of(hint))]);
         let mut tasks: Vec<_> = tasks.filter(|(pid, _)| *pid > 0).collect();
         tasks.sort_unstable();
         tasks.dedup();
@@ -62,8 +63,14 @@ impl All {
         wanted.sort_unstable();
         wanted.dedup();
         for process in tasks.chunk_by(|one, next| one.0 == next.0) {
-            for (pid, tid) in process.iter().take(1 + THREADS) {
-                for (ino, path) in descriptors_of(tid.unwrap_or(*pid), &mut wanted).doing(LOOK)? {
+            let mut threads = 0;
+            for (pid, tid) in process {
+                if threads == THREADS || wanted.is_empty() {
+                    break;
+                }
+                let Some(held) = descriptors_of(tid.unwrap_or(*pid), &mut wanted).doing(LOOK)? else { continue };
+                threads += usize::from(tid.is_some());
+                for (ino, path) in held {
                     found.extend(self.meet(&path, Some(ino), None)?);
                 }
             }
