@@ -164,6 +164,8 @@ struct lent {
 	nsw_watcher *watcher;
 	const nsw_event *event;
 	int before;
+	/* of its reader thread: a fork may copy one that it has open for a moment */
+	int copies;
 	int thread;
 	uint64_t known;
 };
@@ -192,7 +194,7 @@ static void use_and_close(void *argument)
 
 	refuse_child(lent);
 	nsw_close(lent->watcher);
-	CHECK(descriptors() == lent->before);
+	CHECK(descriptors() >= lent->before && descriptors() <= lent->before + lent->copies);
 }
 
 /* A child can use its own watcher, but the next child cannot. */
@@ -213,7 +215,7 @@ static void open_own(void *argument)
 static void forks(void)
 {
 	for (size_t i = 0; i < MANY; i++) {
-		struct lent lent = { .before = descriptors() };
+		struct lent lent = { .before = descriptors(), .copies = HOWS[i].queue != 0 };
 		const nsw_event *event;
 
 		lent.watcher = open_as(&HOWS[i]);
