@@ -63,7 +63,9 @@ impl Lines {
             match self.0.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(line) => rest.push(String::from_utf8(line).expect("UTF-8")),
                 Err(RecvTimeoutError::Disconnected) => return rest,
-                Err(RecvTimeoutError::Timeout) => panic!("no end in time; so far: {rest:#?}"),
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("no end in time; so far {} lines, last {:?}", rest.len(), rest.last())
+                }
             }
         }
     }
