@@ -239,6 +239,7 @@ static void forks(void)
 static void as_first_process(void *argument)
 {
 	struct lent *lent = argument;
+	int copies = 0;
 
 	CHECK(getpid() == 1);
 	if (!lent->watcher) {
@@ -253,9 +254,10 @@ static void as_first_process(void *argument)
 		check_works(lent->watcher, how);
 	} else {
 		refuse_child(lent);
+		copies = lent->copies;
 	}
 	nsw_close(lent->watcher);
-	CHECK(descriptors() == lent->before);
+	CHECK(descriptors() >= lent->before && descriptors() <= lent->before + copies);
 }
 
 static void into_pid_namespace(void *argument)
@@ -267,7 +269,7 @@ static void into_pid_namespace(void *argument)
 static void first_processes(void)
 {
 	for (size_t i = 0; i < MANY; i++) {
-		struct lent lent = { .before = (int)i };
+		struct lent lent = { .before = (int)i, .copies = HOWS[i].queue != 0 };
 
 		/* it requires a /proc of its own */
 		if (HOWS[i].source == NSW_SOURCE_ALL)
@@ -289,11 +291,22 @@ static void *take_one(void *argument)
 	return NULL;
 }
 
+/* Whether this is ppoll(2), which has two numbers where a long has 32 bits. */
+static int is_ppoll(long call)
+{
+#ifdef SYS_ppoll_time64
+	if (call == SYS_ppoll_time64)
+		return 1;
+#endif
+	return call == SYS_ppoll;
+}
+
 /* Waits until that thread is in the call, and waits for the descriptor. */
 static void until_it_waits(struct lent *lent)
 {
 	const nsw_event *event = (const nsw_event *)&passed;
 	char path[64], line[64];
+	time_t end = time(NULL) + 60;
 	long call = -1;
 	int rc;
 
@@ -301,7 +314,7 @@ static void until_it_waits(struct lent *lent)
 		sched_yield();
 	CHECK(rc == -EBUSY);
 	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", __atomic_load_n(&lent->thread, __ATOMIC_ACQUIRE));
-	while (call != SYS_ppoll) {
+	while (!is_ppoll(call) && time(NULL) < end) {
 		FILE *file = fopen(path, "re");
 
 		call = file && fgets(line, sizeof(line), file) ? strtol(line, NULL, 10) : -1;
@@ -309,6 +322,7 @@ static void until_it_waits(struct lent *lent)
 			fclose(file);
 		sched_yield();
 	}
+	CHECK(is_ppoll(call));
 	CHECK(event == (const nsw_event *)&passed);
 }
 
