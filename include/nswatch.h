@@ -60,8 +60,8 @@
  * - pthread_cancel(3) acts after a call, not during it (with deferred cancelability, the default). To wait in a thread
  *   that you want to cancel, call poll(2) on nsw_fd().
  * - In a child of fork(2), calls on a watcher of the parent return -ECHILD and change nothing. nsw_close() frees the
- *   child's memory and descriptors and leaves the watcher of the parent alone. With a queue, a child can also get a
- *   descriptor of a namespace that the reader thread had open at that moment; execve(2) closes it.
+ *   child's memory and descriptors and leaves the watcher of the parent alone. With a queue, what the reader
+ *   thread used at the moment of the fork stays open in the child until execve(2), also a namespace.
  * - A call that must resolve paths returns -EXDEV if the calling thread has another root directory or mount namespace
  *   than the thread that opened the watcher. Nothing is lost: the next call from the original place continues.
  *

@@ -19,6 +19,12 @@ use crate::walk::Links;
 /// The maximum number of living threads of a process whose descriptors it reads: nearly all share those of the process.
 const THREADS: usize = 4;
 
+fn distinct(mut numbers: Vec<u64>) -> Vec<u64> {
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}
+
 impl All {
     /// Probes where the threads that entered a namespace are now. Returns also the hints whose threads did not show a new
     /// one.
@@ -54,22 +60,23 @@ impl All {
     /// ended. Each task once, for all hints: some have many descriptors.
     pub(super) fn follow_to_descriptors(&mut self) -> Result<Vec<Found>> {
         let (mut found, hints) = (Vec::new(), &self.due.missed);
-        let thread_of = |hint: &Hint| Some(hint.tid).filter(|tid| *tid != hint.pid);
-        let tasks = hints.iter().flat_map(|hint| [(hint.pid, None), (hint.pid, thread_of(hint))]);
-        let mut tasks: Vec<_> = tasks.filter(|(pid, _)| *pid > 0).collect();
-        tasks.sort_unstable();
-        tasks.dedup();
-        let mut wanted: Vec<u64> = hints.iter().map(|hint| hint.ino).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        for process in tasks.chunk_by(|one, next| one.0 == next.0) {
-            let mut threads = 0;
-            for (pid, tid) in process {
-                if threads == THREADS || wanted.is_empty() {
+        let mut wanted = distinct(hints.iter().map(|hint| hint.ino).collect());
+        let pids = distinct(hints.iter().map(|hint| hint.pid.unsigned_abs().into()).collect());
+        // for each process: 0, which stands for the process itself, and its threads
+        let threads_of = |pid: u64| {
+            let of = hints.iter().filter(|hint| u64::from(hint.pid.unsigned_abs()) == pid && hint.tid != hint.pid);
+            distinct(of.map(|hint| hint.tid.unsigned_abs().into()).chain([0]).collect())
+        };
+        let tasks: Vec<_> = pids.into_iter().filter(|pid| *pid > 0).map(|pid| (pid, threads_of(pid))).collect();
+        for (pid, threads) in tasks {
+            let mut living = 0;
+            for thread in threads {
+                if living == THREADS || wanted.is_empty() {
                     break;
                 }
-                let Some(held) = descriptors_of(tid.unwrap_or(*pid), &mut wanted).doing(LOOK)? else { continue };
-                threads += usize::from(tid.is_some());
+                let task = if thread == 0 { pid } else { thread };
+                let Some(held) = descriptors_of(task as i32, &mut wanted).doing(LOOK)? else { continue };
+                living += usize::from(thread != 0);
                 for (ino, path) in held {
                     found.extend(self.meet(&path, Some(ino), None)?);
                 }
