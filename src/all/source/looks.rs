@@ -19,12 +19,6 @@ use crate::walk::Links;
 /// The maximum number of living threads of a process whose descriptors it reads: nearly all share those of the process.
 const THREADS: usize = 4;
 
-fn distinct(mut numbers: Vec<u64>) -> Vec<u64> {
-    numbers.sort_unstable();
-    numbers.dedup();
-    numbers
-}
-
 impl All {
     /// Probes where the threads that entered a namespace are now. Returns also the hints whose threads did not show a new
     /// one.
@@ -59,24 +53,20 @@ impl All {
     /// Probes descriptors: a thread that has left the namespace may have one, and so may its process if the thread has
     /// ended. Each task once, for all hints: some have many descriptors.
     pub(super) fn follow_to_descriptors(&mut self) -> Result<Vec<Found>> {
-        let (mut found, hints) = (Vec::new(), &self.due.missed);
-        let mut wanted = distinct(hints.iter().map(|hint| hint.ino).collect());
-        let pids = distinct(hints.iter().map(|hint| hint.pid.unsigned_abs().into()).collect());
-        // for each process: 0, which stands for the process itself, and its threads
-        let threads_of = |pid: u64| {
-            let of = hints.iter().filter(|hint| u64::from(hint.pid.unsigned_abs()) == pid && hint.tid != hint.pid);
-            distinct(of.map(|hint| hint.tid.unsigned_abs().into()).chain([0]).collect())
-        };
-        let tasks: Vec<_> = pids.into_iter().filter(|pid| *pid > 0).map(|pid| (pid, threads_of(pid))).collect();
-        for (pid, threads) in tasks {
-            let mut living = 0;
-            for thread in threads {
-                if living == THREADS || wanted.is_empty() {
-                    break;
+        let mut wanted: Vec<u64> = self.due.missed.iter().map(|hint| hint.ino).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        // `living`: of each living thread, its process
+        let (mut found, mut tasks, mut living) = (Vec::new(), Vec::new(), Vec::new());
+        for Hint { pid, tid, .. } in self.due.missed.clone() {
+            for task in [pid, tid] {
+                let is_enough = || task != pid && living.iter().filter(|of| **of == pid).count() == THREADS;
+                if task <= 0 || wanted.is_empty() || tasks.contains(&task) || is_enough() {
+                    continue;
                 }
-                let task = if thread == 0 { pid } else { thread };
-                let Some(held) = descriptors_of(task as i32, &mut wanted).doing(LOOK)? else { continue };
-                living += usize::from(thread != 0);
+                tasks.push(task);
+                let Some(held) = descriptors_of(task, &mut wanted).doing(LOOK)? else { continue };
+                living.extend((task != pid).then_some(pid));
                 for (ino, path) in held {
                     found.extend(self.meet(&path, Some(ino), None)?);
                 }
