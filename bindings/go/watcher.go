@@ -328,15 +328,14 @@ type Stats struct {
 func (w *Watcher) Stats() Stats {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	counters := capi.Stats(w.handle)
 	return Stats{
-		Delivered: counters[capi.StatDelivered],
-		Dropped:   counters[capi.StatDropped],
-		Overflows: counters[capi.StatOverflows],
-		Resyncs:   counters[capi.StatResyncs],
-		Queued:    counters[capi.StatQueued],
-		QueuedMax: counters[capi.StatQueuedMax],
-		Pending:   counters[capi.StatPending],
-		Known:     counters[capi.StatKnown],
+		Delivered: capi.Stat(w.handle, capi.StatDelivered),
+		Dropped:   capi.Stat(w.handle, capi.StatDropped),
+		Overflows: capi.Stat(w.handle, capi.StatOverflows),
+		Resyncs:   capi.Stat(w.handle, capi.StatResyncs),
+		Queued:    capi.Stat(w.handle, capi.StatQueued),
+		QueuedMax: capi.Stat(w.handle, capi.StatQueuedMax),
+		Pending:   capi.Stat(w.handle, capi.StatPending),
+		Known:     capi.Stat(w.handle, capi.StatKnown),
 	}
 }

@@ -128,12 +128,8 @@ func OpenNetns(w *Watcher, event *Event) int {
 	return int(C.nsw_open_netns((*C.nsw_watcher)(w), (*C.nsw_event)(event)))
 }
 
-// Stats returns the counters at the index of their constants.
-func Stats(w *Watcher) (counters [StatKnown + 1]uint64) {
-	for which := StatDelivered; which <= StatKnown; which++ {
-		counters[which] = uint64(C.nsw_stat((*C.nsw_watcher)(w), C.uint32_t(which)))
-	}
-	return counters
+func Stat(w *Watcher, which uint32) uint64 {
+	return uint64(C.nsw_stat((*C.nsw_watcher)(w), C.uint32_t(which)))
 }
 
 // Error copies the sentence.

@@ -239,24 +239,21 @@ func Resync(w *Watcher) int {
 	return rc
 }
 
-// Stats returns the counters at the index of their constants.
-func Stats(w *Watcher) (counters [StatKnown + 1]uint64) {
+func Stat(w *Watcher, which uint32) uint64 {
 	if w == nil {
-		return counters
+		return 0
 	}
+	// in the order of the constants
 	answer, rc := w.ask("stats")
 	answer.drop()
-	if rc < 0 || len(answer.words) < len(counters) {
-		return counters
+	if rc < 0 || int(which) >= len(answer.words) {
+		return 0
 	}
-	for which := StatDelivered; which <= StatKnown; which++ {
-		number, err := strconv.ParseUint(answer.words[which], 10, 64)
-		if err != nil {
-			return [StatKnown + 1]uint64{}
-		}
-		counters[which] = number
+	number, err := strconv.ParseUint(answer.words[which], 10, 64)
+	if err != nil {
+		return 0
 	}
-	return counters
+	return number
 }
 
 func Error(w *Watcher) string { return w.failure }

@@ -33,7 +33,7 @@ func NextEvent(*Watcher, **Event) int { return unsupported }
 
 func Resync(*Watcher) int { return unsupported }
 
-func Stats(*Watcher) (counters [StatKnown + 1]uint64) { return counters }
+func Stat(*Watcher, uint32) uint64 { return 0 }
 
 func Error(*Watcher) string { return "" }
 
