@@ -6,7 +6,6 @@ import enum
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from ctypes import byref
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
@@ -216,15 +215,16 @@ def _assigned(nsid: int) -> int | None:
 
 
 def _identity(borrowed: object) -> Netns | None:
-    netns = nsw_netns()
-    return Netns._of(netns) if lib.nsw_event_netns(borrowed, byref(netns)) == 0 else None
+    found = nsw_netns()
+    # the struct itself, as in the watcher
+    return Netns._of(found) if _netns(borrowed, found) == 0 else None
 
 
 _set = object.__setattr__
 
 # what most events need
 _type, _time_ns, _flags = lib.nsw_event_type, lib.nsw_event_time_ns, lib.nsw_event_flags
-_path = lib.nsw_event_path
+_path, _netns = lib.nsw_event_path, lib.nsw_event_netns
 _NOT_ASSIGNED, _REPLAYED = CONSTANTS["NSID_NOT_ASSIGNED"], CONSTANTS["NSW_EVENT_REPLAYED"]
 _KINDS = {kind.value: kind for kind in EventType}
 
@@ -236,8 +236,9 @@ def _numbers(*kinds: EventType) -> frozenset[int]:
 
 # Each call of the library costs as much as the rest of a field, so only those fields are read that a type may have.
 _NAMES = _numbers(EventType.CREATED, EventType.READY, EventType.DETACHED, EventType.DELETED)
-_NAMESPACES = _numbers(EventType.READY, EventType.NETNS_NEW, EventType.NETNS_DEL)
+_NAMESPACES = _numbers(EventType.NETNS_NEW, EventType.NETNS_DEL)
 _NSIDS = _numbers(EventType.NSID_NEW, EventType.NSID_DEL)
+_READY, _NETNS_NEW, _OVERFLOW = EventType.READY.value, EventType.NETNS_NEW.value, EventType.OVERFLOW.value
 
 
 def copy(borrowed: object) -> Event:
@@ -253,18 +254,20 @@ def copy(borrowed: object) -> Event:
         # the directory, a slash, the name
         values["path"] = path = _path(borrowed).decode(_ENCODING, _ON_ERROR)
         values["name"] = path.rpartition("/")[2]
-    if number in _NAMESPACES:
+        if number == _READY:
+            values["netns"] = _identity(borrowed)
+    elif number in _NAMESPACES:
         values["netns"] = _identity(borrowed)
-    if number in _NSIDS:
+        if number == _NETNS_NEW:
+            found = _path(borrowed)
+            values["path"] = None if found is None else found.decode(_ENCODING, _ON_ERROR)
+            values["pid"] = lib.nsw_event_pid(borrowed) or None
+    elif number in _NSIDS:
         values["nsid"] = _assigned(lib.nsw_event_nsid(borrowed))
         values["origin"] = _assigned(lib.nsw_event_origin(borrowed))
         values["portid"] = lib.nsw_event_portid(borrowed) or None
-    elif kind is EventType.OVERFLOW:
+    elif number == _OVERFLOW:
         values["dropped"] = lib.nsw_event_dropped(borrowed) or None
-    elif kind is EventType.NETNS_NEW:
-        found = _path(borrowed)
-        values["path"] = None if found is None else found.decode(_ENCODING, _ON_ERROR)
-        values["pid"] = lib.nsw_event_pid(borrowed) or None
     # __init__() of a frozen dataclass stores each field by a call, which takes as long as all this
     event = object.__new__(Event)
     _set(event, "__dict__", values)

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ctypes import byref
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from ._arguments import AnyPath, HasFileno, as_bytes, as_fd, as_i32, as_u64
 from ._errors import check, error, of_system
@@ -20,8 +20,6 @@ from ._ffi import lib, nsw_netns
 from ._printable import printable
 
 CLONE_NEWNET = 0x40000000
-
-_set = object.__setattr__
 
 _setns = ctypes.CDLL(None, use_errno=True).setns
 _setns.restype, _setns.argtypes = ctypes.c_int, (ctypes.c_int, ctypes.c_int)
@@ -204,10 +202,10 @@ class Netns:
     def _of(cls, raw: nsw_netns) -> Netns:
         """Without the checks of __init__(), which take longer than all else of an event: the library's numbers fit."""
         netns = object.__new__(cls)
-        _set(netns, "dev", raw.dev)
-        _set(netns, "ino", raw.ino)
-        _set(netns, "cookie", raw.cookie)
-        _set(netns, "stamp", raw.stamp)
+        _set_dev(netns, raw.dev)
+        _set_ino(netns, raw.ino)
+        _set_cookie(netns, raw.cookie)
+        _set_stamp(netns, raw.stamp)
         return netns
 
     @classmethod
@@ -216,6 +214,9 @@ class Netns:
         check(find(number, byref(found)), f"identify the namespace of {what}")
         return cls._of(found)
 
+
+# past the frozen __setattr__(), and without looking the name up in each call
+_set_dev, _set_ino, _set_cookie, _set_stamp = (vars(Netns)[field.name].__set__ for field in fields(Netns))
 
 _HERE = "/proc/thread-self/ns/net"
 _NEEDS = (
