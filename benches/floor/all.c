@@ -22,7 +22,7 @@
 /* Shared with children. */
 static struct shared {
 	volatile int go, stop;
-	volatile int64_t begun;
+	volatile int64_t begun, made;
 	volatile uint64_t ino;
 	volatile double forks_us;
 	volatile long forks;
@@ -57,6 +57,7 @@ static pid_t maker(void)
 			usleep(100);
 		shared->begun = now_ns();
 		need(unshare(CLONE_NEWNET) == 0, "unshare");
+		shared->made = now_ns();
 		shared->ino = own_ino();
 		for (;;)
 			pause();
@@ -93,11 +94,11 @@ static int64_t event_of(nsw_watcher *watcher, uint32_t type)
 	}
 }
 
-/* The median of some births, with a watcher or by the floor. */
-static double births(int ours)
+/* The median of some births, with a watcher or by the floor: from before unshare(2), and from after it. */
+static double births(int ours, double *after)
 {
 	nsw_watcher *watcher = NULL;
-	double us[BIRTHS];
+	double us[BIRTHS], after_us[BIRTHS];
 
 	if (ours)
 		drain(watcher = open_watcher(NSW_SOURCE_ALL));
@@ -111,12 +112,14 @@ static double births(int ours)
 		shared->go = 1;
 		reported = ours ? event_of(watcher, NSW_EVENT_NETNS_NEW) : post_birth(&shared->ino);
 		us[i] = (reported - shared->begun) / 1e3;
+		after_us[i] = (reported - shared->made) / 1e3;
 		end(pid);
 	}
 	if (ours)
 		nsw_close(watcher);
 	else
 		post_close();
+	*after = percentile(after_us, BIRTHS, 0.5);
 	return percentile(us, BIRTHS, 0.5);
 }
 
@@ -191,27 +194,29 @@ static pid_t forker(int rate)
 
 void measure_births(int rounds)
 {
-	struct pair quiet = { .n = 0 }, busy = { .n = 0 };
+	struct pair quiet = { .n = 0 }, busy = { .n = 0 }, after = { .n = 0 };
 
 	share();
 	for (int round = 0; round < 2 * rounds; round++) {
-		double alone, beside, floor;
+		double alone, beside, floor, ours_after, floor_after, unused;
 		pid_t pid;
 
 		/* in turns also within a round: the first one finds the processor colder */
 		if (round % 2 == 0)
-			alone = births(1);
-		floor = births(0);
+			alone = births(1, &ours_after);
+		floor = births(0, &floor_after);
 		if (round % 2 != 0)
-			alone = births(1);
+			alone = births(1, &ours_after);
 		sample(&quiet, alone, floor);
+		sample(&after, ours_after, floor_after);
 		pid = forker(1000);
-		beside = births(1);
+		beside = births(1, &unused);
 		shared->stop = 1;
 		need(waitpid(pid, NULL, 0) == pid, "waitpid");
 		sample(&busy, beside, alone);
 	}
 	report("all: birth, from before unshare(2)", "us", &quiet, RATIO, 1.1);
+	report("all: birth, from the return of unshare(2)", "us", &after, MORE, 0);
 	report("all: birth beside 1000 forks a second, against a quiet host", "us", &busy, MORE, 25000);
 }
 
