@@ -23,9 +23,8 @@ CAUSES = {
     " ask whether it still holds, since it can be stale (1.6), to read the answer (1.0), and to find the queue empty"
     " (0.5)",
     "all: birth, from before unshare(2)": "nearly all of the floor is unshare(2), whose time differs by a third from"
-    " minute to minute. What nswatch adds, the next row states without it: it reads the records and looks for deaths by"
-    " six system calls where the floor needs one, and opens and identifies the namespace and has its death reported by"
-    " ten",
+    " minute to minute; the next row is without it. nswatch reads the records and looks for deaths by six system calls,"
+    " the floor by one, and then opens and identifies the namespace and asks for a report of its death by nine",
     "all: `nswatch list --all` against lsns, 200 namespaces": "nswatch also reads the descriptors of all processes, to"
     " find namespaces that only a descriptor keeps, which lsns does not list",
     "stripped libnswatch.so": "what each part weighs: [architecture.md](architecture.md). A library with nothing in it"
