@@ -2,6 +2,9 @@
 
 use super::births::Hint;
 
+/// How many hints are kept; a census takes the place of the others.
+const HINTS: usize = 1024;
+
 /// Unfinished work. It stays due until it is done: an error loses nothing.
 #[derive(Debug, Default)]
 pub(super) struct Due {
@@ -46,19 +49,21 @@ impl Due {
         self.hints.is_empty() && !self.is_to_look() && !self.synced && !self.too_many
     }
 
-    /// Adds a hint, unless it is there. Returns `false` if it had to drop one for that, to keep at most `max`.
-    pub(super) fn add(&mut self, hint: Hint, max: usize) -> bool {
+    /// Adds a hint, unless it is there. Drops one if there are too many, and plans a census, which finds its namespace.
+    pub(super) fn add(&mut self, hint: Hint) {
         // its thread has entered it again, and may show it now
         self.missed.retain(|missed| *missed != hint);
         if self.hints.contains(&hint) {
-            return true;
+            return;
         }
-        let has_room = self.hints.len() + self.missed.len() < max;
-        // following it to its thread costs least
-        if has_room || self.missed.pop().is_some() {
-            self.hints.push(hint);
+        if self.hints.len() + self.missed.len() == HINTS {
+            self.plan_census();
+            // rather a missed one: following a hint to its thread costs least
+            if self.missed.pop().is_none() {
+                return;
+            }
         }
-        has_room
+        self.hints.push(hint);
     }
 
     /// Plans a census that the consumer has not requested.
@@ -74,4 +79,65 @@ pub(super) enum EmitMode {
     Replayed,
     /// Not at all.
     Silent,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hint(number: usize) -> Hint {
+        Hint { ino: number as u64, pid: 1, tid: 1 }
+    }
+
+    fn hints(numbers: std::ops::Range<usize>) -> Vec<Hint> {
+        numbers.map(hint).collect()
+    }
+
+    #[test]
+    fn hints_are_kept_once_and_to_a_bound() {
+        let mut due = Due::default();
+        for _ in 0..2 {
+            (0..HINTS).for_each(|number| due.add(hint(number)));
+            assert_eq!((due.hints.len(), due.census), (HINTS, None));
+        }
+        due.add(hint(HINTS));
+        assert_eq!((&due.hints, due.census), (&hints(0..HINTS), Some(EmitMode::News)));
+    }
+
+    #[test]
+    fn a_new_hint_takes_the_place_of_a_missed_one() {
+        let mut due = Due { hints: hints(0..1), missed: hints(1..HINTS), ..Due::default() };
+        due.add(hint(HINTS));
+        assert_eq!((&due.hints, due.missed.len()), (&vec![hint(0), hint(HINTS)], HINTS - 2));
+        assert_eq!(due.census, Some(EmitMode::News), "which finds the namespace of the dropped one");
+    }
+
+    #[test]
+    fn a_missed_hint_that_comes_again_is_followed_again() {
+        let mut due = Due { missed: hints(0..HINTS), ..Due::default() };
+        due.add(hint(7));
+        assert_eq!((&due.hints, due.missed.len(), due.census), (&vec![hint(7)], HINTS - 1, None));
+        assert!(!due.missed.contains(&hint(7)));
+    }
+
+    #[test]
+    fn a_requested_census_replaces_no_other() {
+        let mut due = Due::default();
+        due.everything();
+        due.plan_census();
+        assert_eq!(due.census, Some(EmitMode::Replayed));
+    }
+
+    #[test]
+    fn the_limit_is_reported_once_until_there_is_room() {
+        let mut due = Due::default();
+        due.leave_out();
+        due.leave_out();
+        assert!(std::mem::take(&mut due.too_many));
+        due.leave_out();
+        assert!(!due.too_many);
+        due.left_out = false;
+        due.leave_out();
+        assert!(due.too_many);
+    }
 }

@@ -27,9 +27,6 @@ use crate::place::Place;
 use crate::source::{Progress, Source};
 use crate::sys::{self, Epoll, Timer};
 
-/// With more hints than this, take a census instead.
-const HINTS: usize = 1024;
-
 /// The price of an unrequested probe in time until the next one, as a multiple of its duration.
 const PRICE: u32 = 4;
 
@@ -113,11 +110,11 @@ impl All {
             let (state, deaths, due) = (&self.state, &self.deaths, &mut self.due);
             // a reused number is noticed only where deaths are reported
             let is_known = |ino| state.get(ino).is_some_and(|known| deaths.reports(known.number));
-            let mut is_full = false;
-            let loss = births.read(&mut |hint| is_full |= !is_known(hint.ino) && !due.add(hint, HINTS));
-            if is_full {
-                self.due.plan_census();
-            }
+            let loss = births.read(&mut |hint| {
+                if !is_known(hint.ino) {
+                    due.add(hint);
+                }
+            });
             if let Loss::Hints(dropped) = loss.doing(READ)? {
                 self.lost(dropped, out);
             }
