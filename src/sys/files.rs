@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, StatxAttributes, StatxFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Statx, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 /// `AT_FDCWD`: the base of relative paths.
@@ -96,7 +96,8 @@ pub(crate) struct Stat {
     pub(crate) links: u64,
     pub(crate) size: u64,
     pub(crate) access: Access,
-    /// The path ends on the root of a mount (Linux 5.8). `None`: a filter refuses `statx(2)`.
+    /// The path ends on the root of a mount. `None`: a filter refuses `statx(2)`, or the kernel does not tell (before
+    /// Linux 5.8).
     pub(crate) is_mount_root: Option<bool>,
     pub(crate) ctime_ns: u64,
     /// The never-reused id of the mount (Linux 6.8).
@@ -119,18 +120,42 @@ impl Access {
 }
 
 /// rustix 1.1 lacks this.
-const STATX_MNT_ID_UNIQUE: u32 = 0x4000;
+const STATX_MNT_ID_UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
+
+/// `statx(2)` by its system call, with the unique id of the mount. rustix calls the C library on some processors, as
+/// s390x: if a filter refuses the call with `ENOSYS`, glibc tries another way, and returns `EINVAL`.
+pub(super) fn statx(at: BorrowedFd<'_>, path: &CStr, flags: AtFlags, wanted: StatxFlags) -> io::Result<Statx> {
+    let mut stat = MaybeUninit::<Statx>::uninit();
+    let (fd, flags, place) = (at.as_raw_fd(), flags | AtFlags::STATX_DONT_SYNC, stat.as_mut_ptr());
+    let wanted = wanted | STATX_MNT_ID_UNIQUE;
+    // SAFETY: the path ends in NUL, and the buffer has room for the result.
+    let rc = unsafe { libc::syscall(libc::SYS_statx, fd, path.as_ptr(), flags.bits(), wanted.bits(), place) };
+    super::check(rc as libc::c_int)?;
+    // SAFETY: the kernel has written it.
+    Ok(unsafe { stat.assume_init() })
+}
+
+/// Whether the result has this field.
+pub(super) fn has(stat: &Statx, field: StatxFlags) -> bool {
+    stat.stx_mask & field.bits() != 0
+}
+
+/// The never-reused id of the mount in the result (Linux 6.8).
+pub(super) fn unique_mount_id(stat: &Statx) -> Option<u64> {
+    has(stat, STATX_MNT_ID_UNIQUE).then_some(stat.stx_mnt_id)
+}
 
 /// `statx(2)` of `path` below `at`; an empty `path` is `at` itself. If a filter refuses it: `fstatat(2)`, and the mount
 /// by a file handle.
 pub(crate) fn stat(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::Result<Stat> {
     let flags = AtFlags::from_bits_retain(flags as u32) | AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
-    let mask = StatxFlags::BASIC_STATS | StatxFlags::from_bits_retain(STATX_MNT_ID_UNIQUE);
-    let stat = match rustix::fs::statx(at, path, flags | AtFlags::STATX_DONT_SYNC, mask) {
-        Err(Errno::PERM | Errno::ACCESS | Errno::NOSYS) => return stat_without_statx(at, path, flags),
+    let stat = match statx(at, path, flags, StatxFlags::BASIC_STATS) {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::ENOSYS)) => {
+            return stat_without_statx(at, path, flags);
+        }
         stat => stat?,
     };
-    let unique = stat.stx_mask & STATX_MNT_ID_UNIQUE != 0;
+    let tells_root = stat.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT);
     let kind = FileType::from_raw_mode(stat.stx_mode.into());
     Ok(Stat {
         dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
@@ -140,9 +165,9 @@ pub(crate) fn stat(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::R
         links: stat.stx_nlink.into(),
         size: stat.stx_size,
         access: Access { mode: stat.stx_mode.into(), uid: stat.stx_uid, gid: stat.stx_gid },
-        is_mount_root: Some(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
+        is_mount_root: tells_root.then_some(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
         ctime_ns: nanoseconds(stat.stx_ctime.tv_sec.unsigned_abs(), stat.stx_ctime.tv_nsec.into()),
-        mount_id: unique.then_some(stat.stx_mnt_id),
+        mount_id: unique_mount_id(&stat),
     })
 }
 

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use rustix::fs::{AtFlags, StatxFlags};
 
-use super::files::{fstatat, mount_of};
+use super::files::{fstatat, has, mount_of, statx, unique_mount_id};
 use super::{CWD, open, proc_error};
 
 /// The root directory of a thread, and its mount.
@@ -26,26 +26,18 @@ pub(crate) enum RootMount {
     Unknown,
 }
 
-/// rustix 1.1 lacks this.
-const STATX_MNT_ID_UNIQUE: u32 = 0x4000;
-
 /// The root directory of the calling thread, by one system call.
 pub(crate) fn root() -> io::Result<Root> {
-    let wanted = StatxFlags::INO | StatxFlags::MNT_ID | StatxFlags::from_bits_retain(STATX_MNT_ID_UNIQUE);
-    let Ok(stat) = rustix::fs::statx(CWD, c"/", AtFlags::STATX_DONT_SYNC, wanted) else {
+    let Ok(stat) = statx(CWD, c"/", AtFlags::empty(), StatxFlags::INO | StatxFlags::MNT_ID) else {
         let stat = fstatat(CWD, c"/", AtFlags::empty())?;
         #[allow(clippy::unnecessary_cast)] // the types of struct stat differ between architectures
         return Ok(Root { dev: stat.st_dev as u64, ino: stat.st_ino as u64, mount: RootMount::Unknown });
     };
-    let has = |bit| stat.stx_mask & bit != 0;
+    let reusable = has(&stat, StatxFlags::MNT_ID).then_some(RootMount::Reusable(stat.stx_mnt_id));
     Ok(Root {
         dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
         ino: stat.stx_ino,
-        mount: match stat.stx_mnt_id {
-            id if has(STATX_MNT_ID_UNIQUE) => RootMount::Unique(id),
-            id if has(StatxFlags::MNT_ID.bits()) => RootMount::Reusable(id),
-            _ => RootMount::Unknown,
-        },
+        mount: unique_mount_id(&stat).map(RootMount::Unique).or(reusable).unwrap_or(RootMount::Unknown),
     })
 }
 
