@@ -165,11 +165,8 @@ fn no_mechanism_of_mounts_is_an_error_that_loses_nothing<A: Api>() {
         let restriction = refusing(&[libc::SYS_epoll_ctl], errno);
         elsewhere(&restriction, || {
             o.expect(&[(Created, "blue")]);
-            for _ in 0..3 {
-                assert_eq!(o.try_now(), Err(errno));
-            }
+            o.keeps_failing(errno);
         });
-        assert!(readable(o.api.fd(), Duration::ZERO), "not readable, so nothing would retry");
         mount_new_netns("/run/netns/blue");
         expect(&mut o, &Restriction::none(), &[(Ready, "blue")]);
         comes(&mut o, &Restriction::none(), "last");
@@ -258,10 +255,7 @@ fn a_name_that_cannot_be_probed_is_no_placeholder<A: Api>() {
             mount_new_netns("/run/netns/blue");
             elsewhere(&refusing(calls, errno), || {
                 o.expect(&[(Created, "blue")]);
-                for _ in 0..3 {
-                    assert_eq!(o.try_now(), Err(errno));
-                    assert!(readable(o.api.fd(), Duration::ZERO), "nobody would ask again");
-                }
+                o.keeps_failing(errno);
                 assert_eq!(o.api.resync(), Err(errno));
                 assert_eq!(o.try_now(), Err(errno));
             });
@@ -279,9 +273,7 @@ fn a_name_that_cannot_be_probed_is_not_detached<A: Api>() {
             let mut o = warm::<A>(NSW_MOUNT_EVENTS);
             mount_new_netns("/run/netns/warm");
             elsewhere(&refusing(calls, errno), || {
-                for _ in 0..3 {
-                    assert_eq!(o.try_now(), Err(errno));
-                }
+                o.keeps_failing(errno);
                 assert_eq!(o.api.resync(), Err(errno));
             });
             o.until(Ready, "warm");
@@ -298,9 +290,7 @@ fn names_that_cannot_be_listed_are_not_deleted<A: Api>() {
             let mut o = warm::<A>(NSW_DIR_EVENTS);
             elsewhere(&refusing(&[call], errno), || {
                 assert_eq!(o.api.resync(), Err(errno), "system call {call}");
-                for _ in 0..3 {
-                    assert_eq!(o.try_now(), Err(errno), "system call {call}");
-                }
+                o.keeps_failing(errno);
             });
             o.expect(&[(Synced, "")]);
             quiet(&mut o);

@@ -436,6 +436,23 @@ impl<A: Api> Observer<A> {
         Ok(event)
     }
 
+    /// Expects that each of some calls fails with this errno, so that an error loses nothing. A slow machine may delay the
+    /// probe that fails.
+    pub fn keeps_failing(&mut self, errno: i32) {
+        for _ in 0..3 {
+            let error = loop {
+                let event = match self.try_now() {
+                    Err(error) => break error,
+                    Ok(event) => event,
+                };
+                assert_eq!(event, None);
+                assert!(readable(self.api.fd(), DEADLINE), "not readable, so nothing would retry");
+            };
+            assert_eq!(error, errno);
+        }
+        assert!(readable(self.api.fd(), DEADLINE), "not readable, so nothing would retry");
+    }
+
     /// All events that can be taken without waiting.
     pub fn drain(&mut self) -> Vec<Ev> {
         std::iter::from_fn(|| self.now()).collect()
