@@ -96,7 +96,7 @@ pub(crate) struct Stat {
     pub(crate) links: u64,
     pub(crate) size: u64,
     pub(crate) access: Access,
-    /// The path ends on the root of a mount. `None`: a filter refuses `statx(2)`, or the kernel does not tell (before
+    /// The path ends on the root of a mount. `None`: a filter refuses `statx(2)`, or the kernel does not report it (before
     /// Linux 5.8).
     pub(crate) is_mount_root: Option<bool>,
     pub(crate) ctime_ns: u64,
@@ -155,7 +155,7 @@ pub(crate) fn stat(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::R
         }
         stat => stat?,
     };
-    let tells_root = stat.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT);
+    let reports_root = stat.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT);
     let kind = FileType::from_raw_mode(stat.stx_mode.into());
     Ok(Stat {
         dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
@@ -165,7 +165,7 @@ pub(crate) fn stat(at: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::R
         links: stat.stx_nlink.into(),
         size: stat.stx_size,
         access: Access { mode: stat.stx_mode.into(), uid: stat.stx_uid, gid: stat.stx_gid },
-        is_mount_root: tells_root.then_some(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
+        is_mount_root: reports_root.then_some(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
         ctime_ns: nanoseconds(stat.stx_ctime.tv_sec.unsigned_abs(), stat.stx_ctime.tv_nsec.into()),
         mount_id: unique_mount_id(&stat),
     })
