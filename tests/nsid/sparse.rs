@@ -1,11 +1,11 @@
 //! More nsids than the kernel lists: the library finds all of them, or reports that it does not.
 
 use std::collections::BTreeMap;
+use std::net::UdpSocket;
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::{Sender, channel};
 
 use crate::support::api::{Api, C, How, Kind::*, Observer, Rust};
-use crate::support::nsid::{anonymous, list_id};
+use crate::support::nsid::{anonymous, inside, list_id};
 use crate::support::*;
 use nswatch::capi::nsid as cn;
 use nswatch::capi::watcher::{NSW_STAT_KNOWN, NSW_STAT_OVERFLOWS};
@@ -22,29 +22,11 @@ fn assign(nsid: i32) -> OwnedFd {
     namespace
 }
 
-/// Hidden namespaces with nsids: only a descriptor keeps each, in a thread with a descriptor table of its own.
-struct Hidden(Sender<i32>);
+/// Hidden namespaces by their nsids: only a socket keeps each, so no process shows it, nor listns(2).
+type Hidden = BTreeMap<i32, UdpSocket>;
 
-impl Hidden {
-    fn new(nsids: &[i32]) -> Self {
-        let (kill, orders) = channel();
-        let (done, ready) = channel();
-        let nsids = nsids.to_vec();
-        std::thread::spawn(move || {
-            unshare(libc::CLONE_FILES).unwrap();
-            let mut kept: BTreeMap<i32, OwnedFd> = nsids.into_iter().map(|nsid| (nsid, assign(nsid))).collect();
-            done.send(()).unwrap();
-            for nsid in orders {
-                drop(kept.remove(&nsid).unwrap());
-            }
-        });
-        ready.recv().unwrap();
-        Self(kill)
-    }
-
-    fn kill(&self, nsid: i32) {
-        self.0.send(nsid).unwrap();
-    }
+fn hide(nsid: i32) -> UdpSocket {
+    inside(&assign(nsid), || UdpSocket::bind("[::]:0").unwrap())
 }
 
 #[test]
@@ -72,7 +54,7 @@ fn unlisted_ids_are_found_or_the_list_is_incomplete() {
 
     // others that are hidden
     let sparse: Vec<i32> = (1..=SPARSE).map(|n| DENSE + n * GAP).collect();
-    let hidden = Hidden::new(&sparse);
+    let mut hidden: Hidden = sparse.iter().map(|nsid| (*nsid, hide(*nsid))).collect();
     all.extend(&sparse);
     all.sort_unstable();
     let mut count = 99;
@@ -86,13 +68,13 @@ fn unlisted_ids_are_found_or_the_list_is_incomplete() {
     }
     assert_eq!(nsid::list().unwrap_err().errno(), libc::EOVERFLOW);
     assert_eq!((rc, count), (-libc::EOVERFLOW, 99));
-    let known = watches::<C>(&hidden, &all, DENSE + SPARSE * GAP);
+    let known = watches::<C>(&mut hidden, &all, DENSE + SPARSE * GAP);
     all.retain(|nsid| ![known, DENSE + SPARSE * GAP].contains(nsid));
-    watches::<Rust>(&hidden, &all, DENSE + (SPARSE - 1) * GAP);
+    watches::<Rust>(&mut hidden, &all, DENSE + (SPARSE - 1) * GAP);
 }
 
 /// `last` is an nsid that the watcher does not find. Returns one that it found.
-fn watches<A: Api>(hidden: &Hidden, all: &[i32], last: i32) -> i32 {
+fn watches<A: Api>(hidden: &mut Hidden, all: &[i32], last: i32) -> i32 {
     let mut o = Observer::<A>::open_synced(&How::nsid());
     let said = &o.log[o.log.len() - 2];
     assert_eq!((said.kind, said.dropped), (Overflow, 0));
@@ -104,9 +86,9 @@ fn watches<A: Api>(hidden: &Hidden, all: &[i32], last: i32) -> i32 {
 
     // notifications are right about known, unknown and new nsids
     let known = *found.iter().find(|nsid| **nsid > DENSE).unwrap();
-    hidden.kill(known);
+    drop(hidden.remove(&known));
     o.expect_ids(&[(NsidDel, known)]);
-    hidden.kill(last);
+    drop(hidden.remove(&last));
     let new = assign(5_000_000);
     o.expect_ids(&[(NsidNew, 5_000_000)]);
     drop(new);
