@@ -150,9 +150,16 @@ fn other_ways(call: libc::c_long) -> Vec<Way> {
     other.map(|number| (number, None)).into_iter().chain(by_socketcall(call)).collect()
 }
 
-#[cfg(not(target_pointer_width = "32"))]
+#[cfg(all(not(target_pointer_width = "32"), not(target_arch = "s390x")))]
 fn other_ways(call: libc::c_long) -> Vec<Way> {
     by_socketcall(call).collect()
+}
+
+/// There the kernel has two calls, and the C library uses the second one.
+#[cfg(target_arch = "s390x")]
+fn other_ways(call: libc::c_long) -> Vec<Way> {
+    let other = (call == libc::SYS_fstatfs).then_some((libc::SYS_fstatfs64, None));
+    other.into_iter().chain(by_socketcall(call)).collect()
 }
 
 #[cfg(any(target_arch = "x86", target_arch = "s390x"))]
