@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Doing, Result, errno_of, is_refused, is_shortage, is_transient};
+use crate::error::{Doing, Error, Result, errno_of, is_refused, is_shortage, is_transient};
 use crate::netns::{Found, Netns, Probe, identify_open};
 use crate::sys::{self, CWD};
 use crate::walk::Links;
@@ -42,7 +42,7 @@ pub struct Sighting {
 ///
 /// Out of sight, unless listns(2) lists them, are namespaces that only a socket keeps, or a mount in another mount
 /// namespace; and, without `CAP_SYS_PTRACE` over them, those of other users' processes and their descriptors. A
-/// namespace that appears or dies during the call may be in the list or not.
+/// namespace that appears, dies or changes its places during the call may be in the list or not.
 ///
 /// It takes about 6 µs per process and, where it reads them, 3 µs per descriptor. With more than a hundred processes, a
 /// second thread takes half of the work, and ends before the call returns.
@@ -63,9 +63,30 @@ pub fn census() -> Result<Vec<Sighting>> {
     census_by(Threads::Two)
 }
 
-/// The census on the calling thread alone: in a watcher, the program may have forbidden itself to start threads.
-pub(crate) fn census_alone() -> Result<Vec<Sighting>> {
-    census_by(Threads::Own)
+/// The maximum number of censuses to reach namespaces that leave their places.
+const TURNS: usize = 8;
+
+/// Passes each network namespace in sight to `reach`, which returns whether it has reached it. If not, and a further
+/// census finds it at other places, passes it again: a process may pass its descriptor on and end.
+///
+/// Reads on the calling thread alone: in a watcher, the program may have forbidden itself to start threads.
+pub(crate) fn reach_each(reach: &mut dyn FnMut(&Sighting) -> Result<bool>) -> Result<()> {
+    let mut missed: Option<Vec<Sighting>> = None;
+    for _ in 0..TURNS {
+        let mut left = Vec::new();
+        for sighting in census_by(Threads::Own)? {
+            let moved = |missed: &Sighting| missed.netns.same(&sighting.netns) && !missed.paths().eq(sighting.paths());
+            let is_due = missed.as_ref().is_none_or(|missed| missed.iter().any(moved));
+            if is_due && !reach(&sighting)? {
+                left.push(sighting);
+            }
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
+        missed = Some(left);
+    }
+    Err(Error::new(libc::EAGAIN, LIST).because("a network namespace keeps changing its places"))
 }
 
 fn census_by(threads: Threads) -> Result<Vec<Sighting>> {

@@ -181,6 +181,7 @@ pub unsafe extern "C" fn nsw_netns_for_name(name: *const c_char, netns: *mut nsw
 /// Returns 0, or
 /// -EINVAL: @nsid is negative, or @netns is NULL;
 /// -ENOENT: no namespace has the nsid, or the caller cannot see the namespace that has it;
+/// -EAGAIN: a namespace kept leaving the places where the library found it;
 /// -EOPNOTSUPP: /proc is not mounted, or belongs to another pid namespace;
 /// -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: a limit is reached.
 ///

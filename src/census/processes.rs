@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Census, number_in_brackets};
 use crate::error::{is_refused, is_shortage, is_transient};
-use crate::netns::Netns;
+use crate::netns::{Found, Netns};
 use crate::sys::{self, CWD};
 
 /// The number of links of `/proc/PID/task` with one thread: those of a directory, and one per thread.
@@ -26,6 +26,9 @@ pub(super) enum Threads {
     /// A second one too, if there are many processes and the thread can start.
     Two,
 }
+
+/// The maximum number of times that the threads of a process are listed.
+const LISTS: usize = 16;
 
 /// With fewer processes than this, a second thread costs about what it saves.
 const MANY: usize = 100;
@@ -106,6 +109,9 @@ impl Census {
     }
 
     /// The threads in other namespaces than their process. Returns one that has not ended.
+    ///
+    /// The kernel ends its list early, or omits a thread, if a listed thread ends meanwhile. So this lists them again if
+    /// one has ended by the end of the list.
     fn threads(
         &self,
         proc: BorrowedFd<'_>,
@@ -116,17 +122,33 @@ impl Census {
     ) -> io::Result<Option<i32>> {
         let mut living = None;
         let flags = libc::O_RDONLY | libc::O_DIRECTORY;
-        let Some(tasks) = unless_out_of_sight(sys::open(proc, tasks, flags))? else { return Ok(None) };
-        let mut look = |name: &CStr| {
-            let Some(tid) = number(name).filter(|tid| *tid != pid) else { return Ok(()) };
-            let Some(found) = self.reach(tasks.as_fd(), &path(tid, "/ns/net")?)? else { return Ok(()) };
-            living = Some(tid);
-            if Some(found.netns) != of_process {
-                met.push(Met::In(found.netns, tid));
+        let mut seen = BTreeSet::new();
+        for _ in 0..LISTS {
+            let Some(tasks) = unless_out_of_sight(sys::open(proc, tasks, flags))? else { break };
+            let mut listed = Vec::new();
+            let take = &mut |name: &CStr| {
+                listed.extend(number(name).filter(|tid| *tid != pid));
+                Ok(())
+            };
+            unless_out_of_sight(sys::names_in(tasks.as_fd(), take))?;
+            let mut has_ended = false;
+            for tid in listed {
+                let found = match seen.contains(&tid) {
+                    true => None,
+                    false => self.reach(tasks.as_fd(), &path(tid, "/ns/net")?)?,
+                };
+                if let Some(Found { netns, .. }) = found {
+                    seen.insert(tid);
+                    living = Some(tid);
+                    met.extend((Some(netns) != of_process).then_some(Met::In(netns, tid)));
+                } else {
+                    has_ended |= unless_out_of_sight(sys::stat(tasks.as_fd(), &path(tid, "")?, 0))?.is_none();
+                }
             }
-            Ok(())
-        };
-        unless_out_of_sight(sys::names_in(tasks.as_fd(), &mut look))?;
+            if !has_ended {
+                break;
+            }
+        }
         Ok(living)
     }
 

@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use super::request::{Listing, NetlinkError, RequestSocket};
 use super::state::Id;
 use super::wire::Attributes;
-use crate::census::{census_alone, numbers_in};
+use crate::census::{numbers_in, reach_each};
 use crate::error::{Doing, Result, is_shortage};
 use crate::sys;
 
@@ -81,16 +81,12 @@ impl Seen<'_> {
         for fd in numbers_in("/proc/thread-self/fd".as_ref()).doing(LIST)? {
             self.ask(fd)?;
         }
-        for sighting in census_alone()? {
-            if self.left == 0 {
-                break;
-            }
+        reach_each(&mut |sighting| {
+            let namespace = if self.left > 0 { sighting.open()? } else { return Ok(true) };
             // a namespace that has died meanwhile has no nsid
-            if let Some(namespace) = sighting.open()? {
-                self.ask(namespace.as_raw_fd())?;
-            }
-        }
-        Ok(())
+            namespace.as_ref().map(|namespace| self.ask(namespace.as_raw_fd())).transpose()?;
+            Ok(namespace.is_some())
+        })
     }
 
     /// Asks about a descriptor, if it refers to a network namespace.

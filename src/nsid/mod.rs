@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use crate::census::census_alone;
+use crate::census::reach_each;
 use crate::error::{Doing, Error, Result};
 use crate::netns::{self, Netns};
 use crate::sys;
@@ -161,6 +161,7 @@ impl Netns {
     /// # Errors
     /// - `EINVAL`: `nsid` is negative.
     /// - `ENOENT`: no namespace has the nsid, or the caller cannot see the namespace that has it.
+    /// - `EAGAIN`: a namespace kept leaving the places where it was found.
     /// - `ENOBUFS`: a limit is reached; and as [`census`](crate::census).
     pub fn for_nsid(nsid: i32) -> Result<Self> {
         const FIND: &str = "find the network namespace with the nsid";
@@ -172,16 +173,19 @@ impl Netns {
         if !socket.exists(nsid).map_err(|error| error.doing(FIND))? {
             return Err(refused(libc::ENOENT, "no network namespace has this nsid here"));
         }
-        for sighting in census_alone()? {
-            // skips a namespace that has died meanwhile
-            let Some(namespace) = sighting.open()? else { continue };
-            let fd = Some(namespace.as_raw_fd().unsigned_abs());
-            let found = socket.get(Attributes { fd, ..Attributes::default() });
-            if found.map_err(|error| error.doing(FIND))? == Some(nsid) {
-                return Ok(sighting.netns);
+        let mut found = None;
+        reach_each(&mut |sighting| {
+            if found.is_none() {
+                let Some(namespace) = sighting.open()? else { return Ok(false) };
+                let fd = Some(namespace.as_raw_fd().unsigned_abs());
+                let its = socket.get(Attributes { fd, ..Attributes::default() }).map_err(|error| error.doing(FIND))?;
+                found = (its == Some(nsid)).then_some(sighting.netns);
             }
-        }
-        Err(refused(libc::ENOENT, "its namespace is out of sight: no mount, process or descriptor here shows it"))
+            Ok(true)
+        })?;
+        found.ok_or_else(|| {
+            refused(libc::ENOENT, "its namespace is out of sight: no mount, process or descriptor here shows it")
+        })
     }
 }
 

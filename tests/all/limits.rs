@@ -18,7 +18,7 @@ use nswatch::Feature;
 use nswatch::capi::watcher::NSW_STAT_KNOWN;
 
 /// The command by which `run_alone` starts a test that sees only its own processes.
-const UNSEEN: [&str; 4] = ["unshare", "--pid", "--fork", "--mount-proc"];
+pub const UNSEEN: [&str; 4] = ["unshare", "--pid", "--fork", "--mount-proc"];
 
 both! {
     too_many_at_open_are_an_error

@@ -9,6 +9,7 @@ mod children;
 mod deaths;
 mod hotplug;
 mod limits;
+mod passed_on;
 mod recycled;
 mod rights;
 #[path = "../support/mod.rs"]

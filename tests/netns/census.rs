@@ -5,10 +5,13 @@ use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::thread;
 
 use nswatch::{Netns, census};
 
-use crate::support::nsid::anonymous;
+use crate::support::nsid::{anonymous, enter};
 use crate::support::thread::{Restriction, elsewhere};
 use crate::support::*;
 
@@ -168,4 +171,44 @@ fn the_census_sees_the_descriptors_of_a_process_whose_first_thread_has_ended() {
     }
     let descriptor = seen.expect("its descriptor").descriptor;
     assert!(descriptor.map_or(kernel::lists_all(), |path| !path.starts_with(format!("/proc/{child}"))));
+}
+
+/// The kernel ends its list of threads early if the thread that it has just listed ends.
+#[test]
+fn the_census_sees_a_thread_behind_others_that_end() {
+    sandbox();
+    let other = anonymous();
+    let netns = Netns::for_fd(&other).unwrap();
+    let seen = (0..100)
+        .filter(|_| {
+            let (go, wait) = (AtomicBool::new(false), AtomicBool::new(true));
+            let (entered, is_in) = channel();
+            thread::scope(|scope| {
+                for number in 0..40 {
+                    let go = &go;
+                    scope.spawn(move || {
+                        while !go.load(Ordering::Acquire) {
+                            thread::yield_now();
+                        }
+                        (0..number * 20).for_each(|_| std::hint::spin_loop());
+                    });
+                }
+                let (wait, other) = (&wait, &other);
+                let behind = scope.spawn(move || {
+                    enter(other);
+                    entered.send(()).unwrap();
+                    while wait.load(Ordering::Acquire) {
+                        thread::park();
+                    }
+                });
+                is_in.recv().unwrap();
+                go.store(true, Ordering::Release);
+                let found = census().unwrap();
+                wait.store(false, Ordering::Release);
+                behind.thread().unpark();
+                found.iter().any(|sighting| sighting.netns.same(&netns) && !sighting.pids.is_empty())
+            })
+        })
+        .count();
+    assert_eq!(seen, 100);
 }

@@ -10,7 +10,7 @@ use super::super::births::Hint;
 use super::super::due::EmitMode;
 use super::super::state::{Found, Known};
 use super::{All, LOOK};
-use crate::census::{census_alone, descriptors_of, mounts};
+use crate::census::{descriptors_of, mounts, reach_each};
 use crate::error::{Doing, Result, is_refused, is_transient};
 use crate::netns::{identify_open, open_path};
 use crate::sys::{self, CWD};
@@ -87,7 +87,7 @@ impl All {
 
     pub(super) fn go_through_all(&mut self, mode: EmitMode) -> Result<Vec<Found>> {
         let mut found = Vec::new();
-        for sighting in census_alone()? {
+        reach_each(&mut |sighting| {
             let netns = sighting.netns;
             if self.is_certainly_known(&netns) {
                 let unreported =
@@ -99,7 +99,7 @@ impl All {
                     pid: sighting.pids.first().copied(),
                     again: true,
                 }));
-                continue;
+                return Ok(true);
             }
             let pid = sighting.pids.first().copied();
             let mut met = None;
@@ -116,8 +116,10 @@ impl All {
                     Err(error) => return Err(error),
                 };
             }
+            let is_reached = met.is_some() || self.deaths.is_own(&netns) || self.is_certainly_known(&netns);
             found.extend(met);
-        }
+            Ok(is_reached)
+        })?;
         Ok(found)
     }
 
