@@ -436,21 +436,19 @@ impl<A: Api> Observer<A> {
         Ok(event)
     }
 
-    /// Expects that each of some calls fails with this errno, so that an error loses nothing. A slow machine may delay the
-    /// probe that fails.
+    /// Expects that each of some calls fails with this errno, so that an error loses nothing. On a slow machine the
+    /// library delays the probe that fails, and its descriptor is not readable for so long.
     pub fn keeps_failing(&mut self, errno: i32) {
         for _ in 0..3 {
-            let error = loop {
-                let event = match self.try_now() {
-                    Err(error) => break error,
-                    Ok(event) => event,
-                };
-                assert_eq!(event, None);
+            loop {
+                match self.try_now() {
+                    Err(error) => break assert_eq!(error, errno),
+                    Ok(event) => assert_eq!(event, None),
+                }
                 assert!(readable(self.api.fd(), DEADLINE), "not readable, so nothing would retry");
-            };
-            assert_eq!(error, errno);
+            }
+            assert!(readable(self.api.fd(), DEADLINE), "not readable, so nothing would retry");
         }
-        assert!(readable(self.api.fd(), DEADLINE), "not readable, so nothing would retry");
     }
 
     /// All events that can be taken without waiting.

@@ -134,13 +134,15 @@ type Way = (libc::c_long, Option<Argument>);
 
 /// Other calls by which the C library, or this one, does the same. Where a time had 32 bits there is another call since
 /// Linux 5.1, under the same number everywhere; where there was only socketcall(2) at first, it is still in use.
-#[cfg(target_pointer_width = "32")]
 fn other_ways(call: libc::c_long) -> Vec<Way> {
     let other = match call {
-        libc::SYS_fcntl => Some(libc::SYS_fcntl64),
+        #[cfg(any(target_pointer_width = "32", target_arch = "s390x"))]
         libc::SYS_fstatfs => Some(libc::SYS_fstatfs64),
-        #[cfg(not(target_arch = "arm"))] // which has the second one only
+        #[cfg(target_pointer_width = "32")]
+        libc::SYS_fcntl => Some(libc::SYS_fcntl64),
+        #[cfg(all(target_pointer_width = "32", not(target_arch = "arm")))] // arm has the second one only
         libc::SYS_mmap => Some(libc::SYS_mmap2),
+        _ if cfg!(not(target_pointer_width = "32")) => None,
         libc::SYS_timerfd_settime => Some(411),
         libc::SYS_ppoll => Some(414),
         libc::SYS_io_getevents => Some(416),
@@ -148,18 +150,6 @@ fn other_ways(call: libc::c_long) -> Vec<Way> {
         _ => None,
     };
     other.map(|number| (number, None)).into_iter().chain(by_socketcall(call)).collect()
-}
-
-#[cfg(all(not(target_pointer_width = "32"), not(target_arch = "s390x")))]
-fn other_ways(call: libc::c_long) -> Vec<Way> {
-    by_socketcall(call).collect()
-}
-
-/// There the kernel has two calls, and the C library uses the second one.
-#[cfg(target_arch = "s390x")]
-fn other_ways(call: libc::c_long) -> Vec<Way> {
-    let other = (call == libc::SYS_fstatfs).then_some((libc::SYS_fstatfs64, None));
-    other.into_iter().chain(by_socketcall(call)).collect()
 }
 
 #[cfg(any(target_arch = "x86", target_arch = "s390x"))]
