@@ -7,12 +7,17 @@ use super::{run, unshare};
 
 /// A network namespace that only the descriptor keeps alive.
 pub fn anonymous() -> OwnedFd {
-    std::thread::spawn(|| {
+    let maker = std::thread::spawn(|| {
         unshare(libc::CLONE_NEWNET).unwrap();
-        File::open("/proc/thread-self/ns/net").unwrap().into()
-    })
-    .join()
-    .unwrap()
+        let namespace = File::open("/proc/thread-self/ns/net").unwrap();
+        (namespace.into(), format!("/proc/self/task/{}/ns/net", rustix::thread::gettid()))
+    });
+    let (namespace, of_maker) = maker.join().unwrap();
+    // a moment later than its end, the thread leaves the namespace
+    while std::fs::read_link(&of_maker).is_ok() {
+        std::thread::yield_now();
+    }
+    namespace
 }
 
 /// Runs a closure in another network namespace, on a thread of its own.
