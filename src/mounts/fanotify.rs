@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
@@ -17,6 +18,9 @@ const FAN_EVENT_INFO_TYPE_MNT: u8 = 7;
 
 /// With more changes than this, one probe of all names is cheaper than one per change.
 const MANY: usize = 1000;
+
+/// More than an event has: one of a mount has 40 bytes.
+const LARGEST: usize = 256;
 
 /// The number of reads that empty a queue of the default length: some hundred events each.
 const READS_OF_A_QUEUE: usize = 256;
@@ -43,11 +47,12 @@ impl MountGroup {
 
     /// Reads at most one buffer of changes; `false`: the queue is empty.
     fn read_once(&self, queued: &mut Queued) -> io::Result<bool> {
-        let mut buffer = [0u8; 4096];
+        let mut buffer = [MaybeUninit::uninit(); 4096];
         match sys::read(self.group.as_fd(), &mut buffer) {
-            Ok(n) => {
-                parse(buffer.get(..n).unwrap_or_default(), queued);
-                Ok(n > 0)
+            Ok((read, left)) => {
+                parse(read, queued);
+                // the kernel stops at an event for which there is no room left
+                Ok(left.len() < LARGEST)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error),

@@ -130,7 +130,7 @@ impl Named {
     /// Reads until the queue is empty, there is an event to emit, or the bound is reached; `false`: there may be more.
     fn read(&mut self, out: &mut Outbox) -> Result<bool> {
         for reads in 1.. {
-            let n = match sys::read(self.inotify.as_fd(), &mut self.buffer) {
+            let n = match sys::read(self.inotify.as_fd(), &mut *self.buffer) {
                 Ok(n) => n,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.due.stale_deletes = false;

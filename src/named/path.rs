@@ -264,15 +264,13 @@ impl WatchedPath {
         }
     }
 
-    /// The never-reused id of the present mount at the end of the path (Linux 6.8).
-    pub(crate) fn mount_id(&self) -> Option<u64> {
-        self.stat().ok()?.mount_id
-    }
-
-    /// Whether the path leads where it last did, as far as mounts are concerned. A path that leads nowhere may have
-    /// other ancestors than before, which must be watched.
-    pub(crate) fn is_unmoved(&self) -> bool {
-        self.end.is_some() && self.stat().ok().and_then(end) == self.end
+    /// The never-reused id of the present mount at the end of the path (Linux 6.8), and whether the path leads where it
+    /// last did, as far as mounts are concerned. A path that leads nowhere may have other ancestors than before, which
+    /// must be watched.
+    pub(crate) fn mount(&self) -> (Option<u64>, bool) {
+        let stat = self.stat().ok();
+        let is_unmoved = self.end.is_some() && stat.and_then(end) == self.end;
+        (stat.and_then(|stat| stat.mount_id), is_unmoved)
     }
 }
 

@@ -135,7 +135,7 @@ impl Pending {
     fn listen(&mut self, path: &WatchedPath) -> Result<()> {
         path.require_place()?;
         self.mounts.arm()?;
-        self.home = path.mount_id();
+        (self.home, _) = path.mount();
         self.listing.forget();
         if self.elsewhere.is_none() && !self.mounts.reports_each() {
             self.listing.renew();

@@ -111,7 +111,7 @@ pub(crate) fn proc_error(error: io::Error) -> io::Error {
 }
 
 /// Reads once.
-pub(crate) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn read<B: rustix::buffer::Buffer<u8>>(fd: BorrowedFd<'_>, buffer: B) -> io::Result<B::Output> {
     Ok(rustix::io::read(fd, buffer)?)
 }
 

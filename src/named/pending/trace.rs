@@ -52,7 +52,8 @@ impl Pending {
             Some(Changes::Unknown) if self.elsewhere.is_none() => self.listing.changes(),
             _ => None,
         };
-        let home = path.mount_id();
+        // after the changes were read: a later one causes another wake-up
+        let (home, is_unmoved) = path.mount();
         match changes {
             Some(changes) if home.is_some() && home == self.home => {
                 changes.iter().for_each(|change| self.trace(*change, names));
@@ -61,9 +62,8 @@ impl Pending {
             _ => self.stale = self.everything(),
         }
         self.home = home;
-        let is_unmoved = !self.always || path.is_unmoved();
         path.confirm_place()?;
-        if is_unmoved {
+        if is_unmoved || !self.always {
             return Ok(MountImpact::Names);
         }
         // the same directory on another mount may show its names without the mounts on them
