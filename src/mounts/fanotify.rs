@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use super::backend::{Backend, Change, Changes};
-use crate::sys;
+use crate::sys::{self, Process};
 
 const FAN_REPORT_MNT: libc::c_uint = 0x4000;
 const FAN_MARK_MNTNS: libc::c_uint = 0x110;
@@ -31,13 +31,16 @@ pub(super) struct MountGroup {
     group: OwnedFd,
     /// The path of the mount namespace, which a mark does not keep alive.
     namespace: CString,
+    /// A child of fork(2) shares the marks.
+    process: Process,
 }
 
 impl MountGroup {
     /// Fails with `EINVAL` before Linux 6.15, with `EPERM` or `ENOSYS` if forbidden.
     pub(super) fn open(process: &Path) -> io::Result<Self> {
         let namespace = CString::new(process.join("ns/mnt").into_os_string().into_vec())?;
-        Ok(Self { group: sys::fanotify_init(FAN_REPORT_MNT)?, namespace })
+        let process = Process::this()?;
+        Ok(Self { group: sys::fanotify_init(FAN_REPORT_MNT)?, namespace, process })
     }
 
     fn mark(&self, action: libc::c_uint, mask: u64) -> io::Result<()> {
@@ -68,6 +71,14 @@ impl Backend for MountGroup {
     /// Removes all marks, whichever thread made them, in whatever mount namespace this thread is.
     fn stop(&mut self) -> io::Result<()> {
         self.mark(libc::FAN_MARK_FLUSH, 0)
+    }
+
+    /// Removing a mark makes the next close of any group, or inotify instance, wait for a grace period of the kernel. So
+    /// the marks of this one go before that of another one, and both wait for the same.
+    fn retire(&mut self) {
+        if self.process.is_this() {
+            self.mark(libc::FAN_MARK_FLUSH, 0).ok();
+        }
     }
 
     fn reports_each(&self) -> bool {

@@ -350,6 +350,12 @@ impl Named {
     }
 }
 
+impl Drop for Named {
+    fn drop(&mut self) {
+        self.pending.retire();
+    }
+}
+
 impl Source for Named {
     fn drain(&mut self, out: &mut Outbox) -> Result<Progress> {
         self.begin()?;

@@ -168,6 +168,11 @@ impl Pending {
         self.mounts.prepare()
     }
 
+    /// Ends the monitor, before the inotify instance is closed.
+    pub(crate) fn retire(&mut self) {
+        self.mounts.retire();
+    }
+
     /// A new file has this name.
     pub(crate) fn consider(&mut self, name: &CStr) {
         self.fresh.insert(Name::new(name));
