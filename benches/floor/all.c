@@ -226,9 +226,13 @@ void measure_deaths(int rounds)
 
 	share();
 	for (int round = 0; round < rounds && round < 2 * FEW_ROUNDS; round++) {
-		double ours = deaths(1);
+		int first = round % 2;
+		double us[2];
 
-		sample(&pair, ours, deaths(0));
+		/* in turns, as births */
+		us[first] = deaths(!first);
+		us[!first] = deaths(first);
+		sample(&pair, us[0], us[1]);
 	}
 	report("all: death, from before kill(2)", "us", &pair, RATIO, 1.1);
 }

@@ -311,6 +311,12 @@ impl All {
     }
 }
 
+impl Drop for All {
+    fn drop(&mut self) {
+        self.mounts.retire();
+    }
+}
+
 impl Source for All {
     fn drain(&mut self, out: &mut Outbox) -> Result<Progress> {
         if !self.read(false, out)? {

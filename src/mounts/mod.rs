@@ -130,7 +130,8 @@ impl Monitor {
         (self.armed, self.current) = (false, None);
     }
 
-    /// Call this before closing an inotify instance, then drop the monitor: both closes take less time together.
+    /// Call this before closing an inotify instance or something else that waits for the kernel, then drop the monitor:
+    /// both waits take less time together.
     pub(crate) fn retire(&mut self) {
         if !self.prepared {
             self.mechanisms.iter_mut().filter_map(|mechanism| mechanism.made.as_mut()).for_each(|made| made.retire());

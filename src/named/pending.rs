@@ -168,7 +168,7 @@ impl Pending {
         self.mounts.prepare()
     }
 
-    /// Ends the monitor, before the inotify instance is closed.
+    /// Ends the monitor. Call this before closing the inotify instance.
     pub(crate) fn retire(&mut self) {
         self.mounts.retire();
     }
