@@ -75,7 +75,7 @@ pub(crate) fn reach_each(reach: &mut dyn FnMut(&Sighting) -> Result<bool>) -> Re
     for _ in 0..TURNS {
         let mut left = Vec::new();
         for sighting in census_by(Threads::Own)? {
-            let moved = |missed: &Sighting| missed.netns.same(&sighting.netns) && !missed.paths().eq(sighting.paths());
+            let moved = |missed: &Sighting| missed.netns.same(&sighting.netns) && !missed.is_where(&sighting);
             let is_due = missed.as_ref().is_none_or(|missed| missed.iter().any(moved));
             if is_due && !reach(&sighting)? {
                 left.push(sighting);
@@ -108,6 +108,16 @@ impl Sighting {
     pub(crate) fn paths(&self) -> impl Iterator<Item = PathBuf> {
         let processes = self.pids.iter().map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
         self.mounts.iter().chain(&self.descriptor).cloned().chain(processes)
+    }
+
+    /// Whether this and the other one have the same places.
+    fn is_where(&self, other: &Self) -> bool {
+        // as text: comparing paths takes more code
+        let [own, others] = [self, other].map(|sighting| {
+            let paths = sighting.mounts.iter().chain(&sighting.descriptor);
+            paths.map(|path| path.as_os_str())
+        });
+        self.pids == other.pids && own.eq(others)
     }
 
     /// Opens the namespace by any of its places; `None`: it is dead or out of reach.

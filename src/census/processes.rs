@@ -122,7 +122,7 @@ impl Census {
     ) -> io::Result<Option<i32>> {
         let mut living = None;
         let flags = libc::O_RDONLY | libc::O_DIRECTORY;
-        let mut seen = BTreeSet::new();
+        let mut seen: Vec<i32> = Vec::new();
         for _ in 0..LISTS {
             let Some(tasks) = unless_out_of_sight(sys::open(proc, tasks, flags))? else { break };
             let mut listed = Vec::new();
@@ -133,12 +133,13 @@ impl Census {
             unless_out_of_sight(sys::names_in(tasks.as_fd(), take))?;
             let mut has_ended = false;
             for tid in listed {
-                let found = match seen.contains(&tid) {
-                    true => None,
-                    false => self.reach(tasks.as_fd(), &path(tid, "/ns/net")?)?,
+                let place = seen.binary_search(&tid);
+                let found = match place {
+                    Ok(_) => None,
+                    Err(_) => self.reach(tasks.as_fd(), &path(tid, "/ns/net")?)?,
                 };
-                if let Some(Found { netns, .. }) = found {
-                    seen.insert(tid);
+                if let (Err(at), Some(Found { netns, .. })) = (place, found) {
+                    seen.insert(at, tid);
                     living = Some(tid);
                     met.extend((Some(netns) != of_process).then_some(Met::In(netns, tid)));
                 } else {
