@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Doing, Error, Result, errno_of, is_refused, is_shortage, is_transient};
+use crate::error::{Doing, Result, errno_of, is_refused, is_shortage, is_transient};
 use crate::netns::{Found, Netns, Probe, identify_open};
 use crate::sys::{self, CWD};
 use crate::walk::Links;
@@ -60,47 +60,67 @@ pub struct Sighting {
 /// # Ok::<(), nswatch::Error>(())
 /// ```
 pub fn census() -> Result<Vec<Sighting>> {
-    census_by(Threads::Two)
+    Ok(census_by(Threads::Two)?.found)
 }
 
 /// The maximum number of censuses to reach namespaces that leave their places.
-const TURNS: usize = 8;
+const TURNS: usize = 4;
 
-/// Passes each network namespace in sight to `reach`, which returns whether it has reached it. If not, and a further
-/// census finds it at other places, passes it again: a process may pass its descriptor on and end.
-///
-/// Reads on the calling thread alone: in a watcher, the program may have forbidden itself to start threads.
-pub(crate) fn reach_each(reach: &mut dyn FnMut(&Sighting) -> Result<bool>) -> Result<()> {
-    let mut missed: Option<Vec<Sighting>> = None;
-    for _ in 0..TURNS {
-        let mut left = Vec::new();
-        for sighting in census_by(Threads::Own)? {
-            let moved = |missed: &Sighting| missed.netns.same(&sighting.netns) && !missed.is_where(&sighting);
-            let is_due = missed.as_ref().is_none_or(|missed| missed.iter().any(moved));
-            if is_due && !reach(&sighting)? {
-                left.push(sighting);
-            }
-        }
-        if left.is_empty() {
-            return Ok(());
-        }
-        missed = Some(left);
-    }
-    Err(Error::new(libc::EAGAIN, LIST).because("a network namespace keeps changing its places"))
+/// What became of a namespace that was passed to be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// It was reached, or is dead for certain.
+    Done,
+    /// It was not in its places, or out of reach there.
+    Missed,
+    /// No other namespace matters any more.
+    Enough,
 }
 
-fn census_by(threads: Threads) -> Result<Vec<Sighting>> {
+/// Passes each network namespace in sight to `reach`. If it was missed, and a further census finds it at other places,
+/// passes it again: a process may pass its descriptor on and end. Returns `false` if some are still on the move.
+///
+/// Reads on the calling thread alone: in a watcher, the program may have forbidden itself to start threads.
+pub(crate) fn reach_each(reach: &mut dyn FnMut(&Sighting) -> Result<Reach>) -> Result<bool> {
+    let mut passed: Vec<(Sighting, Reach)> = Vec::new();
+    for _ in 0..TURNS {
+        let Census { found, mut moved, .. } = census_by(Threads::Own)?;
+        let earlier = passed.len();
+        for sighting in found {
+            let mut earlier = passed.iter_mut().take(earlier);
+            let known = earlier.find(|(known, _)| known.netns.same(&sighting.netns));
+            if known.as_ref().is_some_and(|known| known.1 == Reach::Done || known.0.is_where(&sighting)) {
+                continue;
+            }
+            let reached = reach(&sighting)?;
+            if reached == Reach::Enough {
+                return Ok(true);
+            }
+            moved |= reached == Reach::Missed;
+            match known {
+                Some(known) => *known = (sighting, reached),
+                None => passed.push((sighting, reached)),
+            }
+        }
+        if !moved {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn census_by(threads: Threads) -> Result<Census> {
     if !sys::is_proc_ours() {
         return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)).doing(LIST);
     }
     let probe = Probe::detect(Links::All).doing(LIST)?;
-    let mut census = Census { probe, threads, found: Vec::new(), index: Vec::new(), holders: Vec::new() };
+    let mut census = Census { probe, threads, found: Vec::new(), index: Vec::new(), holders: Vec::new(), moved: false };
     census.mounts().doing_on(LIST, MOUNTINFO)?;
     census.processes().doing_on(LIST, "/proc")?;
     if !census.listed().doing(LIST)? {
         census.descriptors().doing_on(LIST, "/proc")?;
     }
-    Ok(census.found)
+    Ok(census)
 }
 
 impl Sighting {
@@ -120,17 +140,23 @@ impl Sighting {
         self.pids == other.pids && own.eq(others)
     }
 
-    /// Opens the namespace by any of its places; `None`: it is dead or out of reach.
-    pub(crate) fn open(&self) -> Result<Option<OwnedFd>> {
+    /// Opens the namespace by any of its places, or returns why not.
+    pub(crate) fn open(&self) -> Result<std::result::Result<OwnedFd, Reach>> {
         for path in self.paths() {
             match self.netns.open(Some(&path)) {
                 Err(error) if matches!(error.errno(), libc::ENOENT | libc::ESTALE | libc::EACCES | libc::EPERM) => {}
-                opened => return opened.map(Some),
+                opened => return opened.map(Ok),
             }
         }
+        self.open_anywhere()
+    }
+
+    /// The same by its cookie alone.
+    pub(crate) fn open_anywhere(&self) -> Result<std::result::Result<OwnedFd, Reach>> {
         match self.netns.open(None) {
-            Err(error) if matches!(error.errno(), libc::ENOENT | libc::EPERM | libc::EOPNOTSUPP) => Ok(None),
-            opened => opened.map(Some),
+            Err(error) if error.errno() == libc::ENOENT => Ok(Err(Reach::Done)),
+            Err(error) if matches!(error.errno(), libc::EPERM | libc::EOPNOTSUPP) => Ok(Err(Reach::Missed)),
+            opened => opened.map(Ok),
         }
     }
 }
@@ -145,6 +171,8 @@ struct Census {
     index: Vec<((u64, u64), usize)>,
     /// The processes whose descriptors are readable, each by a living thread.
     holders: Vec<i32>,
+    /// A namespace has left the descriptor that showed it, and is dead or elsewhere.
+    moved: bool,
 }
 
 impl Census {

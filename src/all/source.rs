@@ -233,7 +233,7 @@ impl All {
         if self.due.ask {
             self.deaths.start_over();
         }
-        let found = self.look(|this| this.go_through_all(mode))?;
+        let (found, all) = self.look(|this| this.go_through_all(mode))?;
         let ask = self.due.ask;
         let numbers: Vec<Number> = self.state.numbers().filter(|number| ask || !self.deaths.reports(*number)).collect();
         let dead = self.deaths.dead(&numbers).doing("ask which network namespaces live")?;
@@ -254,6 +254,9 @@ impl All {
         self.due.missed.clear();
         self.due.census = None;
         (self.due.mounts, self.due.asked, self.due.ask) = (false, false, false);
+        if !all {
+            self.due.plan_census();
+        }
         Ok(())
     }
 

@@ -28,7 +28,7 @@ pub(super) enum Threads {
 }
 
 /// The maximum number of times that the threads of a process are listed.
-const LISTS: usize = 16;
+const LISTS: usize = 8;
 
 /// With fewer processes than this, a second thread costs about what it saves.
 const MANY: usize = 100;
@@ -110,8 +110,8 @@ impl Census {
 
     /// The threads in other namespaces than their process. Returns one that has not ended.
     ///
-    /// The kernel ends its list early, or omits a thread, if a listed thread ends meanwhile. So this lists them again if
-    /// one has ended by the end of the list.
+    /// The kernel ends its list early, or omits a thread, if the thread that it lists, or is about to list, ends meanwhile.
+    /// So this lists them again if one has ended by the end of the list, or if there are more.
     fn threads(
         &self,
         proc: BorrowedFd<'_>,
@@ -131,7 +131,9 @@ impl Census {
                 Ok(())
             };
             unless_out_of_sight(sys::names_in(tasks.as_fd(), take))?;
-            let mut has_ended = false;
+            // the kernel counts others: one that it did not list ended meanwhile
+            let links = unless_out_of_sight(sys::stat(tasks.as_fd(), c"", 0))?.map_or(0, |stat| stat.links);
+            let mut has_ended = links > listed.len() as u64 + LINKS_OF_ONE_THREAD;
             for tid in listed {
                 let place = seen.binary_search(&tid);
                 let found = match place {
@@ -166,16 +168,21 @@ impl Census {
             })
             .map(drop)
         })?;
+        let mut left = Vec::new();
         for (ino, path) in unknown {
             let terminated = CString::new(path.as_os_str().as_bytes())?;
             if known.contains(&ino) {
                 continue;
             }
-            if let Some(found) = self.reach(CWD, &terminated)?.filter(|found| found.netns.ino() == ino) {
-                known.insert(ino);
-                self.entry(found.netns).descriptor = Some(path);
+            match self.reach(CWD, &terminated)?.filter(|found| found.netns.ino() == ino) {
+                Some(found) => {
+                    known.insert(ino);
+                    self.entry(found.netns).descriptor = Some(path);
+                }
+                None => left.push(ino),
             }
         }
+        self.moved = left.iter().any(|ino| !known.contains(ino));
         Ok(())
     }
 }

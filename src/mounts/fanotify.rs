@@ -73,8 +73,8 @@ impl Backend for MountGroup {
         self.mark(libc::FAN_MARK_FLUSH, 0)
     }
 
-    /// Removing a mark makes the next close of any group, or inotify instance, wait for a grace period of the kernel. So
-    /// the marks of this one go before that of another one, and both wait for the same.
+    /// A removed mark makes the next close of any group or inotify instance wait for a grace period of the kernel. Marks
+    /// that are removed before that close share the period.
     fn retire(&mut self) {
         if self.process.is_this() {
             self.mark(libc::FAN_MARK_FLUSH, 0).ok();

@@ -131,7 +131,7 @@ impl Monitor {
     }
 
     /// Call this before closing an inotify instance or something else that waits for the kernel, then drop the monitor:
-    /// both waits take less time together.
+    /// both waits take less time together. A prepared monitor makes no system call for that.
     pub(crate) fn retire(&mut self) {
         if !self.prepared {
             self.mechanisms.iter_mut().filter_map(|mechanism| mechanism.made.as_mut()).for_each(|made| made.retire());

@@ -168,7 +168,7 @@ impl Pending {
         self.mounts.prepare()
     }
 
-    /// Ends the monitor. Call this before closing the inotify instance.
+    /// Call this before closing the inotify instance: see [`Monitor::retire`].
     pub(crate) fn retire(&mut self) {
         self.mounts.retire();
     }

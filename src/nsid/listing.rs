@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use super::request::{Listing, NetlinkError, RequestSocket};
 use super::state::Id;
 use super::wire::Attributes;
-use crate::census::{numbers_in, reach_each};
+use crate::census::{Reach, numbers_in, reach_each};
 use crate::error::{Doing, Result, is_shortage};
 use crate::sys;
 
@@ -62,7 +62,7 @@ impl Questions for RequestSocket {
         let mut seen = Seen { socket: self, found: Vec::new(), left: MAX_VISITS / ids.max(1) };
         let all = match seen.look() {
             Err(error) if is_shortage(&io::Error::from_raw_os_error(error.errno())) => return Err(error),
-            looked => looked.is_ok() && seen.left > 0,
+            looked => looked.unwrap_or(false) && seen.left > 0,
         };
         Ok((seen.found, all))
     }
@@ -77,15 +77,20 @@ struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    fn look(&mut self) -> Result<()> {
+    /// Returns whether these are all.
+    fn look(&mut self) -> Result<bool> {
         for fd in numbers_in("/proc/thread-self/fd".as_ref()).doing(LIST)? {
             self.ask(fd)?;
         }
         reach_each(&mut |sighting| {
-            let namespace = if self.left > 0 { sighting.open()? } else { return Ok(true) };
-            // a namespace that has died meanwhile has no nsid
-            namespace.as_ref().map(|namespace| self.ask(namespace.as_raw_fd())).transpose()?;
-            Ok(namespace.is_some())
+            if self.left == 0 {
+                return Ok(Reach::Enough);
+            }
+            match sighting.open()? {
+                Ok(namespace) => self.ask(namespace.as_raw_fd()).map(|()| Reach::Done),
+                // a namespace that has died meanwhile has no nsid
+                Err(missed) => Ok(missed),
+            }
         })
     }
 

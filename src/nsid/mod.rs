@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use crate::census::reach_each;
+use crate::census::{Reach, reach_each};
 use crate::error::{Doing, Error, Result};
 use crate::netns::{self, Netns};
 use crate::sys;
@@ -174,17 +174,21 @@ impl Netns {
             return Err(refused(libc::ENOENT, "no network namespace has this nsid here"));
         }
         let mut found = None;
-        reach_each(&mut |sighting| {
-            if found.is_none() {
-                let Some(namespace) = sighting.open()? else { return Ok(false) };
-                let fd = Some(namespace.as_raw_fd().unsigned_abs());
-                let its = socket.get(Attributes { fd, ..Attributes::default() }).map_err(|error| error.doing(FIND))?;
-                found = (its == Some(nsid)).then_some(sighting.netns);
-            }
-            Ok(true)
+        let all = reach_each(&mut |sighting| {
+            let namespace = match sighting.open()? {
+                Ok(namespace) => namespace,
+                Err(missed) => return Ok(missed),
+            };
+            let fd = Some(namespace.as_raw_fd().unsigned_abs());
+            let its = socket.get(Attributes { fd, ..Attributes::default() }).map_err(|error| error.doing(FIND))?;
+            found = (its == Some(nsid)).then_some(sighting.netns);
+            Ok(if found.is_some() { Reach::Enough } else { Reach::Done })
         })?;
-        found.ok_or_else(|| {
-            refused(libc::ENOENT, "its namespace is out of sight: no mount, process or descriptor here shows it")
+        found.ok_or_else(|| match all {
+            true => {
+                refused(libc::ENOENT, "its namespace is out of sight: no mount, process or descriptor here shows it")
+            }
+            false => refused(libc::EAGAIN, "a namespace kept leaving the places where it was found: try again"),
         })
     }
 }

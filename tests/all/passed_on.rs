@@ -10,7 +10,7 @@ use super::support::api::{How, Observer, Rust};
 use super::support::nsid::anonymous;
 use super::support::thread::{Restriction, SEND, elsewhere, stopped_at_each};
 use super::support::*;
-use nswatch::{Netns, nsid};
+use nswatch::{Feature, Netns, nsid};
 
 /// A process that has a descriptor of a namespace, and nothing else of it.
 struct Holder(Child);
@@ -39,9 +39,16 @@ impl Drop for Holder {
     }
 }
 
+/// The system calls at which the descriptor is passed on: the first identification of a namespace that only a descriptor
+/// shows, while the census still runs; the first question about a namespace, after it.
+fn moments() -> Vec<libc::c_long> {
+    let during = Feature::NsHandles.is_available().unwrap().then_some(libc::SYS_name_to_handle_at);
+    during.into_iter().chain([SEND]).collect()
+}
+
 /// Runs `body` beside a process that has a descriptor of the namespace. Once `body` has read which descriptors there
-/// are, and asks the kernel about the first namespace, another process takes it over.
-fn passed_on<T>(kept: OwnedFd, body: impl FnOnce() -> T) -> T {
+/// are, another process takes it over, at the first system call `moment`.
+fn passed_on<T>(kept: OwnedFd, moment: libc::c_long, body: impl FnOnce() -> T) -> T {
     let mut holder = Some(Holder::of(&format!("/proc/{}/fd/{}", std::process::id(), kept.as_raw_fd())));
     drop(kept);
     let (mut reads, mut times) = (0, 0);
@@ -56,8 +63,8 @@ fn passed_on<T>(kept: OwnedFd, body: impl FnOnce() -> T) -> T {
     };
     // with its cookie, a namespace is opened wherever it is
     let by_place = Restriction::none().failing(libc::SYS_open_by_handle_at, libc::EPERM);
-    let done = stopped_at_each(&[libc::SYS_readlinkat, SEND], act, || elsewhere(&by_place, body));
-    assert_eq!(times, 1, "nothing was asked after the descriptors were read");
+    let done = stopped_at_each(&[libc::SYS_readlinkat, moment], act, || elsewhere(&by_place, body));
+    assert_eq!(times, 1, "no system call {moment} after the descriptors were read");
     done
 }
 
@@ -65,11 +72,13 @@ fn passed_on<T>(kept: OwnedFd, body: impl FnOnce() -> T) -> T {
 #[ignore = "alone"]
 fn alone_by_nsid() {
     sandbox();
-    let kept = anonymous();
-    let netns = Netns::for_fd(&kept).unwrap();
-    assert_eq!(nsid::assign(&kept, Some(5)).unwrap(), 5);
-    let found = passed_on(kept, || Netns::for_nsid(5));
-    assert!(found.unwrap().same(&netns));
+    for (nsid, moment) in (5..).zip(moments()) {
+        let kept = anonymous();
+        let netns = Netns::for_fd(&kept).unwrap();
+        assert_eq!(nsid::assign(&kept, Some(nsid)).unwrap(), nsid);
+        let found = passed_on(kept, moment, || Netns::for_nsid(nsid));
+        assert!(found.unwrap().same(&netns));
+    }
 }
 
 #[test]
@@ -81,10 +90,12 @@ fn an_nsid_leads_to_a_namespace_passed_on() {
 #[ignore = "alone"]
 fn alone_replayed() {
     sandbox();
-    let kept = anonymous();
-    let netns = kernel::netns_of(&File::from(kept.try_clone().unwrap())).unwrap();
-    let watcher = passed_on(kept, || Observer::<Rust>::open_synced(&How::all()));
-    assert!(watcher.checker.netns.contains(&netns));
+    for moment in moments() {
+        let kept = anonymous();
+        let netns = kernel::netns_of(&File::from(kept.try_clone().unwrap())).unwrap();
+        let watcher = passed_on(kept, moment, || Observer::<Rust>::open_synced(&How::all()));
+        assert!(watcher.checker.netns.contains(&netns));
+    }
 }
 
 #[test]

@@ -93,9 +93,12 @@ fn alone_child() {
         if how.source == How::default().source {
             // the kernel still reports mounts to the parent
             placeholder("/run/netns/red");
+            let mut until = |is_it: fn(&EventKind) -> bool| {
+                while !is_it(watcher.wait(Some(DEADLINE)).unwrap().expect("the child has ended the reports").kind()) {}
+            };
+            until(|kind| matches!(kind, EventKind::Created(name) if name == "red"));
             mount_new_netns("/run/netns/red");
-            let is_ready = |event: &nswatch::Event| matches!(event.kind(), EventKind::Ready(name, _) if name == "red");
-            while !is_ready(&watcher.wait(Some(DEADLINE)).unwrap().expect("the child has ended the reports")) {}
+            until(|kind| matches!(kind, EventKind::Ready(name, _) if name == "red"));
             unmount("/run/netns/red");
             std::fs::remove_file("/run/netns/red").unwrap();
         }

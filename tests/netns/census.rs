@@ -179,6 +179,15 @@ fn the_census_sees_a_thread_behind_others_that_end() {
     sandbox();
     let other = anonymous();
     let netns = Netns::for_fd(&other).unwrap();
+    /// Ends the threads also if the test fails.
+    struct End<'a>(&'a AtomicBool, &'a AtomicBool);
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Release);
+            self.1.store(false, Ordering::Release);
+        }
+    }
+
     let seen = (0..100)
         .filter(|_| {
             let (go, wait) = (AtomicBool::new(false), AtomicBool::new(true));
@@ -194,18 +203,17 @@ fn the_census_sees_a_thread_behind_others_that_end() {
                     });
                 }
                 let (wait, other) = (&wait, &other);
-                let behind = scope.spawn(move || {
+                scope.spawn(move || {
                     enter(other);
                     entered.send(()).unwrap();
                     while wait.load(Ordering::Acquire) {
-                        thread::park();
+                        thread::yield_now();
                     }
                 });
+                let _end = End(&go, wait);
                 is_in.recv().unwrap();
                 go.store(true, Ordering::Release);
                 let found = census().unwrap();
-                wait.store(false, Ordering::Release);
-                behind.thread().unpark();
                 found.iter().any(|sighting| sighting.netns.same(&netns) && !sighting.pids.is_empty())
             })
         })

@@ -133,7 +133,8 @@ pub fn kill_unless(allowed: &[libc::c_long]) {
 type Way = (libc::c_long, Option<Argument>);
 
 /// Other calls by which the C library, or this one, does the same. Where a time had 32 bits there is another call since
-/// Linux 5.1, under the same number everywhere; where there was only socketcall(2) at first, it is still in use.
+/// Linux 5.1, under the same number everywhere; where there was only socketcall(2) at first, it is still in use. s390x has a
+/// second fstatfs(2), too.
 fn other_ways(call: libc::c_long) -> Vec<Way> {
     let other = match call {
         #[cfg(any(target_pointer_width = "32", target_arch = "s390x"))]

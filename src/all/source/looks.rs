@@ -10,7 +10,7 @@ use super::super::births::Hint;
 use super::super::due::EmitMode;
 use super::super::state::{Found, Known};
 use super::{All, LOOK};
-use crate::census::{descriptors_of, mounts, reach_each};
+use crate::census::{Reach, descriptors_of, mounts, reach_each};
 use crate::error::{Doing, Result, is_refused, is_transient};
 use crate::netns::{identify_open, open_path};
 use crate::sys::{self, CWD};
@@ -85,9 +85,10 @@ impl All {
         Ok(found)
     }
 
-    pub(super) fn go_through_all(&mut self, mode: EmitMode) -> Result<Vec<Found>> {
+    /// Returns what it found, and whether that is all.
+    pub(super) fn go_through_all(&mut self, mode: EmitMode) -> Result<(Vec<Found>, bool)> {
         let mut found = Vec::new();
-        reach_each(&mut |sighting| {
+        let all = reach_each(&mut |sighting| {
             let netns = sighting.netns;
             if self.is_certainly_known(&netns) {
                 let unreported =
@@ -99,7 +100,7 @@ impl All {
                     pid: sighting.pids.first().copied(),
                     again: true,
                 }));
-                return Ok(true);
+                return Ok(Reach::Done);
             }
             let pid = sighting.pids.first().copied();
             let mut met = None;
@@ -109,18 +110,16 @@ impl All {
                     break;
                 }
             }
-            if met.is_none() && netns.cookie().is_some() {
-                met = match netns.open(None) {
+            if met.is_none() && !self.deaths.is_own(&netns) && !self.is_certainly_known(&netns) {
+                met = match sighting.open_anywhere()? {
                     Ok(namespace) => self.watch(namespace, None, None)?,
-                    Err(error) if matches!(error.errno(), libc::ENOENT | libc::EPERM | libc::EOPNOTSUPP) => None,
-                    Err(error) => return Err(error),
+                    Err(missed) => return Ok(missed),
                 };
             }
-            let is_reached = met.is_some() || self.deaths.is_own(&netns) || self.is_certainly_known(&netns);
             found.extend(met);
-            Ok(is_reached)
+            Ok(Reach::Done)
         })?;
-        Ok(found)
+        Ok((found, all))
     }
 
     /// Whether this namespace is known, and watched as well as possible. Before Linux 6.18 a later one can have its
