@@ -83,8 +83,12 @@ pub(crate) enum Reach {
 /// Reads on the calling thread alone: in a watcher, the program may have forbidden itself to start threads.
 pub(crate) fn reach_each(reach: &mut dyn FnMut(&Sighting) -> Result<Reach>) -> Result<bool> {
     let mut passed: Vec<(Sighting, Reach)> = Vec::new();
+    // the inode numbers of those on the move; `None` at first. Later only the same ones matter: the others are new
+    let mut moving: Option<Vec<u64>> = None;
     for _ in 0..TURNS {
         let Census { found, mut moved, .. } = census_by(Threads::Own)?;
+        let matters = |ino: &u64| moving.as_ref().is_none_or(|moving| moving.contains(ino));
+        moved.retain(matters);
         let earlier = passed.len();
         for sighting in found {
             let mut earlier = passed.iter_mut().take(earlier);
@@ -96,15 +100,17 @@ pub(crate) fn reach_each(reach: &mut dyn FnMut(&Sighting) -> Result<Reach>) -> R
             if reached == Reach::Enough {
                 return Ok(true);
             }
-            moved |= reached == Reach::Missed;
+            let ino = sighting.netns.ino();
+            moved.extend((reached == Reach::Missed && matters(&ino)).then_some(ino));
             match known {
                 Some(known) => *known = (sighting, reached),
                 None => passed.push((sighting, reached)),
             }
         }
-        if !moved {
+        if moved.is_empty() {
             return Ok(true);
         }
+        moving = Some(moved);
     }
     Ok(false)
 }
@@ -114,7 +120,8 @@ fn census_by(threads: Threads) -> Result<Census> {
         return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)).doing(LIST);
     }
     let probe = Probe::detect(Links::All).doing(LIST)?;
-    let mut census = Census { probe, threads, found: Vec::new(), index: Vec::new(), holders: Vec::new(), moved: false };
+    let mut census =
+        Census { probe, threads, found: Vec::new(), index: Vec::new(), holders: Vec::new(), moved: Vec::new() };
     census.mounts().doing_on(LIST, MOUNTINFO)?;
     census.processes().doing_on(LIST, "/proc")?;
     if !census.listed().doing(LIST)? {
@@ -171,8 +178,8 @@ struct Census {
     index: Vec<((u64, u64), usize)>,
     /// The processes whose descriptors are readable, each by a living thread.
     holders: Vec<i32>,
-    /// A namespace has left the descriptor that showed it, and is dead or elsewhere.
-    moved: bool,
+    /// The inode numbers of namespaces that have left the descriptors that showed them: dead, or elsewhere.
+    moved: Vec<u64>,
 }
 
 impl Census {

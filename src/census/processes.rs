@@ -168,7 +168,6 @@ impl Census {
             })
             .map(drop)
         })?;
-        let mut left = Vec::new();
         for (ino, path) in unknown {
             let terminated = CString::new(path.as_os_str().as_bytes())?;
             if known.contains(&ino) {
@@ -179,10 +178,10 @@ impl Census {
                     known.insert(ino);
                     self.entry(found.netns).descriptor = Some(path);
                 }
-                None => left.push(ino),
+                None => self.moved.push(ino),
             }
         }
-        self.moved = left.iter().any(|ino| !known.contains(ino));
+        self.moved.retain(|ino| !known.contains(ino));
         Ok(())
     }
 }
