@@ -73,7 +73,13 @@ fn raw(stage: &Stage, dice: &mut Dice) {
             let done = create(&path) & bind_fd(&new_netns(), &path);
             stage.note(format_args!("create {at} and mount a new netns"), done);
         }
-        6 | 7 => stage.note(format_args!("unmount {at}"), unmount(&path)),
+        6 => stage.note(format_args!("unmount {at}"), unmount(&path)),
+        7 => {
+            // all that are on each other, or they become thousands where a watcher is slower than this
+            let done = unmount(&path);
+            while unmount(&path) {}
+            stage.note(format_args!("unmount all of {at}"), done);
+        }
         8 => {
             let done = unmount(&path) & remove_file(&path).is_ok();
             stage.note(format_args!("unmount and remove {at}"), done);
