@@ -16,12 +16,12 @@ NAMES = (
     " that, the ratio is worse; with opt-level 2 or 3 it is the same"
 )
 SCANS = (
-    "some 3,300 instructions a name, counted by callgrind: for the table of names, the identity and two events. The"
-    " floor makes the system calls only"
+    "opening takes some 3,300 instructions a name, counted by callgrind: for the table of names, the identity and two"
+    " events; a resync has no events to make. The floor makes the system calls only"
 )
 IDS = (
-    "nswatch asks whether each nsid still holds, since a notification can be stale, 32 in a datagram; the floor only"
-    " receives"
+    "nswatch compares up to 512 notifications with one list of the nsids, since a notification can be stale; the floor"
+    " only receives"
 )
 #: Why a figure misses its target, by the figure's name.
 CAUSES = {
