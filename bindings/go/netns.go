@@ -44,7 +44,8 @@ func NetnsForPIDFD(pidfd int) (Netns, error) {
 // NetnsForNSID identifies the network namespace that has an nsid here. It searches all namespaces that the library can see:
 // those with a name or another mount, those of processes, and from Linux 6.19 on all others, given the privilege. Each
 // costs some system calls. The error is ENOENT if no namespace has the nsid or the library cannot see it, EINVAL if nsid is
-// negative, ENOBUFS if a limit is reached, EAGAIN: call again; otherwise as for NetnsForFD.
+// negative, ENOBUFS if a limit is reached, EAGAIN if a namespace kept leaving its places: call
+// again; otherwise as for NetnsForFD.
 func NetnsForNSID(nsid int) (Netns, error) {
 	return identify("nsid", nsid, syscall.EINVAL, func(n *capi.Netns) int { return capi.NetnsForNSID(int32(nsid), n) })
 }

@@ -77,7 +77,7 @@ impl Backend for MountGroup {
     /// that are removed before that close share the period.
     fn retire(&mut self) {
         if self.process.is_this() {
-            self.mark(libc::FAN_MARK_FLUSH, 0).ok();
+            self.stop().ok();
         }
     }
 

@@ -17,9 +17,6 @@ use super::support::*;
 use nswatch::Feature;
 use nswatch::capi::watcher::NSW_STAT_KNOWN;
 
-/// The command by which `run_alone` starts a test that sees only its own processes.
-pub const UNSEEN: [&str; 4] = ["unshare", "--pid", "--fork", "--mount-proc"];
-
 both! {
     too_many_at_open_are_an_error
     namespaces_left_out_follow

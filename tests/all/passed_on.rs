@@ -5,7 +5,6 @@ use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 
-use super::limits::UNSEEN;
 use super::support::api::{How, Observer, Rust};
 use super::support::nsid::anonymous;
 use super::support::thread::{Restriction, SEND, elsewhere, stopped_at_each};

@@ -19,7 +19,7 @@ const POLICIES: [u32; 3] = [NSW_QUEUE_BLOCK, NSW_QUEUE_DROP_NEWEST, NSW_QUEUE_DR
 
 /// Runs an ignored test of this file where it sees only its own processes.
 fn unseen(test: &str) {
-    run_alone(&format!("all::{test}"), &["unshare", "--pid", "--fork", "--mount-proc"]);
+    run_alone(&format!("all::{test}"), &UNSEEN);
 }
 
 #[test]

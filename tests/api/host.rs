@@ -15,7 +15,7 @@ use nswatch::{Error, EventKind, Watcher};
 #[test]
 fn a_child_cannot_use_a_watcher_of_its_parent() {
     // where no other process makes namespaces
-    run_alone("host::alone_child", &["unshare", "--pid", "--fork", "--mount-proc"]);
+    run_alone("host::alone_child", &UNSEEN);
 }
 
 #[test]

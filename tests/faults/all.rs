@@ -103,7 +103,7 @@ fn all_system_calls_fail() {
                 continue;
             }
             scope.spawn(move || {
-                run_alone(&format!("all::alone_{test}"), &["unshare", "--pid", "--fork", "--mount-proc"]);
+                run_alone(&format!("all::alone_{test}"), &UNSEEN);
             });
         }
     });

@@ -250,6 +250,9 @@ pub fn skipped(why: &str) {
     std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
 }
 
+/// The command by which [`run_alone`] starts a test that sees only its own processes.
+pub const UNSEEN: [&str; 4] = ["unshare", "--pid", "--fork", "--mount-proc"];
+
 /// Runs an ignored test of this binary in a process of its own, through another command if it needs preparation.
 pub fn run_alone(test: &str, by: &[&str]) {
     let this = std::env::current_exe().unwrap();

@@ -113,7 +113,8 @@ class Netns:
         those of processes, and where listns(2) is permitted (Linux 6.19) all others.
 
         Raises nswatch.Error: EINVAL: nsid is negative; ENOENT: no namespace has the nsid, or the library cannot see the
-        namespace; EAGAIN: call again; ENOBUFS: a limit is reached; EOPNOTSUPP, EMFILE, ENFILE, ENOMEM: as for_fd().
+        namespace; EAGAIN: a namespace kept leaving its places, call again; ENOBUFS: a limit is reached; EOPNOTSUPP,
+        EMFILE, ENFILE, ENOMEM: as for_fd().
         """
         number = as_i32("nsid", nsid)
         return cls._found(lib.nsw_netns_for_nsid, f"nsid {number}", number)
